@@ -1,0 +1,41 @@
+# Warnings and sanitizers as targets: what links them gets them, nothing else does.
+set(HADUMP_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=; empty for none")
+option(HADUMP_FUZZ "Build the libFuzzer programs (clang only)" OFF)
+
+add_library(hadump_warnings INTERFACE)
+target_compile_options(hadump_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Werror
+  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>)
+
+add_library(hadump_sanitize INTERFACE)
+if(HADUMP_SANITIZE)
+  target_compile_options(hadump_sanitize INTERFACE
+    -fsanitize=${HADUMP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(hadump_sanitize INTERFACE -fsanitize=${HADUMP_SANITIZE})
+endif()
+
+# What every C++ target of ours links: the language level, the warnings, the include root.
+add_library(hadump_cxx INTERFACE)
+target_compile_features(hadump_cxx INTERFACE cxx_std_20)
+target_include_directories(hadump_cxx INTERFACE "${PROJECT_SOURCE_DIR}")
+target_link_libraries(hadump_cxx INTERFACE hadump_warnings hadump_sanitize)
+
+# Records a part that cannot be built on this machine; the top level prints the list.
+function(hadump_skip_part name reason)
+  set_property(GLOBAL APPEND PROPERTY HADUMP_SKIPPED_PARTS "${name}: ${reason}")
+endfunction()
+
+# hadump_add_test(NAME LABEL label SOURCES … LIBS …): a GoogleTest program as one CTest entry.
+function(hadump_add_test name)
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE hadump_cxx ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT})
+endfunction()

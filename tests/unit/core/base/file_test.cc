@@ -1,0 +1,46 @@
+#include "core/base/file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+namespace hadump {
+namespace {
+
+class FileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "hadump-file-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string path(const char* name) const { return directory_ + "/" + name; }
+
+  std::string directory_;
+};
+
+TEST_F(FileTest, AtomicWriteLeavesTheContentAndNothingElse) {
+  ASSERT_TRUE(write_file_atomically(path("a"), "hello", 0600));
+  EXPECT_EQ(read_text_file(path("a"), 100).value(), "hello");
+  struct stat status {};
+  ASSERT_EQ(::stat(path("a").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_), {}), 1);
+}
+
+TEST_F(FileTest, AtomicWriteIntoAMissingDirectoryIsRefused) {
+  const auto done = write_file_atomically(path("no/a"), "x", 0600);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(FileTest, ReadRefusesMoreThanTheLimit) {
+  ASSERT_TRUE(write_file_atomically(path("a"), "hello", 0600));
+  EXPECT_EQ(read_file(path("a"), 4).error().code(), ErrorCode::kBadData);
+  EXPECT_TRUE(read_file(path("a"), 5));
+}
+
+}  // namespace
+}  // namespace hadump
