@@ -1,0 +1,66 @@
+#include "core/vmcore/byte_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/file.h"
+#include "core/base/units.h"
+
+namespace hadump {
+namespace {
+
+tl::unexpected<Error> past_end(const std::string& name, std::uint64_t offset, std::size_t bytes) {
+  return fail(ErrorCode::kBadData,
+              fmt::format("{}: {} bytes at {:#x} are past the end", name, bytes, offset));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OpenedFile>> OpenedFile::open(const std::string& path) {
+  auto fd = open_file(path, O_RDONLY);
+  if (!fd) return fail(std::move(fd));
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) return fail_os(errno, "looking at " + path);
+  auto size = static_cast<std::uint64_t>(info.st_size);
+  if (S_ISBLK(info.st_mode)) {
+    const off_t end = ::lseek(fd->get(), 0, SEEK_END);
+    if (end < 0) return fail_os(errno, "finding the size of " + path);
+    size = static_cast<std::uint64_t>(end);
+  }
+  return std::unique_ptr<OpenedFile>(new OpenedFile(std::move(*fd), size, path));
+}
+
+Result<> OpenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
+  if (!fits(offset, out.size(), size_)) return past_end(name_, offset, out.size());
+  return read_exactly_at(fd_.get(), out, offset, name_);
+}
+
+Result<MemoryMapping> OpenedFile::map(std::uint64_t offset, std::size_t bytes) const {
+  const std::uint64_t begin = round_down(offset, kFrameSize);
+  const std::size_t skip = static_cast<std::size_t>(offset - begin);
+  const std::size_t mapped = skip + bytes;
+  // MAP_SHARED: a private mapping of /proc/vmcore is allowed too, but a shared one never copies.
+  // Populated at once, because one fault per page costs more than the pages' use.
+  void* base = ::mmap(nullptr, mapped, PROT_READ, MAP_SHARED | MAP_POPULATE, fd_.get(),
+                      static_cast<off_t>(begin));
+  if (base == MAP_FAILED) return fail_os(errno, "mapping " + name_);
+  return MemoryMapping(base, mapped, skip);
+}
+
+Result<> MemoryFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
+  if (!fits(offset, out.size(), size())) return past_end(name_, offset, out.size());
+  if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+  return {};
+}
+
+Result<MemoryMapping> MemoryFile::map(std::uint64_t, std::size_t) const {
+  return fail(ErrorCode::kUnsupported, "memory cannot be mapped");
+}
+
+}  // namespace hadump

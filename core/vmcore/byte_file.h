@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/unique_handle.h"
+#include "core/vmcore/frame_view.h"
+
+namespace hadump {
+
+/// A file of known size to read at any place. Formats sit on top of it, so that each of them can
+/// be flattened, and can be tested and fuzzed without a file.
+///
+/// Threads: every function may be called from several threads at once.
+class ByteFile {
+ public:
+  virtual ~ByteFile() = default;
+
+  virtual std::uint64_t size() const = 0;
+
+  /// Reads exactly out.size() bytes. kBadData past the end; kOs with the errno otherwise.
+  virtual Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const = 0;
+
+  /// Maps [offset, offset + bytes) for reading. kUnsupported where there is nothing to map, kOs
+  /// where the kernel refuses; the caller then reads. @pre the range lies inside the file.
+  virtual Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const = 0;
+
+  /// For messages: the path.
+  virtual const std::string& name() const = 0;
+};
+
+/// A file of the file system, /proc/vmcore included.
+class OpenedFile : public ByteFile {
+ public:
+  static Result<std::unique_ptr<OpenedFile>> open(const std::string& path);
+
+  std::uint64_t size() const override { return size_; }
+  Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override;
+  Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const override;
+  const std::string& name() const override { return name_; }
+
+ private:
+  OpenedFile(UniqueFd fd, std::uint64_t size, std::string name)
+      : fd_(std::move(fd)), size_(size), name_(std::move(name)) {}
+
+  UniqueFd fd_;
+  std::uint64_t size_;
+  std::string name_;
+};
+
+/// Bytes in memory.
+class MemoryFile : public ByteFile {
+ public:
+  explicit MemoryFile(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+
+  std::uint64_t size() const override { return bytes_.size(); }
+  Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override;
+  Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const override;
+  const std::string& name() const override { return name_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::string name_ = "memory";
+};
+
+/// True when [offset, offset + bytes) lies inside a file of `size` bytes, whatever the numbers.
+inline constexpr bool fits(std::uint64_t offset, std::uint64_t bytes, std::uint64_t size) {
+  return offset <= size && bytes <= size - offset;
+}
+
+}  // namespace hadump
