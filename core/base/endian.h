@@ -23,8 +23,8 @@ class EndianInt {
   operator T() const {  // NOLINT: as above
     T value = 0;
     for (std::size_t i = 0; i < sizeof(T); ++i)
-      value = static_cast<T>(value | static_cast<T>(T{bytes_[kBig ? sizeof(T) - 1 - i : i]}
-                                                    << (8 * i)));
+      value = static_cast<T>(value |
+                             static_cast<T>(T{bytes_[kBig ? sizeof(T) - 1 - i : i]} << (8 * i)));
     return value;
   }
 

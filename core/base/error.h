@@ -9,8 +9,8 @@ namespace hadump {
 
 /// What a caller can do about an error. Add one only with a caller that branches on it.
 enum class ErrorCode {
-  kOs,           ///< A system or library call failed; os_errno() says how.
-  kBadData,      ///< Input (file, guest, xenstore, command line) breaks a rule. Retrying cannot help.
+  kOs,       ///< A system or library call failed; os_errno() says how.
+  kBadData,  ///< Input (file, guest, xenstore, command line) breaks a rule. Retrying cannot help.
   kUnsupported,  ///< Well-formed, but of a kind or version that this build does not know.
   kNotFound,     ///< The thing asked for is not there.
   kNoSpace,      ///< The target is full. What was written stays readable.
@@ -43,7 +43,8 @@ class Error {
   std::string what_;
 };
 
-/// Every function that can fail returns this. `if (auto r = f(); !r) return fail(std::move(r), "…");`
+/// Every function that can fail returns this. `if (auto r = f(); !r) return fail(std::move(r),
+/// "…");`
 template <typename T = void>
 using Result = tl::expected<T, Error>;
 

@@ -55,8 +55,7 @@ Result<> read_exactly_at(int fd, std::span<std::byte> out, std::uint64_t offset,
     const ssize_t got = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_os(errno, fmt::format("reading {} at {:#x}", what, offset));
-    if (got == 0)
-      return fail(ErrorCode::kBadData, fmt::format("{} ends at {:#x}", what, offset));
+    if (got == 0) return fail(ErrorCode::kBadData, fmt::format("{} ends at {:#x}", what, offset));
     out = out.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);
   }

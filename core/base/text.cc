@@ -13,8 +13,8 @@ Result<std::uint64_t> parse_number(std::string_view text, int base) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value, base);
   if (text.empty() || error != std::errc{} || stop != end)
-    return fail(ErrorCode::kBadData,
-                fmt::format("'{}' is not a {} number", text, base == 16 ? "hexadecimal" : "decimal"));
+    return fail(ErrorCode::kBadData, fmt::format("'{}' is not a {} number", text,
+                                                 base == 16 ? "hexadecimal" : "decimal"));
   return value;
 }
 
@@ -49,7 +49,9 @@ Result<std::uint64_t> parse_hex(std::string_view text) {
   return parse_number(text, 16);
 }
 
-Result<std::uint64_t> parse_decimal(std::string_view text) { return parse_number(text, 10); }
+Result<std::uint64_t> parse_decimal(std::string_view text) {
+  return parse_number(text, 10);
+}
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   if (text.starts_with("0x")) return parse_hex(text);

@@ -10,9 +10,15 @@ namespace hadump {
 inline constexpr unsigned kFrameShift = 12;
 inline constexpr std::size_t kFrameSize = std::size_t{1} << kFrameShift;
 
-inline constexpr std::uint64_t operator""_KiB(unsigned long long n) { return n << 10; }
-inline constexpr std::uint64_t operator""_MiB(unsigned long long n) { return n << 20; }
-inline constexpr std::uint64_t operator""_GiB(unsigned long long n) { return n << 30; }
+inline constexpr std::uint64_t operator""_KiB(unsigned long long n) {
+  return n << 10;
+}
+inline constexpr std::uint64_t operator""_MiB(unsigned long long n) {
+  return n << 20;
+}
+inline constexpr std::uint64_t operator""_GiB(unsigned long long n) {
+  return n << 30;
+}
 
 /// A guest frame number: guest-physical address divided by kFrameSize. Inside the guest this is
 /// what Linux calls a PFN (a PVH or HVM guest's physical addresses are guest-physical).
@@ -33,9 +39,13 @@ struct GuestVirt {
   auto operator<=>(const GuestVirt&) const = default;
 };
 
-inline constexpr GuestPhys address_of(Gfn gfn) { return {gfn.value << kFrameShift}; }
+inline constexpr GuestPhys address_of(Gfn gfn) {
+  return {gfn.value << kFrameShift};
+}
 /// The frame that holds the byte at `address`.
-inline constexpr Gfn frame_of(GuestPhys address) { return {address.value >> kFrameShift}; }
+inline constexpr Gfn frame_of(GuestPhys address) {
+  return {address.value >> kFrameShift};
+}
 
 inline constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -43,7 +53,9 @@ inline constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) {
 inline constexpr std::uint64_t round_down(std::uint64_t n, std::uint64_t unit) {
   return n / unit * unit;
 }
-inline constexpr bool is_aligned(std::uint64_t n, std::uint64_t unit) { return n % unit == 0; }
+inline constexpr bool is_aligned(std::uint64_t n, std::uint64_t unit) {
+  return n % unit == 0;
+}
 
 /// Frames [begin, end), end excluded. Empty when begin == end; begin > end never happens.
 struct FrameRange {
@@ -57,9 +69,7 @@ struct FrameRange {
   constexpr bool contains(FrameRange other) const {
     return begin <= other.begin && other.end <= end;
   }
-  constexpr bool overlaps(FrameRange other) const {
-    return begin < other.end && other.begin < end;
-  }
+  constexpr bool overlaps(FrameRange other) const { return begin < other.end && other.begin < end; }
   auto operator<=>(const FrameRange&) const = default;
 };
 

@@ -8,7 +8,9 @@
 namespace hadump {
 namespace {
 
-constexpr FrameRange r(std::uint64_t begin, std::uint64_t end) { return {Gfn{begin}, Gfn{end}}; }
+constexpr FrameRange r(std::uint64_t begin, std::uint64_t end) {
+  return {Gfn{begin}, Gfn{end}};
+}
 
 TEST(FrameSet, AdjacentRangesBecomeOne) {
   // {[1,3)} + [3,5) = {[1,5)}
