@@ -1,0 +1,108 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/dump/codec.h"
+#include "core/dump/page_filter.h"
+#include "core/dump/progress.h"
+#include "core/dump/sink.h"
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+enum class DumpFormatKind {
+  kElf,    ///< ELF core. Left-out pages read as zeros; no compression; one sink.
+  kKdump,  ///< kdump-compressed, version 6. Over several sinks: the split form.
+};
+
+struct DumpOptions {
+  DumpFormatKind format = DumpFormatKind::kKdump;
+  CodecChoice codec;        ///< Ignored for ELF.
+  unsigned workers = 0;     ///< Compressing threads; 0 is one for each CPU this process may use.
+  unsigned dump_level = 0;  ///< 0 to kMaxDumpLevel.
+  /// Called on the caller's thread inside write_portion(), some ten times a second; may be empty.
+  std::function<void(const DumpProgress&)> on_progress;
+  /// Asked before every chunk (512 KiB); true ends write_portion() with kCancelled. May be empty.
+  std::function<bool()> cancelled;
+};
+
+/// What came of a dump.
+struct DumpSummary {
+  DumpProgress progress;
+  FrameSet missing;      ///< Unreadable frames; the dump records them as lost.
+  bool complete = true;  ///< Every frame was saved or left out by the level: no loss.
+  std::vector<std::string> locations;  ///< One per sink.
+  std::vector<std::uint64_t> sizes;    ///< Bytes of each file.
+};
+
+/// Writes one dump, portion by portion, so that memory can be given back while it is written:
+///
+///   auto writer = DumpWriter::create(source, filter, held, options, std::move(sinks));
+///   for (FrameSet portion; !(portion = (*writer)->next_portion(256_MiB)).empty();) {
+///     write_portion(portion); make_durable(); /* only now: */ release(portion);
+///   }
+///   finish();
+///
+/// At every moment the file is readable and says that it is incomplete; every frame whose
+/// make_durable() returned reads back from it, all others read as lost. Being killed, or losing
+/// power, therefore costs only what is still held. After that, a new writer for the frames that
+/// are still held, with other sinks, saves the rest.
+///
+/// Memory: at most 64 MiB + 1 MiB for each worker, whatever the size of the machine.
+/// Output does not depend on the number of workers (except with CodecKind::kAuto).
+/// Threads: all functions from one thread; the workers are inside.
+class DumpWriter {
+ public:
+  /// Writes headers and empty tables.
+  ///
+  /// @param source  borrowed; must outlive the writer.
+  /// @param filter  borrowed, may be null (nothing but zero pages is told apart then).
+  /// @param frames  what the dump is to hold: the source's layout, or what is still held of it.
+  /// @param sinks   one, or for kKdump several: the dump is striped over them in the split form,
+  ///                at borders that a sample of the pages says to balance the bytes.
+  /// @return kBadData for an empty or absurd layout or level; kUnsupported for a combination that
+  ///         the format has no room for; the sinks' errors.
+  static Result<std::unique_ptr<DumpWriter>> create(const VmcoreSource& source,
+                                                    const PageFilter* filter, FrameSet frames,
+                                                    DumpOptions options,
+                                                    std::vector<std::unique_ptr<DumpSink>> sinks);
+  virtual ~DumpWriter() = default;
+
+  /// The next frames to write, about `max_bytes` of them: ascending, for several sinks a part of
+  /// each one's range, so that all devices are kept busy. Empty when all has been written.
+  virtual FrameSet next_portion(std::uint64_t max_bytes) const = 0;
+
+  /// Reads, filters, compresses and writes these frames. Frames of `frames` that are skipped
+  /// cannot be written later: the file's tables are in ascending order.
+  ///
+  /// Unreadable frames are recorded as lost, which is not an error.
+  /// @return kNoSpace, kOs: the sink's errors. The writer is then back where it was before the
+  ///         call (the file too, except for unused bytes at its end): the caller may try again,
+  ///         at a higher level for instance. kCancelled likewise. kBadData when `portion` is not
+  ///         part of what is still to be written.
+  virtual Result<> write_portion(const FrameSet& portion) = 0;
+
+  /// When this returns Ok, all frames of the portions so far are safe and may be released.
+  /// @return the sinks' errors: nothing of the last portion may then be released, and the writer
+  ///         can only be destroyed. kUnsupported for a sink that cannot promise it (a pipe): the
+  ///         file is as good as it gets, and the caller decides.
+  virtual Result<> make_durable() = 0;
+
+  /// From the next portion on. Lowering the level is allowed too. @pre level <= kMaxDumpLevel.
+  virtual void set_dump_level(unsigned level) = 0;
+
+  /// Makes the last portion durable, completes the tables and gives the file its final name.
+  /// Frames that were never written are recorded as lost, and the dump is flagged incomplete.
+  /// Call nothing but summary() after this.
+  virtual Result<DumpSummary> finish() = 0;
+
+  /// May be asked at any time, also after a failure. What is told of progress is what
+  /// on_progress would be told.
+  virtual DumpSummary summary() const = 0;
+};
+
+}  // namespace hadump

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/dump/sink.h"
+
+namespace hadump {
+
+struct FileSinkOptions {
+  /// Try O_DIRECT with io_uring; where the file system or the kernel does not offer them, ordinary
+  /// writes are used.
+  bool direct = true;
+};
+
+/// A dump in a file. While it is written, and for good when it is never completed, its name is
+/// PATH-incomplete (PATH-incomplete.1, … when that exists: it may hold memory that was released
+/// since, so it is never overwritten). O_TMPFILE would be tidier, but a killed save would then take
+/// memory with it that is already released. Mode 0600.
+///
+/// At most kMaxDirtyBytes of what was written are in the page cache and not yet on their way to
+/// the disk, so that a small machine does not run out of memory by its own dump.
+///
+/// @return kOs with EEXIST when PATH exists already, or what open(2) said.
+Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
+                                                 const FileSinkOptions& options = {});
+
+inline constexpr std::uint64_t kMaxDirtyBytes = 32U << 20;
+
+}  // namespace hadump

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+/// Where the bytes of one dump file go.
+///
+/// Implementations: FileSink (file_sink.h), FlattenedSink (flattened_sink.h), MemorySink
+/// (tests/unit/core/dump/memory_sink.h), which can fail at a given byte.
+///
+/// Threads: one at a time.
+class DumpSink {
+ public:
+  virtual ~DumpSink() = default;
+
+  /// False when what was written cannot be written again (a pipe): the format then writes every
+  /// byte once, and tables after the data they describe.
+  virtual bool can_rewrite() const = 0;
+
+  /// Page data. Mostly ascending, but may go forward over a hole, or back after a failure.
+  /// The bytes are copied or written before this returns; they may still be on their way to disk.
+  /// @return kNoSpace, kOs. After a failure of either write function the contents of the range
+  ///         that was to be written are unspecified, everything before it is as it was.
+  virtual Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  /// Headers and tables: small, anywhere outside the blocks (4096 bytes) that hold page data.
+  virtual Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  /// Returns when everything written so far is safe from a power cut. A sink that cannot promise
+  /// that says kUnsupported: what it was given must then not be released.
+  virtual Result<> make_durable() = 0;
+
+  /// Makes the file appear under its final name, durably. Called once, last, when it is whole.
+  /// A sink that is destroyed without this leaves the partial file, under its temporary name.
+  /// @param size  of the dump in bytes; anything behind it (preallocation) is cut off.
+  virtual Result<> publish(std::uint64_t size) = 0;
+
+  /// Where the bytes are now, for messages: the temporary path, after publish() the final one.
+  virtual std::string location() const = 0;
+};
+
+}  // namespace hadump
