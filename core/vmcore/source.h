@@ -97,6 +97,10 @@ class VmcoreSource {
 /// Largest window that map() gives: bounds what mappings add to a process's resident size.
 inline constexpr std::uint64_t kMaxViewBytes = 4_MiB;
 
+/// What map() gives where there is nothing to map: the same contract, by read(). For
+/// implementations and decorators.
+Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range);
+
 /// Opens a dump of any format that this library reads, by its first bytes: ELF core (also
 /// /proc/vmcore), kdump-compressed, and the flattened form of either.
 /// @return kOs, kNotFound; kUnsupported for another format; kBadData for a broken one.

@@ -1,0 +1,154 @@
+#include "core/vmcore/elf_headers.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/vmcore/elf_source.h"
+
+namespace hadump {
+namespace {
+
+/// makedumpfile's mark of a dump that ran out of space (its IMPLEMENTATION file).
+constexpr std::uint32_t kElfIncomplete = 0x1;
+
+template <typename T>
+Result<T> read_struct(const ByteFile& file, std::uint64_t offset) {
+  T value{};
+  if (auto r = file.read_at(std::as_writable_bytes(std::span(&value, 1)), offset); !r)
+    return fail(std::move(r));
+  return value;
+}
+
+Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
+  auto header = read_struct<Elf64_Ehdr>(file, 0);
+  if (!header) return fail(std::move(header), "reading the ELF header");
+  const unsigned char* ident = header->e_ident;
+  if (std::memcmp(ident, ELFMAG, SELFMAG) != 0)
+    return fail(ErrorCode::kUnsupported, file.name() + " is not an ELF file");
+  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB ||
+      header->e_type != ET_CORE || header->e_machine != EM_X86_64)
+    return fail(ErrorCode::kUnsupported, file.name() + " is not a core of an x86-64 machine");
+  if (header->e_phentsize != sizeof(Elf64_Phdr))
+    return fail(ErrorCode::kBadData,
+                fmt::format("program headers of {} bytes, not {}", header->e_phentsize,
+                            sizeof(Elf64_Phdr)));
+  return header;
+}
+
+/// e_phnum, or where that overflows (PN_XNUM) the number that section header 0 holds instead.
+Result<std::uint64_t> program_header_count(const ByteFile& file, const Elf64_Ehdr& header) {
+  std::uint64_t count = header.e_phnum;
+  if (count == PN_XNUM) {
+    auto section = read_struct<Elf64_Shdr>(file, header.e_shoff);
+    if (!section) return fail(std::move(section), "reading the extended program header count");
+    count = section->sh_info;
+  }
+  if (count == 0) return fail(ErrorCode::kBadData, "no program headers");
+  if (count > kMaxProgramHeaders)
+    return fail(ErrorCode::kBadData, fmt::format("{} program headers, more than {}", count,
+                                                 kMaxProgramHeaders));
+  return count;
+}
+
+Result<std::vector<Elf64_Phdr>> read_program_headers(const ByteFile& file,
+                                                     const Elf64_Ehdr& header) {
+  auto count = program_header_count(file, header);
+  if (!count) return fail(std::move(count));
+  if (!fits(header.e_phoff, *count * sizeof(Elf64_Phdr), file.size()))
+    return fail(ErrorCode::kBadData, fmt::format("{} program headers at {:#x} are past the end",
+                                                 *count, header.e_phoff));
+  std::vector<Elf64_Phdr> headers(*count);
+  if (auto r = file.read_at(std::as_writable_bytes(std::span(headers)), header.e_phoff); !r)
+    return fail(std::move(r), "reading the program headers");
+  return headers;
+}
+
+Result<LoadSegment> check_load(const Elf64_Phdr& header) {
+  constexpr std::uint64_t kEnd = std::uint64_t{1} << kMaxPhysBits;
+  if (!fits(header.p_paddr, header.p_memsz, kEnd))
+    return fail(ErrorCode::kBadData,
+                fmt::format("segment of {:#x} bytes at {:#x} is past the end of physical memory",
+                            header.p_memsz, header.p_paddr));
+  const std::uint64_t file_bytes = std::min(header.p_filesz, header.p_memsz);
+  if (header.p_offset + file_bytes < header.p_offset)
+    return fail(ErrorCode::kBadData, fmt::format("segment at file offset {:#x} wraps around",
+                                                 header.p_offset));
+  return LoadSegment{GuestVirt{header.p_vaddr}, GuestPhys{header.p_paddr}, header.p_memsz,
+                     file_bytes, header.p_offset};
+}
+
+Result<> read_notes(const ByteFile& file, const Elf64_Phdr& header, std::vector<ElfNote>& notes) {
+  if (header.p_filesz > kMaxNoteBytes)
+    return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes, more than {}",
+                                                 header.p_filesz, kMaxNoteBytes));
+  if (!fits(header.p_offset, header.p_filesz, file.size()))
+    return fail(ErrorCode::kBadData,
+                fmt::format("notes at {:#x} are past the end", header.p_offset));
+  std::vector<std::byte> bytes(header.p_filesz);
+  if (auto r = file.read_at(bytes, header.p_offset); !r)
+    return fail(std::move(r), "reading the notes");
+  auto parsed = parse_notes(bytes);
+  if (!parsed) return fail(std::move(parsed));
+  if (notes.size() + parsed->size() > kMaxNotes)
+    return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));
+  std::move(parsed->begin(), parsed->end(), std::back_inserter(notes));
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes) {
+  std::vector<ElfNote> notes;
+  std::size_t at = 0;
+  while (bytes.size() - at >= sizeof(Elf64_Nhdr)) {
+    Elf64_Nhdr header;
+    std::memcpy(&header, bytes.data() + at, sizeof header);
+    if (header.n_namesz == 0 && header.n_descsz == 0 && header.n_type == 0) break;
+    at += sizeof header;
+    const std::uint64_t name_room = round_up(header.n_namesz, 4);
+    const std::uint64_t desc_room = round_up(header.n_descsz, 4);
+    // The last note's padding may be missing: files that end with it are in the field.
+    if (name_room > bytes.size() - at || header.n_descsz > bytes.size() - at - name_room)
+      return fail(ErrorCode::kBadData,
+                  fmt::format("a note's name of {} and content of {} bytes lead past the end",
+                              header.n_namesz, header.n_descsz));
+    if (notes.size() == kMaxNotes)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));
+    ElfNote note;
+    note.type = header.n_type;
+    note.name.assign(reinterpret_cast<const char*>(bytes.data() + at), header.n_namesz);
+    note.name.erase(std::min(note.name.find('\0'), note.name.size()));
+    const auto desc = bytes.subspan(at + name_room, header.n_descsz);
+    note.desc.assign(desc.begin(), desc.end());
+    notes.push_back(std::move(note));
+    at = std::min<std::uint64_t>(at + name_room + desc_room, bytes.size());
+  }
+  return notes;
+}
+
+Result<VmcoreLayout> read_elf_headers(const ByteFile& file) {
+  auto header = read_file_header(file);
+  if (!header) return fail(std::move(header));
+  auto program_headers = read_program_headers(file, *header);
+  if (!program_headers) return fail(std::move(program_headers));
+
+  VmcoreLayout layout;
+  layout.incomplete = (header->e_flags & kElfIncomplete) != 0;
+  for (const Elf64_Phdr& entry : *program_headers) {
+    if (entry.p_type == PT_NOTE) {
+      if (auto r = read_notes(file, entry, layout.notes); !r) return fail(std::move(r));
+    }
+    // /proc/kcore marks what has no physical address (vmalloc, modules) with -1.
+    if (entry.p_type != PT_LOAD || entry.p_memsz == 0 || entry.p_paddr == ~std::uint64_t{0})
+      continue;
+    auto segment = check_load(entry);
+    if (!segment) return fail(std::move(segment));
+    layout.segments.push_back(*segment);
+  }
+  return layout;
+}
+
+}  // namespace hadump

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/vmcore/byte_file.h"
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+// What a sane dump cannot exceed; a header that says more is refused before memory is spent on it.
+inline constexpr std::uint64_t kMaxProgramHeaders = 262144;  // ballooned guests have many holes
+inline constexpr std::uint64_t kMaxNoteBytes = 64_MiB;       // 8192 CPUs need about 3 MiB
+inline constexpr std::uint64_t kMaxNotes = 65536;
+inline constexpr unsigned kMaxPhysBits = 52;  // x86-64's architectural limit
+
+/// Splits the bytes of a PT_NOTE segment (or what is laid out like one) into notes. Ends quietly at
+/// an all-zero note, which Linux leaves as the end mark of a slot.
+/// @return kBadData when a note's own sizes lead past the end, or above kMaxNotes notes.
+Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes);
+
+/// An ELF core of an x86-64 machine: /proc/vmcore, a file copied from it, QEMU's and our own.
+///
+/// Segments may lie anywhere in the file and overlap in physical memory (the first in address
+/// order wins). A frame that a segment covers in part is read with zeros around that part. What a
+/// truncated file lacks comes back as kFailed.
+class ElfVmcoreSource : public VmcoreSource {
+ public:
+  /// @return kUnsupported: not a 64-bit little-endian x86-64 core; kBadData: headers that
+  ///         contradict themselves or exceed a limit above; kOs: unreadable.
+  static Result<std::unique_ptr<ElfVmcoreSource>> open(std::unique_ptr<ByteFile> file);
+
+  const VmcoreLayout& layout() const override { return layout_; }
+  Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override;
+  Result<FrameView> map(FrameRange range) const override;
+
+ private:
+  /// Whole frames that lie together in the file.
+  struct Piece {
+    FrameRange range;
+    std::uint64_t file_offset = 0;
+  };
+  /// Bytes of a frame that its segment covers only in part.
+  struct Fragment {
+    Gfn gfn;
+    std::uint32_t begin = 0;
+    std::uint32_t bytes = 0;
+    std::uint64_t file_offset = 0;
+  };
+
+  explicit ElfVmcoreSource(std::unique_ptr<ByteFile> file) : file_(std::move(file)) {}
+  void index_segments();
+  void add_fragment(GuestPhys begin, std::uint64_t bytes, std::uint64_t file_offset);
+  const Piece* piece_at_or_after(Gfn gfn) const;
+  Result<> read_piece(const Piece& piece, Gfn first, std::span<std::byte> out,
+                      std::span<FrameStatus> status) const;
+  FrameStatus read_fragments(Gfn gfn, std::span<std::byte> out) const;
+
+  std::unique_ptr<ByteFile> file_;
+  VmcoreLayout layout_;
+  std::vector<Piece> pieces_;        // ascending, disjoint
+  std::vector<Fragment> fragments_;  // ascending
+};
+
+}  // namespace hadump
