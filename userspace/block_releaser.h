@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/base/frame_set.h"
+#include "userspace/region_releaser.h"
+
+namespace hadump {
+
+/// Gives held memory back in whole memory blocks, because less than a block does nobody any good:
+/// Linux takes it only when the block is complete.
+///
+/// It remembers what it released, so no frame goes twice. Whether a frame's bytes are safe is the
+/// caller's knowledge: every call asks for it.
+class BlockReleaser {
+ public:
+  using Warn = std::function<void(const std::string&)>;
+
+  /// @param releaser  borrowed.
+  /// @param held      frames in state "held" now.
+  /// @param warn      told of every refusal; a refused block stays held and is tried again by
+  ///                  a later call that covers it.
+  BlockReleaser(RegionReleaser& releaser, FrameSet held, Warn warn)
+      : releaser_(releaser), held_(std::move(held)), warn_(std::move(warn)) {}
+
+  /// Asked about each whole block: true when all of it is safe elsewhere.
+  using MayGo = std::function<bool(FrameRange block)>;
+
+  /// Releases those blocks that overlap `around` and may go.
+  void release_around(const FrameSet& around, const MayGo& may_go);
+  /// The same for every block that is still held.
+  void release_everywhere(const MayGo& may_go) { release_around(FrameSet(held_), may_go); }
+
+  const FrameSet& held() const { return held_; }
+  std::uint64_t released_bytes() const { return released_bytes_; }
+
+ private:
+  void release_block(FrameRange block);
+
+  RegionReleaser& releaser_;
+  FrameSet held_;
+  Warn warn_;
+  std::uint64_t released_bytes_ = 0;
+  bool refused_for_good_ = false;
+};
+
+}  // namespace hadump

@@ -1,0 +1,34 @@
+#include "userspace/command_line.h"
+
+#include <sstream>
+
+#include "userspace/exit_codes.h"
+
+namespace hadump {
+
+namespace po = boost::program_options;
+
+Result<po::variables_map> parse_command_line(const std::vector<std::string>& args,
+                                             const po::options_description& options,
+                                             const po::positional_options_description& positional) {
+  try {
+    po::variables_map values;
+    // No guessing: "--no" for "--no-release" would be a bad surprise in a tool that cannot undo.
+    const int style = po::command_line_style::unix_style ^ po::command_line_style::allow_guessing;
+    po::store(
+        po::command_line_parser(args).options(options).positional(positional).style(style).run(),
+        values);
+    po::notify(values);
+    return values;
+  } catch (const po::error& error) {
+    return fail(ErrorCode::kBadData, error.what());
+  }
+}
+
+std::string help_text(const std::string& usage, const po::options_description& options) {
+  std::ostringstream text;
+  text << "Usage: release-region " << usage << "\n\n" << options << '\n' << exit_codes_text();
+  return text.str();
+}
+
+}  // namespace hadump

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "userspace/region_releaser.h"
+#include "userspace/streams.h"
+#include "userspace/waiting_dump.h"
+
+namespace hadump {
+
+struct ShowOptions {
+  bool help = false;
+  bool json = false;
+};
+
+Result<ShowOptions> parse_show(const std::vector<std::string>& args);
+std::string help_show();
+
+/// Prints every range and its state. @return exit status: 0; 1 when the module's list is
+/// unreadable.
+int run_show(const ShowOptions& options, const WaitingDump& dump, RegionReleaser& releaser,
+             Streams io);
+
+}  // namespace hadump

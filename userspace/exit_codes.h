@@ -1,0 +1,26 @@
+#pragma once
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+/// What release-region's exit status says. The numbers are part of the interface: the boot scripts
+/// and release-region(8) name them.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,      ///< An error; what is unsaved is still held.
+  kExitUsage = 2,       ///< The command line makes no sense. Nothing was touched.
+  kExitNothing = 3,     ///< No dump waits: nothing to do.
+  kExitTargetFull = 4,  ///< The target ran full. The partial dump is readable.
+  kExitIncomplete = 5,  ///< The dump is written, but pages of it could not be read.
+  kExitCancelled = 6,   ///< SIGTERM or SIGINT. The partial dump is readable and can be continued.
+  kExitHeld = 7,        ///< The dump is safe, but some memory could not be given back.
+};
+
+/// The exit status for an error that ends a command.
+ExitCode exit_code_of(const Error& error);
+
+/// The table of exit codes for --help.
+const char* exit_codes_text();
+
+}  // namespace hadump

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/base/unique_handle.h"
+
+namespace hadump {
+
+/// What one save has made durable, kept next to its file so that a save after a second crash, a
+/// full disk or a kill knows which memory that file is the only copy of.
+struct JournalContent {
+  std::string dump_id;   ///< Of the waiting dump: 32 hex digits.
+  std::string settings;  ///< Format, codec and level, as the same words give the same file.
+  std::vector<std::string> files;  ///< Where the dump is being written, one per target.
+  FrameSet frames;                 ///< Everything that the dump is to hold.
+  FrameSet durable;                ///< What of it is safe in `files`, left-out pages included.
+  FrameSet lost;                   ///< What of it could not be read.
+  bool published = false;          ///< The dump is whole and has its final name (`files` then).
+
+  bool operator==(const JournalContent&) const = default;
+};
+
+/// What the saver notes before it gives memory back.
+class DurableRecord {
+ public:
+  virtual ~DurableRecord() = default;
+  /// When this returns Ok, a later save will know that these frames are safe.
+  virtual Result<> add_durable(const FrameSet& frames, const FrameSet& lost) = 0;
+};
+
+/// The journal's file. Lines of text, only ever appended, each batch followed by fsync: whatever
+/// a crash tears off is the newest part, and its frames have not been released yet.
+class Journal : public DurableRecord {
+ public:
+  /// Starts a journal. An older one at `path` is replaced. @pre no file name has a newline.
+  static Result<Journal> create(const std::string& path, const JournalContent& start);
+  /// Goes on with the journal at `path`, of which `content` is what read_journal() said.
+  static Result<Journal> reopen(const std::string& path, const JournalContent& content);
+
+  Result<> add_durable(const FrameSet& frames, const FrameSet& lost) override;
+  /// The dump has its final names. From now on its whole memory may be released.
+  Result<> set_published(const std::vector<std::string>& files);
+  /// The dump is done: nothing is held any more.
+  Result<> remove();
+
+  const std::string& path() const { return path_; }
+
+ private:
+  Journal(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  Result<> append(const std::string& lines);
+
+  std::string path_;
+  UniqueFd fd_;
+};
+
+/// @return kNotFound; kBadData when the head is damaged. A damaged tail is left out.
+Result<JournalContent> read_journal(const std::string& path);
+
+/// "DIR/.NAME.hadump-journal" for the target "DIR/NAME".
+std::string journal_path(const std::string& target);
+
+}  // namespace hadump

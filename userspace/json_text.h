@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace hadump {
+
+/// `text` as a JSON string, quotes included. Bytes outside printable ASCII become \u00XX: file
+/// names need not be UTF-8, JSON must be.
+std::string json_string(std::string_view text);
+
+}  // namespace hadump

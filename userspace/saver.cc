@@ -1,0 +1,69 @@
+#include "userspace/saver.h"
+
+namespace hadump {
+
+Result<> Saver::write_with_fallback(const FrameSet& portion) {
+  for (;;) {
+    auto written = writer_.write_portion(portion);
+    if (written || written.error().code() != ErrorCode::kNoSpace) return written;
+    if (next_fallback_ == options_.fallback_levels.size()) return written;
+    writer_.set_dump_level(options_.fallback_levels[next_fallback_++]);
+  }
+}
+
+Result<> Saver::save_portion(const FrameSet& portion) {
+  if (auto written = write_with_fallback(portion); !written) return written;
+  auto durable = writer_.make_durable();
+  // A pipe promises nothing: what went into it stays held.
+  const bool promised = durable || durable.error().code() != ErrorCode::kUnsupported;
+  if (!durable && promised) return durable;
+  if (!promised) return {};
+
+  FrameSet newly_lost;
+  const FrameSet missing = writer_.summary().missing;
+  for (FrameRange range : portion.ranges()) newly_lost.insert(missing.intersection(range));
+  if (record_ != nullptr)
+    if (auto noted = record_->add_durable(portion, newly_lost); !noted) return noted;
+  unsaved_.erase(portion);
+  lost_.insert(newly_lost);
+  // From here on the portion may go.
+  if (releaser_ != nullptr) {
+    releaser_->release_around(portion, [this](FrameRange block) {
+      return !unsaved_.overlaps(block) && !lost_.overlaps(block) && !needed_later_.overlaps(block);
+    });
+  }
+  return {};
+}
+
+Result<> Saver::save_portions() {
+  for (;;) {
+    const FrameSet portion = writer_.next_portion(options_.portion_bytes);
+    if (portion.empty()) return {};
+    if (auto saved = save_portion(portion); !saved) return saved;
+  }
+}
+
+FrameSet Saver::unsafe() const {
+  FrameSet frames = unsaved_;
+  frames.insert(lost_);
+  return frames;
+}
+
+Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const FrameSet& unsafe) {
+  blocks.release_everywhere([&](FrameRange block) { return !unsafe.overlaps(block); });
+  auto table = releaser.regions();
+  // The module takes its files away when the last range is back.
+  if (!table && table.error().code() == ErrorCode::kNotFound) return true;
+  if (!table) return fail(std::move(table));
+  if (!table->in_state(RegionState::kHeld).empty() ||
+      !table->in_state(RegionState::kPartial).empty())
+    return false;
+  // The save area holds the window's old content.
+  const FrameSet save_area = table->in_state(RegionState::kSaveArea);
+  if (!unsafe.empty()) return false;
+  for (FrameRange range : save_area.ranges())
+    if (auto done = releaser.release(range); !done) return fail(std::move(done));
+  return true;
+}
+
+}  // namespace hadump

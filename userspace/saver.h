@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/base/frame_set.h"
+#include "core/dump/dump_writer.h"
+#include "userspace/block_releaser.h"
+#include "userspace/journal.h"
+
+namespace hadump {
+
+struct SaverOptions {
+  std::uint64_t portion_bytes = 256_MiB;
+  /// Dump levels to fall back to, one after the other, when the target runs full.
+  std::vector<unsigned> fallback_levels;
+};
+
+/// Saves a dump portion by portion and gives each portion back once it is safe:
+/// write, make durable, note in the journal, release. Never another order.
+///
+/// Blocks with frames of `needed_later` are left for after the last portion, when nothing reads
+/// the old memory any more: see release_rest().
+class Saver {
+ public:
+  /// @param writer        borrowed.
+  /// @param record        borrowed; null where there is nothing to come back to (a pipe).
+  /// @param releaser      borrowed; null to release nothing.
+  /// @param frames        what the dump holds: all of it must be durable before its block may go.
+  /// @param needed_later  page tables, struct pages and the like that a later portion's filter
+  ///                      or address translation reads.
+  Saver(DumpWriter& writer, DurableRecord* record, BlockReleaser* releaser, const FrameSet& frames,
+        FrameSet needed_later, SaverOptions options)
+      : writer_(writer),
+        record_(record),
+        releaser_(releaser),
+        unsaved_(frames),
+        needed_later_(std::move(needed_later)),
+        options_(std::move(options)) {}
+
+  /// Writes all portions. @return the writer's and the journal's errors; kCancelled. Whatever it
+  /// returns, everything that was released is safe.
+  Result<> save_portions();
+
+  /// Frames that must not be released: not durable, or unreadable.
+  FrameSet unsafe() const;
+  const FrameSet& lost() const { return lost_; }
+
+ private:
+  Result<> write_with_fallback(const FrameSet& portion);
+  Result<> save_portion(const FrameSet& portion);
+
+  DumpWriter& writer_;
+  DurableRecord* record_;
+  BlockReleaser* releaser_;
+  FrameSet unsaved_;
+  FrameSet lost_;
+  FrameSet needed_later_;
+  SaverOptions options_;
+  std::size_t next_fallback_ = 0;
+};
+
+/// After finish(): releases what is held, except blocks with frames of `unsafe`, and the save area
+/// when nothing else is left. @return true when the dump is done and all memory is back.
+/// @pre nobody reads the old memory any more: source, filter and writer are gone.
+Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const FrameSet& unsafe);
+
+}  // namespace hadump
