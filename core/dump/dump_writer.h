@@ -39,6 +39,9 @@ struct DumpSummary {
   std::vector<std::uint64_t> sizes;    ///< Bytes of each file.
 };
 
+/// Most that is under way between two durable moments; bounds the tables kept in memory.
+inline constexpr std::uint64_t kMaxPortionBytes = 256_MiB;
+
 /// Writes one dump, portion by portion, so that memory can be given back while it is written:
 ///
 ///   auto writer = DumpWriter::create(source, filter, held, options, std::move(sinks));
@@ -76,28 +79,31 @@ class DumpWriter {
   /// each one's range, so that all devices are kept busy. Empty when all has been written.
   virtual FrameSet next_portion(std::uint64_t max_bytes) const = 0;
 
-  /// Reads, filters, compresses and writes these frames. Frames of `frames` that are skipped
-  /// cannot be written later: the file's tables are in ascending order.
+  /// Reads, filters, compresses and writes these frames. Frames of `frames` that are passed over
+  /// cannot be written later: the file's tables are in ascending order. Portions of more than
+  /// kMaxPortionBytes are made durable in steps of that size.
   ///
   /// Unreadable frames are recorded as lost, which is not an error.
-  /// @return kNoSpace, kOs: the sink's errors. The writer is then back where it was before the
-  ///         call (the file too, except for unused bytes at its end): the caller may try again,
-  ///         at a higher level for instance. kCancelled likewise. kBadData when `portion` is not
-  ///         part of what is still to be written.
+  /// @return kNoSpace, kOs: the sinks' errors. The writer is then back at the last durable step,
+  ///         and so is the file except for unused bytes at its end: the caller may go on from
+  ///         there, at a higher level for instance, with what next_portion() says. kCancelled
+  ///         likewise. kBadData when `portion` is not part of what is still to be written. After
+  ///         an error on a sink that cannot rewrite, the writer can only be destroyed.
   virtual Result<> write_portion(const FrameSet& portion) = 0;
 
   /// When this returns Ok, all frames of the portions so far are safe and may be released.
   /// @return the sinks' errors: nothing of the last portion may then be released, and the writer
-  ///         can only be destroyed. kUnsupported for a sink that cannot promise it (a pipe): the
+  ///         can only be destroyed (what had become durable before stays). kUnsupported for a sink that cannot promise it (a pipe): the
   ///         file is as good as it gets, and the caller decides.
   virtual Result<> make_durable() = 0;
 
   /// From the next portion on. Lowering the level is allowed too. @pre level <= kMaxDumpLevel.
   virtual void set_dump_level(unsigned level) = 0;
 
-  /// Makes the last portion durable, completes the tables and gives the file its final name.
-  /// Frames that were never written are recorded as lost, and the dump is flagged incomplete.
-  /// Call nothing but summary() after this.
+  /// Makes the last portion durable, completes the tables and gives the file its final name. A dump
+  /// with unreadable frames gets its final name too, but stays flagged incomplete, because readers
+  /// look for lost pages only then. Call nothing but summary() after this.
+  /// @return kIncomplete when frames were never written: the file keeps its temporary name.
   virtual Result<DumpSummary> finish() = 0;
 
   /// May be asked at any time, also after a failure. What is told of progress is what

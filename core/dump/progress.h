@@ -27,6 +27,9 @@ struct DumpProgress {
   std::uint64_t bytes_written = 0;  ///< Page data and tables, without holes.
   std::chrono::nanoseconds elapsed{};
 
+  /// Adds the counters that a part of the work has: classes, losses, bytes read.
+  void add(const DumpProgress& part);
+
   /// Bytes of old memory dealt with per second, 0 at the start.
   double bytes_per_second() const;
   /// Nothing until there is a rate to go by.

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/units.h"
+#include "core/dump/codec.h"
+#include "core/dump/progress.h"
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+/// Frames of one work item: enough to hide the cost of handing it over, small enough for a
+/// core's second-level cache, and for two of them per worker in the memory that is promised.
+inline constexpr std::size_t kChunkFrames = 128;
+
+/// What becomes of one page in the file.
+enum class PageFate : std::uint8_t {
+  kLeftOut,  ///< By the level, or because the source does not have it.
+  kLost,     ///< Should be there but could not be read.
+  kZero,     ///< All bytes zero.
+  kData,
+};
+
+struct PageOutcome {
+  const std::byte* data = nullptr;  ///< kData: borrowed from the chunk's buffer or views.
+  std::uint32_t size = 0;           ///< kData: kFrameSize when stored raw.
+  PageFate fate = PageFate::kLeftOut;
+  CodecKind codec = CodecKind::kNone;
+};
+
+/// One work item on its way through the pipeline: filled by a worker, written by the caller's
+/// thread, used again. Its memory is allocated once.
+struct Chunk {
+  FrameRange frames;  ///< At most kChunkFrames.
+  std::array<PageOutcome, kChunkFrames> pages;
+  std::unique_ptr<std::byte[]> buffer = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
+  std::vector<FrameView> views;
+  DumpProgress counts;  ///< Only the counters that a worker knows.
+  Result<> result;
+
+  static constexpr std::size_t kBufferBytes = kChunkFrames * kFrameSize + kMaxCompressedPage;
+
+  std::span<const PageOutcome> outcomes() const {
+    return {pages.data(), static_cast<std::size_t>(frames.frames())};
+  }
+};
+
+}  // namespace hadump

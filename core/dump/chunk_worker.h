@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/dump/chunk.h"
+#include "core/dump/page_filter.h"
+
+namespace hadump {
+
+/// One worker's tools: reads the frames of a chunk, tells their class and compresses them.
+///
+/// What it makes of a chunk depends on nothing but the chunk, so that a dump's bytes do not depend
+/// on how many workers there are.
+class ChunkWorker {
+ public:
+  /// @param source,filter  borrowed; filter may be null.
+  /// @param codec          not kAuto.
+  static Result<std::unique_ptr<ChunkWorker>> create(const VmcoreSource& source,
+                                                     const PageFilter* filter, CodecChoice codec);
+
+  /// Fills everything in `chunk` but `frames`, which says what to do. Errors are in chunk.result.
+  void fill(Chunk& chunk, unsigned level);
+
+  /// Takes another codec from the next chunk on.
+  Result<> set_codec(CodecChoice codec);
+
+ private:
+  ChunkWorker(const VmcoreSource& source, const PageFilter* filter)
+      : source_(source), filter_(filter) {}
+
+  void classify(Chunk& chunk);
+  Result<> fill_run(Chunk& chunk, FrameRange run, PageClass page_class);
+  Result<> map_run(Chunk& chunk, FrameRange run, PageClass page_class);
+  Result<> read_run(Chunk& chunk, FrameRange run, PageClass page_class);
+  void store_pages(Chunk& chunk, FrameRange run, std::span<const std::byte> bytes,
+                   PageClass page_class);
+  void store_page(Chunk& chunk, std::size_t index, std::span<const std::byte> page);
+
+  const VmcoreSource& source_;
+  const PageFilter* filter_;
+  CodecChoice codec_;
+  std::unique_ptr<PageCompressor> compressor_;  ///< Null when pages are stored raw.
+  std::vector<PageRun> runs_;
+  std::vector<FrameStatus> status_;
+  std::unique_ptr<std::byte[]> input_;  ///< For read(); allocated when it is first needed.
+  bool mapping_works_ = true;
+  std::size_t buffer_used_ = 0;
+  /// The last page did not shrink: pages that look random are stored raw without trying.
+  bool suspicious_ = false;
+};
+
+}  // namespace hadump

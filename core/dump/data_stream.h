@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+/// How page data gets into a file: through the page cache, or around it.
+/// Threads: one at a time.
+class DataStream {
+ public:
+  virtual ~DataStream() = default;
+
+  /// As DumpSink::write_data(). An error of an earlier write may come out here.
+  virtual Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  /// Returns when everything has been handed to the file system; fdatasync() is the caller's.
+  virtual Result<> flush() = 0;
+};
+
+/// Ordinary writes.
+/// @param fd           borrowed; must outlive the stream.
+/// @param write_behind start write-back early and wait for it, so that at most kMaxDirtyBytes are
+///                     dirty, and drop what is clean.
+std::unique_ptr<DataStream> make_buffered_stream(int fd, std::string name, bool write_behind);
+
+/// O_DIRECT through io_uring, with preallocation.
+/// @param fd  borrowed; its file is opened a second time for this.
+/// @return null where the file system or the kernel does not offer it.
+std::unique_ptr<DataStream> open_direct_stream(int fd, std::string name);
+
+}  // namespace hadump

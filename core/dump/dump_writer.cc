@@ -1,0 +1,282 @@
+#include "core/dump/dump_writer.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/dump/chunk_worker.h"
+#include "core/dump/format.h"
+#include "core/dump/pipeline.h"
+#include "core/dump/portion_cursor.h"
+#include "core/dump/stripes.h"
+
+namespace hadump {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr unsigned kMaxWorkers = 1024;
+constexpr std::size_t kMaxSinks = 64;
+/// x86-64 has 52 bits of physical address.
+constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
+/// A guest's memory map has a handful of ranges; what is still held may have a few for every block.
+constexpr std::size_t kMaxRanges = 16384;
+constexpr auto kProgressInterval = std::chrono::milliseconds(100);
+
+unsigned usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
+}
+
+Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t sinks) {
+  if (frames.empty()) return fail(ErrorCode::kBadData, "there is nothing to dump");
+  if (frames.ranges().back().end.value > kMaxFrames)
+    return fail(ErrorCode::kBadData, "a frame lies beyond the largest physical address");
+  if (frames.ranges().size() > kMaxRanges)
+    return fail(ErrorCode::kUnsupported, "memory has too many holes for a dump");
+  if (options.dump_level > kMaxDumpLevel)
+    return fail(ErrorCode::kBadData, "the dump level is over 31");
+  if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
+  if (sinks == 0 || sinks > kMaxSinks) return fail(ErrorCode::kBadData, "1 to 64 files, please");
+  if (sinks > 1 && options.format == DumpFormatKind::kElf)
+    return fail(ErrorCode::kUnsupported, "an ELF dump cannot be striped over several files");
+  return {};
+}
+
+class Writer : public DumpWriter {
+ public:
+  Writer(FrameSet frames, DumpOptions options, unsigned workers)
+      : options_(std::move(options)), level_(options_.dump_level), worker_count_(workers) {
+    left_ = std::move(frames);
+    durable_left_ = left_;
+    done_.frames_total = left_.frames();
+  }
+
+  Result<> open(const VmcoreSource& source, const PageFilter* filter,
+                std::vector<std::unique_ptr<DumpSink>> sinks);
+
+  FrameSet next_portion(std::uint64_t max_bytes) const override;
+  Result<> write_portion(const FrameSet& portion) override;
+  Result<> make_durable() override;
+  void set_dump_level(unsigned level) override { level_ = level; }
+  Result<DumpSummary> finish() override;
+  DumpSummary summary() const override;
+
+ private:
+  Result<> write_step(const FrameSet& step);
+  Result<> take_back(Error error);
+  Result<> consume(Chunk& chunk);
+  Result<> checkpoint();
+  std::vector<FrameSet> by_output(const FrameSet& frames) const;
+  DumpProgress progress() const;
+  void tell_progress();
+
+  DumpOptions options_;
+  unsigned level_;
+  unsigned worker_count_;
+  FrameSet left_;          ///< Can still be written.
+  FrameSet durable_left_;  ///< As it was at the last checkpoint.
+  FrameSet missing_;
+  DumpProgress done_;  ///< Of durable portions and, until a checkpoint or a rollback, the pending.
+  DumpProgress durable_;
+  bool pending_ = false;  ///< Something was written since the last checkpoint.
+  FrameSet pending_missing_;
+  bool failed_ = false;
+  Clock::time_point begun_ = Clock::now();
+  Clock::time_point told_{};
+  std::unique_ptr<DumpFormat> format_;
+  std::vector<std::unique_ptr<ChunkWorker>> workers_;
+  std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
+};
+
+Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
+                      std::vector<std::unique_ptr<DumpSink>> sinks) {
+  const CodecChoice codec =
+      options_.format == DumpFormatKind::kElf ? CodecChoice{} : options_.codec;
+  for (unsigned i = 0; i < worker_count_; ++i) {
+    auto worker = ChunkWorker::create(source, filter, codec);
+    if (!worker) return fail(std::move(worker));
+    workers_.push_back(std::move(*worker));
+  }
+  auto borders = plan_stripes(left_, sinks.size(), *workers_.front(), level_);
+  if (!borders) return fail(std::move(borders));
+  std::vector<FormatOutput> outputs;
+  for (std::size_t i = 0; i < sinks.size(); ++i)
+    outputs.push_back({(*borders)[i], std::move(sinks[i])});
+
+  FormatInput input{&source.layout(), left_, level_, kdump_flag(codec.kind)};
+  auto format = options_.format == DumpFormatKind::kElf
+                    ? make_elf_format(std::move(input), std::move(outputs.front()))
+                    : make_kdump_format(std::move(input), std::move(outputs));
+  if (!format) return fail(std::move(format));
+  format_ = std::move(*format);
+  if (auto begun = format_->begin(); !begun) return begun;
+  pipeline_ = std::make_unique<Pipeline>(
+      worker_count_, [this](Chunk& chunk, unsigned worker) { workers_[worker]->fill(chunk, level_); });
+  return {};
+}
+
+std::vector<FrameSet> Writer::by_output(const FrameSet& frames) const {
+  std::vector<FrameSet> sets;
+  for (const FormatOutput& output : format_->outputs())
+    sets.push_back(frames.intersection(output.range));
+  return sets;
+}
+
+FrameSet Writer::next_portion(std::uint64_t max_bytes) const {
+  const std::uint64_t most = std::max<std::uint64_t>(max_bytes >> kFrameShift, 1);
+  const std::uint64_t total = left_.frames();
+  if (total <= most) return left_;
+  FrameSet portion;
+  for (const FrameSet& part : by_output(left_)) {
+    // As large a part of each file's rest: all of them end at about the same time.
+    const double share = static_cast<double>(part.frames()) / static_cast<double>(total);
+    const auto frames = static_cast<std::uint64_t>(share * static_cast<double>(most));
+    if (!part.empty())
+      portion.insert(first_frames(part, std::max<std::uint64_t>(frames, kChunkFrames)));
+  }
+  return portion;
+}
+
+Result<> Writer::write_portion(const FrameSet& portion) {
+  if (failed_) return fail(ErrorCode::kBusy, "this dump has failed");
+  if (left_.intersection(portion) != portion)
+    return fail(ErrorCode::kBadData, "a portion must be part of what is still to be written");
+  // A portion that fails is taken back as a whole, and only that one.
+  if (pending_)
+    if (auto done = checkpoint(); !done) return done;
+  FrameSet rest = portion;
+  while (!rest.empty()) {
+    FrameSet step = first_frames(rest, kMaxPortionBytes >> kFrameShift);
+    rest.erase(step);
+    if (auto done = write_step(step); !done) return take_back(std::move(done).error());
+    if (rest.empty()) break;
+    if (auto done = checkpoint(); !done) return done;
+  }
+  return {};
+}
+
+Result<> Writer::write_step(const FrameSet& step) {
+  PortionCursor cursor(by_output(step));
+  const auto produce = [&](Chunk& chunk) {
+    chunk.frames = cursor.next();
+    return !chunk.frames.empty();
+  };
+  auto done = pipeline_->run(produce, [this](Chunk& chunk) { return consume(chunk); });
+  if (!done) return done;
+  pending_ = true;
+  // Frames that were passed over cannot be written any more, each file being in ascending order.
+  for (const FrameSet& part : by_output(step)) {
+    if (part.empty()) continue;
+    const Gfn end = part.ranges().back().end;
+    for (const FormatOutput& output : format_->outputs())
+      if (output.range.overlaps({part.ranges().front().begin, end}))
+        left_.erase({output.range.begin, end});
+  }
+  tell_progress();
+  return {};
+}
+
+Result<> Writer::consume(Chunk& chunk) {
+  if (options_.cancelled && options_.cancelled())
+    return fail(ErrorCode::kCancelled, "writing the dump");
+  if (!chunk.result) return std::move(chunk.result);
+  if (auto done = format_->append(chunk); !done) return done;
+  if (chunk.counts.frames_missing > 0)
+    for (std::size_t i = 0; i < chunk.frames.frames(); ++i)
+      if (chunk.pages[i].fate == PageFate::kLost) {
+        const Gfn gfn{chunk.frames.begin.value + i};
+        pending_missing_.insert({gfn, Gfn{gfn.value + 1}});
+      }
+  done_.add(chunk.counts);
+  done_.frames_done += chunk.frames.frames();
+  chunk.views.clear();  // Nothing may look at memory that is about to be released.
+  if (Clock::now() - told_ >= kProgressInterval) tell_progress();
+  return {};
+}
+
+/// The error of the portion, or, when things are past going back, that of the attempt.
+Result<> Writer::take_back(Error error) {
+  if (auto undone = format_->rollback(); !undone) failed_ = true;
+  done_ = durable_;
+  left_ = durable_left_;
+  pending_ = false;
+  pending_missing_ = {};
+  return tl::unexpected<Error>(std::move(error));
+}
+
+Result<> Writer::make_durable() {
+  if (failed_) return fail(ErrorCode::kBusy, "this dump has failed");
+  return checkpoint();
+}
+
+Result<> Writer::checkpoint() {
+  auto done = format_->checkpoint();
+  const bool no_promise = !done && done.error().code() == ErrorCode::kUnsupported;
+  if (!done && !no_promise) {
+    failed_ = true;
+    return done;
+  }
+  missing_.insert(pending_missing_);
+  pending_ = false;
+  durable_left_ = left_;
+  pending_missing_ = {};
+  if (!no_promise) done_.frames_durable = done_.frames_done;
+  durable_ = done_;
+  return done;
+}
+
+Result<DumpSummary> Writer::finish() {
+  auto durable = make_durable();
+  if (!durable && durable.error().code() != ErrorCode::kUnsupported) return fail(std::move(durable));
+  if (done_.frames_done != done_.frames_total)
+    return fail(ErrorCode::kIncomplete, "not all of the memory was written");
+  if (auto done = format_->finish(missing_.empty(), level_); !done) {
+    failed_ = true;
+    return fail(std::move(done));
+  }
+  done_.frames_durable = done_.frames_done;
+  return summary();
+}
+
+DumpProgress Writer::progress() const {
+  DumpProgress progress = done_;
+  progress.bytes_written = format_->bytes_written();
+  progress.elapsed = Clock::now() - begun_;
+  return progress;
+}
+
+void Writer::tell_progress() {
+  told_ = Clock::now();
+  if (options_.on_progress) options_.on_progress(progress());
+}
+
+DumpSummary Writer::summary() const {
+  DumpSummary summary;
+  summary.progress = progress();
+  summary.missing = missing_;
+  summary.complete = missing_.empty() && done_.frames_done == done_.frames_total;
+  for (const FormatOutput& output : format_->outputs())
+    summary.locations.push_back(output.sink->location());
+  summary.sizes = format_->sizes();
+  return summary;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DumpWriter>> DumpWriter::create(
+    const VmcoreSource& source, const PageFilter* filter, FrameSet frames, DumpOptions options,
+    std::vector<std::unique_ptr<DumpSink>> sinks) {
+  if (auto checked = check(frames, options, sinks.size()); !checked) return fail(std::move(checked));
+  const unsigned workers = options.workers != 0 ? options.workers : usable_cpus();
+  auto writer = std::make_unique<Writer>(std::move(frames), std::move(options), workers);
+  if (auto opened = writer->open(source, filter, std::move(sinks)); !opened)
+    return fail(std::move(opened), "starting the dump");
+  return writer;
+}
+
+}  // namespace hadump

@@ -1,0 +1,252 @@
+#include "core/dump/elf_format.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace hadump {
+namespace {
+
+constexpr Elf64_Word kIncomplete = 1;  // DUMP_ELF_INCOMPLETE of makedumpfile and crash
+/// The kernel's own text is mapped a second time, from here on (x86-64 __START_KERNEL_map).
+constexpr std::uint64_t kKernelTextMap = 0xffffffff80000000;
+/// For the notes, for the text mapping and its pieces.
+constexpr std::size_t kExtraHeaders = 64;
+
+Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_CORE;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_phoff = sizeof(Elf64_Ehdr);
+  header.e_flags = complete ? 0 : kIncomplete;
+  header.e_ehsize = sizeof(Elf64_Ehdr);
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = static_cast<Elf64_Half>(program_headers);
+  return header;
+}
+
+template <typename T>
+void append_object(std::vector<std::byte>& bytes, const T& object) {
+  const auto view = std::as_bytes(std::span(&object, 1));
+  bytes.insert(bytes.end(), view.begin(), view.end());
+}
+
+}  // namespace
+
+ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
+    : input_(std::move(input)), notes_(encode_notes(input_.layout->notes)) {
+  outputs_.push_back(std::move(output));
+  // A split needs kLongRun frames left out, so there cannot be more than this.
+  const std::size_t ranges = input_.frames.ranges().size();
+  const std::size_t splits =
+      static_cast<std::size_t>(input_.frames.frames() / (kLongRun + 1)) + 2 * ranges;
+  capacity_ = std::min(splits, kMaxLoads) + kExtraHeaders;
+  const std::uint64_t notes_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
+  data_begin_ = round_up(notes_offset + notes_.bytes.size(), kFrameSize);
+  now_.data_end = data_begin_;
+  now_.cursor = input_.frames.ranges().front().begin;
+  now_.open = {now_.cursor, 0, 0, data_begin_};
+  durable_ = now_;
+}
+
+Result<> ElfFormat::begin() {
+  DumpSink& sink = *outputs_.front().sink;
+  if (!notes_.bytes.empty())
+    if (auto put = sink.write_table(sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr),
+                                    notes_.bytes);
+        !put)
+      return put;
+  bytes_written_ += notes_.bytes.size();
+  return sink.can_rewrite() ? write_headers(false) : Result<>();
+}
+
+/// Zero pages that the level leaves out are nothing else than left-out ones: both read as zeros.
+bool ElfFormat::is_in_file(const PageOutcome& page) const {
+  if (page.fate == PageFate::kZero) return (input_.dump_level & kLevelZero) == 0;
+  return page.fate != PageFate::kLeftOut;
+}
+
+Result<> ElfFormat::append(const Chunk& chunk) {
+  if (chunk.frames.begin != now_.cursor) {
+    close_load();
+    now_.open = {chunk.frames.begin, 0, 0, now_.data_end};
+  }
+  const auto pages = chunk.outcomes();
+  for (std::size_t i = 0; i < pages.size();) {
+    const bool in_file = is_in_file(pages[i]);
+    std::size_t end = i;
+    while (end < pages.size() && is_in_file(pages[end]) == in_file) ++end;
+    if (auto done = append_run(pages.subspan(i, end - i), in_file); !done) return done;
+    i = end;
+  }
+  now_.cursor = chunk.frames.end;
+  return {};
+}
+
+Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file) {
+  Load& open = now_.open;
+  if (!in_file) {
+    open.memory_frames += pages.size();
+    return {};
+  }
+  const std::uint64_t left_out = open.memory_frames - open.file_frames;
+  const std::size_t still_to_come = 2 * input_.frames.ranges().size();
+  if (left_out >= kLongRun && now_.closed + still_to_come + kExtraHeaders < capacity_) {
+    const Gfn next{open.first.value + open.memory_frames};
+    close_load();
+    now_.open = {next, 0, 0, now_.data_end};
+  } else if (left_out > 0) {
+    if (auto done = leave_hole(left_out); !done) return done;
+    open.file_frames += left_out;
+  }
+  for (std::size_t i = 0; i < pages.size();) {
+    std::size_t end = i;
+    while (end < pages.size() && (pages[end].fate == PageFate::kData) ==
+                                     (pages[i].fate == PageFate::kData))
+      ++end;
+    const auto run = pages.subspan(i, end - i);
+    if (run.front().fate != PageFate::kData) {
+      if (auto done = leave_hole(run.size()); !done) return done;
+    } else {
+      auto written = write_pages(*outputs_.front().sink, run, now_.data_end);
+      if (!written) return fail(std::move(written));
+      bytes_written_ += *written;
+      now_.data_end += run.size() << kFrameShift;
+      high_water_ = std::max(high_water_, now_.data_end);
+    }
+    i = end;
+  }
+  open.memory_frames += pages.size();
+  open.file_frames += pages.size();
+  return {};
+}
+
+/// Nothing is written where nothing ever was; where a failed attempt may have left bytes, zeros.
+Result<> ElfFormat::leave_hole(std::uint64_t frames) {
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  for (; frames > 0 && now_.data_end < high_water_; --frames) {
+    if (auto put = outputs_.front().sink->write_data(now_.data_end, kZeros); !put) return put;
+    now_.data_end += kFrameSize;
+  }
+  now_.data_end += frames << kFrameShift;
+  return {};
+}
+
+void ElfFormat::close_load() {
+  if (now_.open.memory_frames == 0) return;
+  loads_.resize(now_.closed);
+  loads_.push_back(now_.open);
+  ++now_.closed;
+}
+
+/// Everything that was appended, and what is still to come as memory without contents.
+std::vector<ElfFormat::Load> ElfFormat::all_loads() const {
+  std::vector<Load> all(loads_.begin(), loads_.begin() + static_cast<std::ptrdiff_t>(now_.closed));
+  if (now_.open.memory_frames > 0) all.push_back(now_.open);
+  const FrameSet rest = input_.frames.intersection(
+      FrameRange{now_.cursor, std::max(now_.cursor, input_.frames.ranges().back().end)});
+  for (FrameRange range : rest.ranges())
+    all.push_back({range.begin, range.frames(), 0, now_.data_end});
+  return all;
+}
+
+GuestVirt ElfFormat::virtual_address(GuestPhys phys) const {
+  for (const LoadSegment& segment : input_.layout->segments)
+    if (segment.virt.value != 0 && segment.virt.value < kKernelTextMap && segment.phys <= phys &&
+        phys.value - segment.phys.value < segment.memory_bytes)
+      return {segment.virt.value + (phys.value - segment.phys.value)};
+  return {};
+}
+
+/// /proc/vmcore describes the kernel's text a second time, at the address it runs at. So do we, by
+/// headers that point at the same bytes.
+void ElfFormat::add_text_aliases(std::vector<Load>& loads,
+                                 std::vector<GuestVirt>& addresses) const {
+  const std::size_t count = loads.size();
+  std::size_t added = 0;
+  for (const LoadSegment& segment : input_.layout->segments) {
+    if (segment.virt.value < kKernelTextMap) continue;
+    const Gfn begin = frame_of(segment.phys);
+    const Gfn end = frame_of({segment.phys.value + segment.memory_bytes});
+    for (std::size_t i = 0; i < count && added + 2 < kExtraHeaders; ++i) {
+      const Load load = loads[i];
+      const Gfn from = std::max(begin, load.first);
+      const Gfn to = std::min(end, Gfn{load.first.value + load.file_frames});
+      if (from >= to) continue;
+      const std::uint64_t frames = to.value - from.value;
+      loads.push_back({from, frames, frames,
+                       load.file_offset + ((from.value - load.first.value) << kFrameShift)});
+      addresses.push_back(
+          {segment.virt.value + (address_of(from).value - segment.phys.value)});
+      ++added;
+    }
+  }
+}
+
+Result<> ElfFormat::write_headers(bool complete) {
+  std::vector<Load> loads = all_loads();
+  std::vector<GuestVirt> addresses;
+  for (const Load& load : loads) addresses.push_back(virtual_address(address_of(load.first)));
+  add_text_aliases(loads, addresses);
+
+  std::vector<std::byte> bytes;
+  append_object(bytes, make_file_header(loads.size() + 1, complete));
+  Elf64_Phdr note{};
+  note.p_type = PT_NOTE;
+  note.p_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
+  note.p_filesz = note.p_memsz = notes_.bytes.size();
+  append_object(bytes, note);
+  for (std::size_t i = 0; i < loads.size(); ++i) {
+    Elf64_Phdr header{};
+    header.p_type = PT_LOAD;
+    header.p_flags = PF_R | PF_W | PF_X;
+    header.p_offset = loads[i].file_offset;
+    header.p_vaddr = addresses[i].value;
+    header.p_paddr = address_of(loads[i].first).value;
+    header.p_filesz = loads[i].file_frames << kFrameShift;
+    header.p_memsz = loads[i].memory_frames << kFrameShift;
+    append_object(bytes, header);
+  }
+  bytes_written_ += bytes.size();
+  return outputs_.front().sink->write_table(0, bytes);
+}
+
+Result<> ElfFormat::checkpoint() {
+  DumpSink& sink = *outputs_.front().sink;
+  durable_ = now_;
+  if (!sink.can_rewrite()) return sink.make_durable();
+  if (auto done = sink.make_durable(); !done) return done;
+  if (auto done = write_headers(false); !done) return done;
+  return sink.make_durable();
+}
+
+Result<> ElfFormat::rollback() {
+  if (!outputs_.front().sink->can_rewrite())
+    return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
+  now_ = durable_;
+  return {};
+}
+
+Result<> ElfFormat::finish(bool complete, unsigned /*dump_level*/) {
+  // A hole at the very end of a flattened dump would be missing from what is put together of it.
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  DumpSink& sink = *outputs_.front().sink;
+  if (!sink.can_rewrite() && now_.data_end > high_water_ && now_.data_end > data_begin_)
+    if (auto put = sink.write_data(now_.data_end - kFrameSize, kZeros); !put) return put;
+  if (auto done = write_headers(complete); !done) return done;
+  return outputs_.front().sink->publish(now_.data_end);
+}
+
+Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input, FormatOutput output) {
+  return std::make_unique<ElfFormat>(std::move(input), std::move(output));
+}
+
+}  // namespace hadump

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <vector>
+
+#include "core/dump/format.h"
+
+namespace hadump {
+
+/// ELF core: PT_NOTE, then PT_LOADs.
+///
+/// Left-out pages read as zeros. A run of kLongRun of them ends its PT_LOAD (p_memsz goes on,
+/// p_filesz does not), as makedumpfile -E does; a shorter one, and pages of zeros, are holes in the
+/// file. The table of program headers has room for kMaxLoads; beyond that, long runs are holes too.
+/// What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
+class ElfFormat : public DumpFormat {
+ public:
+  ElfFormat(FormatInput input, FormatOutput output);
+
+  Result<> begin() override;
+  Result<> append(const Chunk& chunk) override;
+  Result<> checkpoint() override;
+  Result<> rollback() override;
+  Result<> finish(bool complete, unsigned dump_level) override;
+  std::vector<FormatOutput>& outputs() override { return outputs_; }
+  std::vector<std::uint64_t> sizes() const override { return {now_.data_end}; }
+  std::uint64_t bytes_written() const override { return bytes_written_; }
+
+  static constexpr std::uint64_t kLongRun = 256;  ///< makedumpfile's PFN_EXCLUDED
+  static constexpr std::size_t kMaxLoads = 60000;  ///< Below 65535, which would need PN_XNUM.
+
+ private:
+  struct Load {
+    Gfn first;
+    std::uint64_t memory_frames = 0;
+    std::uint64_t file_frames = 0;
+    std::uint64_t file_offset = 0;
+  };
+  struct Position {
+    std::uint64_t data_end = 0;
+    Gfn cursor;
+    Load open;           ///< The PT_LOAD that is being added to; not in loads_ yet.
+    std::size_t closed;  ///< Valid part of loads_.
+  };
+
+  Result<> write_headers(bool complete);
+  Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
+  Result<> leave_hole(std::uint64_t frames);
+  bool is_in_file(const PageOutcome& page) const;
+  void close_load();
+  GuestVirt virtual_address(GuestPhys phys) const;
+  void add_text_aliases(std::vector<Load>& loads, std::vector<GuestVirt>& addresses) const;
+  std::vector<Load> all_loads() const;
+
+  FormatInput input_;
+  std::vector<FormatOutput> outputs_;
+  NoteBytes notes_;
+  std::vector<Load> loads_;
+  std::size_t capacity_ = 0;  ///< Program headers that there is room for.
+  std::uint64_t data_begin_ = 0;
+  Position now_{};
+  Position durable_{};
+  std::uint64_t high_water_ = 0;  ///< End of what was ever written, rolled back or not.
+  std::uint64_t bytes_written_ = 0;
+};
+
+}  // namespace hadump

@@ -1,0 +1,99 @@
+#include "core/dump/flattened_sink.h"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/endian.h"
+#include "core/base/file.h"
+
+namespace hadump {
+namespace {
+
+/// struct makedumpfile_header and struct makedumpfile_data_header (makedumpfile, IMPLEMENTATION).
+struct FlattenedHeader {
+  std::array<char, 16> signature{"makedumpfile"};
+  be64 type = 1;
+  be64 version = 1;
+};
+static_assert(sizeof(FlattenedHeader) == 32);
+constexpr std::size_t kFlattenedHeaderBytes = 4096;
+
+struct RecordHeader {
+  be64 offset;
+  be64 size;
+};
+static_assert(sizeof(RecordHeader) == 16);
+constexpr std::uint64_t kEndMark = ~std::uint64_t{0};  // -1 in both fields
+
+class FlattenedSink : public DumpSink {
+ public:
+  FlattenedSink(UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+
+  Result<> start() {
+    std::array<std::byte, kFlattenedHeaderBytes> block{};
+    const FlattenedHeader header;
+    std::memcpy(block.data(), &header, sizeof(header));
+    return write_all(fd_.get(), block, name_);
+  }
+
+  bool can_rewrite() const override { return false; }
+
+  Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    if (bytes.empty()) return {};
+    return write_record({offset, bytes.size()}, bytes);
+  }
+
+  Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    return write_data(offset, bytes);
+  }
+
+  Result<> make_durable() override {
+    return fail(ErrorCode::kUnsupported, name_ + " cannot promise that anything is durable");
+  }
+
+  Result<> publish(std::uint64_t /*size*/) override {
+    if (auto ended = write_record({kEndMark, kEndMark}, {}); !ended) return ended;
+    // A file behind the descriptor becomes durable; a pipe says EINVAL, which is no loss.
+    if (::fsync(fd_.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
+      return fail_os(errno, "making " + name_ + " durable");
+    return {};
+  }
+
+  std::string location() const override { return name_; }
+
+ private:
+  /// One system call for the record and its header: they are many on a dump of single pages.
+  Result<> write_record(RecordHeader header, std::span<const std::byte> bytes) {
+    std::array<iovec, 2> parts{
+        {{&header, sizeof(header)}, {const_cast<std::byte*>(bytes.data()), bytes.size()}}};
+    const std::span<const std::byte> head{reinterpret_cast<const std::byte*>(&header),
+                                          sizeof(header)};
+    ssize_t put = 0;
+    do put = ::writev(fd_.get(), parts.data(), parts.size());
+    while (put < 0 && errno == EINTR);
+    if (put < 0) return fail_os(errno, "writing " + name_);
+    const auto done = static_cast<std::size_t>(put);
+    if (done < head.size())
+      if (auto rest = write_all(fd_.get(), head.subspan(done), name_); !rest) return rest;
+    const std::size_t body_done = done < head.size() ? 0 : done - head.size();
+    return write_all(fd_.get(), bytes.subspan(body_done), name_);
+  }
+
+  UniqueFd fd_;
+  std::string name_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DumpSink>> open_flattened_sink(UniqueFd fd, std::string name) {
+  auto sink = std::make_unique<FlattenedSink>(std::move(fd), std::move(name));
+  if (auto started = sink->start(); !started) return fail(std::move(started));
+  return sink;
+}
+
+}  // namespace hadump

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/dump/chunk.h"
+#include "core/dump/sink.h"
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+/// What a format needs to know about the dump as a whole.
+struct FormatInput {
+  const VmcoreLayout* layout = nullptr;  ///< Borrowed: notes, VMCOREINFO, virtual addresses.
+  FrameSet frames;                       ///< What the dump is to hold.
+  unsigned dump_level = 0;
+  std::uint32_t codec_flags = 0;  ///< kdump_flag() of every codec that may occur.
+};
+
+/// One output file (several for a striped dump) and its range of frames.
+struct FormatOutput {
+  FrameRange range;
+  std::unique_ptr<DumpSink> sink;
+};
+
+/// Lays out a dump in files. Keeps them readable at every moment.
+///
+/// Chunks come in ascending order within each output's range. Between two checkpoints they are
+/// "pending": rollback() forgets them.
+class DumpFormat {
+ public:
+  virtual ~DumpFormat() = default;
+
+  /// Headers and empty tables.
+  virtual Result<> begin() = 0;
+  virtual Result<> append(const Chunk& chunk) = 0;
+  /// Makes what is pending durable and visible in the tables, in an order that leaves no moment at
+  /// which the file says something wrong. kUnsupported when the sink promises nothing; the tables
+  /// are written then all the same.
+  virtual Result<> checkpoint() = 0;
+  /// @return kUnsupported when the sink cannot rewrite.
+  virtual Result<> rollback() = 0;
+  /// Final header and name. @pre nothing is pending.
+  virtual Result<> finish(bool complete, unsigned dump_level) = 0;
+
+  virtual std::vector<FormatOutput>& outputs() = 0;
+  /// Size of each output up to now.
+  virtual std::vector<std::uint64_t> sizes() const = 0;
+  /// Bytes handed to the sinks, holes not counted.
+  virtual std::uint64_t bytes_written() const = 0;
+};
+
+/// @pre outputs are in ascending order, cover input.frames, and border on multiples of
+///      kChunkFrames.
+Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
+                                                      std::vector<FormatOutput> outputs);
+/// @pre one output.
+Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input, FormatOutput output);
+
+/// Writes the pages that are kData one behind the other; those that lie together in memory by one
+/// call.
+/// @param offset_of_first  where the first of them goes.
+/// @return bytes written.
+Result<std::uint64_t> write_pages(DumpSink& sink, std::span<const PageOutcome> pages,
+                                  std::uint64_t offset_of_first);
+
+/// The notes as an ELF note segment. @param vmcoreinfo  gets where the VMCOREINFO text lies in it
+/// (0, 0 when there is none).
+struct NoteBytes {
+  std::vector<std::byte> bytes;
+  std::uint64_t vmcoreinfo_offset = 0;
+  std::uint64_t vmcoreinfo_size = 0;
+};
+NoteBytes encode_notes(const std::vector<ElfNote>& notes);
+
+}  // namespace hadump

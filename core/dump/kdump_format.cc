@@ -1,0 +1,302 @@
+#include "core/dump/kdump_format.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+namespace hadump {
+namespace {
+
+constexpr std::uint64_t kBlock = kFrameSize;
+/// Tables that are written at once while nothing is being read: more than this is made durable in
+/// between, so that it does not fill the page cache.
+constexpr std::uint64_t kTableSyncBytes = 16U << 20;
+
+template <typename T>
+std::span<const std::byte> object_bytes(const T& object) {
+  return std::as_bytes(std::span(&object, 1));
+}
+
+template <std::size_t N>
+void copy_text(std::array<char, N>& to, std::string_view text) {
+  std::copy_n(text.begin(), std::min(text.size(), N - 1), to.begin());
+}
+
+/// Signed decimal, as NUMBER(phys_base)= is; readers take the field as two's complement.
+std::uint64_t phys_base_of(std::string_view vmcoreinfo) {
+  const std::string_view text = vmcoreinfo_value(vmcoreinfo, "NUMBER(phys_base)");
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return static_cast<std::uint64_t>(value);
+}
+
+std::int64_t crash_time_of(std::string_view vmcoreinfo) {
+  const std::string_view text = vmcoreinfo_value(vmcoreinfo, "CRASHTIME");
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
+
+std::string_view vmcoreinfo_value(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=')
+      return line.substr(key.size() + 1);
+  }
+  return {};
+}
+
+KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
+    : input_(std::move(input)),
+      outputs_(std::move(outputs)),
+      notes_(encode_notes(input_.layout->notes)) {
+  max_mapnr_ = input_.frames.ranges().back().end.value;
+  bitmap_bytes_ = round_up((max_mapnr_ + 7) / 8, kBlock);
+  bitmap1_offset_ = kBlock + round_up(sub_header_bytes(), kBlock);
+  bitmap2_offset_ = bitmap1_offset_ + bitmap_bytes_;
+  descs_offset_ = bitmap2_offset_ + bitmap_bytes_;
+  for (const FormatOutput& output : outputs_) {
+    const std::uint64_t most = input_.frames.intersection(output.range).frames();
+    const std::uint64_t data =
+        round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
+    // The first block of the data is the page of zeros that all zero pages share.
+    const Position start{data + kFrameSize, 0, output.range.begin};
+    stripes_.push_back({start, start, PendingBits(input_.frames), {}, data, 0});
+  }
+}
+
+Result<> KdumpFormat::begin() {
+  for (std::size_t i = 0; i < outputs_.size(); ++i)
+    if (auto done = begin_stripe(i); !done) return done;
+  return {};
+}
+
+Result<> KdumpFormat::begin_stripe(std::size_t index) {
+  DumpSink& sink = *outputs_[index].sink;
+  // A file says "incomplete" until the end; what cannot be rewritten must hope for the best, and
+  // says it at its end when things went wrong.
+  if (auto done = write_header(index, !sink.can_rewrite(), input_.dump_level); !done) return done;
+  if (auto done = write_bitmap(sink, bitmap1_offset_); !done) return done;
+  if (sink.can_rewrite())
+    if (auto done = write_bitmap(sink, bitmap2_offset_); !done) return done;
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  bytes_written_ += kZeros.size();
+  return sink.write_data(stripes_[index].data_begin, kZeros);
+}
+
+Result<> KdumpFormat::write_header(std::size_t index, bool complete, unsigned dump_level) {
+  const std::string_view vmcoreinfo = vmcoreinfo_text(*input_.layout);
+  KdumpHeader header;
+  copy_text(header.utsname.sysname, "Linux");
+  copy_text(header.utsname.nodename, "(none)");
+  copy_text(header.utsname.release, vmcoreinfo_value(vmcoreinfo, "OSRELEASE"));
+  copy_text(header.utsname.machine, "x86_64");
+  copy_text(header.utsname.domainname, "(none)");
+  header.seconds = crash_time_of(vmcoreinfo);
+  header.status = input_.codec_flags | (complete ? 0 : kKdumpIncomplete);
+  header.sub_header_blocks = static_cast<std::int32_t>(round_up(sub_header_bytes(), kBlock) / kBlock);
+  header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_bytes_ / kBlock);
+  header.max_mapnr = static_cast<std::uint32_t>(max_mapnr_);
+  header.cpus = static_cast<std::int32_t>(std::max<std::size_t>(1, cpu_notes(*input_.layout).size()));
+
+  const FrameRange range = outputs_[index].range;
+  const bool split = outputs_.size() > 1;
+  KdumpSubHeader sub;
+  sub.phys_base = phys_base_of(vmcoreinfo);
+  sub.dump_level = static_cast<std::int32_t>(dump_level);
+  sub.split = split ? 1 : 0;
+  sub.start_pfn = sub.start_pfn_64 = split ? range.begin.value : 0;
+  sub.end_pfn = sub.end_pfn_64 = split ? std::min(range.end.value, max_mapnr_) : 0;
+  sub.max_mapnr_64 = max_mapnr_;
+  if (!notes_.bytes.empty()) {
+    sub.note_offset = kBlock + sizeof(sub);
+    sub.note_size = notes_.bytes.size();
+  }
+  if (notes_.vmcoreinfo_size > 0) {
+    sub.vmcoreinfo_offset = sub.note_offset + notes_.vmcoreinfo_offset;
+    sub.vmcoreinfo_size = notes_.vmcoreinfo_size;
+  }
+
+  std::vector<std::byte> block(bitmap1_offset_);
+  std::memcpy(block.data(), &header, sizeof(header));
+  std::memcpy(block.data() + kBlock, &sub, sizeof(sub));
+  std::copy(notes_.bytes.begin(), notes_.bytes.end(), block.begin() + kBlock + sizeof(sub));
+  return put_table(*outputs_[index].sink, 0, block);
+}
+
+Result<> KdumpFormat::write_bitmap(DumpSink& sink, std::uint64_t offset) {
+  std::uint64_t unsynced = 0;
+  return for_each_bitmap_piece(
+      input_.frames, bitmap_bytes_,
+      [&](std::uint64_t first_byte, std::span<const std::uint8_t> bits) -> Result<> {
+        if (auto put = put_table(sink, offset + first_byte, std::as_bytes(bits)); !put) return put;
+        unsynced += bits.size();
+        if (unsynced < kTableSyncBytes || !sink.can_rewrite()) return {};
+        unsynced = 0;
+        return sink.make_durable();
+      });
+}
+
+std::size_t KdumpFormat::stripe_of(Gfn gfn) const {
+  std::size_t index = 0;
+  while (!outputs_[index].range.contains(gfn)) ++index;
+  return index;
+}
+
+Result<> KdumpFormat::append(const Chunk& chunk) {
+  const std::size_t index = stripe_of(chunk.frames.begin);
+  Stripe& stripe = stripes_[index];
+  DumpSink& sink = *outputs_[index].sink;
+  const auto pages = chunk.outcomes();
+
+  auto written = write_pages(sink, pages, stripe.now.data_end);
+  if (!written) return fail(std::move(written));
+  bytes_written_ += *written;
+  add_descs(stripe, chunk);
+  stripe.bits.set_range(chunk.frames.begin, pages.size(), [&](std::size_t i) {
+    return pages[i].fate != PageFate::kLeftOut;
+  });
+  return {};
+}
+
+void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
+  Position& now = stripe.now;
+  if (chunk.frames.begin != now.cursor)  // Frames that were passed over keep their (empty) places.
+    now.rank += input_.frames.intersection({now.cursor, chunk.frames.begin}).frames();
+  now.cursor = chunk.frames.end;
+  if (stripe.descs.empty() ||
+      stripe.descs.back().first_rank + stripe.descs.back().descs.size() != now.rank)
+    stripe.descs.push_back({now.rank, {}});
+  std::vector<KdumpPageDesc>& descs = stripe.descs.back().descs;
+  const std::size_t before = descs.size();
+  for (const PageOutcome& page : chunk.outcomes()) {
+    if (page.fate == PageFate::kLeftOut) continue;
+    if (page.fate == PageFate::kLost) descs.push_back({});
+    if (page.fate == PageFate::kZero) descs.push_back({stripe.data_begin, kFrameSize, 0, 0});
+    if (page.fate != PageFate::kData) continue;
+    descs.push_back({now.data_end, page.size, kdump_flag(page.codec), 0});
+    now.data_end += page.size;
+  }
+  now.rank += descs.size() - before;
+}
+
+Result<> KdumpFormat::checkpoint() {
+  if (auto done = write_pending_bits(); !done) return done;
+  const bool promises = outputs_.front().sink->can_rewrite();
+  if (promises)
+    if (auto done = sync_all(); !done) return done;
+  if (auto done = write_pending_descs(); !done) return done;
+  for (Stripe& stripe : stripes_) stripe.durable = stripe.now;
+  return sync_all();
+}
+
+Result<> KdumpFormat::sync_all() {
+  for (FormatOutput& output : outputs_)
+    if (auto done = output.sink->make_durable(); !done) return done;
+  return {};
+}
+
+/// Every file of a split dump has the whole bitmap: makedumpfile --reassemble takes it from the
+/// first.
+Result<> KdumpFormat::write_pending_bits() {
+  for (Stripe& stripe : stripes_) {
+    for (FormatOutput& output : outputs_) {
+      if (!output.sink->can_rewrite()) {
+        if (auto done = write_bits_once(stripe, *output.sink); !done) return done;
+        continue;
+      }
+      for (const PendingBits::Piece& piece : stripe.bits.pieces())
+        if (auto put = put_table(*output.sink, bitmap2_offset_ + piece.first_byte,
+                                 std::as_bytes(std::span(piece.bits)));
+            !put)
+          return put;
+    }
+    stripe.bits.commit();
+  }
+  return {};
+}
+
+/// For a sink that cannot rewrite: every byte once, in ascending order, those between the pieces
+/// too. The last byte may still change and waits.
+Result<> KdumpFormat::write_bits_once(Stripe& stripe, DumpSink& sink) {
+  for (const PendingBits::Piece& piece : stripe.bits.pieces()) {
+    if (auto done = write_bits_between(stripe, sink, piece.first_byte); !done) return done;
+    const auto known = std::span(piece.bits).first(
+        piece.bits.size() - (&piece == &stripe.bits.pieces().back() ? 1 : 0));
+    if (auto put = put_table(sink, bitmap2_offset_ + piece.first_byte, std::as_bytes(known)); !put)
+      return put;
+    stripe.bitmap_written_to = piece.first_byte + known.size();
+  }
+  return {};
+}
+
+Result<> KdumpFormat::write_bits_between(Stripe& stripe, DumpSink& sink, std::uint64_t end) {
+  constexpr std::uint64_t kStep = 1U << 20;
+  std::vector<std::uint8_t> gap;
+  for (std::uint64_t& at = stripe.bitmap_written_to; at < end; at += gap.size()) {
+    gap.resize(static_cast<std::size_t>(std::min(kStep, end - at)));
+    stripe.bits.fill(at, gap);
+    if (auto put = put_table(sink, bitmap2_offset_ + at, std::as_bytes(std::span(gap))); !put)
+      return put;
+  }
+  return {};
+}
+
+Result<> KdumpFormat::write_pending_descs() {
+  for (std::size_t i = 0; i < stripes_.size(); ++i) {
+    for (const DescRun& run : stripes_[i].descs)
+      if (auto put = put_table(*outputs_[i].sink,
+                               descs_offset_ + run.first_rank * sizeof(KdumpPageDesc),
+                               std::as_bytes(std::span(run.descs)));
+          !put)
+        return put;
+    stripes_[i].descs.clear();
+  }
+  return {};
+}
+
+Result<> KdumpFormat::rollback() {
+  for (std::size_t i = 0; i < stripes_.size(); ++i) {
+    if (!outputs_[i].sink->can_rewrite())
+      return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
+    stripes_[i].now = stripes_[i].durable;
+    stripes_[i].bits.rollback();
+    stripes_[i].descs.clear();
+  }
+  return {};
+}
+
+Result<> KdumpFormat::finish(bool complete, unsigned dump_level) {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    DumpSink& sink = *outputs_[i].sink;
+    if (!sink.can_rewrite())
+      if (auto done = write_bits_between(stripes_[i], sink, bitmap_bytes_); !done) return done;
+    if (sink.can_rewrite() || !complete || dump_level != input_.dump_level)
+      if (auto done = write_header(i, complete, dump_level); !done) return done;
+    if (auto done = sink.publish(stripes_[i].now.data_end); !done) return done;
+  }
+  return {};
+}
+
+std::vector<std::uint64_t> KdumpFormat::sizes() const {
+  std::vector<std::uint64_t> sizes;
+  for (const Stripe& stripe : stripes_) sizes.push_back(stripe.now.data_end);
+  return sizes;
+}
+
+Result<> KdumpFormat::put_table(DumpSink& sink, std::uint64_t offset,
+                                std::span<const std::byte> bytes) {
+  bytes_written_ += bytes.size();
+  return sink.write_table(offset, bytes);
+}
+
+Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
+                                                      std::vector<FormatOutput> outputs) {
+  return std::make_unique<KdumpFormat>(std::move(input), std::move(outputs));
+}
+
+}  // namespace hadump

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/dump/chunk_worker.h"
+
+namespace hadump {
+
+/// Where to divide the frames of a dump that goes to several files: so that each gets about as many
+/// bytes, going by a sample of the pages (kSampledChunks, a few seconds at worst).
+///
+/// @param worker  borrowed for the duration of the call.
+/// @return `count` adjacent ranges that cover `frames`, their borders multiples of kChunkFrames.
+///         kUnsupported when there are fewer chunks than files.
+Result<std::vector<FrameRange>> plan_stripes(const FrameSet& frames, std::size_t count,
+                                             ChunkWorker& worker, unsigned level);
+
+inline constexpr std::size_t kSampledChunks = 512;
+
+}  // namespace hadump
