@@ -1,0 +1,224 @@
+"""A guest on the emulated host: configuration, console, commands, crash, disk image."""
+
+import json
+import shlex
+import subprocess
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .channel import HIDDEN, ConsoleChannel
+from .cpio import Tree
+from .errors import CheckFailed
+from .images import STANDARD_KERNEL, guest_image
+from .overlay import Overlay
+from .packages import Archive
+from .waiting import GrowingLog, Seen, wait_until
+
+if TYPE_CHECKING:
+    from .host import Host
+
+UP = r"HADUMP-LAB userspace up uptime=([\d.]+) mem=(\d+) cpus=(\d+) boot_id=(\S+)"
+
+
+@dataclass(frozen=True)
+class GuestConfig:
+    """How xl is to create the guest."""
+
+    name: str = "guest"
+    memory_mib: int = 1024
+    maxmem_mib: int | None = None  # Above memory_mib: the guest starts ballooned.
+    vcpus: int = 2
+    kernel: str = STANDARD_KERNEL  # A package: NAME or NAME/SUITE.
+    compressed: bool = False  # Give Xen the bzImage; takes 15 s longer under emulation.
+    cmdline: str = ""
+    disk_gib: int = 16  # 0: no disk.  Sparse, ext4, at /var/crash.
+    network: bool = True
+    on_crash: str = "preserve"
+    on_reboot: str = "restart"
+    extra: str = ""  # Further lines for the configuration.
+    # Not compared, not stored: only needed to create it.
+    overlay: Overlay | None = field(default=None, compare=False)
+
+
+class Guest:
+    """Made by Host.create_guest()."""
+
+    def __init__(self, host: "Host", config: GuestConfig, slot: int) -> None:
+        self.host = host
+        self.config = config
+        self.slot = slot
+        self.address = ""
+        self.log = GrowingLog(host.share / "console" / f"guest-{config.name}.log", HIDDEN)
+        host.follow(self.log)
+        self._channel = ConsoleChannel(self.log, self.type)
+
+    @classmethod
+    def load(cls, host: "Host", path: Path) -> "Guest":
+        """A guest that another process created on this host."""
+        state = json.loads(path.read_text(encoding="utf-8"))
+        guest = cls(host, GuestConfig(**state["config"]), state["slot"])
+        guest.address = state["address"]
+        return guest
+
+    @property
+    def directory(self) -> str:
+        """Where dom0 has the guest's kernel, initrd and configuration."""
+        return f"/work/guests/{self.config.name}"
+
+    @property
+    def config_path(self) -> str:
+        """The xl configuration, in dom0."""
+        return f"{self.directory}/{self.config.name}.cfg"
+
+    @property
+    def disk_image(self) -> Path:
+        """The disk, as a file on this machine."""
+        return self.host.directory / f"disk{self.slot}.img"
+
+    def create(self, address: str) -> None:
+        """Makes disk and initrd, and creates the domain.  `address`: ADDRESS/BITS."""
+        config = self.config
+        self.address = address.partition("/")[0]
+        image = guest_image(Archive(), config.kernel)
+        kernel = image.kernel.vmlinuz if config.compressed else image.kernel.vmlinux
+        form = "vmlinuz" if config.compressed else "vmlinux"
+        kernel_path = self.host.put_once(
+            kernel, f"{form}-{image.kernel.release}-{image.kernel.package.sha256[:8]}"
+        )
+        if config.disk_gib:
+            from .host import make_ext4  # pylint: disable=import-outside-toplevel,cyclic-import
+
+            make_ext4(self.disk_image, config.disk_gib << 30)
+        initrd = self.host.share / "in" / f"{config.name}.initrd"
+        write_initrd(initrd, image.initrd, config, address)
+        self.host.exec(f"mkdir -p {self.directory} && cp /share/in/{initrd.name} {self.directory}/initrd")
+        initrd.unlink()
+        text = self.xl_config(kernel_path)
+        self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
+        stored = asdict(replace(config, overlay=None))
+        state = {"config": stored, "slot": self.slot, "address": self.address}
+        path = self.host.directory / "guests" / f"{config.name}.json"
+        path.write_text(json.dumps(state), encoding="utf-8")
+        self.host.exec(f"xl create {self.config_path}", timeout=60)
+
+    def xl_config(self, kernel_path: str) -> str:
+        """The text of the configuration."""
+        config = self.config
+        lines = [
+            f'name="{config.name}"',
+            'type="pvh"',
+            f'kernel="{kernel_path}"',
+            f'ramdisk="{self.directory}/initrd"',
+            f'cmdline="console=hvc0 earlyprintk=xen {config.cmdline}"',
+            f"memory={config.memory_mib}",
+            f"vcpus={config.vcpus}",
+            'tsc_mode="native"',  # The emulated processor has no RDTSCP for the others.
+            f'on_crash="{config.on_crash}"',
+            f'on_reboot="{config.on_reboot}"',
+        ]
+        if config.maxmem_mib:
+            lines.append(f"maxmem={config.maxmem_mib}")
+        if config.disk_gib:
+            lines.append(f'disk=["phy:/dev/lab/disk{self.slot},xvda,w"]')
+        if config.network:
+            lines.append(f'vif=["mac=00:16:3e:00:00:{self.slot + 2:02x},bridge=xenbr0"]')
+        return "\n".join([*lines, config.extra, ""])
+
+    # What it shows.
+
+    def console(self, since: int = 0) -> str:
+        """The console's text, without the lab's own protocol."""
+        return self.log.text(since)
+
+    def mark(self) -> int:
+        """The console's end now, for `since`."""
+        return self.log.mark()
+
+    def wait_for(self, pattern: str, timeout: float, since: int = 0) -> Seen:
+        """Waits for a line on the console."""
+        return self.log.wait_for(pattern, timeout, since)
+
+    def wait_up(self, timeout: float = 60, since: int = 0) -> Seen:
+        """Waits for userspace: groups are uptime, MemTotal in KiB, CPUs and the boot's id."""
+        return self.wait_for(UP, timeout, since)
+
+    # What it is told.
+
+    def type(self, text: str) -> None:
+        """Puts text into the console's input."""
+        self.host.exec(
+            f"tty=$(xenstore-read /local/domain/$(xl domid {self.config.name})/console/tty) &&"
+            f" timeout 60 printf %s {shlex.quote(text)} >$tty"
+        )
+
+    def exec(self, command: str, timeout: float = 60, check: bool = True) -> tuple[int, str]:
+        """Runs a shell command in the guest; returns exit status and output."""
+        return self._channel.run(command, timeout, check)
+
+    def crash(self, timeout: float = 30) -> Seen:
+        """Makes the kernel panic; returns the console's line that says so."""
+        since = self.mark()
+        self._channel.start("echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger")
+        return self.wait_for(r"Kernel panic - not syncing", timeout, since)
+
+    # What Xen knows of it.
+
+    def domid(self) -> int:
+        """Its number now."""
+        return int(self.host.exec(f"xl domid {self.config.name}").output)
+
+    def state(self) -> str:
+        """The state column of "xl list", such as "-b----" or "---sc-"; "" when it does not exist."""
+        result = self.host.exec(f"xl list {self.config.name}", check=False)
+        return result.output.splitlines()[-1].split()[4] if result.status == 0 else ""
+
+    def wait_state(self, letter: str, timeout: float = 20) -> None:
+        """Waits for a letter in the state column: "c" crashed, "s" shut down, "p" paused."""
+        what = f"{self.config.name} is in state {letter}"
+        wait_until(lambda: letter in self.state(), timeout, what)
+
+    def destroy(self) -> None:
+        """Ends the domain at once.  Its disk image stays."""
+        self.host.exec(f"xl destroy {self.config.name}", timeout=60)
+
+    def forget(self) -> None:
+        """Destroys it if it exists, and frees its place."""
+        if self.state():
+            self.destroy()
+        self.host.guests.pop(self.config.name, None)
+        (self.host.directory / "guests" / f"{self.config.name}.json").unlink(missing_ok=True)
+
+    def get_from_disk(self, path: str, local: Path) -> None:
+        """Copies a file (its path below /var/crash) out of the disk image.
+
+        What the guest has not synced is not there; run "sync" in it, or end it first.
+        """
+        copy_from_ext4(self.disk_image, path, local)
+
+
+def copy_from_ext4(image: Path, path: str, local: Path) -> None:
+    """Copies one file out of an image without mounting it."""
+    local.unlink(missing_ok=True)
+    request = f'dump -p "/{path.lstrip("/")}" "{local}"'
+    done = subprocess.run(
+        ["debugfs", "-R", request, str(image)], text=True, capture_output=True, check=False
+    )
+    if not local.exists() or "not found" in done.stderr:
+        raise CheckFailed(f"no {path} on {image.name}: {done.stderr.strip()}")
+
+
+def write_initrd(target: Path, base: Path, config: GuestConfig, address: str) -> None:
+    """The base image, the guest's settings and the caller's files: archives one behind the other."""
+    settings = Tree(merged_usr=True)
+    lines = [
+        "HADUMP_LAB_DISK=1" if config.disk_gib else "",
+        f"HADUMP_LAB_ADDRESS={address}" if config.network else "",
+    ]
+    settings.file("etc/hadump-lab.conf", "\n".join([*filter(None, lines), ""]))
+    settings.file("etc/hostname", f"{config.name}\n")
+    with open(target, "wb") as output:
+        output.write(base.read_bytes())
+        settings.write(output)
+        if config.overlay:
+            config.overlay.tree.write(output)
