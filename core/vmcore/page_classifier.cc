@@ -1,0 +1,258 @@
+#include "core/vmcore/page_classifier.h"
+
+#include <algorithm>
+
+namespace hadump {
+namespace {
+
+/// Below this, copying struct pages costs less than mapping them.
+constexpr std::uint64_t kMinMappedBytes = 64_KiB;
+/// Struct pages that are copied at once where their size does not divide a page.
+constexpr std::uint64_t kCopiedStructs = 2048;
+
+/// Collects runs for one call of classify(): clips to the range, joins neighbours, fills gaps.
+class RunCollector {
+ public:
+  RunCollector(FrameRange range, std::vector<PageRun>& runs)
+      : range_(range), at_(range.begin), runs_(runs), first_(runs.size()) {}
+
+  /// [begin, end) is of this class. @pre ascending; what was skipped over is kKeep.
+  void add(std::uint64_t begin, std::uint64_t end, PageClass page_class) {
+    begin = std::max(begin, at_.value);
+    end = std::min(end, range_.end.value);
+    if (begin >= end) return;
+    if (begin > at_.value) append(Gfn{begin}, PageClass::kKeep);
+    append(Gfn{end}, page_class);
+  }
+  void finish() {
+    if (at_ < range_.end) append(range_.end, PageClass::kKeep);
+  }
+
+ private:
+  void append(Gfn end, PageClass page_class) {
+    if (runs_.size() > first_ && runs_.back().page_class == page_class)
+      runs_.back().frames.end = end;
+    else
+      runs_.push_back({{at_, end}, page_class});
+    at_ = end;
+  }
+
+  FrameRange range_;
+  Gfn at_;
+  std::vector<PageRun>& runs_;
+  std::size_t first_;  // runs before it are the caller's
+};
+
+}  // namespace
+
+/// One call of classify().
+class PageClassifier::Scan {
+ public:
+  Scan(const PageClassifier& classifier, FrameRange range, std::vector<PageRun>& runs)
+      : c_(classifier), range_(range), walker_(classifier.space_), collect_(range, runs) {}
+  ~Scan() {
+    c_.no_page_struct_ += unknown_.no_page_struct;
+    c_.unreadable_ += unknown_.unreadable;
+    c_.damaged_ += unknown_.damaged;
+  }
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+
+  void run() {
+    for (std::uint64_t section = c_.sections_.section_of(range_.begin);
+         section <= c_.sections_.section_of(Gfn{range_.end.value - 1}); ++section) {
+      const auto structs = c_.sections_.page_structs(section);
+      if (structs)
+        scan_section(c_.sections_.section_range(section), *structs);
+      else
+        unknown_.no_page_struct += dumped(c_.sections_.section_range(section));
+    }
+    collect_.finish();
+  }
+
+ private:
+  /// A stretch of struct pages at hand.
+  struct Window {
+    FrameView view;
+    std::unique_ptr<std::byte[]> copy;
+    const std::byte* data = nullptr;
+    std::uint64_t count = 0;
+  };
+
+  std::uint64_t dumped(FrameRange range) const {
+    const FrameRange clipped{std::max(range.begin, range_.begin), std::min(range.end, range_.end)};
+    if (clipped.begin >= clipped.end) return 0;
+    return c_.source_->layout().frames.intersection(clipped).frames();
+  }
+
+  void scan_section(FrameRange section, GuestVirt structs) {
+    const std::size_t bytes = c_.format_.size();
+    const std::uint64_t end = std::min(section.end, range_.end).value;
+    // Blocks begin aligned to their size, so no free block crosses this border; a larger compound
+    // page may, and is asked for by name.
+    std::uint64_t pfn = section.begin.value;
+    if (range_.begin > section.begin)
+      pfn = std::max(pfn, round_down(range_.begin.value, c_.format_.largest_free_block()));
+    pfn = std::max(pfn, end_of_earlier_block(Gfn{pfn}));
+    while (pfn < end) {
+      const GuestVirt at{structs.value + (pfn - section.begin.value) * bytes};
+      const Window window = open_window(at, end - pfn);
+      if (window.count == 0) {
+        // Nothing there: the rest of this page of struct pages is unknown.
+        const std::uint64_t step = std::max<std::uint64_t>(
+            (kFrameSize - at.value % kFrameSize) / bytes, 1);
+        unknown_.unreadable += dumped({Gfn{pfn}, Gfn{std::min(pfn + step, end)}});
+        pfn += step;
+        continue;
+      }
+      pfn = scan_window(window, pfn);
+    }
+  }
+
+  /// @return the frame after the last block that begins in the window.
+  std::uint64_t scan_window(const Window& window, std::uint64_t first) {
+    const std::size_t bytes = c_.format_.size();
+    std::uint64_t i = 0;
+    while (i < window.count) {
+      const std::byte* page = window.data + i * bytes;
+      const std::byte* next = i + 1 < window.count ? page + bytes : nullptr;
+      const auto verdict = c_.format_.judge(page, next, first + i);
+      if (verdict.page_class != PageClass::kKeep)
+        collect_.add(first + i, first + i + verdict.frames, verdict.page_class);
+      else if (verdict.damaged)
+        unknown_.damaged += dumped({Gfn{first + i}, Gfn{first + i + 1}});
+      i += verdict.frames;
+    }
+    return first + i;
+  }
+
+  /// The end of a compound page that begins before `start` and covers it, 0 when there is none.
+  ///
+  /// The page at `start` need not know: where the struct pages of tails are shared
+  /// (hugetlb_free_vmemmap) it may look like a head. The true head lies at an aligned frame.
+  std::uint64_t end_of_earlier_block(Gfn start) {
+    const Window probe = open_window_of(start, 1);
+    if (probe.count == 0 || !(c_.format_.is_tail(probe.data) || c_.format_.is_head(probe.data)))
+      return 0;
+    for (unsigned order = kMaxCompoundOrder; order > 0; --order) {
+      const Gfn head{round_down(start.value, std::uint64_t{1} << order)};
+      if (head == start) break;
+      const Window window = open_window_of(head, 2);
+      if (window.count < 2 || !c_.format_.is_head(window.data)) continue;
+      const auto verdict =
+          c_.format_.judge(window.data, window.data + c_.format_.size(), head.value);
+      if (head.value + verdict.frames <= start.value) continue;
+      if (verdict.page_class != PageClass::kKeep)
+        collect_.add(start.value, head.value + verdict.frames, verdict.page_class);
+      return head.value + verdict.frames;
+    }
+    return 0;
+  }
+
+  Window open_window_of(Gfn gfn, std::uint64_t wanted) {
+    const auto structs = c_.sections_.page_structs(c_.sections_.section_of(gfn));
+    if (!structs) return {};
+    const std::uint64_t in_section = gfn.value % c_.sections_.frames_per_section();
+    return open_window(GuestVirt{structs->value + in_section * c_.format_.size()}, wanted);
+  }
+
+  /// At most `wanted` struct pages from `at`; count 0 when the first is not to be had.
+  Window open_window(GuestVirt at, std::uint64_t wanted) {
+    const std::size_t bytes = c_.format_.size();
+    if (kFrameSize % bytes != 0) return copy_window(at, std::min(wanted, kCopiedStructs));
+    Window window;
+    const auto found = walker_.translate(at);
+    if (!found) return window;
+    const std::uint64_t length = std::min(found->bytes, round_up(wanted * bytes, kFrameSize));
+    const std::uint64_t skip = found->phys.value % kFrameSize;
+    const FrameRange frames{frame_of(found->phys),
+                            Gfn{round_up(found->phys.value + length, kFrameSize) >> kFrameShift}};
+    auto view = length < kMinMappedBytes ? copy_view(*c_.source_, frames)
+                                         : c_.source_->map(frames);
+    if (!view) return window;
+    window.view = std::move(*view);
+    window.data = window.view.bytes().data() + skip;
+    window.count = std::min((window.view.bytes().size() - skip) / bytes, wanted);
+    return window;
+  }
+
+  /// For struct pages that cross page borders.
+  Window copy_window(GuestVirt at, std::uint64_t wanted) {
+    const std::size_t bytes = c_.format_.size();
+    Window window;
+    window.copy.reset(new std::byte[wanted * bytes]);
+    window.data = window.copy.get();
+    if (c_.space_.read(at, {window.copy.get(), wanted * bytes})) {
+      window.count = wanted;
+    } else if (wanted > 1 && c_.space_.read(at, {window.copy.get(), bytes})) {
+      window.count = 1;  // Somewhere further on is a hole: creep up to it.
+    }
+    return window;
+  }
+
+  const PageClassifier& c_;
+  FrameRange range_;
+  PageTableWalker walker_;
+  RunCollector collect_;
+  KeptUnknown unknown_;
+};
+
+Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource& source) {
+  auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
+  if (!info) return fail(std::move(info));
+  if (info->text("PAGESIZE").value_or("4096") != "4096")
+    return fail(ErrorCode::kUnsupported, "pages of another size than 4096 bytes");
+  auto format = PageFormat::from(*info);
+  if (!format) return fail(std::move(format));
+  auto space = AddressSpace::open(source, *info);
+  if (!space) return fail(std::move(space));
+  auto sections =
+      SectionMap::load(*space, *info, format->size(), source.layout().frames);
+  if (!sections) return fail(std::move(sections));
+  return std::unique_ptr<PageClassifier>(
+      new PageClassifier(source, std::move(*space), *format, std::move(*sections)));
+}
+
+Result<> PageClassifier::classify(FrameRange range, std::vector<PageRun>& runs) const {
+  if (!range.empty()) Scan(*this, range, runs).run();
+  return {};
+}
+
+KeptUnknown PageClassifier::kept_unknown() const {
+  return {no_page_struct_, unreadable_, damaged_};
+}
+
+FrameSet PageClassifier::metadata_frames(FrameRange range) const {
+  FrameSet frames;
+  if (range.empty()) return frames;
+  PageTableWalker walker(space_);
+  const std::size_t bytes = format_.size();
+  for (std::uint64_t section = sections_.section_of(range.begin);
+       section <= sections_.section_of(Gfn{range.end.value - 1}); ++section) {
+    const auto structs = sections_.page_structs(section);
+    if (!structs) continue;
+    std::uint64_t at = structs->value;
+    const std::uint64_t end = at + sections_.frames_per_section() * bytes;
+    while (at < end) {
+      const auto found = walker.translate(GuestVirt{at});
+      for (Gfn table : walker.tables())
+        if (!frames.contains(table)) frames.insert({table, Gfn{table.value + 1}});
+      const std::uint64_t step = found ? std::min(found->bytes, end - at)
+                                       : kFrameSize - at % kFrameSize;
+      if (found) {
+        const std::uint64_t last = found->phys.value + step - 1;
+        frames.insert({frame_of(found->phys), Gfn{(last >> kFrameShift) + 1}});
+      }
+      at += step;
+    }
+  }
+  return frames;
+}
+
+FrameSet PageClassifier::metadata_frames() const {
+  FrameSet frames;
+  for (FrameRange range : source_->layout().frames.ranges()) frames.insert(metadata_frames(range));
+  return frames;
+}
+
+}  // namespace hadump
