@@ -97,22 +97,40 @@ bool is_in_memory(int fd) {
          (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
 }
 
+Result<> refuse_existing(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) return fail_os(EEXIST, "creating " + path);
+  return {};
+}
+
+std::unique_ptr<DumpSink> make_sink(OpenedTemporary file, const std::string& path,
+                                    const FileSinkOptions& options) {
+  const bool in_memory = is_in_memory(file.fd.get());
+  std::unique_ptr<DataStream> stream;
+  if (options.direct && !in_memory) stream = open_direct_stream(file.fd.get(), file.path);
+  if (!stream) stream = make_buffered_stream(file.fd.get(), file.path, !in_memory);
+  return std::make_unique<FileSink>(std::move(file), path, std::move(stream));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
                                                  const FileSinkOptions& options) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) == 0) return fail_os(EEXIST, "creating " + path);
+  if (auto free = refuse_existing(path); !free) return fail(std::move(free));
   auto file = create_temporary(path);
   if (!file) return fail(std::move(file));
   // The name must survive a power cut as surely as the portions that it holds.
   if (auto synced = sync_directory_of(file->path); !synced) return fail(std::move(synced));
+  return make_sink(std::move(*file), path, options);
+}
 
-  const bool in_memory = is_in_memory(file->fd.get());
-  std::unique_ptr<DataStream> stream;
-  if (options.direct && !in_memory) stream = open_direct_stream(file->fd.get(), file->path);
-  if (!stream) stream = make_buffered_stream(file->fd.get(), file->path, !in_memory);
-  return std::make_unique<FileSink>(std::move(*file), path, std::move(stream));
+Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial,
+                                                   const std::string& path,
+                                                   const FileSinkOptions& options) {
+  if (auto free = refuse_existing(path); !free) return fail(std::move(free));
+  auto fd = open_file(partial, O_RDWR | O_NOFOLLOW);
+  if (!fd) return fail(std::move(fd));
+  return make_sink({std::move(*fd), partial}, path, options);
 }
 
 }  // namespace hadump

@@ -25,6 +25,14 @@ struct FileSinkOptions {
 Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
                                                  const FileSinkOptions& options = {});
 
+/// Goes on with a file that an earlier sink left behind: nothing of it is cut off or overwritten by
+/// opening it.
+/// @param partial  its temporary name; what publish() renames to `path`.
+/// @return kOs with EEXIST when PATH exists already, or what open(2) said.
+Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial,
+                                                   const std::string& path,
+                                                   const FileSinkOptions& options = {});
+
 inline constexpr std::uint64_t kMaxDirtyBytes = 32U << 20;
 
 }  // namespace hadump
