@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The module's parts and what they share. hadump_main.c wires them; memory.c claims, hides and gives
+ * back; online.c keeps Xen's balloon off; sysfs.c and register.c talk to the admin and the agent.
+ */
+#ifndef HADUMP_H
+#define HADUMP_H
+
+#include <linux/ioport.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include "node.h"
+#include "release_policy.h"
+
+/*
+ * The dump that waits. Built once by init and never freed: /proc/vmcore outlives the dump, and what has
+ * been released must stay hidden there. layout and resources are protected by hadump_lock, all
+ * else does not change after init.
+ */
+struct hadump_dump {
+	void *tree;			/* copy of the node; node's lists point into it */
+	u32 tree_size;
+	struct hadump_node node;
+	struct hadump_layout layout;
+	struct resource **block_res;	/* [layout.nr_blocks]; NULL: given */
+	struct resource *save_res;	/* added mode only */
+	u8 *block_table;		/* BLOCKS in the save area; NULL once that is released */
+	bool touched;			/* something has been released */
+	bool done;			/* everything has, save area included */
+};
+
+/* Serialises every change of state; see each user. Never taken below the memory hotplug lock. */
+extern struct mutex hadump_lock;
+/* NULL: this boot has no dump. Set by init before anything else can run. */
+extern struct hadump_dump *hadump_dump;
+
+static inline bool hadump_dump_waits(void)
+{
+	return hadump_dump && !hadump_dump->done;
+}
+
+/* memory.c */
+
+/*
+ * Takes over the busy entries of the memory map that cover the dump.
+ * Returns 0, -ENOMEM, or -EBUSY: a part has no such entry, or somebody uses it; nothing changed.
+ */
+int hadump_claim(struct hadump_dump *dump);
+
+/*
+ * Releases @length bytes from @start; docs/abi/sysfs.md has input and every errno. Takes hadump_lock.
+ * *done: the save area was released by this, so the dump is over.
+ */
+int hadump_release(u64 start, u64 length, bool *done);
+
+/* As hadump_release() for everything that is still held, then the save area. */
+int hadump_release_all(bool *done);
+
+/* Lets go of the range of an added save area, once the agent has taken the memory away. */
+void hadump_forget_save_area(void);
+
+/* Sets up what the vmcore callback and the online path look at without locks. */
+int hadump_init_hidden(struct hadump_dump *dump);
+/* True for frames that Linux has back; any context. */
+bool hadump_pfn_is_given(unsigned long pfn);
+
+/* online.c */
+
+/* True when memory can be given back here at all. */
+bool hadump_can_online(void);
+/*
+ * To be called before the first block is given; hadump_lock held.
+ * Returns -EOPNOTSUPP when nothing keeps the memory out of Xen's balloon, or 0.
+ */
+int hadump_online_prepare(void);
+/* To be called for each block just before it is added; hadump_lock held. */
+void hadump_online_block(const struct hadump_layout *l, const struct hadump_block *b);
+void hadump_online_exit(void);
+
+/* sysfs.c */
+int hadump_sysfs_init(void);
+void hadump_sysfs_exit(void);
+#define HADUMP_PROGRESS_MAX 200
+/* Copies the saver's last progress line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1 bytes. */
+void hadump_get_progress(char *buf);
+
+/* register.c */
+int hadump_register_init(void);
+void hadump_register_exit(void);
+/* Publishes the current state soon; any context that may sleep. */
+void hadump_publish(void);
+bool hadump_is_registered(void);
+/* Returns 0, -EBUSY while a dump waits, -EEXIST, or -ENODEV without xenstore. */
+int hadump_set_registered(bool registered);
+
+#endif /* HADUMP_H */

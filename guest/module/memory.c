@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The old memory: claimed in the resource tree, hidden from /proc/vmcore when released, and given to
+ * Linux block by block.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/crash_dump.h>
+#include <linux/io.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/numa.h>
+#include <linux/slab.h>
+
+#include "hadump.h"
+
+/* ---- what readers look at without locks ---- */
+
+/*
+ * Bit i: the i-th block of the running kernel's, counted from first_pfn, has been given. Set before the
+ * block is added, cleared only when Linux refuses it. The vmcore callback runs for every page that is
+ * read, hence a bitmap.
+ */
+static struct {
+	unsigned long *given;
+	unsigned long first_pfn, nr_pfns;
+	unsigned int block_shift;	/* frames to blocks */
+	unsigned long save_first, save_end;	/* frames */
+	bool save_released;
+} hidden;
+
+int hadump_init_hidden(struct hadump_dump *dump)
+{
+	const struct hadump_layout *l = &dump->layout;
+	u64 first = l->nr_blocks ? l->blocks[0].start : 0;
+	u64 end = l->nr_blocks ? l->blocks[l->nr_blocks - 1].end : 0;
+
+	hidden.block_shift = ilog2(l->block_size) - PAGE_SHIFT;
+	hidden.first_pfn = PHYS_PFN(first);
+	hidden.nr_pfns = PHYS_PFN(end - first);
+	hidden.save_first = PHYS_PFN(l->save_area.start);
+	hidden.save_end = PHYS_PFN(l->save_area.end);
+	hidden.given = kvcalloc(BITS_TO_LONGS((hidden.nr_pfns >> hidden.block_shift) + 1),
+				sizeof(long), GFP_KERNEL);
+	return hidden.given ? 0 : -ENOMEM;
+}
+
+bool hadump_pfn_is_given(unsigned long pfn)
+{
+	unsigned long offset = pfn - hidden.first_pfn;
+
+	return offset < hidden.nr_pfns && test_bit(offset >> hidden.block_shift, hidden.given);
+}
+
+static bool pfn_is_ram(struct vmcore_cb *cb, unsigned long pfn)
+{
+	if (hadump_pfn_is_given(pfn))
+		return false;
+	return !(READ_ONCE(hidden.save_released) && pfn >= hidden.save_first &&
+		 pfn < hidden.save_end);
+}
+
+static struct vmcore_cb vmcore_cb = { .pfn_is_ram = pfn_is_ram };
+
+/*
+ * Waits until no read of /proc/vmcore is left that may have asked the callback before the last change.
+ * Unregistering a callback does just that (it synchronises with every reader: SRCU since Linux commit
+ * 5039b170369d ("proc/vmcore: fix possible deadlock on concurrent mmap and read"), in v5.17; an rwsem
+ * before), and nothing else that modules can call does. So one is registered for nothing.
+ */
+static void wait_for_vmcore_readers(void)
+{
+	struct vmcore_cb nothing = { };
+
+	register_vmcore_cb(&nothing);
+	unregister_vmcore_cb(&nothing);
+}
+
+static void hide_block(const struct hadump_block *b, bool hide)
+{
+	unsigned long bit = (PHYS_PFN(b->start) - hidden.first_pfn) >> hidden.block_shift;
+
+	if (hide)
+		set_bit(bit, hidden.given);
+	else
+		clear_bit(bit, hidden.given);
+}
+
+/* ---- claiming ---- */
+
+/*
+ * The map entry that marks @r busy. Its type is 6 (disabled), which Linux calls unknown, or 5
+ * (unusable): Linux commit 38620fc4e893 ("x86/xen: attempt to inflate the memory balloon on PVH"), in
+ * v6.9, turns type 5 into memory for foreign mappings, so the agent uses type 6.
+ *
+ * The walk takes no lock, since resource_lock is not for modules. It runs once, early in the
+ * initramfs; entries of the memory map are never freed.
+ */
+static struct resource *find_map_entry(struct hadump_range r)
+{
+	struct resource *entry;
+
+	for (entry = iomem_resource.child; entry; entry = entry->sibling)
+		if (entry->start <= r.start && entry->end >= r.end - 1)
+			break;
+	if (!entry || !(entry->flags & IORESOURCE_BUSY) || !entry->name ||
+	    (strcmp(entry->name, "Unusable memory") && strcmp(entry->name, "Unknown E820 type")))
+		return NULL;
+	return entry;
+}
+
+static struct resource *request_inside(struct resource *entry, struct hadump_range r,
+				       const char *name)
+{
+	struct resource *res = kzalloc(sizeof(*res), GFP_KERNEL);
+
+	if (!res)
+		return ERR_PTR(-ENOMEM);
+	res->name = name;
+	res->start = r.start;
+	res->end = r.end - 1;
+	res->flags = IORESOURCE_MEM | IORESOURCE_BUSY;
+	if (request_resource(entry, res)) {
+		kfree(res);
+		return ERR_PTR(-EBUSY);
+	}
+	return res;
+}
+
+static struct resource *claim_range(struct hadump_range r, const char *name)
+{
+	struct resource *entry = find_map_entry(r), *res;
+
+	if (!entry) {
+		pr_err("%#llx-%#llx: no busy entry of the memory map covers it, so others may have used it\n",
+		       r.start, r.end);
+		return ERR_PTR(-EBUSY);
+	}
+	res = request_inside(entry, r, name);
+	if (IS_ERR(res))
+		pr_err("%#llx-%#llx: cannot be claimed\n", r.start, r.end);
+	return res;
+}
+
+/* Covers what our children leave of @entry, so that removing it makes nothing free. */
+static int fill_gaps(struct resource *entry)
+{
+	struct resource *child, *filler;
+	struct hadump_range gap = { entry->start, 0 };
+
+	for (child = entry->child; gap.start <= entry->end; child = child->sibling) {
+		gap.end = child ? child->start : entry->end + 1;
+		if (gap.start < gap.end) {
+			filler = request_inside(entry, gap, entry->name);
+			if (IS_ERR(filler))
+				return PTR_ERR(filler);
+		}
+		if (!child)
+			break;
+		gap.start = child->end + 1;
+	}
+	return 0;
+}
+
+static bool is_ours(const struct resource *res)
+{
+	return res->name && !strncmp(res->name, "hadump ", 7);
+}
+
+static bool has_claims(const struct resource *entry)
+{
+	const struct resource *child;
+
+	for (child = entry->child; child; child = child->sibling)
+		if (is_ours(child))
+			return true;
+	return false;
+}
+
+/* Releases our children of @entry and the fillers between them, which bear its name. */
+static void undo_claims(struct resource *entry)
+{
+	struct resource *child, *next;
+
+	for (child = entry->child; child; child = next) {
+		next = child->sibling;
+		if (!is_ours(child) && child->name != entry->name)
+			continue;
+		release_resource(child);
+		kfree(child);
+	}
+}
+
+/* One resource per range of a block: a block is given by the one that covers all of it. */
+static int claim_blocks(struct hadump_dump *dump)
+{
+	struct hadump_layout *l = &dump->layout;
+	struct resource *res;
+	u32 i, n;
+
+	for (i = 0; i < l->nr_blocks; i++) {
+		struct hadump_range block = { l->blocks[i].start, l->blocks[i].end };
+		bool save = l->save_is_ram && hadump_range_contains(l->save_area, block);
+
+		for (n = hadump_range_after(l->ours, l->nr_ours, block.start);
+		     n < l->nr_ours && l->ours[n].start < block.end; n++) {
+			res = claim_range(hadump_range_common(l->ours[n], block),
+					  save ? "hadump save area" : "hadump held");
+			if (IS_ERR(res))
+				return PTR_ERR(res);
+			dump->block_res[i] = res;
+		}
+	}
+	return 0;
+}
+
+/*
+ * No moment without an owner: our resources are first requested as children of the busy entry; then
+ * the entry is removed, which lifts its children to its place under resource_lock.
+ */
+int hadump_claim(struct hadump_dump *dump)
+{
+	struct resource *entry, *next;
+	int rc = claim_blocks(dump);
+
+	if (!rc && !dump->layout.save_is_ram) {
+		dump->save_res = claim_range(dump->layout.save_area, "hadump save area");
+		rc = PTR_ERR_OR_ZERO(dump->save_res);
+	}
+	for (entry = iomem_resource.child; entry && !rc; entry = entry->sibling)
+		if (has_claims(entry))
+			rc = fill_gaps(entry);
+
+	for (entry = iomem_resource.child; entry; entry = next) {
+		next = entry->sibling;
+		if (!has_claims(entry))
+			continue;
+		if (rc)
+			undo_claims(entry);
+		else
+			remove_resource(entry);
+	}
+	if (!rc)
+		register_vmcore_cb(&vmcore_cb);
+	return rc;
+}
+
+/* ---- giving back ---- */
+
+/*
+ * The table in the save area, for the agent after another crash. Written before the block is given: a
+ * crash between the two loses nothing, since only blocks that were asked for as a whole are marked.
+ */
+static void mark_block(struct hadump_dump *dump, const struct hadump_block *b, u8 state)
+{
+	u64 i;
+
+	if (!dump->block_table)
+		return;
+	for (i = b->start / HADUMP_BLOCK_SIZE; i < b->end / HADUMP_BLOCK_SIZE; i++)
+		WRITE_ONCE(dump->block_table[i], state);
+	wmb();	/* must be in memory before anything of the block changes */
+}
+
+static int node_of(u64 start)
+{
+	int nid = memory_add_physaddr_to_nid(start);
+
+	return nid >= 0 && nid < MAX_NUMNODES && node_online(nid) ? nid : first_online_node;
+}
+
+/*
+ * As for the claim there is no moment without an owner: add_memory requests the range with
+ * __request_region(), which descends into a resource that is not busy (drivers/dax/kmem.c does it this
+ * way, too). Its "System RAM" is then our child, and removing ours lifts it.
+ */
+static int give_block(struct hadump_dump *dump, u32 i)
+{
+	struct hadump_block *b = &dump->layout.blocks[i];
+	struct resource *res = dump->block_res[i];
+	int rc;
+
+	hadump_online_block(&dump->layout, b);
+	res->flags &= ~IORESOURCE_BUSY;
+	rc = add_memory_driver_managed(node_of(b->start), b->start, b->end - b->start,
+				       "System RAM (hadump)", MHP_NONE);
+	if (rc) {
+		res->flags |= IORESOURCE_BUSY;
+		pr_err("%#llx-%#llx: cannot be added (%d), still held\n", b->start, b->end, rc);
+		return rc;
+	}
+	remove_resource(res);
+	kfree(res);
+	dump->block_res[i] = NULL;
+	b->given = true;
+	return 0;
+}
+
+/*
+ * Gives every ready block that @r touches. Goes on after a failure; returns the first one's errno.
+ *
+ * The order keeps the invariant: marked in the table, hidden, no reader left, added.
+ */
+static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
+{
+	struct hadump_layout *l = &dump->layout;
+	u32 i, nr = 0, first = hadump_block_after(l, r.start);
+	int rc, result = 0;
+
+	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
+		if (!hadump_block_ready(&l->blocks[i]))
+			continue;
+		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_RELEASED);
+		hide_block(&l->blocks[i], true);
+		nr++;
+	}
+	if (!nr)
+		return 0;
+	wait_for_vmcore_readers();
+
+	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
+		if (!hadump_block_ready(&l->blocks[i]))
+			continue;
+		rc = give_block(dump, i);
+		if (!rc)
+			continue;
+		hide_block(&l->blocks[i], false);
+		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_HELD);
+		if (!result)
+			result = rc;
+	}
+	return result;
+}
+
+/* Asks for @r in every block; -ENOMEM before anything has changed. */
+static int ask_for(struct hadump_layout *l, struct hadump_range r)
+{
+	u32 i, first = hadump_block_after(l, r.start);
+
+	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
+		struct hadump_block *b = &l->blocks[i];
+
+		if (!hadump_needs_bitmap(l, b, r))
+			continue;
+		b->asked = kvzalloc(hadump_bitmap_size(b), GFP_KERNEL);
+		if (!b->asked)
+			return -ENOMEM;	/* empty bitmaps mean the same as none */
+	}
+	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
+		hadump_ask(l, &l->blocks[i], r);
+		kvfree(hadump_take_bitmap(&l->blocks[i]));
+	}
+	return 0;
+}
+
+static int release_held(struct hadump_dump *dump, struct hadump_range r)
+{
+	int rc = ask_for(&dump->layout, r);
+
+	if (rc)
+		return rc;
+	dump->touched = true;
+	rc = give_ready_blocks(dump, r);
+	dump->layout.failed = rc ? r : (struct hadump_range){ };
+	return rc;
+}
+
+/*
+ * From here on a crash begins a new dump: the agent must not find this one complete any more.
+ */
+static int invalidate_save_area(const struct hadump_dump *dump)
+{
+	struct hadump_save_header *header;
+
+	header = memremap(dump->layout.save_area.start, sizeof(*header), MEMREMAP_WB);
+	if (!header)
+		return -ENOMEM;
+	WRITE_ONCE(header->complete, 0);
+	wmb();	/* before anything else changes */
+	memunmap(header);
+	return 0;
+}
+
+static int release_save_area(struct hadump_dump *dump)
+{
+	struct hadump_layout *l = &dump->layout;
+	int rc;
+
+	/* Blocks without any memory: nobody has to ask for them. */
+	rc = give_ready_blocks(dump, (struct hadump_range){ 0, HADUMP_MAX_ADDRESS });
+	if (rc)
+		return rc;
+	if (l->save_is_ram) {
+		rc = ask_for(l, l->save_area);
+		if (rc)
+			return rc;
+	}
+	if (dump->block_table) {
+		rc = invalidate_save_area(dump);
+		if (rc)
+			return rc;
+		memunmap(dump->block_table);
+		dump->block_table = NULL;
+	}
+	WRITE_ONCE(hidden.save_released, true);
+	wait_for_vmcore_readers();
+	if (l->save_is_ram) {
+		rc = give_ready_blocks(dump, l->save_area);
+		if (rc)
+			return rc;	/* the same write can be repeated */
+	}
+	l->save_released = true;
+	dump->done = true;
+	pr_info("the dump is over, all memory is back\n");
+	return 0;
+}
+
+int hadump_release(u64 start, u64 length, bool *done)
+{
+	struct hadump_dump *dump = hadump_dump;
+	int rc;
+
+	*done = false;
+	mutex_lock(&hadump_lock);
+	rc = dump && !dump->done ? hadump_check_release(&dump->layout, start, length) : -ENODEV;
+	if (!rc)
+		rc = hadump_online_prepare();
+	if (!rc && hadump_is_save_area(&dump->layout, start, length)) {
+		rc = release_save_area(dump);
+		*done = !rc;
+	} else if (!rc) {
+		rc = release_held(dump, (struct hadump_range){ start, start + length });
+	}
+	mutex_unlock(&hadump_lock);
+	hadump_publish();
+	return rc;
+}
+
+int hadump_release_all(bool *done)
+{
+	struct hadump_dump *dump = hadump_dump;
+	int rc;
+	u32 i;
+
+	*done = false;
+	mutex_lock(&hadump_lock);
+	rc = dump && !dump->done ? hadump_online_prepare() : -EPERM;
+	for (i = 0; !rc && i < dump->layout.nr_held; i++)
+		rc = release_held(dump, dump->layout.held[i]);
+	if (!rc) {
+		rc = release_save_area(dump);
+		*done = !rc;
+	}
+	mutex_unlock(&hadump_lock);
+	hadump_publish();
+	return rc;
+}
+
+void hadump_forget_save_area(void)
+{
+	mutex_lock(&hadump_lock);
+	if (hadump_dump && hadump_dump->done && hadump_dump->save_res) {
+		release_resource(hadump_dump->save_res);
+		kfree(hadump_dump->save_res);
+		hadump_dump->save_res = NULL;
+	}
+	mutex_unlock(&hadump_lock);
+}
