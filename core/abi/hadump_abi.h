@@ -28,6 +28,9 @@ typedef uint8_t u8;
 #define HADUMP_BLOCK_SIZE (128ULL << 20)
 /* Save area and copies start at this alignment, so that both sides can use large mappings. */
 #define HADUMP_SAVE_ALIGN (2ULL << 20)
+/* Type of held memory and save area in the booted guest's memory map (Xen: "disabled"). Not 5, see
+ * docs/spec/save-area.md. */
+#define HADUMP_MEMMAP_HELD 6U
 
 /* ---- limits: everything beyond is refused ---- */
 #define HADUMP_MAX_NODE_SIZE (64U << 10)   /* bytes of the whole flattened tree */
