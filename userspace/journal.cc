@@ -33,8 +33,10 @@ std::string file_lines(const std::vector<std::string>& files) {
 }
 
 std::string head_lines(const JournalContent& content) {
+  std::string with;
+  for (const std::string& journal : content.with) with += "with " + journal + "\n";
   return fmt::format("{}\ndump {}\nsettings {}\n", kFirstLine, content.dump_id, content.settings) +
-         file_lines(content.files) + range_lines("frames", content.frames) + "begin\n" +
+         with + file_lines(content.files) + range_lines("frames", content.frames) + "begin\n" +
          range_lines("lost", content.lost) + range_lines("durable", content.durable);
 }
 
@@ -66,11 +68,13 @@ bool take_line(std::string_view line, JournalContent& content, bool& begun) {
   if (word == "dump") content.dump_id = rest;
   if (word == "settings") content.settings = rest;
   if (word == "file") content.files.emplace_back(rest);
+  if (word == "with") content.with.emplace_back(rest);
   if (word == "published") {
     content.published = true;
     content.files.clear();  // The final names follow.
   }
-  return word == "dump" || word == "settings" || word == "file" || word == "published";
+  return word == "dump" || word == "settings" || word == "file" || word == "with" ||
+         word == "published";
 }
 
 }  // namespace

@@ -18,7 +18,9 @@ struct JournalContent {
   FrameSet frames;                 ///< Everything that the dump is to hold.
   FrameSet durable;                ///< What of it is safe in `files`, left-out pages included.
   FrameSet lost;                   ///< What of it could not be read.
-  bool published = false;          ///< The dump is whole and has its final name (`files` then).
+  /// Journals of earlier saves of this dump whose files hold what this one has not got yet.
+  std::vector<std::string> with;
+  bool published = false;  ///< The dump is whole and has its final name (`files` then).
 
   bool operator==(const JournalContent&) const = default;
 };

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/unique_handle.h"
+#include "core/dump/sink.h"
+
+namespace hadump {
+
+/// Goes on with a partial dump in place. The writer is made to produce the dump from its start
+/// again; what the file holds already is not written but compared. Then commit() writes those
+/// tables that differ, and from there on this is an ordinary file.
+///
+/// The file is not changed before commit(): whatever goes wrong until then, it is as it was, and
+/// the caller can begin a new file instead.
+class AdoptingSink : public DumpSink {
+ public:
+  /// @param inner  writes to the same file.
+  /// @param path   of the partial file, to compare with.
+  static Result<std::unique_ptr<AdoptingSink>> open(std::unique_ptr<DumpSink> inner,
+                                                    const std::string& path);
+
+  /// The part that was there is passed. @return the errors of writing tables.
+  Result<> commit();
+
+  bool can_rewrite() const override { return true; }
+  /// Before commit(): kBadData when the file has something else there.
+  Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override;
+  /// Before commit(): kBadData when too much differs to be kept in memory (kMaxPendingBytes).
+  Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override;
+  Result<> make_durable() override;
+  Result<> publish(std::uint64_t size) override;
+  std::string location() const override { return inner_->location(); }
+
+  static constexpr std::uint64_t kMaxPendingBytes = 16U << 20;
+
+ private:
+  AdoptingSink(std::unique_ptr<DumpSink> inner, UniqueFd fd)
+      : inner_(std::move(inner)), fd_(std::move(fd)) {}
+  Result<> read_existing(std::uint64_t offset, std::size_t bytes);
+  void forget_pending(std::uint64_t begin, std::uint64_t end);
+  void put_pending(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  std::unique_ptr<DumpSink> inner_;
+  UniqueFd fd_;
+  bool committed_ = false;
+  /// What the writer has put into tables and the file has not: offset, bytes; disjoint. A table
+  /// that is rewritten until it says what the file says leaves nothing here, so this stays small.
+  std::map<std::uint64_t, std::vector<std::byte>> pending_;
+  std::uint64_t pending_bytes_ = 0;
+  std::vector<std::byte> existing_;
+};
+
+}  // namespace hadump

@@ -1,0 +1,68 @@
+#include "userspace/command_save.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/base/text.h"
+#include "userspace/exit_codes.h"
+#include "userspace/save_session.h"
+
+namespace hadump {
+namespace {
+
+// Says what became of it, and what to do next.
+void report_failure(const Error& error, const SaveSession& session, const SaveSeams& seams) {
+  seams.log.error("{}", error.what());
+  const auto& partial = session.partial_files();
+  if (partial.empty()) return;
+  seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
+  if (error.code() == ErrorCode::kNoSpace)
+    seams.log.error(
+        "nothing unsaved was released. What to do next: make room and run the same command again, "
+        "or save to another place with --to OTHER --with {}",
+        partial.front());
+  else
+    seams.log.error("nothing unsaved was released. What to do next: run the same command again");
+}
+
+int report_success(const SaveOutcome& outcome, const SaveOptions& options, const SaveSeams& seams) {
+  const DumpSummary& summary = outcome.summary;
+  if (!outcome.released_now)
+    seams.log.info("the dump is in {}: {} of memory, {} written in {:.1f} s",
+                   fmt::join(summary.locations, ", "),
+                   format_size(summary.progress.frames_total << kFrameShift),
+                   format_size(summary.progress.bytes_written),
+                   std::chrono::duration<double>(summary.progress.elapsed).count());
+  const bool wanted_back = options.release && seams.releaser != nullptr && !options.vmcore_given;
+  if (wanted_back)
+    seams.log.info("{} given back in this run; {}", format_size(outcome.bytes_released),
+                   outcome.all_back ? "all memory is back" : "some memory is still held");
+  if (!summary.complete) {
+    seams.log.warn("{} of memory could not be read and is marked as lost in the dump{}",
+                   format_size(summary.missing.bytes()),
+                   options.release_lost || !wanted_back
+                       ? ""
+                       : "; it stays held. What to do next: run the same command with "
+                         "--release-lost to give it up");
+    return kExitIncomplete;
+  }
+  return wanted_back && !outcome.all_back ? kExitHeld : kExitOk;
+}
+
+}  // namespace
+
+int run_save(const SaveOptions& options, const SaveSeams& seams, Streams io) {
+  if (!seams.dump && !options.vmcore_given) {
+    seams.log.info("no dump waits: nothing to do");
+    return kExitNothing;
+  }
+  SaveSession session(options, seams, io);
+  auto outcome = session.run();
+  if (!outcome) {
+    report_failure(outcome.error(), session, seams);
+    return exit_code_of(outcome.error());
+  }
+  return report_success(*outcome, options, seams);
+}
+
+}  // namespace hadump

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/dump/codec.h"
+#include "core/vmcore/source.h"
+#include "userspace/clock.h"
+#include "userspace/progress_reporter.h"
+#include "userspace/region_releaser.h"
+#include "userspace/streams.h"
+#include "userspace/waiting_dump.h"
+
+namespace hadump {
+
+enum class OutputFormat { kElf, kKdump, kFlattened };
+
+struct SaveOptions {
+  bool help = false;
+  std::vector<std::string> to;
+  /// Partial dumps of the same crash, for what has been released since.
+  std::vector<std::string> with;
+  OutputFormat format = OutputFormat::kKdump;
+  CodecChoice codec;
+  std::vector<unsigned> levels{0};  ///< The first, then what to fall back to on a full target.
+  unsigned threads = 0;
+  std::uint64_t portion_bytes = 256_MiB;
+  bool release = true;
+  bool release_lost = false;  ///< Give up frames that could not be read.
+  ProgressMode progress = ProgressMode::kAuto;
+  std::string log_to;
+  std::string vmcore = "/proc/vmcore";
+  bool vmcore_given = false;  ///< A file of the user's: nothing waits, nothing is released.
+  int ack_fd = -1;            ///< With --to -: where the peer says how much of it is safe.
+};
+
+Result<SaveOptions> parse_save(const std::vector<std::string>& args);
+std::string help_save();
+
+/// The world of a save. References are borrowed.
+struct SaveSeams {
+  /// Null when no dump waits.
+  RegionReleaser* releaser = nullptr;
+  /// Nothing when no dump waits; its node otherwise.
+  std::optional<WaitingDump> dump;
+  std::string host;
+  const Clock& clock;
+  spdlog::logger& log;
+  /// Asked often; true stops the save at the next safe point.
+  std::function<bool()> cancelled;
+  std::function<Result<std::unique_ptr<VmcoreSource>>(const std::string&)> open_vmcore;
+};
+
+/// Saves the waiting dump and gives its memory back; see help_save() and release-region(8).
+/// @return exit status, an ExitCode.
+int run_save(const SaveOptions& options, const SaveSeams& seams, Streams io);
+
+}  // namespace hadump

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "userspace/journal.h"
+#include "userspace/merged_vmcore.h"
+
+namespace hadump {
+
+/// A save of the waiting dump that did not end, and its files.
+struct EarlierSave {
+  std::string journal;  ///< Path.
+  JournalContent content;
+};
+
+/// Reads the journal at `path` and those it builds on, newest first; empty when there is none.
+/// @return kBadData for a journal of another dump (its file must not be touched), a damaged one, or
+///         a chain that is too long or goes round.
+Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
+                                                    const std::string& dump_id);
+
+/// The journal that belongs to what a user calls "the incomplete dump": the target's name, that
+/// name with "-incomplete", or the journal itself.
+std::string journal_of(const std::string& named);
+
+using OpenVmcore = std::function<Result<std::unique_ptr<VmcoreSource>>(const std::string&)>;
+
+/// The whole dump again: what the system still holds, and from the earlier saves' files the rest.
+/// @param held  what `current` can still be read for.
+/// @return the errors of opening the earlier files; without them the dump would have gaps, so the
+///         caller must not go on as if nothing were missing.
+Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
+                                                         FrameSet held,
+                                                         const std::vector<EarlierSave>& earlier,
+                                                         const OpenVmcore& open);
+
+}  // namespace hadump

@@ -1,0 +1,149 @@
+// release-region: save the dump of a crashed kernel, and give its memory back.
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "userspace/command_release.h"
+#include "userspace/command_save.h"
+#include "userspace/command_show.h"
+#include "userspace/command_status.h"
+#include "userspace/exit_codes.h"
+#include "userspace/signal_stop.h"
+#include "userspace/sysfs_releaser.h"
+
+namespace hadump {
+namespace {
+
+constexpr const char* kKernelDir = "/sys/kernel";
+using Args = std::vector<std::string>;
+
+int usage_error(const char* command, const Error& error) {
+  std::cerr << "release-region " << command << ": " << error.what() << "\nTry release-region "
+            << command << " --help\n";
+  return kExitUsage;
+}
+
+int print(const std::string& text) {
+  std::cout << text;
+  return kExitOk;
+}
+
+int no_dump(const char* command, const Error& error) {
+  std::cerr << "release-region " << command << ": " << error.what() << '\n';
+  return error.code() == ErrorCode::kNotFound ? kExitNothing : kExitFailed;
+}
+
+int show(const Args& args, Streams io) {
+  const auto options = parse_show(args);
+  if (!options) return usage_error("show", options.error());
+  if (options->help) return print(help_show());
+  const auto dump = read_waiting_dump(kKernelDir);
+  if (!dump) return no_dump("show", dump.error());
+  SysfsReleaser releaser(kKernelDir);
+  return run_show(*options, *dump, releaser, io);
+}
+
+int status(const Args& args, Streams io) {
+  const auto options = parse_status(args);
+  if (!options) return usage_error("status", options.error());
+  if (options->help) return print(help_status());
+  return run_status(*options, kKernelDir, io);
+}
+
+int release(const Args& args, Streams io) {
+  const auto options = parse_release(args);
+  if (!options) return usage_error("release", options.error());
+  if (options->help) return print(help_release());
+  const auto dump = read_waiting_dump(kKernelDir);
+  if (!dump) return no_dump("release", dump.error());
+  SysfsReleaser releaser(kKernelDir);
+  return run_release(*options, releaser, io);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+// Messages go to stderr, and to the file when one is named. Throws what spdlog throws.
+std::shared_ptr<spdlog::logger> make_log(const std::string& file) {
+  auto log = std::make_shared<spdlog::logger>("release-region");
+  log->sinks().push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  log->sinks().back()->set_pattern("release-region: %v");
+  if (!file.empty()) {
+    log->sinks().push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
+    log->sinks().back()->set_pattern("%Y-%m-%dT%H:%M:%S %l: %v");
+  }
+  log->flush_on(spdlog::level::info);
+  return log;
+}
+
+int save(const Args& args, Streams io) {
+  const auto options = parse_save(args);
+  if (!options) return usage_error("save", options.error());
+  if (options->help) return print(help_save());
+  const SignalStop stop;  // Before any thread.
+  const auto log = make_log(options->log_to);
+  auto dump = read_waiting_dump(kKernelDir);
+  if (!dump && dump.error().code() != ErrorCode::kNotFound) {
+    log->error("{}", dump.error().what());
+    return kExitFailed;
+  }
+  SysfsReleaser releaser(kKernelDir);
+  const SteadyClock clock;
+  const SaveSeams seams{dump ? &releaser : nullptr,
+                        dump ? std::optional(*dump) : std::nullopt,
+                        host_name(),
+                        clock,
+                        *log,
+                        [&stop] { return stop.requested(); },
+                        [](const std::string& path) { return open_vmcore(path); }};
+  return run_save(*options, seams, io);
+}
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Args& args, Streams io);
+};
+
+constexpr Command kCommands[] = {
+    {"show", "list the old memory's ranges and their states", show},
+    {"status", "say whether a dump waits and how far it is", status},
+    {"save", "save the dump, and give its memory back as it becomes safe", save},
+    {"release", "give one range back, saved or not", release},
+};
+
+int print_usage(std::ostream& out, int exit_code) {
+  out << "Usage: release-region COMMAND [options]; COMMAND --help says more\n\n";
+  for (const Command& command : kCommands)
+    out << "  " << command.name << std::string(10 - std::string(command.name).size(), ' ')
+        << command.summary << '\n';
+  out << '\n' << exit_codes_text();
+  return exit_code;
+}
+
+int run(int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h" || name == "help") return print_usage(std::cout, kExitOk);
+  if (name == "--version") return print("release-region " HADUMP_VERSION "\n");
+  const Streams io{std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1};
+  for (const Command& command : kCommands)
+    if (name == command.name) return command.run(Args(argv + 2, argv + argc), io);
+  return print_usage(std::cerr, kExitUsage);
+}
+
+}  // namespace
+}  // namespace hadump
+
+int main(int argc, char** argv) {
+  try {
+    return hadump::run(argc, argv);
+  } catch (const std::exception& error) {  // No memory, or spdlog without its file.
+    std::cerr << "release-region: " << error.what() << '\n';
+    return hadump::kExitFailed;
+  }
+}

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+namespace hadump {
+
+/// Turns SIGTERM and SIGINT into a question that can be asked: "stop now?". A second signal ends
+/// the process the ordinary way. Blocks the signals for the calling thread and those it starts, so
+/// make it before any thread.
+class SignalStop {
+ public:
+  SignalStop();
+  ~SignalStop();
+  SignalStop(const SignalStop&) = delete;
+  SignalStop& operator=(const SignalStop&) = delete;
+
+  bool requested() const { return requested_.load(std::memory_order_relaxed); }
+
+ private:
+  void wait_for_signals();
+
+  sigset_t signals_{};
+  std::atomic<bool> requested_{false};
+  std::atomic<bool> done_{false};
+  std::thread waiter_;
+};
+
+}  // namespace hadump
