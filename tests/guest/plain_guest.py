@@ -1,0 +1,192 @@
+"""A guest under plain QEMU (no Xen) that was started on a made-up dump.
+
+It boots a Debian kernel with an initramfs of BusyBox, hadump.ko and one scenario's script, runs the
+script and stops; then its memory is looked at from outside. Packages come from the lab's cache.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lab"))
+
+from hadump_lab.cpio import Tree  # noqa: E402
+from hadump_lab.kernel import kernel  # noqa: E402
+from hadump_lab.packages import Archive  # noqa: E402
+
+END = "HADUMP-SCENARIO-END"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What make_dump_node is told, and where QEMU puts the result. Ranges are (begin, end)."""
+
+    save_area: tuple[int, int] = (0x30000000, 0x38000000)
+    boot_regions: tuple[tuple[int, int], ...] = ((0, 0x1000000),)
+    held: tuple[tuple[int, int], ...] = ((0x10000000, 0x30000000),)
+    holes: tuple[tuple[int, int], ...] = ()
+    mode: str = "added"
+    changes: tuple[str, ...] = ()  # Further arguments.
+    claimed: tuple[tuple[int, int], ...] = ((0x10000000, 0x38000000),)  # Type 6 in the map.
+
+    def arguments(self) -> list[str]:
+        """The command line for make_dump_node."""
+        result = ["--save-area", _text(self.save_area), "--mode", self.mode, *self.changes]
+        for option, ranges in (
+            ("--boot-region", self.boot_regions),
+            ("--held", self.held),
+            ("--hole", self.holes),
+        ):
+            for one in ranges:
+                result += [option, _text(one)]
+        return result
+
+
+@dataclass
+class Outcome:
+    """What a run left: the console's text, and the pieces of memory that were asked for."""
+
+    console: str
+    memory: dict[int, bytes] = field(default_factory=dict)
+
+
+def _text(one: tuple[int, int]) -> str:
+    return f"{one[0]:x}-{one[1]:x}"
+
+
+def run(
+    module: Path,
+    script: str,
+    dump: Dump,
+    tool: Path,
+    *,
+    kernel_args: str = "",
+    extra_files: dict[int, bytes] | None = None,
+    look_at: dict[int, int] | None = None,
+    modules: tuple[str, ...] = (),
+    qemu_args: tuple[str, ...] = (),
+    timeout: float = 120,
+) -> Outcome:
+    """Boots the kernel that `module` was built for and runs `script`.
+
+    `extra_files` and `look_at` map guest-physical addresses to contents and to lengths.
+    """
+    release = module.parent.name
+    kern = kernel(Archive(), f"linux-image-{release}")
+    with tempfile.TemporaryDirectory(prefix="hadump-guest-") as name:
+        directory = Path(name)
+        subprocess.run([str(tool), *dump.arguments(), "--output", name], check=True)
+        loads = {dump.save_area[0]: directory / "save.bin", dump.held[0][0]: directory / "held.bin"}
+        for address, content in (extra_files or {}).items():
+            loads[address] = directory / f"extra-{address:x}.bin"
+            loads[address].write_bytes(content)
+
+        tree = _initramfs(module, script)
+        if modules:
+            tree.add_tree(kern.modules(modules))
+        with open(directory / "initrd", "wb") as output:
+            tree.write(output)
+
+        claims = " ".join(f"memmap={e - b:#x}%{b:#x}-1+6" for b, e in dump.claimed)
+        save = dump.save_area[0]
+        command = [
+            "qemu-system-x86_64", "-accel", "tcg", "-m", "1G", "-smp", "2", "-nographic",
+            "-no-reboot", "-nodefaults", "-vga", "none", "-cpu", "max",
+            "-kernel", str(kern.vmlinux), "-initrd", str(directory / "initrd"),
+            "-append", f"console=ttyS0 quiet loglevel=5 {claims} elfcorehdr={save + 0x20000:#x} "
+                       f"hadump.node={save + 0x1000:#x} {kernel_args}",
+            "-chardev", f"file,id=console,path={directory}/console", "-serial", "chardev:console",
+            "-monitor", f"unix:{directory}/monitor,server=on,wait=off",
+        ]  # fmt: skip
+        for address, path in loads.items():
+            command += ["-device", f"loader,file={path},addr={address:#x},force-raw=on"]
+        return _boot([*command, *qemu_args], directory, look_at or {}, timeout)
+
+
+def _initramfs(module: Path, script: str) -> Tree:
+    tree = Tree()
+    for folder in ("dev", "proc", "sys", "tmp", "bin"):
+        tree.directory(folder)
+    busybox = Path("/bin/busybox")
+    tree.file("bin/busybox", busybox, 0o755)
+    tree.file("hadump.ko", module)
+    tree.file("lib.sh", HERE / "lib.sh")
+    tree.file("init", HERE / "init.sh", 0o755)
+    tree.file("scenario.sh", script)
+    return tree
+
+
+def _boot(command: list[str], directory: Path, look_at: dict[int, int], timeout: float) -> Outcome:
+    console = directory / "console"
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + timeout
+        while process.poll() is None and time.monotonic() < end:
+            if console.exists() and END in console.read_text(errors="replace"):
+                break
+            time.sleep(0.05)
+        text = console.read_text(errors="replace") if console.exists() else ""
+        if process.poll() is not None and END not in text:
+            text += f"\nQEMU ended: {process.stderr.read() if process.stderr else ''}"
+        outcome = Outcome(text.replace("\r", ""))
+        if process.poll() is None:
+            for address, length in look_at.items():
+                outcome.memory[address] = _read_memory(directory, address, length)
+        return outcome
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _read_memory(directory: Path, address: int, length: int) -> bytes:
+    target = directory / f"memory-{address:x}"
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(30)
+        monitor.connect(str(directory / "monitor"))
+        _until_prompt(monitor)
+        monitor.sendall(f'pmemsave {address:#x} {length:#x} "{target}"\n'.encode())
+        _until_prompt(monitor)
+    return target.read_bytes()
+
+
+def _until_prompt(monitor: socket.socket) -> None:
+    seen = b""
+    while not seen.rstrip().endswith(b"(qemu)"):
+        data = monitor.recv(4096)
+        if not data:
+            raise RuntimeError("QEMU's monitor closed")
+        seen += data
+
+
+def failures(outcome: Outcome) -> list[str]:
+    """What the script found wrong; a script that did not reach its end is wrong, too."""
+    found = re.findall(r"^(FAIL .*)$", outcome.console, re.MULTILINE)
+    if END not in outcome.console:
+        found.append("FAIL the scenario did not reach its end")
+    for trouble in ("BUG:", "WARNING:", "Oops", "Kernel panic"):
+        if trouble in outcome.console:
+            found.append(f"FAIL the kernel said {trouble}")
+    return found
+
+
+def newest_module(directory: Path, flavour: str) -> Path:
+    """The module built for the kernel release that matches the regular expression `flavour`."""
+    candidates = sorted(p for p in directory.glob("*/hadump.ko") if re.fullmatch(flavour, p.parent.name))
+    if not candidates:
+        raise SystemExit(f"no module for a kernel {flavour} below {directory}: build hadump_module")
+    return candidates[-1]
+
+
+def keep_log(outcome: Outcome) -> None:
+    """The console where a failed test prints it, and in a file when HADUMP_GUEST_LOG names one."""
+    print(outcome.console)
+    if path := os.environ.get("HADUMP_GUEST_LOG"):
+        Path(path).write_text(outcome.console, encoding="utf-8")
