@@ -32,6 +32,9 @@ class ByteFile {
 
   /// For messages: the path.
   virtual const std::string& name() const = 0;
+
+  /// The file says of itself that its end is missing.
+  virtual bool is_truncated() const { return false; }
 };
 
 /// A file of the file system, /proc/vmcore included.

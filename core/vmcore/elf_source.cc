@@ -24,6 +24,7 @@ std::span<std::byte> row(std::span<std::byte> out, std::size_t index, std::size_
 Result<std::unique_ptr<ElfVmcoreSource>> ElfVmcoreSource::open(std::unique_ptr<ByteFile> file) {
   auto layout = read_elf_headers(*file);
   if (!layout) return fail(std::move(layout), file->name());
+  if (file->is_truncated()) layout->incomplete = true;
   std::unique_ptr<ElfVmcoreSource> source(new ElfVmcoreSource(std::move(file)));
   source->layout_ = std::move(*layout);
   source->index_segments();

@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "core/vmcore/elf_source.h"
+#include "core/vmcore/flattened_file.h"
+#include "core/vmcore/kdump_source.h"
 
 namespace hadump {
 namespace {
@@ -48,12 +50,38 @@ Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range) {
   return FrameView({range.begin, Gfn{range.begin.value + good}}, std::move(copy));
 }
 
-Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::string& path) {
-  auto file = OpenedFile::open(path);
-  if (!file) return fail(std::move(file));
-  auto source = ElfVmcoreSource::open(std::move(*file));
+Result<std::unique_ptr<VmcoreSource>> open_vmcore(std::vector<std::unique_ptr<ByteFile>> files) {
+  if (files.empty()) return fail(ErrorCode::kNotFound, "no file");
+  for (auto& file : files) {
+    if (!FlattenedFile::recognises(*file)) continue;
+    auto flat = FlattenedFile::open(std::move(file));
+    if (!flat) return fail(std::move(flat));
+    file = std::move(*flat);
+  }
+  if (KdumpVmcoreSource::recognises(*files.front())) {
+    auto source = KdumpVmcoreSource::open(std::move(files));
+    if (!source) return fail(std::move(source));
+    return std::unique_ptr<VmcoreSource>(std::move(*source));
+  }
+  if (files.size() > 1)
+    return fail(ErrorCode::kUnsupported, "only kdump-compressed dumps come in several files");
+  auto source = ElfVmcoreSource::open(std::move(files.front()));
   if (!source) return fail(std::move(source));
   return std::unique_ptr<VmcoreSource>(std::move(*source));
+}
+
+Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::vector<std::string>& paths) {
+  std::vector<std::unique_ptr<ByteFile>> files;
+  for (const std::string& path : paths) {
+    auto file = OpenedFile::open(path);
+    if (!file) return fail(std::move(file));
+    files.push_back(std::move(*file));
+  }
+  return open_vmcore(std::move(files));
+}
+
+Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::string& path) {
+  return open_vmcore(std::vector<std::string>{path});
 }
 
 }  // namespace hadump

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
 #include "core/base/units.h"
+#include "core/vmcore/byte_file.h"
 #include "core/vmcore/frame_view.h"
 
 namespace hadump {
@@ -105,5 +106,9 @@ Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range);
 /// /proc/vmcore), kdump-compressed, and the flattened form of either.
 /// @return kOs, kNotFound; kUnsupported for another format; kBadData for a broken one.
 Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::string& path);
+/// The parts of a split dump, in any order; or one file.
+Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::vector<std::string>& paths);
+/// The same on files that are open already.
+Result<std::unique_ptr<VmcoreSource>> open_vmcore(std::vector<std::unique_ptr<ByteFile>> files);
 
 }  // namespace hadump

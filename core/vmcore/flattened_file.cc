@@ -1,0 +1,154 @@
+#include "core/vmcore/flattened_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <string_view>
+
+#include "core/base/endian.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::string_view kSignature = "makedumpfile";
+constexpr std::uint64_t kHeaderBytes = 4096;
+constexpr std::uint64_t kEnd = ~std::uint64_t{0};
+constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 62;
+
+struct FileHeader {
+  std::array<char, 16> signature;
+  be64 type;
+  be64 version;
+};
+
+struct RecordHeader {
+  be64 offset;
+  be64 bytes;
+};
+
+template <typename T>
+Result<T> read_header(const ByteFile& file, std::uint64_t at) {
+  T header{};
+  if (auto r = file.read_at(std::as_writable_bytes(std::span(&header, 1)), at); !r)
+    return fail(std::move(r));
+  return header;
+}
+
+/// Extents of the file as it should be, by begin; later insertions win.
+class ExtentMap {
+ public:
+  struct Value {
+    std::uint64_t end = 0, source = 0;
+  };
+
+  void overwrite(std::uint64_t begin, std::uint64_t end, std::uint64_t source) {
+    auto at = extents_.upper_bound(begin);
+    if (at != extents_.begin()) {
+      const auto before = std::prev(at);
+      const Value old = before->second;
+      if (old.end > begin) {
+        before->second.end = begin;
+        if (old.end > end)
+          extents_[end] = {old.end, old.source + (end - before->first)};
+        if (before->first == begin) extents_.erase(before);
+      }
+    }
+    at = extents_.lower_bound(begin);
+    while (at != extents_.end() && at->first < end) {
+      const Value old = at->second;
+      const std::uint64_t old_begin = at->first;
+      at = extents_.erase(at);
+      if (old.end > end) extents_[end] = {old.end, old.source + (end - old_begin)};
+    }
+    extents_[begin] = {end, source};
+  }
+
+  const std::map<std::uint64_t, Value>& extents() const { return extents_; }
+
+ private:
+  std::map<std::uint64_t, Value> extents_;
+};
+
+}  // namespace
+
+bool FlattenedFile::recognises(const ByteFile& file) {
+  const auto header = read_header<FileHeader>(file, 0);
+  return header && std::string_view(header->signature.data(), kSignature.size()) == kSignature;
+}
+
+Result<std::unique_ptr<FlattenedFile>> FlattenedFile::open(std::unique_ptr<ByteFile> file) {
+  const auto header = read_header<FileHeader>(*file, 0);
+  if (!header || header->type != 1 || header->version != 1)
+    return fail(ErrorCode::kUnsupported, file->name() + " is not a flattened dump of version 1");
+  std::unique_ptr<FlattenedFile> flat(new FlattenedFile(std::move(file)));
+  if (auto r = flat->index_records(); !r) return fail(std::move(r), flat->name());
+  return flat;
+}
+
+Result<> FlattenedFile::index_records() {
+  ExtentMap map;
+  std::uint64_t at = kHeaderBytes;
+  truncated_ = true;
+  for (std::size_t records = 0;; ++records) {
+    const auto header = read_header<RecordHeader>(*file_, at);
+    if (!header) break;
+    if (header->offset == kEnd && header->bytes == kEnd) {
+      truncated_ = false;
+      break;
+    }
+    if (records == kMaxFlatRecords)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} records", kMaxFlatRecords));
+    const std::uint64_t begin = header->offset;
+    if (!fits(begin, header->bytes, kMaxFileBytes))
+      return fail(ErrorCode::kBadData,
+                  fmt::format("a record of {:#x} bytes for {:#x}",
+                              static_cast<std::uint64_t>(header->bytes), begin));
+    at += sizeof(RecordHeader);
+    const std::uint64_t there = at < file_->size() ? file_->size() - at : 0;
+    const std::uint64_t bytes = std::min<std::uint64_t>(header->bytes, there);
+    if (bytes > 0) map.overwrite(begin, begin + bytes, at);
+    if (bytes < header->bytes) break;
+    at += bytes;
+  }
+  for (const auto& [begin, value] : map.extents()) {
+    extents_.push_back({begin, value.end, value.source});
+    size_ = std::max(size_, value.end);
+  }
+  return {};
+}
+
+Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
+  if (!fits(offset, out.size(), size_))
+    return fail(ErrorCode::kBadData, fmt::format("{}: {} bytes at {:#x} are past the end", name(),
+                                                 out.size(), offset));
+  auto extent = std::upper_bound(
+      extents_.begin(), extents_.end(), offset,
+      [](std::uint64_t value, const Extent& candidate) { return value < candidate.end; });
+  while (!out.empty()) {
+    const bool inside = extent != extents_.end() && extent->begin <= offset;
+    const std::uint64_t limit = extent == extents_.end() ? offset + out.size()
+                                : inside                 ? extent->end
+                                                         : extent->begin;
+    const auto part =
+        static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
+    if (inside) {
+      const std::uint64_t source = extent->source + (offset - extent->begin);
+      if (auto r = file_->read_at(out.first(part), source); !r) return fail(std::move(r));
+      if (offset + part == extent->end) ++extent;
+    } else {
+      std::memset(out.data(), 0, part);
+    }
+    out = out.subspan(part);
+    offset += part;
+  }
+  return {};
+}
+
+Result<MemoryMapping> FlattenedFile::map(std::uint64_t, std::size_t) const {
+  return fail(ErrorCode::kUnsupported, "a flattened file is not in one piece");
+}
+
+}  // namespace hadump
