@@ -74,9 +74,18 @@ bool hadump_can_online(void);
  * Returns -EOPNOTSUPP when nothing keeps the memory out of Xen's balloon, or 0.
  */
 int hadump_online_prepare(void);
-/* To be called for each block just before it is added; hadump_lock held. */
-void hadump_online_block(const struct hadump_layout *l, const struct hadump_block *b);
-void hadump_online_exit(void);
+/* To be called just before and after a block is added, the latter with add_memory's result. */
+void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b);
+void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc);
+
+/* reserve.c */
+
+/*
+ * Takes @bytes (whole frames) of running memory at or above @above, aligned to HADUMP_SAVE_ALIGN, as
+ * high as it can. Returns -ENOMEM when no such range can be emptied.
+ */
+int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret);
+void hadump_unreserve(struct hadump_range reserved);
 
 /* sysfs.c */
 int hadump_sysfs_init(void);

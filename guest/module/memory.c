@@ -280,10 +280,11 @@ static int give_block(struct hadump_dump *dump, u32 i)
 	struct resource *res = dump->block_res[i];
 	int rc;
 
-	hadump_online_block(&dump->layout, b);
+	hadump_before_add(&dump->layout, b);
 	res->flags &= ~IORESOURCE_BUSY;
 	rc = add_memory_driver_managed(node_of(b->start), b->start, b->end - b->start,
 				       "System RAM (hadump)", MHP_NONE);
+	hadump_after_add(&dump->layout, b, rc);
 	if (rc) {
 		res->flags |= IORESOURCE_BUSY;
 		pr_err("%#llx-%#llx: cannot be added (%d), still held\n", b->start, b->end, rc);

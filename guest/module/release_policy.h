@@ -156,6 +156,26 @@ static inline struct hadump_range hadump_next_wanted(const struct hadump_layout 
 	return run;
 }
 
+/*
+ * The first piece of @r, which is ours, that can be given away at once: all of one kind, a power of two
+ * of frames, aligned to its size. *hole says which kind. Never empty unless @r is.
+ */
+static inline struct hadump_range hadump_next_piece(const struct hadump_layout *l,
+						    struct hadump_range r, bool *hole)
+{
+	struct hadump_range run = hadump_next_wanted(l, r.start, r.end), piece = r;
+	u64 size = HADUMP_FRAME_SIZE;
+
+	*hole = run.start > r.start;
+	piece.end = *hole ? run.start : run.end;
+	if (piece.start == piece.end)
+		return piece;
+	while (!(piece.start % (size * 2)) && size * 2 <= hadump_range_size(piece))
+		size *= 2;
+	piece.end = piece.start + size;
+	return piece;
+}
+
 /* How many blocks the layout's ranges touch. */
 static inline u32 hadump_count_blocks(const struct hadump_layout *l)
 {
