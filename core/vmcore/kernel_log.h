@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/vmcore/address_space.h"
+
+namespace hadump {
+
+inline constexpr std::uint64_t kMaxLogRecords = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t kMaxLogTextBytes = 64_MiB;
+
+/// The kernel's log as dmesg prints it: "[    1.234567] text", one or more lines for each record.
+/// Control characters become \xNN.
+///
+/// Reads the lockless ring of v5.10 and later (SYMBOL(prb); 896fbe20b4e2 "printk: use the lockless
+/// ringbuffer"). Records that were being written at the moment of the crash, or that are damaged,
+/// are left out; a loop in the ring ends after one turn.
+///
+/// @return kNotFound when VMCOREINFO lacks the ring's keys (older kernels); kBadData for sizes
+///         beyond the limits above or a ring that is not in the dump.
+Result<std::string> kernel_log(const AddressSpace& space, const Vmcoreinfo& info);
+/// The same, beginning with the dump's VMCOREINFO note.
+Result<std::string> kernel_log(const VmcoreSource& source);
+
+/// Who crashed and when, as far as VMCOREINFO says it.
+struct CrashIdentity {
+  std::string release;                        ///< "6.1.0-56-amd64"; empty when unknown.
+  std::optional<std::uint64_t> crash_time_s;  ///< Seconds since 1970: CRASHTIME, set in a panic.
+  std::string build_id;                       ///< Of vmlinux, hexadecimal; empty when unknown.
+};
+CrashIdentity crash_identity(const Vmcoreinfo& info);
+
+}  // namespace hadump
