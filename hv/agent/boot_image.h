@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/base/units.h"
+#include "hv/agent/guest_layout.h"
+#include "hv/agent/guest_memory.h"
+#include "hv/agent/kernel_image.h"
+
+namespace hadump {
+
+/// What goes into the window besides the kernel's segments.
+struct BootImage {
+  GuestPhys start_info;             ///< also where `start_info_bytes` go
+  std::vector<std::byte> start_info_bytes;
+  GuestPhys initrd;                 ///< meaningful when there is one
+};
+
+struct BootInput {
+  FrameRange window;
+  FrameRange kernel;           ///< KernelImage::extent()
+  std::uint64_t initrd_bytes;  ///< 0: none
+  std::string cmdline;
+  std::vector<MapEntry> memory_map;
+  GuestPhys rsdp;
+};
+
+/// Places initrd and start info at the top of the window and writes the start info
+/// (xen/include/public/arch-x86/hvm/start_info.h, version 1).
+/// @return kNoSpace when kernel and initrd do not fit into the window; kBadData when the kernel
+///         wants to be loaded outside it or the command line is too long.
+Result<BootImage> plan_boot(const BootInput& input);
+
+/// Puts kernel, initrd and start info into the guest. The guest's old content must be saved.
+Result<> load_boot_image(const GuestMemory& memory, const BootImage& image,
+                         const KernelImage& kernel, std::span<const std::byte> initrd);
+
+/// The domain's own command line with what the capture kernel needs appended; what an earlier boot
+/// appended is not there, since this starts from the configuration.
+std::string capture_cmdline(const std::string& configured, GuestPhys elf_header, GuestPhys node);
+
+}  // namespace hadump

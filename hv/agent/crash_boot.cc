@@ -1,0 +1,134 @@
+// The second half of a crash run: from a complete snapshot to a running guest.
+#include <fmt/format.h>
+
+#include "core/abi/hadump_abi.h"
+#include "hv/agent/boot_image.h"
+#include "hv/agent/crash_run.h"
+#include "hv/agent/kernel_image.h"
+
+namespace hadump {
+namespace {
+
+// Frames that the next kernel may use as RAM, and those it must leave alone.
+struct MemoryRoles {
+  FrameSet usable;
+  FrameSet unusable;
+};
+
+MemoryRoles roles_of(const DumpNode& node) {
+  MemoryRoles roles;
+  for (const BootRegion& region : node.boot_regions) roles.usable.insert(region.range);
+  roles.usable.insert(node.released);
+  roles.unusable.insert(node.held);
+  roles.unusable.insert(node.save_area);
+  return roles;
+}
+
+}  // namespace
+
+Result<> CrashRun::prepare_files() {
+  auto kernel_bytes = world_.files.kernel();
+  if (!kernel_bytes) return fail(std::move(kernel_bytes), "the kernel");
+  auto kernel = parse_kernel(*kernel_bytes);
+  if (!kernel) return fail(std::move(kernel), "the kernel");
+  kernel_ = std::move(*kernel);
+  auto ramdisk = world_.files.ramdisk();
+  if (!ramdisk) return fail(std::move(ramdisk), "the initrd");
+  ramdisk_ = *ramdisk;
+  auto acpi = world_.files.acpi_tables();
+  if (!acpi) return fail(std::move(acpi), "the ACPI tables");
+  acpi_ = std::move(*acpi);
+  auto rsdp = check_acpi_tables(acpi_);
+  if (!rsdp) return fail(std::move(rsdp), "the ACPI tables");
+  rsdp_ = *rsdp;
+  return {};
+}
+
+Result<> CrashRun::boot(DomainRecord& record) {
+  auto saved = read_snapshot(world_.memory, record.save_area, !low_is_verified_);
+  if (!saved) return fail(std::move(saved), "the snapshot");
+  times_.lap("check");
+  const MemoryRoles roles = roles_of(saved->node);
+  const std::uint64_t node_at = address_of(record.save_area.begin).value +
+                                saved->header.sections[HADUMP_SECTION_NODE].offset;
+  const std::vector<MapEntry> map =
+      capture_memory_map(roles.usable, roles.unusable, acpi_.frames());
+  auto image = plan_boot({.window = saved->node.boot_regions.front().range,
+                          .kernel = kernel_.extent(),
+                          .initrd_bytes = ramdisk_.size(),
+                          .cmdline = capture_cmdline(config_.cmdline,
+                                                     saved->node.elf_header.address,
+                                                     GuestPhys{node_at}),
+                          .memory_map = map,
+                          .rsdp = rsdp_});
+  if (!image) return fail(std::move(image), "planning the boot");
+  times_.lap("plan");
+
+  if (auto done = world_.links.disconnect(policy_.backend_deadline); !done)
+    return fail(std::move(done), "disconnecting devices");
+  if (auto done = reached(record, Step::kBackendsDisconnected, "disconnect"); !done) return done;
+
+  // From here on nobody but us uses the guest's memory.
+  if (auto done = world_.domain.reset(map); !done) return fail(std::move(done), "resetting");
+  if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
+
+  if (auto done = fill_window(record, *saved); !done) return fail(std::move(done), "filling the window");
+  if (auto done = write_guest(world_.memory, address_of(acpi_.first), acpi_.bytes); !done)
+    return fail(std::move(done), "writing the ACPI tables");
+  if (auto done = load_boot_image(world_.memory, *image, kernel_, ramdisk_); !done) return done;
+  if (auto done = reached(record, Step::kLoaded, "load"); !done) return done;
+
+  if (auto done = world_.store.clear_guest_keys(); !done) return done;
+  if (auto done = world_.store.publish(HADUMP_XS_AGENT_STATE, "booted"); !done) return done;
+  if (auto done = keep_balloon_still(record); !done) return done;
+  if (auto done = world_.links.reopen_channels(); !done)
+    return fail(std::move(done), "reopening console and xenstore");
+  if (auto done = world_.links.reconnect(policy_.backend_deadline); !done)
+    return fail(std::move(done), "reconnecting devices");
+  if (auto done = reached(record, Step::kReconnected, "reconnect"); !done) return done;
+
+  if (auto done = world_.domain.reset_cpus(saved->cpus.context, kernel_.entry, image->start_info);
+      !done)
+    return fail(std::move(done), "setting the vCPUs");
+  if (auto done = reached(record, Step::kVcpusSet, "vcpus"); !done) return done;
+
+  if (auto done = world_.domain.start(); !done) return fail(std::move(done), "starting");
+  record.started_ms = world_.wall_ms();
+  return reached(record, Step::kStarted, "start");
+}
+
+// Frames of the boot regions that had been ballooned out must be there for the next kernel.
+Result<> CrashRun::fill_window(DomainRecord& record, const SavedSnapshot& saved) {
+  for (const BootRegion& region : saved.node.boot_regions) {
+    const FrameSet missing = saved.survey.absent.intersection(region.range);
+    for (FrameRange range : missing.ranges()) {
+      auto kinds = world_.memory.kinds(range);
+      if (!kinds) return fail(std::move(kinds));
+      // Some may be there already, from a boot that was interrupted or from an earlier crash.
+      for (std::size_t i = 0; i < kinds->size();) {
+        std::size_t end = i + 1;
+        while (end < kinds->size() && (*kinds)[end] == (*kinds)[i]) ++end;
+        const FrameRange run{Gfn{range.begin.value + i}, Gfn{range.begin.value + end}};
+        if ((*kinds)[i] == FrameKind::kAbsent)
+          if (auto done = add_memory(record, run); !done) return done;
+        i = end;
+      }
+    }
+  }
+  return {};
+}
+
+// The balloon driver of the small guest takes static-max minus what it booted with as given, so any
+// target below static-max would make it balloon its window away.
+Result<> CrashRun::keep_balloon_still(DomainRecord& record) {
+  const std::uint64_t full_kib = config_.memory_bytes >> 10;
+  auto target = world_.store.balloon_target_kib();
+  if (!target) return fail(std::move(target), "reading the balloon target");
+  if (*target >= full_kib) return {};
+  if (record.raised_target_kib == 0) record.old_target_kib = *target;
+  record.raised_target_kib = full_kib;
+  if (auto done = world_.journal.save(record); !done) return done;
+  return world_.store.set_balloon_target_kib(full_kib);
+}
+
+}  // namespace hadump

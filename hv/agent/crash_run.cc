@@ -1,0 +1,259 @@
+#include "hv/agent/crash_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/abi/hadump_abi.h"
+#include "core/base/text.h"
+#include "hv/agent/boot_image.h"
+#include "hv/agent/elf_core.h"
+#include "hv/agent/kernel_image.h"
+#include "hv/agent/page_offset.h"
+#include "hv/agent/vmcoreinfo.h"
+
+namespace hadump {
+
+Result<> CrashRun::reached(DomainRecord& record, Step step, const char* timing) {
+  times_.lap(timing);
+  record.step = step;
+  record.times = times_.steps();
+  return world_.journal.save(record);
+}
+
+Result<> CrashRun::run(DomainRecord& record) {
+  auto ram = pvh_ram(config_.memory_bytes);
+  if (!ram) return fail(std::move(ram));
+  ram_ = std::move(*ram);
+  record.error.clear();
+  record.noticed_ms = world_.wall_ms();
+  Result<> done = run_steps(record);
+  if (!done) {
+    // Before the reset, a first crash can still be left as it was found.
+    const bool first = record.boots <= 1;
+    if (record.step < Step::kReset && first) undo(record);
+    record.error = done.error().what();
+    static_cast<void>(world_.journal.save(record));  // the error that matters is `done`
+  }
+  return done;
+}
+
+Result<> CrashRun::run_steps(DomainRecord& record) {
+  // All that can be wrong with the files is found out before the guest is touched.
+  if (auto done = prepare_files(); !done) return done;
+  times_.lap("files");
+  if (record.has_snapshot()) {
+    if (auto done = continue_snapshot(record); !done) return done;
+  } else {
+    undo(record);  // what an agent before us left half done
+    if (auto done = take_snapshot(record); !done) return done;
+  }
+  // From here on the guest's window is not the crashed kernel's any more.
+  return boot(record);
+}
+
+// Makes the domain what it was before take_snapshot(). Failures are told, since nothing else can be
+// done about them here.
+void CrashRun::undo(DomainRecord& record) {
+  if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
+    if (auto done = world_.memory.remove(record.save_area); !done)
+      world_.warn(fmt::format("taking added memory out again: {}", done.error().what()));
+    else
+      record.save_area = {};
+  }
+  if (record.raised_limit_kib != 0) {
+    if (auto done = world_.memory.set_limit_kib(record.old_limit_kib); !done)
+      world_.warn(fmt::format("restoring the memory limit: {}", done.error().what()));
+    record.raised_limit_kib = record.old_limit_kib = 0;
+  }
+  if (record.step != Step::kNone) {
+    if (auto done = world_.domain.start(); !done)
+      world_.warn(fmt::format("taking the pause back: {}", done.error().what()));
+    record.step = Step::kNone;
+  }
+  static_cast<void>(world_.journal.save(record));  // the next save tells, if this one could not
+}
+
+Result<SnapshotInput> CrashRun::inspect() {
+  SnapshotInput input;
+  auto plan = plan_window(ram_, policy_.window_bytes);
+  if (!plan) return fail(std::move(plan));
+  input.plan = std::move(*plan);
+  FrameSet others{kAcpiFrames, kSpecialFrames};
+  auto survey = survey_frames(world_.memory, ram_, input.plan, others);
+  if (!survey) return fail(std::move(survey), "looking at the guest's frames");
+  input.survey = std::move(*survey);
+
+  auto keys = world_.store.guest_keys();
+  if (!keys) return fail(std::move(keys), "reading the registration");
+  const std::uint64_t reserve = save_area_reserve(ram_, input.plan, config_.max_vcpus);
+  auto registration = check_registration(*keys, ram_, input.plan, reserve);
+  if (registration) {
+    registration_ = *registration;
+    if (!input.survey.dumped().contains(registration_.save_area)) {
+      world_.warn("the registered save area has holes; adding memory instead");
+      registration_.mode = SaveMode::kAdded;
+    }
+  } else if (registration.error().code() != ErrorCode::kNotFound) {
+    world_.warn(fmt::format("ignoring the guest's registration: {}", registration.error().what()));
+  }
+  return input;
+}
+
+Result<> CrashRun::take_snapshot(DomainRecord& record) {
+  record.boots = 0;
+  if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
+  if (auto done = reached(record, Step::kPaused, "pause"); !done) return done;
+
+  auto cpus = world_.domain.cpu_state();
+  if (!cpus) return fail(std::move(cpus), "saving the vCPUs");
+  if (auto done = reached(record, Step::kVcpusSaved, "cpu"); !done) return done;
+
+  auto input = inspect();
+  if (!input) return fail(std::move(input));
+  input->cpus = std::move(*cpus);
+  input->dump_id = world_.new_dump_id();
+  input->crash_time = record.noticed_ms / 1000;
+  times_.lap("p2m");
+  if (auto done = find_vmcoreinfo_for(*input, &registration_); !done) return done;
+  times_.lap("vmcoreinfo");
+
+  const SaveLayout layout = layout_of(ram_, input->plan, input->survey, input->cpus,
+                                      input->vmcoreinfo_note.size());
+  if (auto done = place_save_area(record, *input, layout, registration_.save_area); !done)
+    return done;
+  record.dump_id = input->dump_id;
+  record.crash_time = input->crash_time;
+  record.window_bytes = policy_.window_bytes;
+  record.boot_bytes = input->plan.boot_bytes();
+  record.held_bytes = input->plan.held.bytes();
+  record.absent_frames = input->survey.absent.frames();
+  record.full_scan = input->survey.full_scan;
+  if (auto done = reached(record, Step::kMemoryAdded, "memory"); !done) return done;
+
+  auto written = write_snapshot(world_.memory, *input, layout, times_, [&]() -> Result<> {
+    record.step = Step::kLowCopied;
+    return world_.journal.save(record);
+  });
+  if (!written) return written;
+  record.boots = 1;
+  low_is_verified_ = true;
+  return reached(record, Step::kSnapshotComplete, "complete");
+}
+
+Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration* registration) {
+  const FrameSet frames = input.survey.dumped();
+  std::optional<GuestPhys> at;
+  if (registration->vmcoreinfo) {
+    auto note = read_vmcoreinfo(world_.memory, frames, registration->vmcoreinfo->address);
+    if (note) input.vmcoreinfo_note = std::move(*note);
+    else world_.warn(fmt::format("the registered VMCOREINFO: {}; searching", note.error().what()));
+  }
+  if (input.vmcoreinfo_note.empty()) {
+    auto found = find_vmcoreinfo(world_.memory, frames);
+    if (!found) return fail(std::move(found), "searching for VMCOREINFO");
+    if (*found) {
+      auto note = read_vmcoreinfo(world_.memory, frames, **found);
+      if (!note) return fail(std::move(note));
+      input.vmcoreinfo_note = std::move(*note);
+    } else {
+      world_.warn("the guest has no VMCOREINFO; the dump will have none");
+    }
+  }
+  input.page_offset = kDefaultPageOffset;
+  if (auto walked = find_page_offset(world_.memory, frames, input.cpus.vcpus))
+    input.page_offset = *walked;
+  else if (registration->page_offset)
+    input.page_offset = *registration->page_offset;
+  return {};
+}
+
+Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
+                                   const SaveLayout& layout, FrameRange registered) {
+  if (registration_.mode == SaveMode::kRegistered && layout.length <= registered.bytes()) {
+    record.mode = input.mode = SaveMode::kRegistered;
+    record.save_area = input.save_area = registered;
+    return {};
+  }
+  if (registration_.mode == SaveMode::kRegistered)
+    world_.warn("the registered save area is too small for this crash; adding memory instead");
+  record.mode = input.mode = SaveMode::kAdded;
+  const Gfn start = added_save_area_start(ram_);
+  record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};
+  input.save_area = record.save_area;
+  if (auto done = add_memory(record, record.save_area); !done)
+    return fail(std::move(done),
+                fmt::format("adding {} for the save area", format_size(layout.length)));
+  return {};
+}
+
+// Written down before it is done, so that whoever finds half of it knows what to undo.
+Result<> CrashRun::add_memory(DomainRecord& record, FrameRange range) {
+  auto status = world_.domain.status();
+  if (!status) return fail(std::move(status));
+  if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
+  record.raised_limit_kib = status->max_memory_kib + (range.bytes() >> 10);
+  if (auto done = world_.journal.save(record); !done) return done;
+  if (auto done = world_.memory.set_limit_kib(record.raised_limit_kib); !done) return done;
+  return world_.memory.populate(range);
+}
+
+// Brings a snapshot that is already there up to date: finishes an interrupted rewrite, or plans the
+// next boot of the same dump after a second crash.
+Result<> CrashRun::continue_snapshot(DomainRecord& record) {
+  const bool second_crash = record.step == Step::kStarted;
+  if (auto status = world_.domain.status(); !status) return fail(std::move(status));
+  else if (!status->paused)
+    if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
+  times_.lap("pause");
+  if (second_crash) {
+    auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
+    if (!saved) return fail(std::move(saved));
+    std::string complaint;
+    auto rewrite = plan_rewrite(*saved, complaint);
+    if (!rewrite) return fail(std::move(rewrite));
+    if (!complaint.empty()) world_.warn(complaint);
+    if (auto done = world_.journal.save_rewrite(record, *rewrite); !done) return done;
+    record.rewrite_pending = true;
+    ++record.boots;
+    if (auto done = reached(record, Step::kSnapshotComplete, "rewrite"); !done) return done;
+  }
+  if (record.rewrite_pending) {
+    auto rewrite = world_.journal.load_rewrite(record);
+    if (!rewrite) return fail(std::move(rewrite));
+    if (auto done = apply_rewrite(world_.memory, record.save_area, *rewrite); !done) return done;
+    record.rewrite_pending = false;
+    if (auto done = world_.journal.save(record); !done) return done;
+  }
+  return {};
+}
+
+Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Journal& journal,
+                     DomainRecord& record, std::uint64_t now_ms) {
+  if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
+    if (auto done = memory.remove(record.save_area); !done)
+      return fail(std::move(done), "taking the save area back");
+  }
+  record.save_area = {};
+  // In both cases an admin who has set another value in the meantime knows better.
+  if (record.raised_limit_kib != 0) {
+    auto status = domain.status();
+    if (status && status->max_memory_kib == record.raised_limit_kib)
+      if (auto done = memory.set_limit_kib(record.old_limit_kib); !done)
+        return fail(std::move(done), "restoring the memory limit");
+    record.raised_limit_kib = record.old_limit_kib = 0;
+  }
+  if (record.raised_target_kib != 0) {
+    auto target = store.balloon_target_kib();
+    if (target && *target == record.raised_target_kib)
+      if (auto done = store.set_balloon_target_kib(record.old_target_kib); !done)
+        return fail(std::move(done), "restoring the balloon target");
+    record.raised_target_kib = record.old_target_kib = 0;
+  }
+  record.step = Step::kDone;
+  record.done_ms = now_ms;
+  if (auto done = journal.save(record); !done) return done;
+  return store.publish(HADUMP_XS_AGENT_STATE, "save-area-returned");
+}
+
+}  // namespace hadump

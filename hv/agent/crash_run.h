@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "hv/agent/acpi_tables.h"
+#include "hv/agent/domain.h"
+#include "hv/agent/domain_config.h"
+#include "hv/agent/guest_memory.h"
+#include "hv/agent/kernel_image.h"
+#include "hv/agent/record.h"
+#include "hv/agent/snapshot.h"
+#include "hv/agent/step_times.h"
+
+namespace hadump {
+
+/// Where a record is written down. What has been written survives the agent's death.
+///
+/// Implementations: StateDirectory (hv/hadumpd), InMemoryJournal (tests/fakes).
+class Journal {
+ public:
+  virtual ~Journal() = default;
+  virtual Result<> save(const DomainRecord& record) = 0;
+  virtual Result<> save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) = 0;
+  virtual Result<SnapshotRewrite> load_rewrite(const DomainRecord& record) = 0;
+};
+
+/// Kernel, initrd and ACPI tables, ready to be put into the guest. Slow to come by, so they are
+/// prepared before a crash; this waits for them.
+///
+/// Implementations: BootFileCache (hv/hadumpd), InMemoryBootFiles (tests/fakes).
+class BootFiles {
+ public:
+  virtual ~BootFiles() = default;
+  /// An uncompressed ELF kernel. The span lives as long as this object.
+  virtual Result<std::span<const std::byte>> kernel() = 0;
+  /// Empty when the domain has none. The span lives as long as this object.
+  virtual Result<std::span<const std::byte>> ramdisk() = 0;
+  /// Checked.
+  virtual Result<AcpiTables> acpi_tables() = 0;
+};
+
+/// The world of one crash run. Everything is borrowed.
+struct CrashWorld {
+  Domain& domain;
+  GuestMemory& memory;
+  GuestLinks& links;
+  GuestStore& store;
+  BootFiles& files;
+  Journal& journal;
+  std::function<std::chrono::nanoseconds()> monotonic;
+  std::function<std::uint64_t()> wall_ms;       ///< milliseconds since 1970
+  std::function<DumpId()> new_dump_id;
+  std::function<void(const std::string&)> warn; ///< one sentence that the admin should see
+};
+
+struct CrashPolicy {
+  std::uint64_t window_bytes = 256ULL << 20;
+  SaveMode mode = SaveMode::kAdded;
+  std::chrono::milliseconds backend_deadline{10000};
+};
+
+/// Takes one crashed domain through snapshot, reset and boot (design: the life of one crash, steps
+/// 3 to 5), or finishes what an agent before us began.
+///
+/// Until the snapshot is complete and verified, the guest is not changed, and a failure leaves the
+/// domain as it was found. After that, a failure leaves it paused with its snapshot; run() can be
+/// called again.
+class CrashRun {
+ public:
+  CrashRun(CrashWorld world, CrashPolicy policy, DomainConfig config)
+      : world_(world), policy_(policy), config_(std::move(config)), times_(world.monotonic) {}
+
+  /// @param record  of this domain; on return, what is true now. Also written to the journal.
+  Result<> run(DomainRecord& record);
+
+ private:
+  Result<> run_steps(DomainRecord& record);
+  Result<> take_snapshot(DomainRecord& record);
+  Result<SnapshotInput> inspect();
+  Result<> find_vmcoreinfo_for(SnapshotInput& input, const Registration* registration);
+  Result<> place_save_area(DomainRecord& record, SnapshotInput& input, const SaveLayout& layout,
+                           FrameRange registered);
+  Result<> add_memory(DomainRecord& record, FrameRange range);
+  Result<> continue_snapshot(DomainRecord& record);
+  Result<> boot(DomainRecord& record);
+  Result<> prepare_files();
+  Result<> fill_window(DomainRecord& record, const SavedSnapshot& saved);
+  Result<> keep_balloon_still(DomainRecord& record);
+  Result<> reached(DomainRecord& record, Step step, const char* timing);
+  void undo(DomainRecord& record);
+
+  CrashWorld world_;
+  CrashPolicy policy_;
+  DomainConfig config_;
+  StepTimes times_;
+  FrameSet ram_;
+  Registration registration_;
+  KernelImage kernel_;
+  std::span<const std::byte> ramdisk_;
+  AcpiTables acpi_;
+  GuestPhys rsdp_;
+  bool low_is_verified_ = false;  ///< by us, just now
+};
+
+/// Takes added memory out of the domain and gives the guest its balloon target back: for when the
+/// guest says that its dump is done. Can be repeated.
+Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Journal& journal,
+                     DomainRecord& record, std::uint64_t now_ms);
+
+}  // namespace hadump

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/abi/hadump_abi.h"
+#include "core/base/error.h"
+#include "hv/agent/domain_config.h"
+#include "hv/agent/guest_layout.h"
+#include "hv/agent/registration.h"
+
+namespace hadump {
+
+/// Every vCPU's registers, and the hypervisor's own record of the whole virtual machine.
+struct CpuState {
+  std::vector<hadump_vcpu> vcpus;   ///< by number, without gaps
+  std::vector<std::byte> context;   ///< opaque; reset_cpus() wants it back
+};
+
+/// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).
+///
+/// Implementations: XenDomain (hv/xen), InMemoryDomain (tests/fakes).
+/// Threads: one at a time.
+class Domain {
+ public:
+  virtual ~Domain() = default;
+
+  /// @return kNotFound when there is no such domain.
+  virtual Result<DomainStatus> status() const = 0;
+  /// Each pause needs its own unpause.
+  virtual Result<> pause() = 0;
+  virtual Result<CpuState> cpu_state() const = 0;
+  /// Makes event channels, grants and the shut-down state as in a new domain; RAM stays. Can be
+  /// repeated. @param map  what the hypervisor tells a guest that asks it for its memory map.
+  /// @pre paused, or the vCPUs would run on.
+  virtual Result<> reset(std::span<const MapEntry> map) = 0;
+  /// vCPU 0 waits at `entry` in 32-bit mode with ebx = start_info; the others wait to be started.
+  /// @param context  of CpuState. @pre reset.
+  virtual Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,
+                              GuestPhys start_info) = 0;
+  /// Takes back every pause.
+  virtual Result<> start() = 0;
+};
+
+/// What connects a domain to dom0: devices, console and xenstore.
+///
+/// Implementations: XenGuestLinks (hv/xen), InMemoryGuestLinks (tests/fakes).
+class GuestLinks {
+ public:
+  virtual ~GuestLinks() = default;
+
+  /// Makes every backend let go of the guest's memory, as if the frontends had closed; the devices
+  /// stay. Can be repeated. @return kBusy, naming the device, when one has not within `deadline`.
+  virtual Result<> disconnect(std::chrono::milliseconds deadline) = 0;
+  /// Makes every backend wait for a new frontend. @pre disconnected.
+  virtual Result<> reconnect(std::chrono::milliseconds deadline) = 0;
+  /// New event channels and empty rings for console and xenstore. @pre the domain was reset.
+  virtual Result<> reopen_channels() = 0;
+};
+
+/// The domain's part of xenstore.
+///
+/// Implementations: XenGuestStore (hv/xen), InMemoryGuestStore (tests/fakes).
+class GuestStore {
+ public:
+  virtual ~GuestStore() = default;
+
+  /// What the guest wrote below data/hadump: at most a dozen known keys, and no value longer than
+  /// HADUMP_XS_MAX_VALUE (such a key is left out).
+  virtual Result<GuestKeys> guest_keys() const = 0;
+  /// Removes what an earlier kernel of the domain wrote there.
+  virtual Result<> clear_guest_keys() = 0;
+  /// Writes hadump/<key>, which the guest can only read.
+  virtual Result<> publish(const std::string& key, const std::string& value) = 0;
+  virtual Result<std::uint64_t> balloon_target_kib() const = 0;
+  virtual Result<> set_balloon_target_kib(std::uint64_t kib) = 0;
+};
+
+}  // namespace hadump

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace hadump {
+
+/// What to do when a domain shuts down, as in xl.cfg(5).
+enum class ShutdownAction : std::uint8_t {
+  kDestroy,
+  kRestart,
+  kRenameRestart,
+  kPreserve,
+  kCoredumpDestroy,
+  kCoredumpRestart,
+  kSoftReset,
+};
+
+/// Why a domain shut down (xen/public/sched.h SHUTDOWN_*).
+enum class ShutdownReason : std::uint8_t {
+  kPoweroff,
+  kReboot,
+  kSuspend,
+  kCrash,
+  kWatchdog,
+  kSoftReset,
+  kUnknown,
+};
+
+/// What the toolstack stored about a domain when it was created. Trusted: it comes from dom0.
+struct DomainConfig {
+  std::string name;
+  std::string uuid;  ///< "xxxxxxxx-xxxx-…", lower case
+  bool pvh = false;
+  std::uint64_t memory_bytes = 0;  ///< the most the domain may have: what its RAM layout follows
+  unsigned max_vcpus = 0;
+  std::string kernel;
+  std::string ramdisk;  ///< may be empty
+  std::string cmdline;
+  ShutdownAction on_poweroff = ShutdownAction::kDestroy;
+  ShutdownAction on_reboot = ShutdownAction::kRestart;
+  ShutdownAction on_crash = ShutdownAction::kDestroy;
+  ShutdownAction on_watchdog = ShutdownAction::kDestroy;
+};
+
+/// What the hypervisor says about a domain now.
+struct DomainStatus {
+  unsigned domid = 0;
+  std::string uuid;
+  bool paused = false;
+  bool dying = false;
+  bool shutdown = false;
+  ShutdownReason reason = ShutdownReason::kUnknown;  ///< meaningful when shutdown
+  std::uint64_t max_memory_kib = 0;
+  unsigned max_vcpu_id = 0;
+
+  bool crashed() const {
+    return shutdown && (reason == ShutdownReason::kCrash || reason == ShutdownReason::kWatchdog);
+  }
+};
+
+}  // namespace hadump

@@ -1,0 +1,137 @@
+#include "hv/agent/frame_survey.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "hv/agent/parallel.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::uint64_t kPieceFrames = 16384;
+
+// Sorts frames by kind, whole runs at a time; pieces may come from several threads.
+class Collector {
+ public:
+  explicit Collector(FrameSurvey& survey) : survey_(survey) {}
+
+  void add(FrameRange piece, const std::vector<FrameKind>& kinds) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < kinds.size();) {
+      std::size_t end = i + 1;
+      while (end < kinds.size() && kinds[end] == kinds[i]) ++end;
+      set_of(kinds[i]).insert({Gfn{piece.begin.value + i}, Gfn{piece.begin.value + end}});
+      i = end;
+    }
+  }
+
+ private:
+  FrameSet& set_of(FrameKind kind) {
+    switch (kind) {
+      case FrameKind::kRam: return survey_.ram;
+      case FrameKind::kAbsent: return survey_.absent;
+      case FrameKind::kBroken: return survey_.broken;
+    }
+    return survey_.broken;
+  }
+  FrameSurvey& survey_;
+  std::mutex mutex_;
+};
+
+Result<> scan(const GuestMemory& memory, const FrameSet& frames, Collector& collector) {
+  return parallel_for_pieces(frames, kPieceFrames, [&](FrameRange piece) -> Result<> {
+    auto kinds = memory.kinds(piece);
+    if (!kinds) return fail(std::move(kinds));
+    collector.add(piece, *kinds);
+    return {};
+  });
+}
+
+// A frame that is no guest memory but can be mapped is one of the hypervisor's own pages, such as
+// the shared info page that Linux puts over a page of its RAM.
+Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
+  const FrameSet candidates = survey.absent;
+  for (FrameRange range : candidates.ranges()) {
+    auto mapping = memory.map(range, Access::kRead);
+    if (!mapping) return fail(std::move(mapping));
+    for (std::size_t i = 0; i < range.frames(); ++i) {
+      const FrameRange frame{Gfn{range.begin.value + i}, Gfn{range.begin.value + i + 1}};
+      if (!mapping->present(i)) continue;
+      survey.absent.erase(frame);
+      survey.special.insert(frame);
+    }
+  }
+  return {};
+}
+
+void append_records(std::vector<hadump_hpte>& out, const FrameSet& set, hadump_hpte_kind kind) {
+  for (FrameRange range : set.ranges())
+    out.push_back({range.begin.value, range.frames(), static_cast<u32>(kind), 0});
+}
+
+}  // namespace
+
+FrameSet FrameSurvey::dumped() const {
+  FrameSet frames = ram;
+  frames.insert(special);
+  return frames;
+}
+
+std::vector<hadump_hpte> FrameSurvey::records() const {
+  std::vector<hadump_hpte> out;
+  append_records(out, ram, HADUMP_HPTE_RAM);
+  append_records(out, absent, HADUMP_HPTE_ABSENT);
+  append_records(out, broken, HADUMP_HPTE_BROKEN);
+  append_records(out, special, HADUMP_HPTE_SPECIAL);
+  std::sort(out.begin(), out.end(),
+            [](const hadump_hpte& a, const hadump_hpte& b) { return a.first_gfn < b.first_gfn; });
+  return out;
+}
+
+Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram,
+                                  const WindowPlan& plan, const FrameSet& others) {
+  FrameSurvey survey;
+  FrameSurvey outside;
+  Collector collector(survey);
+  Collector other_collector(outside);
+  FrameSet boot;
+  for (FrameRange range : plan.boot_regions) boot.insert(range);
+  if (auto done = scan(memory, boot, collector); !done) return fail(std::move(done));
+  if (auto done = find_special(memory, survey); !done) return fail(std::move(done));
+  if (auto done = scan(memory, others, other_collector); !done) return fail(std::move(done));
+  auto total = memory.total_frames();
+  if (!total) return fail(std::move(total));
+
+  FrameSet held = ram;
+  held.erase(boot);
+  if (*total == survey.ram.frames() + outside.ram.frames() + held.frames()) {
+    survey.ram.insert(held);
+    return survey;
+  }
+  survey.full_scan = true;
+  if (auto done = scan(memory, held, collector); !done) return fail(std::move(done));
+  return survey;
+}
+
+Result<FrameSurvey> survey_from_records(std::span<const hadump_hpte> records) {
+  FrameSurvey survey;
+  std::uint64_t last = 0;
+  for (const hadump_hpte& record : records) {
+    if (record.frames == 0 || record.first_gfn < last ||
+        record.frames > (HADUMP_MAX_ADDRESS >> kFrameShift) ||
+        record.first_gfn > (HADUMP_MAX_ADDRESS >> kFrameShift) - record.frames)
+      return fail(ErrorCode::kBadData, "a broken translation record");
+    last = record.first_gfn + record.frames;
+    const FrameRange range{Gfn{record.first_gfn}, Gfn{last}};
+    switch (record.kind) {
+      case HADUMP_HPTE_RAM: survey.ram.insert(range); break;
+      case HADUMP_HPTE_ABSENT: survey.absent.insert(range); break;
+      case HADUMP_HPTE_BROKEN: survey.broken.insert(range); break;
+      case HADUMP_HPTE_SPECIAL: survey.special.insert(range); break;
+      default: return fail(ErrorCode::kBadData, "a translation record of an unknown kind");
+    }
+  }
+  return survey;
+}
+
+}  // namespace hadump

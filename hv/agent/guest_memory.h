@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/units.h"
+
+namespace hadump {
+
+/// What the hypervisor has behind one guest frame.
+enum class FrameKind : std::uint8_t {
+  kRam,     ///< Ordinary memory of the guest.
+  kAbsent,  ///< Nothing (ballooned out, never populated), or a page of the hypervisor's own.
+  kBroken,  ///< Memory that the hardware has reported as bad.
+};
+
+enum class Access : std::uint8_t { kRead, kReadWrite };
+
+/// Guest frames in our own address space, until this object goes away. Move-only.
+class FrameMapping {
+ public:
+  using Unmap = std::function<void(std::span<std::byte>)>;
+
+  FrameMapping() = default;
+  /// @param present  one per frame; a frame that is not present must not be touched.
+  FrameMapping(Gfn first, std::span<std::byte> bytes, std::vector<bool> present, Unmap unmap)
+      : first_(first), bytes_(bytes), present_(std::move(present)), unmap_(std::move(unmap)) {}
+  FrameMapping(FrameMapping&& other) noexcept { swap(other); }
+  FrameMapping& operator=(FrameMapping&& other) noexcept {
+    FrameMapping(std::move(other)).swap(*this);
+    return *this;
+  }
+  FrameMapping(const FrameMapping&) = delete;
+  FrameMapping& operator=(const FrameMapping&) = delete;
+  ~FrameMapping() {
+    if (unmap_ && !bytes_.empty()) unmap_(bytes_);
+  }
+
+  FrameRange range() const { return {first_, Gfn{first_.value + present_.size()}}; }
+  bool present(std::size_t index) const { return present_[index]; }
+  bool all_present() const {
+    for (bool one : present_)
+      if (!one) return false;
+    return true;
+  }
+  std::span<std::byte> bytes() const { return bytes_; }
+  /// @pre present(index).
+  std::span<std::byte, kFrameSize> frame(std::size_t index) const {
+    return bytes_.subspan(index * kFrameSize).first<kFrameSize>();
+  }
+
+ private:
+  void swap(FrameMapping& other) noexcept {
+    std::swap(first_, other.first_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(present_, other.present_);
+    std::swap(unmap_, other.unmap_);
+  }
+  Gfn first_;
+  std::span<std::byte> bytes_;
+  std::vector<bool> present_;
+  Unmap unmap_;
+};
+
+/// The guest-physical memory of one domain: looking at it, and adding and removing frames.
+///
+/// Implementations: XenGuestMemory (hv/xen), InMemoryGuest (tests/fakes); both pass
+/// tests/contract/guest_memory_contract.h.
+///
+/// Threads: const functions may be called from several threads at once.
+/// Consistency: the bytes are stable only while the domain is paused; this class does not check.
+class GuestMemory {
+ public:
+  virtual ~GuestMemory() = default;
+
+  /// Maps consecutive frames. A mapping in which some or all frames are absent is a success; look
+  /// at present(). Outlived by this object.
+  /// @return kOs when no frame could be tried (EPERM, ENOMEM, ESRCH, …).
+  virtual Result<FrameMapping> map(FrameRange range, Access access) const = 0;
+
+  /// @return one kind per frame of `range`. kOs (ESRCH, …) when the hypervisor would not say.
+  virtual Result<std::vector<FrameKind>> kinds(FrameRange range) const = 0;
+
+  /// How many frames the domain has altogether, wherever they are.
+  virtual Result<std::uint64_t> total_frames() const = 0;
+
+  /// Adds memory behind every frame of `range`, of which none may be present. Contents are
+  /// undefined. All or nothing. @pre the domain's limit has room (set_limit_kib).
+  /// @return kNoSpace when the host has not enough free memory; kOs otherwise.
+  virtual Result<> populate(FrameRange range) = 0;
+
+  /// Takes away those frames of `range` that are present. Absent ones are no error, so an
+  /// interrupted populate() can be undone.
+  virtual Result<> remove(FrameRange range) = 0;
+
+  /// The most the domain may have. Domain::status() has the present value.
+  virtual Result<> set_limit_kib(std::uint64_t kib) = 0;
+};
+
+/// Copies bytes out of the guest. kBadData when a frame is absent.
+Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out);
+/// Copies bytes into the guest. kBadData when a frame is absent; then nothing is promised.
+Result<> write_guest(const GuestMemory& memory, GuestPhys to, std::span<const std::byte> data);
+/// Fills with zeros.
+Result<> zero_guest(const GuestMemory& memory, GuestPhys to, std::uint64_t bytes);
+
+}  // namespace hadump

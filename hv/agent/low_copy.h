@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/frame_set.h"
+#include "hv/agent/guest_memory.h"
+
+namespace hadump {
+
+/// The copy of the boot regions in the LOW section: made, and checked, in pieces of
+/// kChecksumPieceBytes by several threads.
+class LowCopy {
+ public:
+  /// @param regions  boot regions, one behind the other in LOW.
+  /// @param low      the frames of the LOW section.
+  LowCopy(const GuestMemory& memory, std::span<const FrameRange> regions, FrameRange low);
+
+  /// Copies; frames that are not there become zeros. @return the checksum of LOW.
+  Result<std::uint64_t> copy();
+  /// Reads LOW again. @return its checksum.
+  Result<std::uint64_t> check();
+
+ private:
+  struct Piece {
+    FrameRange from;
+    Gfn to;
+  };
+  Result<std::uint64_t> for_each_piece(
+      const std::function<Result<std::uint64_t>(const Piece&, std::size_t)>& work) const;
+
+  const GuestMemory& memory_;
+  std::vector<Piece> pieces_;
+  // Kept between copy() and check(): mapping costs more than reading.
+  std::vector<FrameMapping> copies_;
+};
+
+}  // namespace hadump

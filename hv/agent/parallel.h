@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+
+namespace hadump {
+
+/// Runs `work` on pieces of at most `piece_frames` frames that together are `frames`, on as many
+/// threads as there are processors (at most 8). Pieces start where a range starts, then at every
+/// multiple of piece_frames, so aligned pieces stay aligned.
+/// @return the first failure; pieces not begun by then are not run.
+Result<> parallel_for_pieces(const FrameSet& frames, std::uint64_t piece_frames,
+                             const std::function<Result<>(FrameRange)>& work);
+
+}  // namespace hadump

@@ -1,0 +1,103 @@
+#include "hv/agent/policy.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "core/abi/hadump_abi.h"
+#include "core/base/text.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::string_view kDomainSection = "domain ";
+
+Result<bool> parse_switch(const std::string& text) {
+  for (const char* yes : {"yes", "on", "true", "1"})
+    if (text == yes) return true;
+  for (const char* no : {"no", "off", "false", "0"})
+    if (text == no) return false;
+  return fail(ErrorCode::kBadData, fmt::format("'{}' is neither yes nor no", text));
+}
+
+// Assigns what a parser gives; passes its failure on.
+template <typename T, typename Value>
+Result<> assign(T& target, Result<Value>&& value) {
+  if (!value) return fail(std::move(value));
+  target = static_cast<T>(*value);
+  return {};
+}
+
+Result<std::string> parse_path(const std::string& text) {
+  if (text.empty() || text.front() == '/') return text;
+  return fail(ErrorCode::kBadData, fmt::format("'{}' is no absolute path", text));
+}
+
+Result<std::uint64_t> parse_window(const std::string& text) {
+  auto bytes = parse_size(text);
+  if (bytes && (*bytes < HADUMP_MIN_WINDOW || !is_aligned(*bytes, HADUMP_BLOCK_SIZE)))
+    return fail(ErrorCode::kBadData, fmt::format("a window of {} is no multiple of {}", text,
+                                                 format_size(HADUMP_BLOCK_SIZE)));
+  return bytes;
+}
+
+}  // namespace
+
+Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
+  if (rule.key == "enabled") return assign(policy.enabled, parse_switch(rule.value));
+  if (rule.key == "window") return assign(policy.window_bytes, parse_window(rule.value));
+  if (rule.key == "save-area") return assign(policy.save_area, parse_save_mode(rule.value));
+  if (rule.key == "max-crashes") return assign(policy.max_crashes, parse_decimal(rule.value));
+  if (rule.key == "crash-period")
+    return assign(policy.crash_period, parse_decimal(rule.value).map([](std::uint64_t n) {
+      return std::chrono::seconds(n);
+    }));
+  if (rule.key == "backend-timeout")
+    return assign(policy.backend_timeout, parse_decimal(rule.value).map([](std::uint64_t n) {
+      return std::chrono::seconds(n);
+    }));
+  if (rule.key == "kernel") return assign(policy.kernel, parse_path(rule.value));
+  if (rule.key == "ramdisk") return assign(policy.ramdisk, parse_path(rule.value));
+  if (rule.key == "cmdline") {
+    policy.cmdline = rule.value;
+    return {};
+  }
+  return fail(ErrorCode::kBadData, fmt::format("unknown key '{}'", rule.key));
+}
+
+Result<> PolicyTable::add(const std::string& section, const std::string& key,
+                          const std::string& value) {
+  Rule rule{"*", key, value};
+  if (section.starts_with(kDomainSection))
+    rule.pattern = section.substr(kDomainSection.size());
+  else if (section != "default")
+    return fail(ErrorCode::kBadData,
+                fmt::format("section [{}] is neither [default] nor [domain NAME]", section));
+  DomainPolicy scratch;
+  if (auto done = apply(rule, scratch); !done)
+    return fail(std::move(done), fmt::format("[{}] {}", section, key));
+  rules_.push_back(std::move(rule));
+  return {};
+}
+
+DomainPolicy PolicyTable::for_domain(const std::string& name) const {
+  DomainPolicy policy;
+  for (const bool general : {true, false})
+    for (const Rule& rule : rules_)
+      if ((rule.pattern == "*") == general &&
+          fnmatch(rule.pattern.c_str(), name.c_str(), 0) == 0)
+        static_cast<void>(apply(rule, policy));  // add() has tried it
+  return policy;
+}
+
+bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
+                       const DomainPolicy& policy) {
+  const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
+  const auto recent =
+      std::count_if(crashes.begin(), crashes.end(),
+                    [&](std::uint64_t crash) { return crash + period > now; });
+  return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
+}
+
+}  // namespace hadump

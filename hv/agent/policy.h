@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+#include "hv/agent/dump_node.h"
+
+namespace hadump {
+
+/// What the admin wants for one domain.
+struct DomainPolicy {
+  bool enabled = true;
+  std::uint64_t window_bytes = 256ULL << 20;
+  SaveMode save_area = SaveMode::kAdded;
+  unsigned max_crashes = 3;  ///< within crash_period; at one more the domain is left as it is
+  std::chrono::seconds crash_period{3600};
+  std::chrono::seconds backend_timeout{10};
+  std::string kernel;   ///< empty: the domain's own
+  std::string ramdisk;  ///< empty: the domain's own
+  std::string cmdline;  ///< empty: the domain's own
+};
+
+/// The policies of all domains: the section `default`, then every section `domain PATTERN` whose
+/// shell pattern matches the domain's name, in the order of the file; later ones win key by key.
+class PolicyTable {
+ public:
+  /// Adds `key = value` of a section. @return kBadData for an unknown section or key, or a value
+  /// that makes no sense.
+  Result<> add(const std::string& section, const std::string& key, const std::string& value);
+  DomainPolicy for_domain(const std::string& name) const;
+
+ private:
+  struct Rule {
+    std::string pattern;  ///< of the domain's name
+    std::string key;
+    std::string value;
+  };
+  static Result<> apply(const Rule& rule, DomainPolicy& policy);
+  std::vector<Rule> rules_;
+};
+
+/// Whether a crash at `now` is one too many. @param crashes  when, seconds since 1970, ascending.
+bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
+                       const DomainPolicy& policy);
+
+}  // namespace hadump

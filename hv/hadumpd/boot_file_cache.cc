@@ -1,0 +1,85 @@
+#include "hv/hadumpd/boot_file_cache.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "core/base/file.h"
+#include "hv/agent/kernel_image.h"
+
+namespace hadump {
+namespace {
+
+Result<> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail_os(error.value(), "creating " + path);
+  return {};
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+// The path of an ELF kernel: the configured file itself, or its unpacked copy.
+Result<std::string> BootFileCache::unpacked_kernel() const {
+  struct stat info {};
+  if (stat(paths_.kernel.c_str(), &info) != 0)
+    return fail_os(errno, "looking at " + paths_.kernel);
+  const std::string cached =
+      fmt::format("{}/kernel-{:x}-{:x}-{:x}-{}.{:09}", paths_.cache_directory, info.st_dev,
+                  info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  if (access(cached.c_str(), R_OK) == 0) return cached;
+  auto file = read_file(paths_.kernel, kMaxKernelBytes);
+  if (!file) return fail(std::move(file));
+  if (is_elf(*file)) return paths_.kernel;
+  auto kernel = extract_kernel(std::move(*file));
+  if (!kernel) return fail(std::move(kernel), paths_.kernel);
+  if (auto done = make_directory(paths_.cache_directory); !done) return fail(std::move(done));
+  if (auto done = write_file_atomically(cached, as_text(*kernel), 0600); !done)
+    return fail(std::move(done));
+  return cached;
+}
+
+Result<std::span<const std::byte>> BootFileCache::kernel() {
+  if (kernel_.bytes().empty()) {
+    auto mapped = MappedFile::open(paths_.kernel);
+    // A bzImage is small; an ELF kernel is used where it is, without a copy.
+    if (mapped && !is_elf(mapped->bytes()))
+      mapped = unpacked_kernel().and_then(
+          [](const std::string& path) { return MappedFile::open(path); });
+    if (!mapped) return fail(std::move(mapped));
+    kernel_ = std::move(*mapped);
+  }
+  return kernel_.bytes();
+}
+
+Result<std::span<const std::byte>> BootFileCache::ramdisk() {
+  if (ramdisk_.bytes().empty() && !paths_.ramdisk.empty()) {
+    auto mapped = MappedFile::open(paths_.ramdisk);
+    if (!mapped) return fail(std::move(mapped));
+    ramdisk_ = std::move(*mapped);
+  }
+  return ramdisk_.bytes();
+}
+
+Result<AcpiTables> BootFileCache::acpi_tables() {
+  constexpr std::uint64_t kMaxTableBytes = 1_MiB;
+  const std::string path = fmt::format("{}/acpi-{}", paths_.run_directory, table_key_);
+  if (auto bytes = read_file(path, kMaxTableBytes)) {
+    AcpiTables tables{kAcpiFrames.begin, std::move(*bytes)};
+    if (check_acpi_tables(tables)) return tables;
+  }
+  if (auto done = make_directory(paths_.run_directory); !done) return fail(std::move(done));
+  auto tables = tables_();
+  if (!tables) return tables;
+  // Without the file, the next crash takes a second longer.
+  static_cast<void>(write_file_atomically(path, as_text(tables->bytes), 0600));
+  return tables;
+}
+
+}  // namespace hadump

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "hv/agent/crash_run.h"
+#include "hv/hadumpd/mapped_file.h"
+
+namespace hadump {
+
+/// What a domain boots from, from files.
+///
+/// A compressed kernel is unpacked once and kept (tens of megabytes, seconds of work), named after
+/// the file it came from: device, inode, size and time of change. ACPI tables come from `tables`
+/// and are kept below `run_directory`, which a host's restart empties.
+class BootFileCache : public BootFiles {
+ public:
+  struct Paths {
+    std::string kernel;
+    std::string ramdisk;  ///< may be empty
+    std::string cache_directory;
+    std::string run_directory;
+  };
+  /// @param table_key  what shapes the ACPI tables.
+  BootFileCache(Paths paths, std::string table_key, std::function<Result<AcpiTables>()> tables)
+      : paths_(std::move(paths)), table_key_(std::move(table_key)), tables_(std::move(tables)) {}
+
+  Result<std::span<const std::byte>> kernel() override;
+  Result<std::span<const std::byte>> ramdisk() override;
+  Result<AcpiTables> acpi_tables() override;
+
+ private:
+  Result<std::string> unpacked_kernel() const;
+  Paths paths_;
+  std::string table_key_;
+  std::function<Result<AcpiTables>()> tables_;
+  MappedFile kernel_;
+  MappedFile ramdisk_;
+};
+
+}  // namespace hadump

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "hv/agent/policy.h"
+
+namespace hadump {
+
+struct DaemonOptions {
+  bool help = false;
+  bool version = false;
+  bool debug = false;
+  bool check_config = false;
+  std::string once;  ///< a domain's number: see to its crash and exit
+  std::string config = "/etc/hadump/hadumpd.conf";
+  bool config_given = false;
+  std::string state_directory = "/var/lib/hadump";
+  std::string run_directory = "/run/hadump";
+};
+
+/// The text of --help.
+std::string daemon_help();
+Result<DaemonOptions> parse_daemon_options(const std::vector<std::string>& arguments);
+
+/// Reads the configuration file. A file that is not there is an empty one unless `required`.
+Result<PolicyTable> read_policies(const std::string& path, bool required);
+/// The same from text, for tests. @param name  of the file, for messages.
+Result<PolicyTable> parse_policies(const std::string& text, const std::string& name);
+
+}  // namespace hadump

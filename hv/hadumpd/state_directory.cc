@@ -1,0 +1,108 @@
+#include "hv/hadumpd/state_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "core/base/file.h"
+#include "hv/agent/checksum.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::uint64_t kMaxStateBytes = 1_MiB;
+constexpr std::uint64_t kMaxRewriteBytes = 64_MiB;
+
+Result<> replace_file(const std::string& path, std::span<const std::byte> content) {
+  const std::string temporary = path + ".new";
+  auto file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (!file) return fail(std::move(file));
+  if (auto done = write_all(file->get(), content, temporary); !done) return done;
+  if (rename(temporary.c_str(), path.c_str()) != 0) return fail_os(errno, "renaming " + temporary);
+  return {};
+}
+
+void append(std::vector<std::byte>& out, std::uint64_t offset,
+            const std::vector<std::byte>& bytes) {
+  const std::uint64_t head[] = {offset, bytes.size()};
+  const auto raw = std::as_bytes(std::span(head));
+  out.insert(out.end(), raw.begin(), raw.end());
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+bool take(std::span<const std::byte>& in, std::uint64_t& offset, std::vector<std::byte>& bytes) {
+  std::uint64_t head[2];
+  if (in.size() < sizeof(head)) return false;
+  std::memcpy(head, in.data(), sizeof(head));
+  in = in.subspan(sizeof(head));
+  if (head[1] > in.size()) return false;
+  offset = head[0];
+  bytes.assign(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(head[1]));
+  in = in.subspan(head[1]);
+  return true;
+}
+
+}  // namespace
+
+std::string StateDirectory::file(const std::string& uuid, const char* suffix) const {
+  return fmt::format("{}/domains/{}{}", path_, uuid, suffix);
+}
+
+Result<> StateDirectory::save(const DomainRecord& record) {
+  const std::string json = to_json(record);
+  auto done = replace_file(file(record.uuid, ".json"), std::as_bytes(std::span(json)));
+  // Tests show with this that being killed anywhere loses nothing.
+  if (done && !kill_at_.empty() && kill_at_ == to_string(record.step)) raise(SIGKILL);
+  return done;
+}
+
+Result<> StateDirectory::save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) {
+  std::vector<std::byte> bytes;
+  append(bytes, rewrite.elf_header_offset, rewrite.elf_header);
+  append(bytes, rewrite.node_offset, rewrite.node);
+  append(bytes, 0, rewrite.header);
+  return replace_file(file(record.uuid, ".rewrite"), bytes);
+}
+
+Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record) {
+  const std::string path = file(record.uuid, ".rewrite");
+  auto bytes = read_file(path, kMaxRewriteBytes);
+  if (!bytes) return fail(std::move(bytes));
+  SnapshotRewrite rewrite;
+  std::span<const std::byte> rest = *bytes;
+  std::uint64_t zero = 0;
+  if (!take(rest, rewrite.elf_header_offset, rewrite.elf_header) ||
+      !take(rest, rewrite.node_offset, rewrite.node) || !take(rest, zero, rewrite.header) ||
+      !rest.empty())
+    return fail(ErrorCode::kBadData, path + " is damaged");
+  return rewrite;
+}
+
+Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::string>& complaints) {
+  std::error_code error;
+  const std::string directory = path_ + "/domains";
+  std::filesystem::create_directories(directory, error);
+  if (error) return fail_os(error.value(), "creating " + directory);
+  std::vector<DomainRecord> records;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.path().extension() != ".json") continue;
+    auto record = read_text_file(entry.path(), kMaxStateBytes).and_then(parse_record);
+    if (record) records.push_back(std::move(*record));
+    else complaints.push_back(fmt::format("{}: {}", entry.path().string(), record.error().what()));
+  }
+  if (error) return fail_os(error.value(), "reading " + directory);
+  return records;
+}
+
+void StateDirectory::forget(const std::string& uuid) {
+  // A file that stays is forgotten at the next start, since its domain is gone.
+  static_cast<void>(std::remove(file(uuid, ".json").c_str()));
+  static_cast<void>(std::remove(file(uuid, ".rewrite").c_str()));
+}
+
+}  // namespace hadump

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hv/agent/crash_run.h"
+
+namespace hadump {
+
+/// Records as files, one per domain, named by its UUID.
+///
+/// Written by rename, without fsync: they must survive our own death, but with the host's the
+/// domains are gone as well, and a crashed guest should not wait for dom0's disk.
+class StateDirectory : public Journal {
+ public:
+  /// @param kill_at  for tests: the name of a step after which this process kills itself.
+  StateDirectory(std::string path, std::string kill_at)
+      : path_(std::move(path)), kill_at_(std::move(kill_at)) {}
+
+  Result<> save(const DomainRecord& record) override;
+  Result<> save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) override;
+  Result<SnapshotRewrite> load_rewrite(const DomainRecord& record) override;
+
+  /// Creates the directory where needed. @return every readable record; broken files are named in
+  /// `complaints`.
+  Result<std::vector<DomainRecord>> load_all(std::vector<std::string>& complaints);
+  /// Forgets a domain. No error when there is no record.
+  void forget(const std::string& uuid);
+
+ private:
+  std::string file(const std::string& uuid, const char* suffix) const;
+  std::string path_;
+  std::string kill_at_;
+};
+
+}  // namespace hadump

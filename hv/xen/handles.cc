@@ -1,0 +1,42 @@
+#include "hv/xen/handles.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+
+namespace hadump {
+
+XenLog::XenLog(Sink sink)
+    : logger_{.base = {.vmessage = &XenLog::message, .progress = nullptr, .destroy = nullptr},
+              .sink = std::move(sink)} {}
+
+void XenLog::message(xentoollog_logger* logger, xentoollog_level level, int errnoval,
+                     const char* context, const char* format, va_list args) {
+  if (level < XTL_VERBOSE) return;
+  std::array<char, 1024> text{};
+  static_cast<void>(vsnprintf(text.data(), text.size(), format, args));  // cut off is good enough
+  std::string line = std::string(context == nullptr ? "xen" : context) + ": " + text.data();
+  if (errnoval >= 0) line += " (" + Error::os(errnoval, "errno").what() + ")";
+  reinterpret_cast<Logger*>(logger)->sink(line);
+}
+
+Result<XenHandles> XenHandles::open(XenLog& log) {
+  XenHandles handles;
+  handles.control.reset(xc_interface_open(log.get(), log.get(), 0));
+  if (!handles.control) return fail_os(errno, "opening the Xen control interface");
+  handles.foreign.reset(xenforeignmemory_open(log.get(), 0));
+  if (!handles.foreign) return fail_os(errno, "opening the Xen foreign memory interface");
+  handles.store.reset(xs_open(0));
+  if (!handles.store) return fail_os(errno, "connecting to xenstored");
+  return handles;
+}
+
+Result<LibxlHandle> open_libxl(XenLog& log) {
+  libxl_ctx* context = nullptr;
+  if (libxl_ctx_alloc(&context, LIBXL_VERSION, 0, log.get()) != 0)
+    return fail(ErrorCode::kOs, "opening libxl");
+  return LibxlHandle(context);
+}
+
+}  // namespace hadump

@@ -1,0 +1,214 @@
+#include "hv/xen/toolstack.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "core/base/file.h"
+#include "hv/agent/guest_layout.h"
+#include "hv/agent/guest_memory.h"
+#include "hv/xen/xen_domain.h"
+#include "hv/xen/xen_guest_memory.h"
+
+namespace hadump {
+namespace {
+
+tl::unexpected<Error> libxl_error(int rc, const char* what) {
+  return fail(ErrorCode::kOs, fmt::format("{}: libxl error {}", what, rc));
+}
+
+ShutdownAction action_of(libxl_action_on_shutdown action) {
+  switch (action) {
+    case LIBXL_ACTION_ON_SHUTDOWN_DESTROY: return ShutdownAction::kDestroy;
+    case LIBXL_ACTION_ON_SHUTDOWN_RESTART: return ShutdownAction::kRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME: return ShutdownAction::kRenameRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_PRESERVE: return ShutdownAction::kPreserve;
+    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_DESTROY: return ShutdownAction::kCoredumpDestroy;
+    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_RESTART: return ShutdownAction::kCoredumpRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET: return ShutdownAction::kSoftReset;
+  }
+  return ShutdownAction::kPreserve;
+}
+
+std::string text_or_empty(const char* text) { return text == nullptr ? "" : text; }
+
+// The smallest thing that libxl accepts as a PVH kernel: one page, one note with an entry point.
+// It never runs.
+std::vector<std::byte> empty_pvh_kernel() {
+  constexpr std::uint64_t kAddress = 1_MiB;
+  struct {
+    Elf64_Ehdr header;
+    Elf64_Phdr load;
+    Elf64_Phdr note;
+    Elf64_Nhdr note_header;
+    char note_name[4];
+    std::uint32_t note_entry;
+  } image{};
+  std::memcpy(image.header.e_ident, ELFMAG, SELFMAG);
+  image.header.e_ident[EI_CLASS] = ELFCLASS64;
+  image.header.e_ident[EI_DATA] = ELFDATA2LSB;
+  image.header.e_ident[EI_VERSION] = EV_CURRENT;
+  image.header.e_type = ET_EXEC;
+  image.header.e_machine = EM_X86_64;
+  image.header.e_version = EV_CURRENT;
+  image.header.e_entry = kAddress;
+  image.header.e_phoff = sizeof(Elf64_Ehdr);
+  image.header.e_ehsize = sizeof(Elf64_Ehdr);
+  image.header.e_phentsize = sizeof(Elf64_Phdr);
+  image.header.e_phnum = 2;
+  image.header.e_shentsize = sizeof(Elf64_Shdr);
+  image.load.p_type = PT_LOAD;
+  image.load.p_flags = PF_R | PF_X;
+  image.load.p_vaddr = image.load.p_paddr = kAddress;
+  image.load.p_filesz = image.load.p_memsz = sizeof(image);
+  image.load.p_align = kFrameSize;
+  const std::size_t notes =
+      sizeof(image.header) + sizeof(image.load) + sizeof(image.note);
+  image.note.p_type = PT_NOTE;
+  image.note.p_flags = PF_R;
+  image.note.p_offset = notes;
+  image.note.p_vaddr = image.note.p_paddr = kAddress + notes;
+  image.note.p_filesz = image.note.p_memsz =
+      sizeof(image.note_header) + sizeof(image.note_name) + sizeof(image.note_entry);
+  image.note.p_align = 4;
+  image.note_header = {4, 4, 18};  // "Xen", XEN_ELFNOTE_PHYS32_ENTRY
+  std::memcpy(image.note_name, "Xen", 4);
+  image.note_entry = kAddress;
+  const auto* bytes = reinterpret_cast<const std::byte*>(&image);
+  return {bytes, bytes + sizeof(image)};
+}
+
+// Destroys a domain that must not stay.
+class TwinGuard {
+ public:
+  TwinGuard(libxl_ctx* context, std::uint32_t domid) : context_(context), domid_(domid) {}
+  TwinGuard(const TwinGuard&) = delete;
+  TwinGuard& operator=(const TwinGuard&) = delete;
+  ~TwinGuard() { static_cast<void>(libxl_domain_destroy(context_, domid_, nullptr)); }
+
+ private:
+  libxl_ctx* context_;
+  std::uint32_t domid_;
+};
+
+Result<AcpiTables> read_acpi_tables(const GuestMemory& memory) {
+  auto mapping = memory.map(kAcpiFrames, Access::kRead);
+  if (!mapping) return fail(std::move(mapping));
+  AcpiTables tables{kAcpiFrames.begin, {}};
+  for (std::size_t i = 0; i < kAcpiFrames.frames() && mapping->present(i); ++i) {
+    const auto frame = mapping->frame(i);
+    tables.bytes.insert(tables.bytes.end(), frame.begin(), frame.end());
+  }
+  return tables;
+}
+
+}  // namespace
+
+Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
+  LibxlConfig config;
+  if (const int rc =
+          libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+      rc != 0)
+    return fail(ErrorCode::kNotFound, fmt::format("libxl has no configuration (error {})", rc));
+  const libxl_domain_create_info& create = config.value.c_info;
+  const libxl_domain_build_info& build = config.value.b_info;
+  DomainConfig out;
+  out.name = text_or_empty(create.name);
+  out.uuid = uuid_text(*reinterpret_cast<const std::uint8_t(*)[16]>(libxl_uuid_bytearray_const(&create.uuid)));
+  out.pvh = create.type == LIBXL_DOMAIN_TYPE_PVH;
+  const std::uint64_t video_kib =
+      build.video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : build.video_memkb;
+  out.memory_bytes = (build.max_memkb - video_kib) << 10;
+  out.max_vcpus = static_cast<unsigned>(build.max_vcpus);
+  out.kernel = text_or_empty(build.kernel);
+  out.ramdisk = text_or_empty(build.ramdisk);
+  out.cmdline = text_or_empty(build.cmdline);
+  out.on_poweroff = action_of(config.value.on_poweroff);
+  out.on_reboot = action_of(config.value.on_reboot);
+  out.on_crash = action_of(config.value.on_crash);
+  out.on_watchdog = action_of(config.value.on_watchdog);
+  return out;
+}
+
+Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
+                                                   const std::string& kernel_path) const {
+  LibxlConfig model;
+  if (const int rc =
+          libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
+      rc != 0)
+    return libxl_error(rc, "reading the domain's configuration");
+  const std::vector<std::byte> kernel = empty_pvh_kernel();
+  const std::string_view text(reinterpret_cast<const char*>(kernel.data()), kernel.size());
+  if (auto done = write_file_atomically(kernel_path, text, 0600); !done)
+    return fail(std::move(done));
+
+  LibxlConfig twin;
+  libxl_domain_create_info& create = twin.value.c_info;
+  libxl_domain_build_info& build = twin.value.b_info;
+  constexpr std::uint64_t kTwinMemoryKib = 16 << 10;
+  create.type = LIBXL_DOMAIN_TYPE_PVH;
+  create.name = strdup(fmt::format("hadump-twin-{}-{}", domid, getpid()).c_str());
+  libxl_uuid_generate(&create.uuid);
+  libxl_domain_build_info_init_type(&build, LIBXL_DOMAIN_TYPE_PVH);
+  build.max_vcpus = model.value.b_info.max_vcpus;
+  if (libxl_cpu_bitmap_alloc(context_, &build.avail_vcpus, build.max_vcpus) != 0)
+    return fail(ErrorCode::kOs, "allocating a vCPU map");
+  for (int i = 0; i < build.max_vcpus; ++i) libxl_bitmap_set(&build.avail_vcpus, i);
+  build.max_memkb = build.target_memkb = kTwinMemoryKib;
+  build.kernel = strdup(kernel_path.c_str());
+  build.acpi = model.value.b_info.acpi;
+  build.apic = model.value.b_info.apic;
+  std::uint32_t twin_domid = 0;
+  if (const int rc =
+          libxl_domain_create_new(context_, &twin.value, &twin_domid, nullptr, nullptr);
+      rc != 0)
+    return libxl_error(rc, "creating a twin domain for its ACPI tables");
+  const TwinGuard guard(context_, twin_domid);
+  auto tables = read_acpi_tables(XenGuestMemory(handles_, twin_domid));
+  if (!tables) return fail(std::move(tables), "reading the twin's ACPI tables");
+  if (auto checked = check_acpi_tables(*tables); !checked) return fail(std::move(checked));
+  return tables;
+}
+
+Result<> Toolstack::destroy(unsigned domid) const {
+  if (const int rc = libxl_domain_destroy(context_, domid, nullptr); rc != 0)
+    return libxl_error(rc, "destroying the domain");
+  return {};
+}
+
+Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
+  LibxlConfig config;
+  if (const int rc =
+          libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+      rc != 0)
+    return libxl_error(rc, "reading the domain's configuration");
+  if (rename) {
+    const std::string kept = fmt::format("{}-{}", config.value.c_info.name, domid);
+    if (const int rc =
+            libxl_domain_rename(context_, domid, config.value.c_info.name, kept.c_str());
+        rc != 0)
+      return libxl_error(rc, "renaming the domain");
+    libxl_uuid_generate(&config.value.c_info.uuid);
+  } else if (auto done = destroy(domid); !done) {
+    return fail(std::move(done));
+  }
+  // What the old domain was given for its life only.
+  config.value.c_info.domid = INVALID_DOMID;
+  std::uint32_t created = 0;
+  if (const int rc = libxl_domain_create_new(context_, &config.value, &created, nullptr, nullptr);
+      rc != 0)
+    return libxl_error(rc, "creating the domain again");
+  if (const int rc = libxl_domain_unpause(context_, created, nullptr); rc != 0)
+    return libxl_error(rc, "starting the domain");
+  return created;
+}
+
+Result<> Toolstack::dump_core(unsigned domid, const std::string& path) const {
+  if (const int rc = libxl_domain_core_dump(context_, domid, path.c_str(), nullptr); rc != 0)
+    return libxl_error(rc, "dumping the domain's core");
+  return {};
+}
+
+}  // namespace hadump

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+
+#include "core/base/error.h"
+#include "hv/agent/acpi_tables.h"
+#include "hv/agent/domain_config.h"
+#include "hv/xen/handles.h"
+
+namespace hadump {
+
+/// What is asked of libxl. The context is borrowed. Threads: one at a time.
+class Toolstack {
+ public:
+  Toolstack(libxl_ctx* context, const XenHandles& handles)
+      : context_(context), handles_(handles) {}
+
+  /// @return kNotFound when libxl keeps no configuration for the domain.
+  Result<DomainConfig> domain_config(unsigned domid) const;
+
+  /// The ACPI tables that libxl makes for a domain like `domid`: a twin with the same vCPUs and
+  /// next to no memory is created, never started, and destroyed. Takes a second or so.
+  /// @param kernel_path  where to write the twin's (empty) kernel.
+  Result<AcpiTables> pristine_acpi_tables(unsigned domid, const std::string& kernel_path) const;
+
+  Result<> destroy(unsigned domid) const;
+  /// Destroys the domain and creates it again from its configuration, running.
+  /// @param rename  keep the old one under another name instead (xl's rename-restart).
+  /// @return the new domain's number.
+  Result<unsigned> recreate(unsigned domid, bool rename) const;
+  /// xl's core dump, for on_crash="coredump-…".
+  Result<> dump_core(unsigned domid, const std::string& path) const;
+
+ private:
+  libxl_ctx* context_;
+  const XenHandles& handles_;
+};
+
+}  // namespace hadump

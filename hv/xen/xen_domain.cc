@@ -1,0 +1,139 @@
+#include "hv/xen/xen_domain.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+
+#include "hv/xen/hvm_context.h"
+
+namespace hadump {
+namespace {
+
+// Pauses are counted; nobody pauses a domain more often than this.
+constexpr int kMaxPauses = 64;
+constexpr int kMaxDomains = 4096;
+
+ShutdownReason reason_of(unsigned reason) {
+  return reason < static_cast<unsigned>(ShutdownReason::kUnknown)
+             ? static_cast<ShutdownReason>(reason)
+             : ShutdownReason::kUnknown;
+}
+
+DomainStatus status_of(const xc_dominfo_t& info) {
+  DomainStatus status;
+  status.domid = info.domid;
+  status.uuid = uuid_text(info.handle);
+  status.paused = info.paused;
+  status.dying = info.dying;
+  // libxc clears `shutdown` and sets `crashed` when the reason is a crash.
+  status.shutdown = info.shutdown || info.crashed;
+  status.reason = info.crashed ? ShutdownReason::kCrash : reason_of(info.shutdown_reason);
+  status.max_memory_kib = info.max_memkb;
+  status.max_vcpu_id = info.max_vcpu_id;
+  return status;
+}
+
+}  // namespace
+
+std::string uuid_text(const std::uint8_t (&uuid)[16]) {
+  std::string text;
+  for (unsigned i = 0; i < sizeof(uuid); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", uuid[i]);
+  }
+  return text;
+}
+
+Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles) {
+  std::vector<xc_dominfo_t> infos(kMaxDomains);
+  const int count = xc_domain_getinfo(handles.control.get(), 1, kMaxDomains, infos.data());
+  if (count < 0 && errno != ESRCH) return fail_os(errno, "listing domains");
+  std::vector<DomainStatus> list;
+  for (int i = 0; i < count; ++i) list.push_back(status_of(infos[static_cast<std::size_t>(i)]));
+  return list;
+}
+
+Result<DomainStatus> XenDomain::status() const {
+  xc_dominfo_t info;
+  if (xc_domain_getinfo(handles_.control.get(), domid_, 1, &info) != 1 || info.domid != domid_)
+    return fail(ErrorCode::kNotFound, fmt::format("there is no domain {}", domid_));
+  return status_of(info);
+}
+
+Result<> XenDomain::pause() {
+  if (xc_domain_pause(handles_.control.get(), domid_) != 0) return fail_os(errno, "pausing");
+  return {};
+}
+
+Result<CpuState> XenDomain::cpu_state() const {
+  CpuState state;
+  const int bytes = xc_domain_hvm_getcontext(handles_.control.get(), domid_, nullptr, 0);
+  if (bytes <= 0) return fail_os(errno, "asking for the HVM context's size");
+  state.context.resize(static_cast<std::size_t>(bytes));
+  const int used = xc_domain_hvm_getcontext(handles_.control.get(), domid_,
+                                            reinterpret_cast<std::uint8_t*>(state.context.data()),
+                                            static_cast<std::uint32_t>(bytes));
+  if (used <= 0) return fail_os(errno, "reading the HVM context");
+  state.context.resize(static_cast<std::size_t>(used));
+
+  auto status = this->status();
+  if (!status) return fail(std::move(status));
+  for (unsigned id = 0; id <= status->max_vcpu_id; ++id) {
+    xc_vcpuinfo_t info;
+    if (xc_vcpu_getinfo(handles_.control.get(), domid_, id, &info) != 0)
+      return fail_os(errno, fmt::format("asking about vCPU {}", id));
+    hvm_hw_cpu record;
+    const auto found = find_hvm_record(state.context, HVM_SAVE_CODE(CPU), id);
+    if (found.size() >= sizeof(record)) {
+      std::memcpy(&record, found.data(), sizeof(record));
+      state.vcpus.push_back(vcpu_from_record(id, record));
+    } else {
+      // A vCPU that stopped itself, such as the others in a panic, has no record.
+      vcpu_guest_context_any_t any{};
+      if (xc_vcpu_getcontext(handles_.control.get(), domid_, id, &any) != 0)
+        return fail_os(errno, fmt::format("reading vCPU {}'s context", id));
+      state.vcpus.push_back(vcpu_from_context(id, any.x64));
+    }
+    if (info.online != 0) state.vcpus.back().flags |= HADUMP_VCPU_ONLINE;
+  }
+  return state;
+}
+
+Result<> XenDomain::reset(std::span<const MapEntry> map) {
+  if (xc_domain_soft_reset(handles_.control.get(), domid_) != 0)
+    return fail_os(errno, "xc_domain_soft_reset");
+  std::vector<e820entry> entries;
+  for (const MapEntry& entry : map)
+    entries.push_back({entry.address, entry.bytes, static_cast<std::uint32_t>(entry.type)});
+  if (entries.size() <= E820MAX &&
+      xc_domain_set_memory_map(handles_.control.get(), domid_, entries.data(),
+                               static_cast<std::uint32_t>(entries.size())) != 0)
+    return fail_os(errno, "xc_domain_set_memory_map");
+  return {};
+}
+
+Result<> XenDomain::reset_cpus(std::span<const std::byte> context, GuestPhys entry,
+                               GuestPhys start_info) {
+  auto status = this->status();
+  if (!status) return fail(std::move(status));
+  auto boot = make_boot_context(context, status->max_vcpu_id + 1, entry, start_info);
+  if (!boot) return fail(std::move(boot));
+  if (xc_domain_hvm_setcontext(handles_.control.get(), domid_,
+                               reinterpret_cast<std::uint8_t*>(boot->data()),
+                               static_cast<std::uint32_t>(boot->size())) != 0)
+    return fail_os(errno, "xc_domain_hvm_setcontext");
+  return {};
+}
+
+Result<> XenDomain::start() {
+  for (int i = 0; i < kMaxPauses; ++i) {
+    auto status = this->status();
+    if (!status) return fail(std::move(status));
+    if (!status->paused) return {};
+    if (xc_domain_unpause(handles_.control.get(), domid_) != 0) return fail_os(errno, "unpausing");
+  }
+  return fail(ErrorCode::kBusy, "the domain stays paused");
+}
+
+}  // namespace hadump

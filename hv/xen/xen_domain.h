@@ -1,0 +1,32 @@
+#pragma once
+
+#include "hv/agent/domain.h"
+#include "hv/xen/handles.h"
+
+namespace hadump {
+
+/// Domain on real Xen. Handles are borrowed.
+class XenDomain : public Domain {
+ public:
+  XenDomain(const XenHandles& handles, unsigned domid) : handles_(handles), domid_(domid) {}
+
+  Result<DomainStatus> status() const override;
+  Result<> pause() override;
+  Result<CpuState> cpu_state() const override;
+  Result<> reset(std::span<const MapEntry> map) override;
+  Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,
+                      GuestPhys start_info) override;
+  Result<> start() override;
+
+ private:
+  const XenHandles& handles_;
+  unsigned domid_;
+};
+
+/// "xxxxxxxx-xxxx-…", lower case.
+std::string uuid_text(const std::uint8_t (&uuid)[16]);
+
+/// All domains but dom0.
+Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles);
+
+}  // namespace hadump

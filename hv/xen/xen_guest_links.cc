@@ -1,0 +1,129 @@
+#include "hv/xen/xen_guest_links.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "hv/xen/xen_guest_memory.h"
+
+namespace hadump {
+namespace {
+
+// enum xenbus_state, xen/include/public/io/xenbus.h
+constexpr const char* kInitialising = "1";
+constexpr const char* kInitWait = "2";
+constexpr const char* kClosed = "6";
+
+constexpr std::chrono::milliseconds kPollInterval{5};
+
+// What a frontend writes when it connects: everything of an old connection must go, so that a
+// backend cannot take it for the new one's. What the toolstack wrote stays.
+bool is_connection_key(const std::string& name) {
+  for (const char* prefix : {"ring-ref", "ring-page-order", "num-ring-pages", "event-channel",
+                             "tx-ring-ref", "rx-ring-ref", "ctrl-ring-ref", "queue-",
+                             "multi-queue-num-queues", "feature-", "request-", "page-ref",
+                             "protocol"})
+    if (name.starts_with(prefix)) return true;
+  return false;
+}
+
+}  // namespace
+
+std::vector<XenGuestLinks::Device> XenGuestLinks::devices() const {
+  std::vector<Device> devices;
+  const std::string base = fmt::format("/libxl/{}/device", domid_);
+  for (const std::string& kind : store_.list(base)) {
+    // The first console is xenconsoled's: it has no states, reopen_channels() deals with it.
+    for (const std::string& id : store_.list(base + "/" + kind)) {
+      if (kind == "console" && id == "0") continue;
+      const std::string path = fmt::format("{}/{}/{}", base, kind, id);
+      auto frontend = store_.read(path + "/frontend");
+      auto backend = store_.read(path + "/backend");
+      if (frontend && backend)
+        devices.push_back({fmt::format("{}/{}", kind, id), std::move(*frontend),
+                           std::move(*backend)});
+    }
+  }
+  return devices;
+}
+
+Result<> XenGuestLinks::wait_for_backends(const std::vector<Device>& devices, const char* state,
+                                          std::chrono::milliseconds deadline) const {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  for (const Device& device : devices) {
+    for (;;) {
+      const auto now = store_.read(device.backend + "/state");
+      if (now == state) break;
+      if (!now)
+        return fail(ErrorCode::kNotFound, fmt::format("the backend of {} is gone", device.name));
+      if (std::chrono::steady_clock::now() >= end)
+        return fail(ErrorCode::kBusy, fmt::format("the backend of {} stays in state {}, not {}",
+                                                  device.name, *now, state));
+      std::this_thread::sleep_for(kPollInterval);
+    }
+  }
+  return {};
+}
+
+Result<> XenGuestLinks::disconnect(std::chrono::milliseconds deadline) {
+  const std::vector<Device> all = devices();
+  for (const Device& device : all)
+    if (auto done = store_.write(device.frontend + "/state", kClosed); !done) return done;
+  return wait_for_backends(all, kClosed, deadline);
+}
+
+Result<> XenGuestLinks::reconnect(std::chrono::milliseconds deadline) {
+  const std::vector<Device> all = devices();
+  for (const Device& device : all) {
+    for (const std::string& key : store_.list(device.frontend))
+      if (is_connection_key(key))
+        if (auto done = store_.remove(device.frontend + "/" + key); !done) return done;
+    if (auto done = store_.write(device.frontend + "/state", kInitialising); !done) return done;
+  }
+  return wait_for_backends(all, kInitWait, deadline);
+}
+
+// An empty ring: old indexes would make the other side read old requests.
+Result<> XenGuestLinks::clear_ring(unsigned param) {
+  std::uint64_t frame = 0;
+  if (xc_hvm_param_get(handles_.control.get(), domid_, param, &frame) != 0)
+    return fail_os(errno, "asking for a ring's frame");
+  return zero_guest(XenGuestMemory(handles_, domid_), address_of(Gfn{frame}), kFrameSize);
+}
+
+Result<> XenGuestLinks::reopen_store_channel(unsigned port) {
+  std::uint64_t frame = 0;
+  if (xc_hvm_param_get(handles_.control.get(), domid_, HVM_PARAM_STORE_PFN, &frame) != 0)
+    return fail_os(errno, "asking for the xenstore ring's frame");
+  const std::string home = fmt::format("/local/domain/{}", domid_);
+  if (auto done = store_.write(home + "/store/port", std::to_string(port)); !done) return done;
+  // Introducing again rebinds the event channel and forgets the old kernel's watches; resuming
+  // makes xenstored notice the domain's next shutdown (Xen 4.17 xenstored_domain.c, do_resume()).
+  if (!xs_introduce_domain(store_.handle(), domid_, frame, port))
+    return fail_os(errno, "introducing the domain to xenstored");
+  if (!xs_resume_domain(store_.handle(), domid_))
+    return fail_os(errno, "resuming the domain in xenstored");
+  return {};
+}
+
+Result<> XenGuestLinks::reopen_channels() {
+  xc_interface* control = handles_.control.get();
+  const int store_port = xc_evtchn_alloc_unbound(control, domid_, 0);
+  const int console_port = xc_evtchn_alloc_unbound(control, domid_, 0);
+  if (store_port < 0 || console_port < 0) return fail_os(errno, "allocating event channels");
+  for (unsigned param : {HVM_PARAM_STORE_PFN, HVM_PARAM_CONSOLE_PFN})
+    if (auto done = clear_ring(param); !done) return done;
+  if (xc_hvm_param_set(control, domid_, HVM_PARAM_STORE_EVTCHN,
+                       static_cast<std::uint64_t>(store_port)) != 0 ||
+      xc_hvm_param_set(control, domid_, HVM_PARAM_CONSOLE_EVTCHN,
+                       static_cast<std::uint64_t>(console_port)) != 0)
+    return fail_os(errno, "telling the domain its event channels");
+  if (auto done = reopen_store_channel(static_cast<unsigned>(store_port)); !done) return done;
+  // xenconsoled watches this key and binds anew when the number has changed.
+  return store_.write(fmt::format("/local/domain/{}/console/port", domid_),
+                      std::to_string(console_port));
+}
+
+}  // namespace hadump

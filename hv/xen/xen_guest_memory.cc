@@ -1,0 +1,165 @@
+#include "hv/xen/xen_guest_memory.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <numeric>
+
+#include "core/base/text.h"
+
+namespace hadump {
+namespace {
+
+constexpr unsigned kLargeOrder = 9;
+constexpr std::uint64_t kLargeFrames = 1U << kLargeOrder;
+constexpr std::uint64_t kKindsPerCall = 1024;  // Xen's own limit per hypercall (GPF2_BATCH)
+constexpr std::size_t kExtentsPerCall = 512;
+
+std::vector<xen_pfn_t> frame_numbers(FrameRange range) {
+  std::vector<xen_pfn_t> numbers(range.frames());
+  std::iota(numbers.begin(), numbers.end(), range.begin.value);
+  return numbers;
+}
+
+FrameKind kind_of(xen_pfn_t answer) {
+  switch (answer & XEN_DOMCTL_PFINFO_LTAB_MASK) {
+    case XEN_DOMCTL_PFINFO_XTAB:
+    case XEN_DOMCTL_PFINFO_XALLOC: return FrameKind::kAbsent;
+    case XEN_DOMCTL_PFINFO_BROKEN: return FrameKind::kBroken;
+    default: return FrameKind::kRam;
+  }
+}
+
+// One run of extents of the same size: large ones where alignment allows, else single frames.
+struct Extents {
+  unsigned order;
+  std::vector<xen_pfn_t> starts;
+};
+
+std::vector<Extents> cut_into_extents(FrameRange range) {
+  std::vector<Extents> runs;
+  for (std::uint64_t at = range.begin.value; at < range.end.value;) {
+    const bool large =
+        is_aligned(at, kLargeFrames) && range.end.value - at >= kLargeFrames;
+    const unsigned order = large ? kLargeOrder : 0;
+    if (runs.empty() || runs.back().order != order || runs.back().starts.size() == kExtentsPerCall)
+      runs.push_back({order, {}});
+    runs.back().starts.push_back(at);
+    at += std::uint64_t{1} << order;
+  }
+  return runs;
+}
+
+}  // namespace
+
+Result<FrameMapping> XenGuestMemory::map(FrameRange range, Access access) const {
+  const std::vector<xen_pfn_t> numbers = frame_numbers(range);
+  std::vector<int> errors(numbers.size());
+  const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
+  void* data = xenforeignmemory_map(handles_.foreign.get(), domid_, protection, numbers.size(),
+                                    numbers.data(), errors.data());
+  if (data == nullptr)
+    return fail_os(errno, fmt::format("mapping guest frames [{:#x}, {:#x})", range.begin.value,
+                                      range.end.value));
+  std::vector<bool> present(numbers.size());
+  for (std::size_t i = 0; i < errors.size(); ++i) present[i] = errors[i] == 0;
+  const std::span bytes(static_cast<std::byte*>(data), numbers.size() * kFrameSize);
+  return FrameMapping(range.begin, bytes, std::move(present),
+                      [foreign = handles_.foreign.get()](std::span<std::byte> mapped) {
+                        // A failure leaves it mapped until we exit; nothing to do.
+                        static_cast<void>(xenforeignmemory_unmap(foreign, mapped.data(),
+                                                                 mapped.size() / kFrameSize));
+                      });
+}
+
+Result<std::vector<FrameKind>> XenGuestMemory::kinds(FrameRange range) const {
+  std::vector<FrameKind> kinds;
+  kinds.reserve(range.frames());
+  for (Gfn begin = range.begin; begin < range.end;) {
+    const Gfn end{std::min(begin.value + kKindsPerCall, range.end.value)};
+    std::vector<xen_pfn_t> numbers = frame_numbers({begin, end});
+    if (xc_get_pfn_type_batch(handles_.control.get(), domid_,
+                              static_cast<unsigned>(numbers.size()), numbers.data()) != 0)
+      return fail_os(errno, "asking Xen for the kinds of frames");
+    for (xen_pfn_t answer : numbers) kinds.push_back(kind_of(answer));
+    begin = end;
+  }
+  return kinds;
+}
+
+Result<std::uint64_t> XenGuestMemory::total_frames() const {
+  xc_dominfo_t info;
+  if (xc_domain_getinfo(handles_.control.get(), domid_, 1, &info) != 1 || info.domid != domid_)
+    return fail_os(errno == 0 ? ESRCH : errno, "asking Xen about the domain");
+  return info.nr_pages;
+}
+
+Result<> XenGuestMemory::populate(FrameRange range) {
+  xc_physinfo_t host{};
+  if (xc_physinfo(handles_.control.get(), &host) != 0)
+    return fail_os(errno, "asking Xen about the host");
+  if (host.free_pages < range.frames())
+    return fail(ErrorCode::kNoSpace,
+                fmt::format("the host has {} of free memory, {} are needed",
+                            format_size(host.free_pages << kFrameShift),
+                            format_size(range.bytes())));
+  for (Extents& run : cut_into_extents(range)) {
+    if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, run.starts.size(),
+                                         run.order, 0, run.starts.data()) == 0)
+      continue;
+    // Free memory in pieces: single frames are slower but will do.
+    const std::uint64_t frames = std::uint64_t{1} << run.order;
+    Gfn at{run.starts.front()};
+    const Gfn end{run.starts.back() + frames};
+    bool done = run.order != 0 && remove({at, end}).has_value();
+    for (; done && at < end; at.value += kLargeFrames) {
+      std::vector<xen_pfn_t> single = frame_numbers({at, Gfn{at.value + kLargeFrames}});
+      done = xc_domain_populate_physmap_exact(handles_.control.get(), domid_, single.size(), 0, 0,
+                                              single.data()) == 0;
+    }
+    if (done) continue;
+    const int error = errno;
+    static_cast<void>(remove(range));  // the error of populating is the one to tell
+    return fail_os(error, "adding memory to the domain");
+  }
+  return {};
+}
+
+Result<> XenGuestMemory::remove(FrameRange range) {
+  auto kinds = this->kinds(range);
+  if (!kinds) return fail(std::move(kinds));
+  for (Extents& run : cut_into_extents(range)) {
+    const std::uint64_t frames = std::uint64_t{1} << run.order;
+    std::vector<xen_pfn_t> whole;
+    std::vector<xen_pfn_t> single;
+    for (xen_pfn_t start : run.starts) {
+      const auto first = kinds->begin() + static_cast<std::ptrdiff_t>(start - range.begin.value);
+      const auto last = first + static_cast<std::ptrdiff_t>(frames);
+      if (std::find(first, last, FrameKind::kAbsent) == last) {
+        whole.push_back(start);
+        continue;
+      }
+      for (std::uint64_t i = 0; i < frames; ++i)
+        if (first[static_cast<std::ptrdiff_t>(i)] != FrameKind::kAbsent)
+          single.push_back(start + i);
+    }
+    if ((!whole.empty() &&
+         xc_domain_decrease_reservation_exact(handles_.control.get(), domid_, whole.size(),
+                                              run.order, whole.data()) != 0) ||
+        (!single.empty() &&
+         xc_domain_decrease_reservation_exact(handles_.control.get(), domid_, single.size(), 0,
+                                              single.data()) != 0))
+      return fail_os(errno, "taking memory out of the domain");
+  }
+  return {};
+}
+
+Result<> XenGuestMemory::set_limit_kib(std::uint64_t kib) {
+  if (xc_domain_setmaxmem(handles_.control.get(), domid_, kib) != 0)
+    return fail_os(errno, fmt::format("setting the domain's limit to {} KiB", kib));
+  return {};
+}
+
+}  // namespace hadump

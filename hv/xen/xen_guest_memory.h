@@ -1,0 +1,25 @@
+#pragma once
+
+#include "hv/agent/guest_memory.h"
+#include "hv/xen/handles.h"
+
+namespace hadump {
+
+/// GuestMemory of a real domain. Handles are borrowed.
+class XenGuestMemory : public GuestMemory {
+ public:
+  XenGuestMemory(const XenHandles& handles, unsigned domid) : handles_(handles), domid_(domid) {}
+
+  Result<FrameMapping> map(FrameRange range, Access access) const override;
+  Result<std::vector<FrameKind>> kinds(FrameRange range) const override;
+  Result<std::uint64_t> total_frames() const override;
+  Result<> populate(FrameRange range) override;
+  Result<> remove(FrameRange range) override;
+  Result<> set_limit_kib(std::uint64_t kib) override;
+
+ private:
+  const XenHandles& handles_;
+  unsigned domid_;
+};
+
+}  // namespace hadump

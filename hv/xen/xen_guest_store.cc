@@ -1,0 +1,43 @@
+#include "hv/xen/xen_guest_store.h"
+
+#include <fmt/format.h>
+
+#include "core/abi/hadump_abi.h"
+#include "core/base/text.h"
+
+namespace hadump {
+
+XenGuestStore::XenGuestStore(xs_handle* handle, unsigned domid)
+    : store_(handle), home_(fmt::format("/local/domain/{}", domid)) {}
+
+Result<GuestKeys> XenGuestStore::guest_keys() const {
+  GuestKeys keys;
+  for (const char* key :
+       {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET, HADUMP_XS_MODE,
+        HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID, HADUMP_XS_MEM_HELD,
+        HADUMP_XS_PROGRESS}) {
+    auto value = store_.read(fmt::format("{}/{}/{}", home_, HADUMP_XS_GUEST, key));
+    if (value && value->size() <= HADUMP_XS_MAX_VALUE) keys.emplace(key, std::move(*value));
+  }
+  return keys;
+}
+
+Result<> XenGuestStore::clear_guest_keys() {
+  return store_.remove(fmt::format("{}/{}", home_, HADUMP_XS_GUEST));
+}
+
+Result<> XenGuestStore::publish(const std::string& key, const std::string& value) {
+  return store_.write(fmt::format("{}/{}/{}", home_, HADUMP_XS_AGENT, key), value);
+}
+
+Result<std::uint64_t> XenGuestStore::balloon_target_kib() const {
+  auto text = store_.read(home_ + "/memory/target");
+  if (!text) return fail(ErrorCode::kNotFound, "the domain has no memory/target");
+  return parse_decimal(*text);
+}
+
+Result<> XenGuestStore::set_balloon_target_kib(std::uint64_t kib) {
+  return store_.write(home_ + "/memory/target", std::to_string(kib));
+}
+
+}  // namespace hadump

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "hv/agent/domain.h"
+#include "hv/xen/xen_store.h"
+
+namespace hadump {
+
+/// GuestStore on real xenstore. The handle is borrowed.
+class XenGuestStore : public GuestStore {
+ public:
+  XenGuestStore(xs_handle* handle, unsigned domid);
+
+  Result<GuestKeys> guest_keys() const override;
+  Result<> clear_guest_keys() override;
+  Result<> publish(const std::string& key, const std::string& value) override;
+  Result<std::uint64_t> balloon_target_kib() const override;
+  Result<> set_balloon_target_kib(std::uint64_t kib) override;
+
+ private:
+  XenStore store_;
+  std::string home_;
+};
+
+}  // namespace hadump
