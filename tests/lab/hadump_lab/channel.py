@@ -15,15 +15,14 @@ from .waiting import GrowingLog, scaled
 
 HIDDEN = r"@(@|put |go |again )"  # Lines of this protocol; the console's text leaves them out.
 _CHUNK = 480  # Bytes of a line; a terminal takes 4095 and the console ring 1024.
-_RETRY_SECONDS = 4.0
+_RETRY_SECONDS = 4.0  # Of silence, before a damaged result is asked for again.
 
 
 @dataclass
 class _Reply:
     """What has arrived of one command's result."""
 
-    acknowledged: bool = False
-    damaged: bool = False
+    damaged: bool = False  # Or not all there yet.
     status: int | None = None
     output: bytes = b""
 
@@ -40,20 +39,18 @@ class ConsoleChannel:
         """Exit status and output (the last 256 KiB) of a shell command."""
         identity, since = self.start(command)
         end = time.monotonic() + scaled(timeout)
-        complained = since
-        retry = time.monotonic() + _RETRY_SECONDS
-        while True:
-            reply = _parse(self._log.hidden(since), identity)
-            if reply.status is not None:
-                break
-            if time.monotonic() > end:
+        arrived, arrived_at = since, time.monotonic()
+        while (reply := _parse(self._log.hidden(since), identity)).status is None:
+            now = time.monotonic()
+            if now > end:
                 raise DeadlineExceeded(f"guest: not finished within {scaled(timeout):.0f} s: {command}")
             lines = len(self._log.hidden())
-            if reply.damaged and lines > complained and time.monotonic() > retry:
-                # A message of the kernel came between.
+            if lines != arrived:
+                arrived, arrived_at = lines, now
+            elif reply.damaged and now - arrived_at > _RETRY_SECONDS:
+                # A message of the kernel came between.  The other end has kept the result.
                 self._send(f"@again {identity}\n")
-                complained = since = lines
-                retry = time.monotonic() + _RETRY_SECONDS
+                since, arrived_at = lines, now
             time.sleep(0.02)
         output = reply.output.decode(errors="replace")
         if check and reply.status != 0:
@@ -94,11 +91,10 @@ def _parse(lines: list[str], identity: str) -> _Reply:
                 _, _, status, digest = fields
                 output = base64.b64decode("".join(pieces), validate=True)
                 if hashlib.md5(output, usedforsecurity=False).hexdigest() == digest:
-                    return _Reply(True, False, int(status), output)
+                    return _Reply(status=int(status), output=output)
             except ValueError:
                 pass
             reply.damaged = True
             pieces = []
-    # Without an end, the end itself may have been torn: asking again does no harm.
     reply.damaged = reply.damaged or bool(pieces)
     return reply

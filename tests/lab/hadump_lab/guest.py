@@ -208,12 +208,18 @@ def copy_from_ext4(image: Path, path: str, local: Path) -> None:
         raise CheckFailed(f"no {path} on {image.name}: {done.stderr.strip()}")
 
 
-def write_initrd(target: Path, base: Path, config: GuestConfig, address: str) -> None:
-    """The base image, the guest's settings and the caller's files: archives one behind the other."""
+def write_initrd(
+    target: Path, base: Path, config: GuestConfig, address: str, commands: str = ""
+) -> None:
+    """The base image, the guest's settings and the caller's files: archives one behind the other.
+
+    `commands` is the terminal that commands come from, if not the console.
+    """
     settings = Tree(merged_usr=True)
     lines = [
         "HADUMP_LAB_DISK=1" if config.disk_gib else "",
         f"HADUMP_LAB_ADDRESS={address}" if config.network else "",
+        f"HADUMP_LAB_COMMANDS={commands}" if commands else "",
     ]
     settings.file("etc/hadump-lab.conf", "\n".join([*filter(None, lines), ""]))
     settings.file("etc/hostname", f"{config.name}\n")

@@ -306,7 +306,8 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
         drives += ["-drive", source, "-device", f"virtio-blk-pci,drive={name},serial={name}"]
     dom0 = f"dom0_mem={config.dom0_mib}M,max:{config.dom0_mib}M"
     xen = (
-        f"console=com1 com1=115200,8n1 {dom0} loglvl=all guest_loglvl=all noreboot bootscrub=0 "
+        f"console=com1 com1=115200,8n1 {dom0} loglvl=all guest_loglvl=all noreboot bootscrub=0"
+        " sched_ratelimit_us=100 "
         + config.xen_arguments
     )
     linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr"
