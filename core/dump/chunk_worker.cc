@@ -86,15 +86,17 @@ void ChunkWorker::classify(Chunk& chunk) {
 }
 
 Result<> ChunkWorker::fill_run(Chunk& chunk, FrameRange run, PageClass page_class) {
-  return mapping_works_ ? map_run(chunk, run, page_class) : read_run(chunk, run, page_class);
+  // Where there are only copies to be had, our own buffer is cheaper than a new one each time. A few
+  // may be due to ranges that do not begin or end with a frame.
+  constexpr unsigned kEnoughCopies = 8;
+  return copies_in_a_row_ < kEnoughCopies ? map_run(chunk, run, page_class) : read_run(chunk, run, page_class);
 }
 
 Result<> ChunkWorker::map_run(Chunk& chunk, FrameRange run, PageClass page_class) {
   while (!run.empty()) {
     auto view = source_.map(run);
     if (!view) return read_run(chunk, run, page_class);
-    // Where there is only a copy to be had, our own buffer is cheaper than a new one each time.
-    if (!view->is_mapped()) mapping_works_ = false;
+    copies_in_a_row_ = view->is_mapped() ? 0 : copies_in_a_row_ + 1;
     if (view->is_mapped() && !populate(view->bytes())) {
       if (auto done = read_run(chunk, view->range(), page_class); !done) return done;
     } else {

@@ -44,7 +44,7 @@ class ChunkWorker {
   std::vector<PageRun> runs_;
   std::vector<FrameStatus> status_;
   std::unique_ptr<std::byte[]> input_;  ///< For read(); allocated when it is first needed.
-  bool mapping_works_ = true;
+  unsigned copies_in_a_row_ = 0;
   std::size_t buffer_used_ = 0;
   /// The last page did not shrink: pages that look random are stored raw without trying.
   bool suspicious_ = false;

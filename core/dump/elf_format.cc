@@ -116,6 +116,7 @@ Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file)
     if (run.front().fate != PageFate::kData) {
       if (auto done = leave_hole(run.size()); !done) return done;
     } else {
+      attempted_end_ = std::max(attempted_end_, now_.data_end + (run.size() << kFrameShift));
       auto written = write_pages(*outputs_.front().sink, run, now_.data_end);
       if (!written) return fail(std::move(written));
       bytes_written_ += *written;
@@ -132,7 +133,7 @@ Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file)
 /// Nothing is written where nothing ever was; where a failed attempt may have left bytes, zeros.
 Result<> ElfFormat::leave_hole(std::uint64_t frames) {
   static constexpr std::array<std::byte, kFrameSize> kZeros{};
-  for (; frames > 0 && now_.data_end < high_water_; --frames) {
+  for (; frames > 0 && now_.data_end < attempted_end_; --frames) {
     if (auto put = outputs_.front().sink->write_data(now_.data_end, kZeros); !put) return put;
     now_.data_end += kFrameSize;
   }
@@ -215,12 +216,25 @@ Result<> ElfFormat::write_headers(bool complete) {
     header.p_memsz = loads[i].memory_frames << kFrameShift;
     append_object(bytes, header);
   }
+  // Nothing is left behind of a longer table: equal dumps are equal files.
+  bytes.resize(table_bytes_ = std::max(table_bytes_, bytes.size()));
   bytes_written_ += bytes.size();
   return outputs_.front().sink->write_table(0, bytes);
 }
 
+/// A hole at the end of the file is no hole but its end, and the frames in it look cut off.
+Result<> ElfFormat::fill_to_end() {
+  if (high_water_ >= now_.data_end || now_.data_end == data_begin_) return {};
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  high_water_ = now_.data_end;
+  bytes_written_ += kZeros.size();
+  return outputs_.front().sink->write_data(now_.data_end - kFrameSize, kZeros);
+}
+
 Result<> ElfFormat::checkpoint() {
   DumpSink& sink = *outputs_.front().sink;
+  if (sink.can_rewrite())
+    if (auto done = fill_to_end(); !done) return done;
   durable_ = now_;
   if (!sink.can_rewrite()) return sink.make_durable();
   if (auto done = sink.make_durable(); !done) return done;

@@ -43,6 +43,7 @@ class ElfFormat : public DumpFormat {
   };
 
   Result<> write_headers(bool complete);
+  Result<> fill_to_end();
   Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
   Result<> leave_hole(std::uint64_t frames);
   bool is_in_file(const PageOutcome& page) const;
@@ -59,7 +60,9 @@ class ElfFormat : public DumpFormat {
   std::uint64_t data_begin_ = 0;
   Position now_{};
   Position durable_{};
-  std::uint64_t high_water_ = 0;  ///< End of what was ever written, rolled back or not.
+  std::uint64_t high_water_ = 0;     ///< End of what was ever written, rolled back or not.
+  std::uint64_t attempted_end_ = 0;  ///< Likewise, failed writes included.
+  std::size_t table_bytes_ = 0;      ///< The longest table so far.
   std::uint64_t bytes_written_ = 0;
 };
 
