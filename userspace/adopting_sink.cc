@@ -20,7 +20,7 @@ constexpr std::size_t kJoinGap = 256;
 
 Result<std::unique_ptr<AdoptingSink>> AdoptingSink::open(std::unique_ptr<DumpSink> inner,
                                                          const std::string& path) {
-  auto fd = open_file(path, O_RDONLY | O_NOFOLLOW);
+  auto fd = open_file(path, O_RDWR | O_NOFOLLOW);
   if (!fd) return fail(std::move(fd));
   return std::unique_ptr<AdoptingSink>(new AdoptingSink(std::move(inner), std::move(*fd)));
 }
@@ -45,6 +45,7 @@ Result<> AdoptingSink::write_data(std::uint64_t offset, std::span<const std::byt
   if (auto read = read_existing(offset, bytes.size()); !read) return read;
   if (!std::equal(bytes.begin(), bytes.end(), existing_.begin()))
     return fail(ErrorCode::kBadData, location() + " holds something else");
+  data_end_ = std::max(data_end_, offset + bytes.size());
   return {};
 }
 
@@ -103,6 +104,8 @@ Result<> AdoptingSink::make_durable() {
 
 Result<> AdoptingSink::commit() {
   if (committed_) return {};
+  if (data_end_ > 0 && ::ftruncate(fd_.get(), static_cast<off_t>(data_end_)) != 0)
+    return fail_os(errno, "cutting " + location());
   for (const auto& [offset, bytes] : pending_)
     if (auto written = inner_->write_table(offset, bytes); !written) return written;
   pending_.clear();

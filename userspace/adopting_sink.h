@@ -23,7 +23,8 @@ class AdoptingSink : public DumpSink {
   static Result<std::unique_ptr<AdoptingSink>> open(std::unique_ptr<DumpSink> inner,
                                                     const std::string& path);
 
-  /// The part that was there is passed. @return the errors of writing tables.
+  /// The part that was there is passed. What lies behind it is cut off: it is of a portion that
+  /// was not finished. @return the errors of writing tables.
   Result<> commit();
 
   bool can_rewrite() const override { return true; }
@@ -47,6 +48,7 @@ class AdoptingSink : public DumpSink {
   std::unique_ptr<DumpSink> inner_;
   UniqueFd fd_;
   bool committed_ = false;
+  std::uint64_t data_end_ = 0;  ///< Behind the last data that was compared.
   /// What the writer has put into tables and the file has not: offset, bytes; disjoint. A table
   /// that is rewritten until it says what the file says leaves nothing here, so this stays small.
   std::map<std::uint64_t, std::vector<std::byte>> pending_;

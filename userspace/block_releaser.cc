@@ -2,22 +2,15 @@
 
 #include <algorithm>
 
-#include "core/abi/hadump_abi.h"
-
 namespace hadump {
-namespace {
-
-constexpr std::uint64_t kBlockFrames = HADUMP_BLOCK_SIZE >> kFrameShift;
-
-}  // namespace
 
 void BlockReleaser::release_around(const FrameSet& around, const MayGo& may_go) {
   std::uint64_t next = 0;  // Two ranges of `around` may share a block.
   for (FrameRange range : around.ranges()) {
-    const std::uint64_t end = round_up(range.end.value, kBlockFrames);
-    std::uint64_t begin = std::max(next, round_down(range.begin.value, kBlockFrames));
-    for (; begin < end && !refused_for_good_; begin += kBlockFrames) {
-      const FrameRange block{Gfn{begin}, Gfn{begin + kBlockFrames}};
+    const std::uint64_t end = round_up(range.end.value, block_frames_);
+    std::uint64_t begin = std::max(next, round_down(range.begin.value, block_frames_));
+    for (; begin < end && !refused_for_good_; begin += block_frames_) {
+      const FrameRange block{Gfn{begin}, Gfn{begin + block_frames_}};
       if (held_.overlaps(block) && may_go(block)) release_block(block);
     }
     next = end;

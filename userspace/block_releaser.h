@@ -20,10 +20,14 @@ class BlockReleaser {
 
   /// @param releaser  borrowed.
   /// @param held      frames in state "held" now.
+  /// @param block_bytes  size and alignment of a memory block.
   /// @param warn      told of every refusal; a refused block stays held and is tried again by
   ///                  a later call that covers it.
-  BlockReleaser(RegionReleaser& releaser, FrameSet held, Warn warn)
-      : releaser_(releaser), held_(std::move(held)), warn_(std::move(warn)) {}
+  BlockReleaser(RegionReleaser& releaser, FrameSet held, std::uint64_t block_bytes, Warn warn)
+      : releaser_(releaser),
+        held_(std::move(held)),
+        block_frames_(block_bytes >> kFrameShift),
+        warn_(std::move(warn)) {}
 
   /// Asked about each whole block: true when all of it is safe elsewhere.
   using MayGo = std::function<bool(FrameRange block)>;
@@ -41,6 +45,7 @@ class BlockReleaser {
 
   RegionReleaser& releaser_;
   FrameSet held_;
+  std::uint64_t block_frames_;
   Warn warn_;
   std::uint64_t released_bytes_ = 0;
   bool refused_for_good_ = false;

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/abi/hadump_abi.h"
 #include "core/dump/codec.h"
+#include "core/dump/sink.h"
 #include "core/vmcore/source.h"
 #include "userspace/clock.h"
 #include "userspace/progress_reporter.h"
@@ -54,6 +56,12 @@ struct SaveSeams {
   /// Asked often; true stops the save at the next safe point.
   std::function<bool()> cancelled;
   std::function<Result<std::unique_ptr<VmcoreSource>>(const std::string&)> open_vmcore;
+  /// Opens a new file for `path`, or goes on with `partial` when that is not empty.
+  std::function<Result<std::unique_ptr<DumpSink>>(const std::string& path,
+                                                  const std::string& partial)>
+      open_sink;
+  /// What the module gives back at a time.
+  std::uint64_t block_bytes = HADUMP_BLOCK_SIZE;
 };
 
 /// Saves the waiting dump and gives its memory back; see help_save() and release-region(8).

@@ -1,8 +1,13 @@
 #include "userspace/earlier_save.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "core/base/file.h"
 
 namespace hadump {
 namespace {
@@ -10,12 +15,38 @@ namespace {
 // Each link is a save that was cut short and could not be continued in place.
 constexpr std::size_t kMaxEarlierSaves = 32;
 
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
 bool is_known(const std::vector<EarlierSave>& saves, const std::string& journal) {
   return std::any_of(saves.begin(), saves.end(),
                      [&](const EarlierSave& save) { return save.journal == journal; });
 }
 
 }  // namespace
+
+Result<> settle_names(JournalContent& content) {
+  if (content.files.size() != content.finals.size())
+    return fail(ErrorCode::kBadData, "the journal names too few files");
+  const auto moved = [&](std::size_t i) {
+    return !exists(content.files[i]) && exists(content.finals[i]);
+  };
+  bool all_moved = true;
+  for (std::size_t i = 0; i < content.files.size(); ++i) all_moved = all_moved && moved(i);
+  if (content.published || all_moved) {
+    content.published = true;
+    content.files = content.finals;
+    return {};
+  }
+  for (std::size_t i = 0; i < content.files.size(); ++i) {
+    if (!moved(i)) continue;
+    if (::rename(content.finals[i].c_str(), content.files[i].c_str()) != 0)
+      return fail_os(errno, "renaming " + content.finals[i]);
+    if (auto synced = sync_directory_of(content.files[i]); !synced) return synced;
+  }
+  return {};
+}
 
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id) {
@@ -34,6 +65,7 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
           fmt::format("{} belongs to another dump, {}, that is not finished; choose another "
                       "target",
                       next, content->dump_id));
+    if (auto settled = settle_names(*content); !settled) return fail(std::move(settled), next);
     if (saves.size() == kMaxEarlierSaves)
       return fail(ErrorCode::kBadData, path + ": too many interrupted saves");
     todo.insert(todo.end(), content->with.begin(), content->with.end());

@@ -16,6 +16,11 @@ struct EarlierSave {
   JournalContent content;
 };
 
+/// Completes what a crash in the middle of publishing left: files that have their final name
+/// already are known by it when all have, and get their temporary name back when only some have.
+/// Sets `content.published`, and `content.files` to where the files are.
+Result<> settle_names(JournalContent& content);
+
 /// Reads the journal at `path` and those it builds on, newest first; empty when there is none.
 /// @return kBadData for a journal of another dump (its file must not be touched), a damaged one, or
 ///         a chain that is too long or goes round.

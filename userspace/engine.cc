@@ -1,9 +1,14 @@
 #include "userspace/engine.h"
 
+#include "core/vmcore/page_classifier.h"
+
 namespace hadump {
 
-Result<OpenedFilter> open_filter(const VmcoreSource& /*source*/) {
-  return fail(ErrorCode::kUnsupported, "this build cannot tell pages apart");
+Result<OpenedFilter> open_filter(const VmcoreSource& source) {
+  auto classifier = PageClassifier::open(source);
+  if (!classifier) return fail(std::move(classifier), "telling pages apart");
+  FrameSet needed = (*classifier)->metadata_frames();
+  return OpenedFilter{std::move(*classifier), std::move(needed)};
 }
 
 Result<std::string> crashed_kernel_log(const VmcoreSource& /*source*/) {

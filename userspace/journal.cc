@@ -26,17 +26,16 @@ std::string range_lines(const char* word, const FrameSet& frames) {
   return lines;
 }
 
-std::string file_lines(const std::vector<std::string>& files) {
+std::string name_lines(const char* word, const std::vector<std::string>& names) {
   std::string lines;
-  for (const std::string& file : files) lines += "file " + file + "\n";
+  for (const std::string& name : names) lines += fmt::format("{} {}\n", word, name);
   return lines;
 }
 
 std::string head_lines(const JournalContent& content) {
-  std::string with;
-  for (const std::string& journal : content.with) with += "with " + journal + "\n";
   return fmt::format("{}\ndump {}\nsettings {}\n", kFirstLine, content.dump_id, content.settings) +
-         with + file_lines(content.files) + range_lines("frames", content.frames) + "begin\n" +
+         name_lines("with", content.with) + name_lines("file", content.files) +
+         name_lines("final", content.finals) + range_lines("frames", content.frames) + "begin\n" +
          range_lines("lost", content.lost) + range_lines("durable", content.durable);
 }
 
@@ -69,12 +68,10 @@ bool take_line(std::string_view line, JournalContent& content, bool& begun) {
   if (word == "settings") content.settings = rest;
   if (word == "file") content.files.emplace_back(rest);
   if (word == "with") content.with.emplace_back(rest);
-  if (word == "published") {
-    content.published = true;
-    content.files.clear();  // The final names follow.
-  }
-  return word == "dump" || word == "settings" || word == "file" || word == "with" ||
-         word == "published";
+  if (word == "final") content.finals.emplace_back(rest);
+  if (word == "published") content.published = true;
+  return word == "dump" || word == "settings" || word == "file" || word == "final" ||
+         word == "with" || word == "published";
 }
 
 }  // namespace
@@ -107,8 +104,8 @@ Result<> Journal::add_durable(const FrameSet& frames, const FrameSet& lost) {
   return append(range_lines("lost", lost) + range_lines("durable", frames));
 }
 
-Result<> Journal::set_published(const std::vector<std::string>& files) {
-  return append("published\n" + file_lines(files));
+Result<> Journal::set_published() {
+  return append("published\n");
 }
 
 Result<> Journal::remove() {

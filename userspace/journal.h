@@ -14,13 +14,14 @@ namespace hadump {
 struct JournalContent {
   std::string dump_id;   ///< Of the waiting dump: 32 hex digits.
   std::string settings;  ///< Format, codec and level, as the same words give the same file.
-  std::vector<std::string> files;  ///< Where the dump is being written, one per target.
-  FrameSet frames;                 ///< Everything that the dump is to hold.
-  FrameSet durable;                ///< What of it is safe in `files`, left-out pages included.
-  FrameSet lost;                   ///< What of it could not be read.
+  std::vector<std::string> files;   ///< Where the dump is being written, one per target.
+  std::vector<std::string> finals;  ///< What each of `files` will be called when it is whole.
+  FrameSet frames;                  ///< Everything that the dump is to hold.
+  FrameSet durable;                 ///< What of it is safe in `files`, left-out pages included.
+  FrameSet lost;                    ///< What of it could not be read.
   /// Journals of earlier saves of this dump whose files hold what this one has not got yet.
   std::vector<std::string> with;
-  bool published = false;  ///< The dump is whole and has its final name (`files` then).
+  bool published = false;  ///< The dump is whole and has its final name (`finals`).
 
   bool operator==(const JournalContent&) const = default;
 };
@@ -44,7 +45,7 @@ class Journal : public DurableRecord {
 
   Result<> add_durable(const FrameSet& frames, const FrameSet& lost) override;
   /// The dump has its final names. From now on its whole memory may be released.
-  Result<> set_published(const std::vector<std::string>& files);
+  Result<> set_published();
   /// The dump is done: nothing is held any more.
   Result<> remove();
 

@@ -6,6 +6,7 @@
 
 #include <iostream>
 
+#include "core/dump/file_sink.h"
 #include "userspace/command_release.h"
 #include "userspace/command_save.h"
 #include "userspace/command_show.h"
@@ -100,7 +101,11 @@ int save(const Args& args, Streams io) {
                         clock,
                         *log,
                         [&stop] { return stop.requested(); },
-                        [](const std::string& path) { return open_vmcore(path); }};
+                        [](const std::string& path) { return open_vmcore(path); },
+                        [](const std::string& path, const std::string& partial) {
+                          return partial.empty() ? open_file_sink(path)
+                                                 : reopen_file_sink(partial, path);
+                        }};
   return run_save(*options, seams, io);
 }
 

@@ -8,7 +8,6 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "core/dump/file_sink.h"
 #include "core/dump/flattened_sink.h"
 #include "userspace/acked_sink.h"
 
@@ -51,6 +50,11 @@ bool SaveSession::may_release() const {
   return seams_.releaser != nullptr && options_.release && acknowledged && !options_.vmcore_given;
 }
 
+// A stream cannot be continued, and a file that is copied can be copied again.
+bool SaveSession::keeps_journal() const {
+  return seams_.dump && !target_.is_stream() && !options_.vmcore_given;
+}
+
 std::string SaveSession::settings() const {
   return fmt::format("format={} codec={}:{} levels={}", name_of(options_.format),
                      to_string(options_.codec.kind), options_.codec.level,
@@ -81,7 +85,7 @@ Result<> SaveSession::look_around() {
     if (!regions) return fail(std::move(regions), "reading what is held");
     regions_ = std::move(*regions);
   }
-  if (!target_.is_stream()) {
+  if (keeps_journal()) {
     auto own = read_earlier_saves(journal_path(target_.files.front()), dump_id_);
     if (!own) return fail(std::move(own));
     earlier_ = std::move(*own);
@@ -97,7 +101,7 @@ Result<> SaveSession::look_around() {
   }
   if (may_release())
     blocks_ = std::make_unique<BlockReleaser>(
-        *seams_.releaser, regions_.in_state(RegionState::kHeld),
+        *seams_.releaser, regions_.in_state(RegionState::kHeld), seams_.block_bytes,
         [this](const std::string& text) { seams_.log.warn("{}, continuing", text); });
   return {};
 }
@@ -163,8 +167,7 @@ Result<std::vector<std::unique_ptr<DumpSink>>> SaveSession::open_sinks(bool adop
   }
   for (std::size_t i = 0; i < target_.files.size(); ++i) {
     const std::string partial = adopt ? earlier_.front().content.files[i] : std::string();
-    auto sink =
-        adopt ? reopen_file_sink(partial, target_.files[i]) : open_file_sink(target_.files[i]);
+    auto sink = seams_.open_sink(target_.files[i], partial);
     if (!sink) return fail(std::move(sink));
     if (adopt) {
       auto adopting = AdoptingSink::open(std::move(*sink), partial);
@@ -179,11 +182,12 @@ Result<std::vector<std::unique_ptr<DumpSink>>> SaveSession::open_sinks(bool adop
 }
 
 Result<> SaveSession::start_journal(bool adopt) {
-  if (target_.is_stream()) return {};
+  if (!keeps_journal()) return {};
   const std::string path = journal_path(target_.files.front());
   auto started = [&]() -> Result<Journal> {
     if (adopt) return Journal::reopen(path, earlier_.front().content);
-    JournalContent start{dump_id_, settings(), partial_files_, frames_, {}, {}, {}, false};
+    JournalContent start{dump_id_, settings(), partial_files_, target_.files, frames_, {},
+                         {},       {},         false};
     for (EarlierSave& save : earlier_) {
       // The old journal makes room, by a copy, so that there is no moment without either: its
       // files are the only copy of what it lists.
@@ -235,8 +239,7 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
   if (!summary) return fail(std::move(summary), "completing the dump");
   partial_files_.clear();
   if (journal_)
-    if (auto noted = journal_->set_published(summary->locations); !noted)
-      return fail(std::move(noted));
+    if (auto noted = journal_->set_published(); !noted) return fail(std::move(noted));
   return SaveOutcome{std::move(*summary), 0, false, false};
 }
 

@@ -49,6 +49,7 @@ class SaveSession {
   Result<> remove_journals(const SaveOutcome& outcome);
   bool can_adopt() const;
   bool may_release() const;
+  bool keeps_journal() const;
   DumpOptions dump_options();
   std::string settings() const;
   void show(const DumpProgress& dump, std::string_view phase);
