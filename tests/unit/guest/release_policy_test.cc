@@ -1,0 +1,142 @@
+#include <gtest/gtest.h>
+
+#include "released_memory.h"
+
+namespace hadump {
+namespace {
+
+constexpr hadump_range kSave = {1024 * kTestFrame, 1088 * kTestFrame};
+
+// Two blocks held, [16, 48), nothing else.
+ReleasedMemory two_blocks() {
+  return {{frames(16, 48)}, {}, kSave, false};
+}
+
+TEST(CheckRelease, RefusesWithTheDocumentedErrnos) {
+  const struct {
+    u64 start, length;
+    int rc;
+    const char* why;
+  } rows[] = {
+      {16 * kTestFrame, 0, -EINVAL, "empty"},
+      {~0ULL - kTestFrame + 1, 2 * kTestFrame, -EINVAL, "overflow"},
+      {16 * kTestFrame + 1, kTestFrame, -EFAULT, "start within a page"},
+      {16 * kTestFrame, 17, -EFAULT, "length within a page"},
+      {15 * kTestFrame, 2 * kTestFrame, -ERANGE, "{15} is not held"},
+      {47 * kTestFrame, 2 * kTestFrame, -ERANGE, "{48} is not held"},
+      {0, kTestFrame, -ERANGE, "the window"},
+      {kSave.start, kTestFrame, -ERANGE, "a part of the save area"},
+      {kSave.start, kSave.end - kSave.start, -EBUSY, "the save area, too early"},
+      {16 * kTestFrame, kTestFrame, 0, "[16, 17)"},
+      {16 * kTestFrame, 32 * kTestFrame, 0, "[16, 48), all"},
+  };
+  const ReleasedMemory memory = two_blocks();
+  for (const auto& row : rows)
+    EXPECT_EQ(row.rc, hadump_check_release(&memory.layout(), row.start, row.length)) << row.why;
+}
+
+TEST(CheckRelease, RefusesAnyFrameThatWasReleased) {
+  ReleasedMemory memory = two_blocks();
+  ASSERT_EQ(0, memory.release(frames(20, 24)));
+  EXPECT_EQ(-EALREADY, memory.check(frames(23, 25)));
+  EXPECT_EQ(-EALREADY, memory.check(frames(16, 48)));
+  EXPECT_EQ(0, memory.check(frames(24, 32)));
+}
+
+TEST(CheckRelease, TakesTouchingHeldRangesAsOne) {
+  const ReleasedMemory memory({frames(16, 32), frames(32, 48), frames(64, 80)}, {}, kSave, false);
+  EXPECT_EQ(0, memory.check(frames(24, 40)));
+  EXPECT_EQ(-ERANGE, memory.check(frames(40, 72)));
+}
+
+TEST(Release, GivesABlockWithItsLastFrameOnly) {
+  ReleasedMemory memory = two_blocks();
+  ASSERT_EQ(0, memory.release(frames(16, 31)));
+  EXPECT_FALSE(memory.layout().blocks[0].given);
+  EXPECT_EQ(HADUMP_REGION_PARTIAL, memory.state_of(20));
+  EXPECT_EQ(HADUMP_REGION_HELD, memory.state_of(31));
+  EXPECT_EQ(32 * kTestFrame, hadump_held_bytes(&memory.layout()));
+  ASSERT_EQ(0, memory.release(frames(31, 32)));
+  EXPECT_TRUE(memory.layout().blocks[0].given);
+  EXPECT_EQ(nullptr, memory.layout().blocks[0].asked);
+  EXPECT_EQ(HADUMP_REGION_RELEASED, memory.state_of(20));
+  EXPECT_EQ(16 * kTestFrame, hadump_held_bytes(&memory.layout()));
+  EXPECT_EQ(32 * kTestFrame, hadump_first_held(&memory.layout()));
+}
+
+TEST(Release, CanBeRepeatedAsItWasWhenLinuxRefused) {
+  ReleasedMemory memory = two_blocks();
+  EXPECT_EQ(-ENOMEM, memory.release(frames(16, 48), [](std::size_t i) { return i == 0; }));
+  EXPECT_TRUE(memory.layout().blocks[0].given);
+  EXPECT_EQ(-EALREADY, memory.check(frames(32, 48)));
+  EXPECT_EQ(-EBUSY, memory.check(kSave));
+  EXPECT_EQ(0, memory.release(frames(16, 48)));
+  EXPECT_EQ(0U, hadump_held_bytes(&memory.layout()));
+  EXPECT_EQ(-EALREADY, memory.check(frames(16, 48)));
+}
+
+TEST(Release, NeedsNoAskingForHoles) {
+  // Block [16, 32) has memory in [16, 20) only; block [32, 48) none.
+  ReleasedMemory memory({frames(16, 48)}, {frames(20, 48)}, kSave, false);
+  EXPECT_EQ(4 * kTestFrame, hadump_held_bytes(&memory.layout()));
+  EXPECT_EQ(HADUMP_REGION_HOLE, memory.state_of(40));
+  EXPECT_EQ(-EBUSY, memory.check(kSave));
+  ASSERT_EQ(0, memory.release(frames(16, 24)));
+  EXPECT_TRUE(memory.layout().blocks[0].given);
+  EXPECT_FALSE(memory.layout().blocks[1].given);
+  EXPECT_EQ(0, memory.release(frames(24, 32))) << "holes of a given block";
+  EXPECT_EQ(0, memory.check(kSave)) << "the block without memory does not keep the dump";
+  EXPECT_EQ(0, memory.release_save_area());
+  EXPECT_TRUE(memory.layout().blocks[1].given);
+}
+
+TEST(Release, NeverGivesABlockThatIsNotAllOurs) {
+  // As with blocks larger than the agent's: [16, 24) of [16, 32).
+  ReleasedMemory memory({frames(16, 24)}, {}, kSave, false);
+  ASSERT_EQ(0, memory.release(frames(16, 24)));
+  EXPECT_FALSE(memory.layout().blocks[0].given);
+  EXPECT_EQ(HADUMP_REGION_PARTIAL, memory.state_of(16));
+  EXPECT_EQ(8 * kTestFrame, hadump_held_bytes(&memory.layout()));
+  EXPECT_EQ(0, memory.check(kSave)) << "nothing more can be done for it";
+}
+
+TEST(Release, GivesARegisteredSaveAreaBackLast) {
+  // The save area [40, 56) cuts the blocks [32, 48) and [48, 64).
+  ReleasedMemory memory({frames(16, 40), frames(56, 64)}, {}, frames(40, 56), true);
+  EXPECT_EQ(HADUMP_REGION_SAVE_AREA, memory.state_of(40));
+  EXPECT_EQ(32 * kTestFrame, hadump_held_bytes(&memory.layout()));
+  ASSERT_EQ(0, memory.release(frames(16, 40)));
+  EXPECT_TRUE(memory.layout().blocks[0].given);
+  EXPECT_FALSE(memory.layout().blocks[1].given);
+  EXPECT_EQ(-EBUSY, memory.check(frames(40, 56)));
+  EXPECT_EQ(-ERANGE, memory.check(frames(36, 44)));
+  ASSERT_EQ(0, memory.release(frames(56, 64)));
+  ASSERT_EQ(0, memory.release_save_area());
+  for (u32 i = 0; i < memory.layout().nr_blocks; ++i)
+    EXPECT_TRUE(memory.layout().blocks[i].given) << i;
+  EXPECT_EQ(HADUMP_REGION_RELEASED, memory.state_of(45));
+  EXPECT_EQ(-EALREADY, memory.check(frames(40, 56)));
+}
+
+TEST(NextPiece, CutsIntoAlignedPowersOfTwoOfOneKind) {
+  // A chunk [16, 32) with the holes [19, 24).
+  const ReleasedMemory memory({frames(16, 32)}, {frames(19, 24)}, kSave, false);
+  hadump_range left = frames(16, 32);
+  std::vector<std::pair<u64, u64>> pieces;
+  std::vector<bool> holes;
+  while (left.start < left.end) {
+    bool hole = false;
+    const hadump_range piece = hadump_next_piece(&memory.layout(), left, &hole);
+    ASSERT_LT(piece.start, piece.end);
+    pieces.emplace_back(piece.start / kTestFrame, piece.end / kTestFrame);
+    holes.push_back(hole);
+    left.start = piece.end;
+  }
+  const std::vector<std::pair<u64, u64>> wanted = {
+      {16, 18}, {18, 19}, {19, 20}, {20, 24}, {24, 32}};
+  EXPECT_EQ(wanted, pieces);
+  EXPECT_EQ((std::vector<bool>{false, false, true, true, false}), holes);
+}
+
+}  // namespace
+}  // namespace hadump

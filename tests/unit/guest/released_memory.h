@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+extern "C" {
+#include "release_policy.h"
+}
+
+namespace hadump {
+
+inline constexpr u64 kTestFrame = HADUMP_FRAME_SIZE;
+inline constexpr u64 kFramesPerBlock = 16;
+inline constexpr u64 kTestBlock = kFramesPerBlock * kTestFrame;
+
+/// Frames [begin, end) as the policy's bytes.
+inline hadump_range frames(u64 begin, u64 end) {
+  return {begin * kTestFrame, end * kTestFrame};
+}
+
+/// A layout with blocks of 16 frames and what memory.c does with it, without a kernel: checks,
+/// asks, and "adds" complete blocks with a function that may refuse.
+class ReleasedMemory {
+ public:
+  ReleasedMemory(std::vector<hadump_range> held, std::vector<hadump_range> holes,
+                 hadump_range save_area, bool registered)
+      : held_(std::move(held)), holes_(std::move(holes)) {
+    ours_ = held_;
+    ours_.resize(held_.size() + 1);
+    layout_.nr_ours = static_cast<u32>(held_.size());
+    layout_.nr_held = hadump_merge_ranges(held_.data(), static_cast<u32>(held_.size()));
+    layout_.nr_holes = hadump_merge_ranges(holes_.data(), static_cast<u32>(holes_.size()));
+    if (registered) layout_.nr_ours = hadump_insert_range(ours_.data(), layout_.nr_ours, save_area);
+    layout_.nr_ours = hadump_merge_ranges(ours_.data(), layout_.nr_ours);
+    layout_.held = held_.data();
+    layout_.ours = ours_.data();
+    layout_.holes = holes_.data();
+    layout_.save_area = save_area;
+    layout_.save_is_ram = registered;
+    layout_.block_size = kTestBlock;
+    blocks_.resize(hadump_count_blocks(&layout_));
+    bitmaps_.resize(blocks_.size());
+    layout_.blocks = blocks_.data();
+    hadump_fill_blocks(&layout_);
+  }
+
+  const hadump_layout& layout() const { return layout_; }
+
+  int check(hadump_range r) const {
+    return hadump_check_release(&layout_, r.start, r.end - r.start);
+  }
+
+  /// As memory.c's release_held(). `add` says whether Linux takes block i.
+  int release(
+      hadump_range r, const std::function<bool(std::size_t)>& add = [](auto) { return true; }) {
+    if (const int rc = check(r); rc != 0) return rc;
+    ask(r);
+    const bool all = give(r, add);
+    layout_.failed = all ? hadump_range{} : r;
+    return all ? 0 : -ENOMEM;
+  }
+
+  /// As memory.c's release_save_area().
+  int release_save_area() {
+    if (const int rc = check(layout_.save_area); rc != 0) return rc;
+    give({0, HADUMP_MAX_ADDRESS}, [](auto) { return true; });
+    if (layout_.save_is_ram) {
+      ask(layout_.save_area);
+      give(layout_.save_area, [](auto) { return true; });
+    }
+    layout_.save_released = true;
+    return 0;
+  }
+
+  /// State of one frame, by walking the runs as the listing in sysfs does.
+  hadump_region_state state_of(u64 frame) const {
+    u64 end = 0;
+    return hadump_state_at(&layout_, frame * kTestFrame, &end);
+  }
+
+ private:
+  void ask(hadump_range r) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (!hadump_range_overlaps(r, {blocks_[i].start, blocks_[i].end})) continue;
+      if (hadump_needs_bitmap(&layout_, &blocks_[i], r)) {
+        bitmaps_[i].assign(hadump_bitmap_size(&blocks_[i]) / sizeof(u64), 0);
+        blocks_[i].asked = bitmaps_[i].data();
+      }
+      hadump_ask(&layout_, &blocks_[i], r);
+      static_cast<void>(hadump_take_bitmap(&blocks_[i]));
+    }
+  }
+
+  bool give(hadump_range r, const std::function<bool(std::size_t)>& add) {
+    bool all = true;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (!hadump_range_overlaps(r, {blocks_[i].start, blocks_[i].end})) continue;
+      if (!hadump_block_ready(&blocks_[i])) continue;
+      blocks_[i].given = add(i);
+      all = all && blocks_[i].given;
+    }
+    return all;
+  }
+
+  std::vector<hadump_range> held_, ours_, holes_;
+  std::vector<hadump_block> blocks_;
+  std::vector<std::vector<u64>> bitmaps_;
+  hadump_layout layout_{};
+};
+
+}  // namespace hadump
