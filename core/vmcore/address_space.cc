@@ -10,7 +10,7 @@ namespace hadump {
 namespace {
 
 // Documentation/arch/x86/x86_64/mm.rst
-constexpr std::uint64_t kKernelMap = 0xFFFFFFFF80000000;    // __START_KERNEL_map
+constexpr std::uint64_t kKernelMap = 0xFFFFFFFF80000000;        // __START_KERNEL_map
 constexpr std::uint64_t kDirectMap4Level = 0xFFFF888000000000;  // lowest possible start
 constexpr std::uint64_t kDirectMap5Level = 0xFF11000000000000;
 constexpr std::uint64_t kDirectMapEnd = 0xFFFFFC0000000000;  // above any start
@@ -22,7 +22,9 @@ constexpr std::uint64_t kEntryAddress = 0x000FFFFFFFFFF000;
 // struct new_utsname: fields of 65 bytes; the third is the release.
 constexpr std::uint64_t kUtsFieldBytes = 65;
 
-constexpr unsigned level_shift(unsigned level) { return kFrameShift + 9 * (level - 1); }
+constexpr unsigned level_shift(unsigned level) {
+  return kFrameShift + 9 * (level - 1);
+}
 
 Result<> check_release(const AddressSpace& space, const Vmcoreinfo& info) {
   const auto uts = info.symbol("init_uts_ns");
@@ -47,10 +49,10 @@ Result<AddressSpace> AddressSpace::open(const VmcoreSource& source, const Vmcore
   if (!top) top = info.symbol("swapper_pg_dir");
   const auto phys_base = info.number("phys_base");
   if (!top || !phys_base)
-    return fail(ErrorCode::kNotFound, "VMCOREINFO names no page tables (SYMBOL(init_top_pgt), "
-                                      "NUMBER(phys_base))");
-  const std::uint64_t phys =
-      top->value - kKernelMap + static_cast<std::uint64_t>(*phys_base);
+    return fail(ErrorCode::kNotFound,
+                "VMCOREINFO names no page tables (SYMBOL(init_top_pgt), "
+                "NUMBER(phys_base))");
+  const std::uint64_t phys = top->value - kKernelMap + static_cast<std::uint64_t>(*phys_base);
   if (top->value < kKernelMap || phys > kEntryAddress || !is_aligned(phys, kFrameSize))
     return fail(ErrorCode::kBadData,
                 fmt::format("page tables at {:#x} with phys_base {:#x}", top->value, *phys_base));
@@ -96,9 +98,8 @@ Result<> AddressSpace::read(GuestVirt at, std::span<std::byte> out) const {
     if (auto r = source_->read(frame_of(found->phys), page, {&status, 1}); !r)
       return fail(std::move(r));
     if (status != FrameStatus::kRead)
-      return fail(ErrorCode::kBadData,
-                  fmt::format("{:#x} (physical {:#x}) is not in the dump", at.value,
-                              found->phys.value));
+      return fail(ErrorCode::kBadData, fmt::format("{:#x} (physical {:#x}) is not in the dump",
+                                                   at.value, found->phys.value));
     const std::size_t skip = found->phys.value % kFrameSize;
     const std::size_t part = std::min(out.size(), kFrameSize - skip);
     std::memcpy(out.data(), page.data() + skip, part);

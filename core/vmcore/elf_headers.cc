@@ -28,13 +28,12 @@ Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
   const unsigned char* ident = header->e_ident;
   if (std::memcmp(ident, ELFMAG, SELFMAG) != 0)
     return fail(ErrorCode::kUnsupported, file.name() + " is not an ELF file");
-  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB ||
-      header->e_type != ET_CORE || header->e_machine != EM_X86_64)
+  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB || header->e_type != ET_CORE ||
+      header->e_machine != EM_X86_64)
     return fail(ErrorCode::kUnsupported, file.name() + " is not a core of an x86-64 machine");
   if (header->e_phentsize != sizeof(Elf64_Phdr))
-    return fail(ErrorCode::kBadData,
-                fmt::format("program headers of {} bytes, not {}", header->e_phentsize,
-                            sizeof(Elf64_Phdr)));
+    return fail(ErrorCode::kBadData, fmt::format("program headers of {} bytes, not {}",
+                                                 header->e_phentsize, sizeof(Elf64_Phdr)));
   return header;
 }
 
@@ -48,8 +47,8 @@ Result<std::uint64_t> program_header_count(const ByteFile& file, const Elf64_Ehd
   }
   if (count == 0) return fail(ErrorCode::kBadData, "no program headers");
   if (count > kMaxProgramHeaders)
-    return fail(ErrorCode::kBadData, fmt::format("{} program headers, more than {}", count,
-                                                 kMaxProgramHeaders));
+    return fail(ErrorCode::kBadData,
+                fmt::format("{} program headers, more than {}", count, kMaxProgramHeaders));
   return count;
 }
 
@@ -74,16 +73,16 @@ Result<LoadSegment> check_load(const Elf64_Phdr& header) {
                             header.p_memsz, header.p_paddr));
   const std::uint64_t file_bytes = std::min(header.p_filesz, header.p_memsz);
   if (header.p_offset + file_bytes < header.p_offset)
-    return fail(ErrorCode::kBadData, fmt::format("segment at file offset {:#x} wraps around",
-                                                 header.p_offset));
+    return fail(ErrorCode::kBadData,
+                fmt::format("segment at file offset {:#x} wraps around", header.p_offset));
   return LoadSegment{GuestVirt{header.p_vaddr}, GuestPhys{header.p_paddr}, header.p_memsz,
                      file_bytes, header.p_offset};
 }
 
 Result<> read_notes(const ByteFile& file, const Elf64_Phdr& header, std::vector<ElfNote>& notes) {
   if (header.p_filesz > kMaxNoteBytes)
-    return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes, more than {}",
-                                                 header.p_filesz, kMaxNoteBytes));
+    return fail(ErrorCode::kBadData,
+                fmt::format("notes of {} bytes, more than {}", header.p_filesz, kMaxNoteBytes));
   if (!fits(header.p_offset, header.p_filesz, file.size()))
     return fail(ErrorCode::kBadData,
                 fmt::format("notes at {:#x} are past the end", header.p_offset));

@@ -40,9 +40,8 @@ void ElfVmcoreSource::add_fragment(GuestPhys begin, std::uint64_t bytes,
 
 void ElfVmcoreSource::index_segments() {
   std::vector<LoadSegment> sorted = layout_.segments;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const LoadSegment& a, const LoadSegment& b) {
-    return a.phys < b.phys;
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const LoadSegment& a, const LoadSegment& b) { return a.phys < b.phys; });
   Gfn covered{0};
   for (const LoadSegment& segment : sorted) {
     const std::uint64_t begin = segment.phys.value;
@@ -62,8 +61,7 @@ void ElfVmcoreSource::index_segments() {
     const Gfn first = std::max(Gfn{whole_begin >> kFrameShift}, covered);
     const Gfn last{whole_end >> kFrameShift};
     if (first >= last) continue;
-    const std::uint64_t offset =
-        segment.file_offset + (first.value << kFrameShift) - begin;
+    const std::uint64_t offset = segment.file_offset + (first.value << kFrameShift) - begin;
     pieces_.push_back({{first, last}, offset});
     covered = last;
   }
@@ -72,9 +70,9 @@ void ElfVmcoreSource::index_segments() {
 }
 
 const ElfVmcoreSource::Piece* ElfVmcoreSource::piece_at_or_after(Gfn gfn) const {
-  const auto found = std::upper_bound(
-      pieces_.begin(), pieces_.end(), gfn,
-      [](Gfn value, const Piece& piece) { return value < piece.range.end; });
+  const auto found =
+      std::upper_bound(pieces_.begin(), pieces_.end(), gfn,
+                       [](Gfn value, const Piece& piece) { return value < piece.range.end; });
   return found == pieces_.end() ? nullptr : &*found;
 }
 

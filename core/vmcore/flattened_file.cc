@@ -51,8 +51,7 @@ class ExtentMap {
       const Value old = before->second;
       if (old.end > begin) {
         before->second.end = begin;
-        if (old.end > end)
-          extents_[end] = {old.end, old.source + (end - before->first)};
+        if (old.end > end) extents_[end] = {old.end, old.source + (end - before->first)};
         if (before->first == begin) extents_.erase(before);
       }
     }
@@ -122,8 +121,8 @@ Result<> FlattenedFile::index_records() {
 
 Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
   if (!fits(offset, out.size(), size_))
-    return fail(ErrorCode::kBadData, fmt::format("{}: {} bytes at {:#x} are past the end", name(),
-                                                 out.size(), offset));
+    return fail(ErrorCode::kBadData,
+                fmt::format("{}: {} bytes at {:#x} are past the end", name(), out.size(), offset));
   auto extent = std::upper_bound(
       extents_.begin(), extents_.end(), offset,
       [](std::uint64_t value, const Extent& candidate) { return value < candidate.end; });
@@ -132,8 +131,7 @@ Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) 
     const std::uint64_t limit = extent == extents_.end() ? offset + out.size()
                                 : inside                 ? extent->end
                                                          : extent->begin;
-    const auto part =
-        static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
+    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
     if (inside) {
       const std::uint64_t source = extent->source + (offset - extent->begin);
       if (auto r = file_->read_at(out.first(part), source); !r) return fail(std::move(r));

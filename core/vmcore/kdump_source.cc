@@ -186,8 +186,7 @@ Result<> KdumpVmcoreSource::add_part(std::unique_ptr<ByteFile> file) {
                                                    part.range.begin.value, part.range.end.value));
   }
   const std::uint64_t bitmap_bytes = header_.bitmap_blocks / 2 * kFrameSize;
-  part.valid_bitmap =
-      (1 + static_cast<std::uint64_t>(header_.sub_header_blocks)) * kFrameSize;
+  part.valid_bitmap = (1 + static_cast<std::uint64_t>(header_.sub_header_blocks)) * kFrameSize;
   part.dumped_bitmap = part.valid_bitmap + bitmap_bytes;
   part.descriptors = part.dumped_bitmap + bitmap_bytes;
   part.file = std::move(file);
@@ -197,7 +196,8 @@ Result<> KdumpVmcoreSource::add_part(std::unique_ptr<ByteFile> file) {
 }
 
 Result<> KdumpVmcoreSource::read_notes(const ByteFile& file) {
-  const auto load = [&](std::uint64_t offset, std::uint64_t size) -> Result<std::vector<std::byte>> {
+  const auto load = [&](std::uint64_t offset,
+                        std::uint64_t size) -> Result<std::vector<std::byte>> {
     if (size > kMaxNoteBytes || !fits(offset, size, file.size()))
       return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes at {:#x}", size, offset));
     std::vector<std::byte> bytes(size);

@@ -40,8 +40,7 @@ class Keys {
   std::uint64_t check(std::string_view kind, std::string_view name,
                       std::optional<std::uint64_t> value) {
     if (value && *value <= kMaxStructBytes) return *value;
-    if (trouble_.empty())
-      trouble_ = fmt::format("VMCOREINFO has no usable {}({})", kind, name);
+    if (trouble_.empty()) trouble_ = fmt::format("VMCOREINFO has no usable {}({})", kind, name);
     return 0;
   }
 
@@ -119,9 +118,15 @@ Result<Ring> read_ring(const AddressSpace& space, const RingFormat& format, Gues
       (std::uint64_t{1} << size_bits) > kMaxLogTextBytes)
     return fail(ErrorCode::kBadData,
                 fmt::format("2^{} records, 2^{} bytes of text", count_bits, size_bits));
-  Ring ring{format, std::uint64_t{1} << count_bits, load<std::uint64_t>(*top, format.head_id),
-            load<std::uint64_t>(*top, format.tail_id), {}, {}, {}};
-  const auto fetch = [&](std::uint64_t pointer_at, std::uint64_t bytes, std::vector<std::byte>& to) {
+  Ring ring{format,
+            std::uint64_t{1} << count_bits,
+            load<std::uint64_t>(*top, format.head_id),
+            load<std::uint64_t>(*top, format.tail_id),
+            {},
+            {},
+            {}};
+  const auto fetch = [&](std::uint64_t pointer_at, std::uint64_t bytes,
+                         std::vector<std::byte>& to) {
     auto array = read_array(space, load<std::uint64_t>(*top, pointer_at), bytes);
     if (!array) return Result<>(fail(std::move(array)));
     to = std::move(*array);
@@ -138,27 +143,30 @@ Result<Ring> read_ring(const AddressSpace& space, const RingFormat& format, Gues
 
 /// The record's text, empty when it has none (any more).
 std::string_view text_of(const Ring& ring, std::uint64_t id) {
-  const auto desc = std::span(ring.descs).subspan((id % ring.count) * ring.format.desc_bytes,
-                                                  ring.format.desc_bytes);
+  const auto desc =
+      std::span(ring.descs)
+          .subspan((id % ring.count) * ring.format.desc_bytes, ring.format.desc_bytes);
   const auto state_var = load<std::uint64_t>(desc, ring.format.state);
   const std::uint64_t state = state_var >> kStateShift;
   if ((state_var & kIdMask) != id || (state != kCommitted && state != kFinalized)) return {};
   std::uint64_t begin = load<std::uint64_t>(desc, ring.format.lpos_begin) % ring.text.size();
   const std::uint64_t next = load<std::uint64_t>(desc, ring.format.lpos_next) % ring.text.size();
-  if (begin == next) return {};  // without data
-  if (begin > next) begin = 0;   // a block that would wrap lies at the beginning
+  if (begin == next) return {};    // without data
+  if (begin > next) begin = 0;     // a block that would wrap lies at the beginning
   begin += sizeof(std::uint64_t);  // the block's id
   if (begin >= next) return {};
-  const auto info = std::span(ring.infos).subspan((id % ring.count) * ring.format.info_bytes,
-                                                  ring.format.info_bytes);
+  const auto info =
+      std::span(ring.infos)
+          .subspan((id % ring.count) * ring.format.info_bytes, ring.format.info_bytes);
   const std::uint64_t length =
       std::min<std::uint64_t>(load<std::uint16_t>(info, ring.format.text_length), next - begin);
   return {reinterpret_cast<const char*>(ring.text.data()) + begin, length};
 }
 
 std::string prefix_of(const Ring& ring, std::uint64_t id) {
-  const auto info = std::span(ring.infos).subspan((id % ring.count) * ring.format.info_bytes,
-                                                  ring.format.info_bytes);
+  const auto info =
+      std::span(ring.infos)
+          .subspan((id % ring.count) * ring.format.info_bytes, ring.format.info_bytes);
   const auto nanoseconds = load<std::uint64_t>(info, ring.format.timestamp);
   return fmt::format("[{:5}.{:06}] ", nanoseconds / 1'000'000'000,
                      nanoseconds % 1'000'000'000 / 1'000);
@@ -213,8 +221,7 @@ CrashIdentity crash_identity(const Vmcoreinfo& info) {
   if (const auto time = info.text("CRASHTIME")) {
     std::uint64_t seconds = 0;
     const auto [end, error] = std::from_chars(time->data(), time->data() + time->size(), seconds);
-    if (error == std::errc() && end == time->data() + time->size())
-      identity.crash_time_s = seconds;
+    if (error == std::errc() && end == time->data() + time->size()) identity.crash_time_s = seconds;
   }
   return identity;
 }

@@ -99,8 +99,8 @@ class PageClassifier::Scan {
       const Window window = open_window(at, end - pfn);
       if (window.count == 0) {
         // Nothing there: the rest of this page of struct pages is unknown.
-        const std::uint64_t step = std::max<std::uint64_t>(
-            (kFrameSize - at.value % kFrameSize) / bytes, 1);
+        const std::uint64_t step =
+            std::max<std::uint64_t>((kFrameSize - at.value % kFrameSize) / bytes, 1);
         unknown_.unreadable += dumped({Gfn{pfn}, Gfn{std::min(pfn + step, end)}});
         pfn += step;
         continue;
@@ -167,8 +167,7 @@ class PageClassifier::Scan {
     const std::uint64_t skip = found->phys.value % kFrameSize;
     const FrameRange frames{frame_of(found->phys),
                             Gfn{round_up(found->phys.value + length, kFrameSize) >> kFrameShift}};
-    auto view = length < kMinMappedBytes ? copy_view(*c_.source_, frames)
-                                         : c_.source_->map(frames);
+    auto view = length < kMinMappedBytes ? copy_view(*c_.source_, frames) : c_.source_->map(frames);
     if (!view) return window;
     window.view = std::move(*view);
     window.data = window.view.bytes().data() + skip;
@@ -206,8 +205,7 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
   if (!format) return fail(std::move(format));
   auto space = AddressSpace::open(source, *info);
   if (!space) return fail(std::move(space));
-  auto sections =
-      SectionMap::load(*space, *info, format->size(), source.layout().frames);
+  auto sections = SectionMap::load(*space, *info, format->size(), source.layout().frames);
   if (!sections) return fail(std::move(sections));
   return std::unique_ptr<PageClassifier>(
       new PageClassifier(source, std::move(*space), *format, std::move(*sections)));
@@ -237,8 +235,8 @@ FrameSet PageClassifier::metadata_frames(FrameRange range) const {
       const auto found = walker.translate(GuestVirt{at});
       for (Gfn table : walker.tables())
         if (!frames.contains(table)) frames.insert({table, Gfn{table.value + 1}});
-      const std::uint64_t step = found ? std::min(found->bytes, end - at)
-                                       : kFrameSize - at % kFrameSize;
+      const std::uint64_t step =
+          found ? std::min(found->bytes, end - at) : kFrameSize - at % kFrameSize;
       if (found) {
         const std::uint64_t last = found->phys.value + step - 1;
         frames.insert({frame_of(found->phys), Gfn{(last >> kFrameShift) + 1}});

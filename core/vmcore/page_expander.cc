@@ -27,9 +27,9 @@ Result<> expand_zlib(std::span<const std::byte> data, std::span<std::byte> page)
 
 Result<> expand_lzo(std::span<const std::byte> data, std::span<std::byte> page) {
   lzo_uint size = page.size();
-  const int r = ::lzo1x_decompress_safe(reinterpret_cast<const unsigned char*>(data.data()),
-                                        data.size(), reinterpret_cast<unsigned char*>(page.data()),
-                                        &size, nullptr);
+  const int r =
+      ::lzo1x_decompress_safe(reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                              reinterpret_cast<unsigned char*>(page.data()), &size, nullptr);
   if (r != LZO_E_OK || size != page.size()) return damaged("lzo");
   return {};
 }

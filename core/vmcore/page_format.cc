@@ -109,16 +109,14 @@ Result<> PageFormat::read_compound_places(const Vmcoreinfo& info) {
   return {};
 }
 
-std::optional<unsigned> PageFormat::compound_order(const std::byte* next,
-                                                   std::uint64_t pfn) const {
+std::optional<unsigned> PageFormat::compound_order(const std::byte* next, std::uint64_t pfn) const {
   if (next == nullptr || !is_tail(next)) return std::nullopt;
   unsigned order = 0;
   if (order_in_flags_)
     order = static_cast<unsigned>(load<std::uint64_t>(next, flags_) & 0xFF);
   else if (order_ != kNone)
     order = load<std::uint8_t>(next, order_);
-  if (order > kMaxCompoundOrder || !is_aligned(pfn, std::uint64_t{1} << order))
-    return std::nullopt;
+  if (order > kMaxCompoundOrder || !is_aligned(pfn, std::uint64_t{1} << order)) return std::nullopt;
   return order;
 }
 
@@ -134,8 +132,8 @@ PageClass PageFormat::class_of(std::uint64_t flags, std::uint32_t mapcount, std:
   if ((flags & hwpoison_mask_) != 0) return PageClass::kHardwarePoisoned;
   const bool slab = is_slab(flags, mapcount);
   const bool anonymous = (mapping & kMappingAnon) != 0 && !slab;
-  const bool in_swap_cache = (swapbacked_mask_ == 0 || (flags & swapbacked_mask_) != 0) &&
-                             (flags & swapcache_mask_) != 0;
+  const bool in_swap_cache =
+      (swapbacked_mask_ == 0 || (flags & swapbacked_mask_) != 0) && (flags & swapcache_mask_) != 0;
   if (!anonymous && ((flags & lru_mask_) != 0 || in_swap_cache))
     return (flags & private_mask_) != 0 ? PageClass::kCachePrivate : PageClass::kCacheNonPrivate;
   if (anonymous || (next != nullptr && is_hugetlb(mapcount, next))) return PageClass::kUser;

@@ -19,7 +19,9 @@ constexpr std::uint64_t kMinSectionShift = 21, kMaxSectionShift = 34;
 constexpr std::uint64_t kMaxSectionStructBytes = 256;
 constexpr std::uint64_t kKernelHalf = 0xFF00000000000000;
 
-std::uint64_t divide_up(std::uint64_t n, std::uint64_t by) { return (n + by - 1) / by; }
+std::uint64_t divide_up(std::uint64_t n, std::uint64_t by) {
+  return (n + by - 1) / by;
+}
 
 }  // namespace
 
@@ -32,8 +34,8 @@ Result<SectionMap::Places> SectionMap::places_from(const Vmcoreinfo& info,
   if (!table || !bytes || !offset || !length)
     return fail(ErrorCode::kNotFound, "VMCOREINFO has no mem_section: not a SPARSEMEM kernel");
   if (*bytes < 8 || *bytes > kMaxSectionStructBytes || *offset > *bytes - 8)
-    return fail(ErrorCode::kBadData, fmt::format("SIZE(mem_section)={}, section_mem_map at {}",
-                                                 *bytes, *offset));
+    return fail(ErrorCode::kBadData,
+                fmt::format("SIZE(mem_section)={}, section_mem_map at {}", *bytes, *offset));
   const std::int64_t phys_bits = info.number("MAX_PHYSMEM_BITS").value_or(46);
   if (phys_bits <= static_cast<std::int64_t>(section_shift) || phys_bits > 56)
     return fail(ErrorCode::kBadData, fmt::format("MAX_PHYSMEM_BITS={}", phys_bits));
@@ -42,8 +44,8 @@ Result<SectionMap::Places> SectionMap::places_from(const Vmcoreinfo& info,
   const std::uint64_t per_root = kFrameSize / *bytes;
   const bool extreme = *length != sections && *length == divide_up(sections, per_root);
   if (!extreme && *length != sections)
-    return fail(ErrorCode::kBadData, fmt::format("LENGTH(mem_section)={} for {} sections", *length,
-                                                 sections));
+    return fail(ErrorCode::kBadData,
+                fmt::format("LENGTH(mem_section)={} for {} sections", *length, sections));
   return Places{*table, *length, *bytes, *offset, extreme ? per_root : 0};
 }
 

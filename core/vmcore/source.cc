@@ -33,8 +33,7 @@ std::string_view vmcoreinfo_text(const VmcoreLayout& layout) {
 }
 
 Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range) {
-  const std::size_t frames =
-      static_cast<std::size_t>(std::min(range.frames(), kMaxCopyFrames));
+  const std::size_t frames = static_cast<std::size_t>(std::min(range.frames(), kMaxCopyFrames));
   // Not value-initialised: read() writes every byte.
   std::unique_ptr<std::byte[]> copy(new std::byte[frames * kFrameSize]);
   std::array<FrameStatus, kMaxCopyFrames> status;

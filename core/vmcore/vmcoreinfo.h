@@ -28,12 +28,12 @@ class Vmcoreinfo {
   /// The value as it stands, of "OSRELEASE" or "SYMBOL(prb)".
   std::optional<std::string_view> text(std::string_view key) const;
 
-  std::optional<GuestVirt> symbol(std::string_view name) const;       ///< hexadecimal
-  std::optional<std::uint64_t> size(std::string_view name) const;     ///< bytes
-  std::optional<std::uint64_t> offset(std::string_view name) const;   ///< bytes, of "type.member"
-  std::optional<std::uint64_t> length(std::string_view name) const;   ///< elements
-  std::optional<std::int64_t> number(std::string_view name) const;    ///< decimal or 0x…, signed
-  std::optional<std::uint64_t> hex(std::string_view key) const;       ///< KERNELOFFSET
+  std::optional<GuestVirt> symbol(std::string_view name) const;      ///< hexadecimal
+  std::optional<std::uint64_t> size(std::string_view name) const;    ///< bytes
+  std::optional<std::uint64_t> offset(std::string_view name) const;  ///< bytes, of "type.member"
+  std::optional<std::uint64_t> length(std::string_view name) const;  ///< elements
+  std::optional<std::int64_t> number(std::string_view name) const;   ///< decimal or 0x…, signed
+  std::optional<std::uint64_t> hex(std::string_view key) const;      ///< KERNELOFFSET
 
  private:
   std::optional<std::string_view> value(std::string_view kind, std::string_view name) const;

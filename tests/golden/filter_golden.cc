@@ -146,12 +146,10 @@ void compare_run(const VmcoreSource& sample, const KdumpVmcoreSource& theirs, Pa
   const auto index = static_cast<std::size_t>(run.page_class);
   auto& [ours_bytes, their_bytes, ours_status, their_status] = buffers;
   for (Gfn at = run.frames.begin; at < run.frames.end;) {
-    const auto count =
-        static_cast<std::size_t>(std::min(kBatch, run.frames.end.value - at.value));
+    const auto count = static_cast<std::size_t>(std::min(kBatch, run.frames.end.value - at.value));
     const std::size_t bytes = count * kFrameSize;
     if (!sample.read(at, std::span(ours_bytes).first(bytes), std::span(ours_status).first(count)) ||
-        !theirs.read(at, std::span(their_bytes).first(bytes),
-                     std::span(their_status).first(count)))
+        !theirs.read(at, std::span(their_bytes).first(bytes), std::span(their_status).first(count)))
       std::abort();
     for (std::size_t i = 0; i < count; ++i) {
       const Gfn gfn{at.value + i};

@@ -142,8 +142,8 @@ TEST(ElfVmcoreSource, ABadSectorLosesItsFrameOnly) {
   ElfBuilder elf;
   elf.add_load(0x10000, 4, 1);
   const std::uint64_t bad = elf.program_headers[0].p_offset + kFrameSize + 17;
-  auto source = ElfVmcoreSource::open(
-      std::make_unique<FileWithBadSectors>(elf.build(), bad, bad + 1));
+  auto source =
+      ElfVmcoreSource::open(std::make_unique<FileWithBadSectors>(elf.build(), bad, bad + 1));
   ASSERT_TRUE(source);
   using enum FrameStatus;
   EXPECT_THAT(read_frames(**source, 0x10, 4).status, ElementsAre(kRead, kFailed, kRead, kRead));
