@@ -2,7 +2,9 @@
 """Runs one scenario in a plain guest: guest_test.py --tool … --modules … [--kernel REGEX] NAME."""
 
 import argparse
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 import plain_guest
@@ -16,17 +18,123 @@ def _script(name: str) -> str:
     return (HERE / "scenarios" / f"{name}.sh").read_text(encoding="ascii")
 
 
+def _plain(name: str):  # type: ignore[no-untyped-def]
+    """A scenario that is all in its script."""
+
+    def scenario(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+        outcome = run(_script(name), Dump())
+        return outcome, failures(outcome)
+
+    return scenario
+
+
+def _expect_memory(outcome: Outcome, address: int, wanted: bytes, what: str) -> list[str]:
+    got = outcome.memory.get(address)
+    return [] if got == wanted else [f"FAIL {what}: wanted {wanted!r}, got {got!r}"]
+
+
 def release(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """Whole blocks, and what the save area says afterwards."""
     outcome = run(_script("release"), Dump(), look_at={SAVE: 0x200, BLOCKS: 8})
     found = failures(outcome)
-    if outcome.memory.get(BLOCKS) != bytes([0, 0, 1, 1, 1, 1, 0, 0]):
-        found.append(f"FAIL the block table: {outcome.memory.get(BLOCKS)!r}")
+    found += _expect_memory(outcome, BLOCKS, bytes([0, 0, 1, 1, 1, 1, 0, 0]), "the block table")
     if b"COMPLETE" in outcome.memory.get(SAVE, b"COMPLETE"):
         found.append("FAIL the save area still says complete")
     return outcome, found
 
 
-SCENARIOS = {"release": release}
+def partial(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """Blocks in pieces, with holes."""
+    dump = Dump(holes=((0x10001000, 0x10010000), (0x28000000, 0x30000000)))
+    outcome = run(_script("partial"), dump)
+    return outcome, failures(outcome)
+
+
+def bad_nodes(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """Trees that make_dump_node spoils, and bytes that are no tree at all."""
+    u64 = "{:016x}".format
+    spoiled: dict[str, Dump] = {
+        "no-marker": Dump(changes=("--drop", "ibm,dump-kernel")),
+        "no-held": Dump(changes=("--drop", "hadump,held")),
+        "version-2": Dump(changes=("--set", "hadump,version=00000002")),
+        "other-dump": Dump(changes=("--set", "hadump,dump-id=" + "00" * 16)),
+        "overlap": Dump(changes=("--set", "hadump,held=" + u64(0) + u64(0x8000000))),
+        "half-block": Dump(changes=("--set", "hadump,held=" + u64(0x10000000) + u64(0x1000))),
+        "table-outside": Dump(changes=("--set", "hadump,block-table=" + u64(0x10000000) + u64(4096))),
+        # Well-formed, but no entry of the memory map marks the last block busy.
+        "unclaimed": Dump(changes=("--set", "hadump,held=" + u64(0x10000000) + u64(0x20000000)
+                                   + u64(0x38000000) + u64(0x8000000))),
+    }  # fmt: skip
+    trees = {name: run.tree(dump) for name, dump in spoiled.items()}
+    good = run.tree(Dump())
+    trees["zeros"] = bytes(64)
+    trees["truncated"] = good[:0x100] + bytes(len(good) - 0x100)
+    trees["huge"] = good[:4] + b"\xff\xff\xff\xff" + good[8:]
+    blob = b"".join(tree.ljust(0x10000, b"\0") for tree in trees.values())
+    outcome = run(_script("bad_nodes"), Dump(), extra_files={0x34000000: blob},
+                  kernel_args="bad_nodes=" + ",".join(trees))  # fmt: skip
+    return outcome, failures(outcome)
+
+
+def queues(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """The same disk with and without the module, both times with a dump waiting."""
+    seen: list[tuple[int, int]] = []
+    text, found = "", []
+    for argument in ("", "without_module"):
+        with tempfile.NamedTemporaryFile() as disk:
+            disk.truncate(1 << 20)
+            outcome = run(
+                _script("queues"), Dump(), kernel_args=argument, modules=("virtio_pci", "virtio_blk"),
+                qemu_args=("-drive", f"file={disk.name},if=none,id=d,format=raw", "-device",
+                           "virtio-blk-pci,drive=d,num-queues=2,queue-size=256"),
+            )  # fmt: skip
+        text += outcome.console
+        found += failures(outcome)
+        match = re.search(r"QUEUES (\d+) DEPTH (\d+)", outcome.console)
+        seen.append((int(match[1]), int(match[2])) if match else (0, 0))
+    # The depth without it is that of the default scheduler, twice 64.
+    if seen != [(2, 256), (1, 128)]:
+        found.append(f"FAIL (queues, depth) with and without the module: {seen}")
+    return Outcome(text), found
+
+
+def crash(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """A panic in the middle: the table in memory, and the held memory, are as they must be."""
+    outcome = run(
+        _script("crash"), Dump(), end="end Kernel panic",
+        look_at={BLOCKS: 8, SAVE: 0x200, 0x10000000: 8, 0x2FFFF000: 8},
+    )  # fmt: skip
+    found = re.findall(r"^(FAIL .*)$", outcome.console, re.MULTILINE)
+    found += _expect_memory(outcome, BLOCKS, bytes([0, 0, 0, 0, 1, 0, 0, 0]), "the block table")
+    for address in (0x10000000, 0x2FFFF000):
+        found += _expect_memory(outcome, address, address.to_bytes(8, "little"), f"{address:#x}")
+    if b"COMPLETE" not in outcome.memory.get(SAVE, b""):
+        found.append("FAIL the save area no longer says complete")
+    return outcome, found
+
+
+SCENARIOS = {
+    "release": release,
+    "partial": partial,
+    "bad_nodes": bad_nodes,
+    "queues": queues,
+    "crash": crash,
+    **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump")},
+}
+
+
+class Runner:
+    """plain_guest with this run's module and tool."""
+
+    def __init__(self, module: Path, tool: Path) -> None:
+        self._module, self._tool = module, tool
+
+    def __call__(self, script: str, dump: Dump, **more) -> Outcome:  # type: ignore[no-untyped-def]
+        return plain_guest.run(self._module, script, dump, self._tool, **more)
+
+    def tree(self, dump: Dump) -> bytes:
+        """The dump node alone."""
+        return plain_guest.tree_of(self._tool, dump)
 
 
 def main() -> int:
@@ -39,10 +147,7 @@ def main() -> int:
 
     module = newest_module(arguments.modules, arguments.kernel)
 
-    def run(script: str, dump: Dump, **more) -> Outcome:  # type: ignore[no-untyped-def]
-        return plain_guest.run(module, script, dump, arguments.tool, **more)
-
-    outcome, found = SCENARIOS[arguments.scenario](run)
+    outcome, found = SCENARIOS[arguments.scenario](Runner(module, arguments.tool))
     keep_log(outcome)
     for line in found:
         print(line, file=sys.stderr)

@@ -17,7 +17,7 @@ same() {
 
 # refused FILE TEXT ERROR: writing TEXT must fail with this errno's text.
 refused() {
-  error=$( (printf '%s' "$2" > "$1") 2>&1 ) && { echo "FAIL '$2' to $1 was taken"; return; }
+  error=$( (echo -n "$2" > "$1") 2>&1 ) && { echo "FAIL '$2' to $1 was taken"; return; }
   case $error in
     *"$3"*) echo "ok '$2' to ${1##*/} is refused: $3" ;;
     *) echo "FAIL '$2' to $1: wanted $3, got $error" ;;
@@ -26,7 +26,7 @@ refused() {
 
 # taken FILE TEXT: writing must succeed.
 taken() {
-  error=$( (printf '%s' "$2" > "$1") 2>&1 ) && { echo "ok '$2' to ${1##*/} is taken"; return; }
+  error=$( (echo -n "$2" > "$1") 2>&1 ) && { echo "ok '$2' to ${1##*/} is taken"; return; }
   echo "FAIL '$2' to $1: $error"
 }
 

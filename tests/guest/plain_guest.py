@@ -73,11 +73,13 @@ def run(
     look_at: dict[int, int] | None = None,
     modules: tuple[str, ...] = (),
     qemu_args: tuple[str, ...] = (),
-    timeout: float = 120,
+    end: str = END,
+    timeout: float = 180,
 ) -> Outcome:
     """Boots the kernel that `module` was built for and runs `script`.
 
-    `extra_files` and `look_at` map guest-physical addresses to contents and to lengths.
+    `extra_files` and `look_at` map guest-physical addresses to contents and to lengths. `end` is what
+    the console shows when there is nothing more to wait for.
     """
     release = module.parent.name
     kern = kernel(Archive(), f"linux-image-{release}")
@@ -108,7 +110,17 @@ def run(
         ]  # fmt: skip
         for address, path in loads.items():
             command += ["-device", f"loader,file={path},addr={address:#x},force-raw=on"]
-        return _boot([*command, *qemu_args], directory, look_at or {}, timeout)
+        return _boot([*command, *qemu_args], directory, look_at or {}, end, timeout)
+
+
+def tree_of(tool: Path, dump: Dump) -> bytes:
+    """The dump node that make_dump_node puts into the save area."""
+    with tempfile.TemporaryDirectory(prefix="hadump-guest-") as name:
+        subprocess.run([str(tool), *dump.arguments(), "--output", name], check=True)
+        with open(Path(name) / "save.bin", "rb") as area:
+            area.seek(0x1000)
+            tree = area.read(0x10000)
+        return tree[: int.from_bytes(tree[4:8], "big")]
 
 
 def _initramfs(module: Path, script: str) -> Tree:
@@ -124,17 +136,19 @@ def _initramfs(module: Path, script: str) -> Tree:
     return tree
 
 
-def _boot(command: list[str], directory: Path, look_at: dict[int, int], timeout: float) -> Outcome:
+def _boot(
+    command: list[str], directory: Path, look_at: dict[int, int], sign: str, timeout: float
+) -> Outcome:
     console = directory / "console"
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         end = time.monotonic() + timeout
         while process.poll() is None and time.monotonic() < end:
-            if console.exists() and END in console.read_text(errors="replace"):
+            if console.exists() and sign in console.read_text(errors="replace"):
                 break
             time.sleep(0.05)
         text = console.read_text(errors="replace") if console.exists() else ""
-        if process.poll() is not None and END not in text:
+        if process.poll() is not None and sign not in text:
             text += f"\nQEMU ended: {process.stderr.read() if process.stderr else ''}"
         outcome = Outcome(text.replace("\r", ""))
         if process.poll() is None:
