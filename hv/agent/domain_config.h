@@ -37,6 +37,7 @@ struct DomainConfig {
   std::string kernel;
   std::string ramdisk;  ///< may be empty
   std::string cmdline;
+  std::string acpi_key;  ///< equal for domains whose ACPI tables are equal; fit for a file name
   ShutdownAction on_poweroff = ShutdownAction::kDestroy;
   ShutdownAction on_reboot = ShutdownAction::kRestart;
   ShutdownAction on_crash = ShutdownAction::kDestroy;

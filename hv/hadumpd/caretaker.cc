@@ -40,85 +40,6 @@ Result<> Caretaker::load() {
   return {};
 }
 
-Result<Caretaker::Ward> Caretaker::make_ward(unsigned domid) {
-  auto config = toolstack_.domain_config(domid);
-  if (!config) return fail(std::move(config));
-  Ward ward;
-  ward.policy = policies_.for_domain(config->name);
-  if (!ward.policy.kernel.empty()) {
-    config->kernel = ward.policy.kernel;
-    config->ramdisk = ward.policy.ramdisk;
-  } else if (!ward.policy.ramdisk.empty()) {
-    config->ramdisk = ward.policy.ramdisk;
-  }
-  if (!ward.policy.cmdline.empty()) config->cmdline = ward.policy.cmdline;
-  ward.config = std::move(*config);
-  ward.since_ms = wall_ms();
-  if (!ward.policy.enabled) {
-    ward.note = "the policy says so";
-  } else if (!ward.config.pvh) {
-    ward.note = "not a PVH guest";
-  } else if (auto ram = pvh_ram(ward.config.memory_bytes); !ram) {
-    ward.note = ram.error().what();
-  } else {
-    ward.ram = std::move(*ram);
-    if (auto plan = plan_window(ward.ram, ward.policy.window_bytes); !plan)
-      ward.note = plan.error().what();
-  }
-  return ward;
-}
-
-Caretaker::Ward& Caretaker::ward_of(const DomainStatus& status) {
-  const auto known = wards_.find(status.domid);
-  if (known != wards_.end() && known->second.config.uuid == status.uuid) return known->second;
-  auto ward = make_ward(status.domid);
-  Ward made;
-  if (ward) {
-    made = std::move(*ward);
-  } else {
-    made.note = ward.error().what();
-  }
-  made.config.uuid = status.uuid;  // the hypervisor's word counts
-  if (made.note.empty()) {
-    publish_policy(status.domid, made);
-    spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
-                 made.config.name, format_size(made.policy.window_bytes),
-                 to_string(made.policy.save_area));
-  } else {
-    spdlog::info("domain {} ({}): not watched: {}", status.domid, made.config.name, made.note);
-  }
-  return wards_.insert_or_assign(status.domid, std::move(made)).first->second;
-}
-
-void Caretaker::publish_policy(unsigned domid, const Ward& ward) {
-  auto plan = plan_window(ward.ram, ward.policy.window_bytes);
-  if (!plan) return;  // make_ward() has said so
-  XenGuestStore store(handles_.store.get(), domid);
-  const std::pair<const char*, std::string> values[] = {
-      {HADUMP_XS_AGENT_VERSION, std::to_string(HADUMP_ABI_VERSION)},
-      {HADUMP_XS_AGENT_WINDOW, std::to_string(ward.policy.window_bytes)},
-      {HADUMP_XS_AGENT_RESERVE,
-       std::to_string(save_area_reserve(ward.ram, *plan, ward.config.max_vcpus))},
-      {HADUMP_XS_AGENT_MODE, std::string(to_string(ward.policy.save_area))}};
-  for (const auto& [key, value] : values)
-    if (auto done = store.publish(key, value); !done)
-      spdlog::warn("domain {}: {}, continuing", domid, done.error().what());
-  const auto record = records_.find(ward.config.uuid);
-  if (record == records_.end() || !record->second.has_snapshot())
-    static_cast<void>(store.publish(HADUMP_XS_AGENT_STATE, "watching"));  // told above if it fails
-}
-
-BootFileCache Caretaker::files_for(unsigned domid, const Ward& ward) {
-  return BootFileCache({.kernel = ward.config.kernel,
-                        .ramdisk = ward.config.ramdisk,
-                        .cache_directory = paths_.state_directory + "/cache",
-                        .run_directory = paths_.run_directory},
-                       fmt::format("{}vcpus", ward.config.max_vcpus), [this, domid] {
-                         return toolstack_.pristine_acpi_tables(
-                             domid, paths_.run_directory + "/twin-kernel");
-                       });
-}
-
 DomainRecord& Caretaker::record_of(unsigned domid, const Ward& ward) {
   DomainRecord& record = records_[ward.config.uuid];
   record.uuid = ward.config.uuid;
@@ -127,52 +48,126 @@ DomainRecord& Caretaker::record_of(unsigned domid, const Ward& ward) {
   return record;
 }
 
+DomainRecord* Caretaker::known_record(const std::string& uuid) {
+  const auto found = records_.find(uuid);
+  return found == records_.end() ? nullptr : &found->second;
+}
+
+void Caretaker::publish_policy(unsigned domid, const Ward& ward) {
+  auto plan = plan_window(ward.ram, ward.policy.window_bytes);
+  if (!plan) return;  // make_ward() has said so
+  XenGuestStore store(handles_.store.get(), domid);
+  std::vector<std::pair<const char*, std::string>> values = {
+      {HADUMP_XS_AGENT_VERSION, std::to_string(HADUMP_ABI_VERSION)},
+      {HADUMP_XS_AGENT_WINDOW, std::to_string(ward.policy.window_bytes)},
+      {HADUMP_XS_AGENT_RESERVE,
+       std::to_string(save_area_reserve(ward.ram, *plan, ward.config.max_vcpus))},
+      {HADUMP_XS_AGENT_MODE, std::string(to_string(ward.policy.save_area))}};
+  const DomainRecord* record = known_record(ward.config.uuid);
+  if (record == nullptr || !record->has_snapshot())
+    values.emplace_back(HADUMP_XS_AGENT_STATE, "watching");
+  for (const auto& [key, value] : values)
+    if (auto done = store.publish(key, value); !done)
+      spdlog::warn("domain {}: {}, continuing", domid, done.error().what());
+}
+
 Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
   XenDomain domain(handles_, domid);
   XenGuestMemory memory(handles_, domid);
   XenGuestLinks links(handles_, domid);
   XenGuestStore store(handles_.store.get(), domid);
-  BootFileCache files = files_for(domid, ward);
-  CrashWorld world{.domain = domain,
-                   .memory = memory,
-                   .links = links,
-                   .store = store,
-                   .files = files,
-                   .journal = states_,
-                   .monotonic = [] { return std::chrono::nanoseconds(
-                                         std::chrono::steady_clock::now().time_since_epoch()); },
-                   .wall_ms = wall_ms,
-                   .new_dump_id = random_dump_id,
-                   .warn = [&ward](const std::string& text) {
-                     spdlog::warn("domain {}: {}", ward.config.name, text);
-                   }};
+  Preparer::Files files = preparer_.files(domid, ward.config);
+  const CrashWorld world{
+      .domain = domain,
+      .memory = memory,
+      .links = links,
+      .store = store,
+      .files = *files,
+      .journal = states_,
+      .monotonic = [] { return std::chrono::nanoseconds(
+                            std::chrono::steady_clock::now().time_since_epoch()); },
+      .wall_ms = wall_ms,
+      .new_dump_id = random_dump_id,
+      .warn = [&ward](const std::string& text) {
+        spdlog::warn("{}: {}", ward.config.name, text);
+      }};
   const CrashPolicy policy{.window_bytes = ward.policy.window_bytes,
                            .mode = ward.policy.save_area,
                            .backend_deadline = ward.policy.backend_timeout};
   DomainRecord& record = record_of(domid, ward);
   auto done = CrashRun(world, policy, ward.config).run(record);
-  log_times(record);
+  ward.since_ms = wall_ms();
+  if (done) {
+    log_times(record);
+    restarted_.insert(domid);
+  }
   return done;
 }
 
 void Caretaker::log_times(const DomainRecord& record) const {
   std::string line;
-  for (const auto& [step, ms] : record.times) line += fmt::format(" {}={:.1f}ms", step, ms);
-  spdlog::info("domain {} ({}): step {}, dump {}, boot {}:{}", record.domid, record.name,
-               to_string(record.step), to_hex(record.dump_id), record.boots, line);
+  double total = 0;
+  for (const auto& [step, ms] : record.times) {
+    line += fmt::format(" {}={:.1f}", step, ms);
+    total += ms;
+  }
+  spdlog::info("domain {} ({}): started again, dump {}, boot {}, total {:.1f} ms:{}", record.domid,
+               record.name, to_hex(record.dump_id), record.boots, total, line);
 }
 
 Result<> Caretaker::rescue(unsigned domid) {
   auto status = XenDomain(handles_, domid).status();
   if (!status) return fail(std::move(status));
-  Ward& ward = ward_of(*status);
-  if (!ward.note.empty()) return fail(ErrorCode::kUnsupported, ward.note);
-  const auto record = records_.find(status->uuid);
-  const bool unfinished = record != records_.end() && record->second.has_snapshot() &&
-                          record->second.step != Step::kStarted;
+  Ward* ward = ward_of(*status);
+  if (ward == nullptr) return fail(ErrorCode::kNotFound, "libxl has no configuration for it");
+  if (!ward->note.empty()) return fail(ErrorCode::kUnsupported, ward->note);
+  const DomainRecord* record = known_record(status->uuid);
+  const bool unfinished =
+      record != nullptr && record->has_snapshot() && record->step != Step::kStarted;
   if (!status->crashed() && !unfinished)
     return fail(ErrorCode::kBusy, "the domain has not crashed");
-  return run_crash(domid, ward);
+  return run_crash(domid, *ward);
+}
+
+Result<> Caretaker::trigger(unsigned domid) {
+  auto status = XenDomain(handles_, domid).status();
+  if (!status) return fail(std::move(status));
+  if (status->shutdown) return fail(ErrorCode::kBusy, "the domain has shut down already");
+  return XenDomain(handles_, domid).crash();
+}
+
+std::set<unsigned> Caretaker::wards() const {
+  std::set<unsigned> domids;
+  for (const auto& [domid, ward] : wards_) domids.insert(domid);
+  return domids;
+}
+
+std::vector<DomainView> Caretaker::views() const {
+  std::vector<DomainView> views;
+  for (const auto& [domid, ward] : wards_) {
+    DomainView view;
+    view.name = ward.config.name;
+    view.uuid = ward.config.uuid;
+    view.domid = domid;
+    view.since_ms = ward.since_ms;
+    view.memory_bytes = ward.config.memory_bytes;
+    view.note = ward.note;
+    const auto record = records_.find(ward.config.uuid);
+    if (record != records_.end()) view.record = record->second;
+    if (!ward.ram.empty())
+      if (auto keys = XenGuestStore(handles_.store.get(), domid).guest_keys())
+        view.progress = check_progress(*keys, ward.ram);
+    const bool waits = view.record && view.record->step == Step::kStarted;
+    if (!ward.note.empty()) view.state = "ignored";
+    else if (ward.given_up) view.state = "failed";
+    else if (view.record && view.record->has_snapshot() && !waits) view.state = "booting";
+    else if (waits && view.progress.state == GuestState::kSaving) view.state = "saving";
+    else if (waits) view.state = "waiting";
+    else if (view.progress.state == GuestState::kRegistered) view.state = "registered";
+    else view.state = "watching";
+    views.push_back(std::move(view));
+  }
+  return views;
 }
 
 }  // namespace hadump

@@ -3,13 +3,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hv/agent/policy.h"
 #include "hv/agent/record.h"
 #include "hv/agent/registration.h"
-#include "hv/hadumpd/boot_file_cache.h"
+#include "hv/hadumpd/preparer.h"
 #include "hv/hadumpd/state_directory.h"
 #include "hv/xen/toolstack.h"
 
@@ -34,13 +36,11 @@ struct DomainView {
 /// Threads: one at a time.
 class Caretaker {
  public:
-  struct Paths {
-    std::string state_directory;
-    std::string run_directory;
-  };
-  Caretaker(const XenHandles& handles, libxl_ctx* context, StateDirectory& states, Paths paths)
-      : handles_(handles), toolstack_(context, handles), states_(states),
-        paths_(std::move(paths)) {}
+  /// Everything is borrowed.
+  Caretaker(const XenHandles& handles, libxl_ctx* context, StateDirectory& states,
+            Preparer& preparer, std::string core_directory)
+      : handles_(handles), toolstack_(context, handles), states_(states), preparer_(preparer),
+        core_directory_(std::move(core_directory)) {}
 
   void set_policies(PolicyTable policies) { policies_ = std::move(policies); }
 
@@ -48,7 +48,15 @@ class Caretaker {
   Result<> load();
 
   /// Looks at every domain and does what is due. Cheap when nothing is.
-  void look_around();
+  Result<> look_around();
+
+  /// Tries again where an attempt has failed, and asks the policies again.
+  void reconsider();
+
+  /// The domains that are looked after.
+  std::set<unsigned> wards() const;
+  /// Domains that were started again since the last call.
+  std::set<unsigned> take_restarted() { return std::exchange(restarted_, {}); }
 
   /// Sees to one crashed domain now, whatever the crash-loop limit says.
   Result<> rescue(unsigned domid);
@@ -62,31 +70,34 @@ class Caretaker {
     DomainConfig config;
     DomainPolicy policy;
     FrameSet ram;
-    std::string note;      ///< why it is ignored
-    bool given_up = false; ///< its present crash was left as it is
-    bool prepared = false;
+    std::string note;       ///< why it is ignored
+    bool given_up = false;  ///< its present crash was left as it is
     std::uint64_t since_ms = 0;
   };
 
-  Ward& ward_of(const DomainStatus& status);
+  Ward* ward_of(const DomainStatus& status);
   Result<Ward> make_ward(unsigned domid);
   void publish_policy(unsigned domid, const Ward& ward);
-  void look_at(const DomainStatus& status);
+  void forget_gone(const std::vector<DomainStatus>& present);
+  void look_at(const DomainStatus& status, Ward& ward);
   void see_to_shutdown(const DomainStatus& status, Ward& ward);
   void see_to_crash(const DomainStatus& status, Ward& ward);
   void see_to_running(const DomainStatus& status, Ward& ward);
-  void obey(const DomainStatus& status, ShutdownAction action);
-  void recover_interrupted(const DomainStatus& status, Ward& ward);
+  void obey(const DomainStatus& status, Ward& ward, ShutdownAction action);
+  Result<> act(unsigned domid, const Ward& ward, ShutdownAction action);
   void log_times(const DomainRecord& record) const;
   Result<> run_crash(unsigned domid, Ward& ward);
-  BootFileCache files_for(unsigned domid, const Ward& ward);
   DomainRecord& record_of(unsigned domid, const Ward& ward);
+  DomainRecord* known_record(const std::string& uuid);
+  void give_up(unsigned domid, Ward& ward, const std::string& why);
 
   const XenHandles& handles_;
   Toolstack toolstack_;
   StateDirectory& states_;
-  Paths paths_;
+  Preparer& preparer_;
+  std::string core_directory_;
   PolicyTable policies_;
+  std::set<unsigned> restarted_;
   std::map<std::string, DomainRecord> records_;  ///< by UUID
   std::map<unsigned, Ward> wards_;               ///< by domid
 };

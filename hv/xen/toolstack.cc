@@ -125,6 +125,15 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   out.kernel = text_or_empty(build.kernel);
   out.ramdisk = text_or_empty(build.ramdisk);
   out.cmdline = text_or_empty(build.cmdline);
+  out.acpi_key = fmt::format("{}vcpus-{}{}", build.max_vcpus,
+                             libxl_defbool_is_default(build.acpi) ||
+                                     libxl_defbool_val(build.acpi)
+                                 ? "acpi"
+                                 : "none",
+                             libxl_defbool_is_default(build.apic) ||
+                                     libxl_defbool_val(build.apic)
+                                 ? ""
+                                 : "-noapic");
   out.on_poweroff = action_of(config.value.on_poweroff);
   out.on_reboot = action_of(config.value.on_reboot);
   out.on_crash = action_of(config.value.on_crash);

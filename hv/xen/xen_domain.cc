@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "hv/xen/hvm_context.h"
 
@@ -134,6 +134,12 @@ Result<> XenDomain::start() {
     if (xc_domain_unpause(handles_.control.get(), domid_) != 0) return fail_os(errno, "unpausing");
   }
   return fail(ErrorCode::kBusy, "the domain stays paused");
+}
+
+Result<> XenDomain::crash() {
+  if (xc_domain_shutdown(handles_.control.get(), domid_, SHUTDOWN_crash) != 0)
+    return fail_os(errno, "xc_domain_shutdown");
+  return {};
 }
 
 }  // namespace hadump

@@ -18,6 +18,9 @@ class XenDomain : public Domain {
                       GuestPhys start_info) override;
   Result<> start() override;
 
+  /// Shuts the domain down as if it had crashed.
+  Result<> crash();
+
  private:
   const XenHandles& handles_;
   unsigned domid_;

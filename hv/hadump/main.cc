@@ -1,0 +1,74 @@
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "hv/hadump/options.h"
+#include "hv/hadump/report.h"
+#include "hv/hadumpd/status_socket.h"
+
+namespace {
+
+using namespace hadump;
+using Json = nlohmann::ordered_json;
+
+enum ExitCode { kExitOk, kExitFailed, kExitUsage, kExitNoDomain, kExitNoDaemon };
+
+int complain(const std::string& text, ExitCode code) {
+  std::cerr << "hadump: " << text << '\n';
+  return code;
+}
+
+std::uint64_t now_ms() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+Result<Json> ask(const AdminOptions& options, const Json& request) {
+  auto line = ask_daemon(options.socket, request.dump());
+  if (!line) return fail(std::move(line));
+  Json answer = Json::parse(*line, nullptr, /*allow_exceptions=*/false);
+  if (!answer.is_object() || !answer.contains("ok"))
+    return fail(ErrorCode::kBadData, "hadumpd's answer makes no sense");
+  if (answer["ok"] != true) return fail(ErrorCode::kBusy, answer.value("error", "refused"));
+  return answer;
+}
+
+int run(const AdminOptions& options) {
+  auto answer = ask(options, {{"command", "list"}});
+  if (!answer)
+    return complain(answer.error().what(), answer.error().code() == ErrorCode::kNotFound
+                                               ? kExitNoDaemon
+                                               : kExitFailed);
+  Json chosen = Json::array();
+  for (const Json& domain : (*answer)["domains"])
+    if (options.domain.empty() || is_domain(domain, options.domain)) chosen.push_back(domain);
+  if (chosen.empty() && !options.domain.empty())
+    return complain("no domain '" + options.domain + "'", kExitNoDomain);
+  if (options.command == "trigger") {
+    auto done = ask(options, {{"command", "trigger"}, {"domid", chosen.front()["domid"]}});
+    if (!done) return complain(done.error().what(), kExitFailed);
+    if (!options.json) std::cout << "domain '" << options.domain << "' made to crash\n";
+  }
+  if (options.json) std::cout << chosen.dump(2) << '\n';
+  else if (options.command == "list") std::cout << list_text(chosen, now_ms());
+  else if (options.command == "status")
+    for (const Json& domain : chosen) std::cout << status_text(domain, now_ms());
+  return kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  auto options = parse_admin_options({argv + 1, argv + argc});
+  if (!options) return complain(options.error().what() + "; try hadump --help", kExitUsage);
+  if (options->help) {
+    std::cout << admin_help();
+    return kExitOk;
+  }
+  if (options->version) {
+    std::cout << "hadump " << HADUMP_VERSION << '\n';
+    return kExitOk;
+  }
+  return run(*options);
+}

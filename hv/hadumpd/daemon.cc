@@ -1,0 +1,155 @@
+#include "hv/hadumpd/daemon.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/base/text.h"
+#include "hv/hadumpd/caretaker.h"
+#include "hv/hadumpd/status_json.h"
+#include "hv/hadumpd/status_socket.h"
+#include "hv/xen/xen_watcher.h"
+
+namespace hadump {
+namespace {
+
+// Events say when to look; this is for what no event tells of, such as a guest's progress.
+constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+Result<UniqueFd> block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  if (const int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
+    return fail_os(error, "blocking signals");
+  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC));
+  if (!fd) return fail_os(errno, "opening a signalfd");
+  return fd;
+}
+
+std::string error_answer(const Error& error) {
+  return nlohmann::json{{"ok", false}, {"error", error.what()}}.dump(
+             -1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string answer_to(const std::string& request, Caretaker& caretaker) {
+  const auto json = nlohmann::json::parse(request, nullptr, /*allow_exceptions=*/false);
+  const auto bad = Error(ErrorCode::kBadData, "a request that makes no sense");
+  if (!json.is_object() || !json.contains("command")) return error_answer(bad);
+  if (json["command"] == "list") return to_json(caretaker.views());
+  if (json["command"] == "trigger" && json.contains("domid") &&
+      json["domid"].is_number_unsigned()) {
+    const unsigned domid = json["domid"].get<unsigned>();
+    if (auto done = caretaker.trigger(domid); !done) return error_answer(done.error());
+    spdlog::info("domain {}: made to crash, as an admin asked", domid);
+    return to_json(caretaker.views());
+  }
+  return error_answer(bad);
+}
+
+class Daemon {
+ public:
+  Daemon(const DaemonOptions& options, Caretaker& caretaker, XenWatcher watcher,
+         StatusSocket socket, UniqueFd signals)
+      : options_(options), caretaker_(caretaker), watcher_(std::move(watcher)),
+        socket_(std::move(socket)), signals_(std::move(signals)) {}
+
+  Result<> run() {
+    static_cast<void>(sd_notify(0, "READY=1"));  // not under systemd: no error
+    while (!stopping_) {
+      if (auto done = caretaker_.look_around(); !done) spdlog::error("{}", done.error().what());
+      for (unsigned domid : caretaker_.take_restarted()) watcher_.follow_again(domid);
+      watcher_.follow(caretaker_.wards());
+      std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+      if (auto done = watcher_.wait(fds, kLookAtLeastEvery); !done) return fail(std::move(done));
+      if ((fds[0].revents & POLLIN) != 0) take_signal();
+      if ((fds[1].revents & POLLIN) != 0)
+        socket_.serve([this](const std::string& request) { return answer_to(request, caretaker_); });
+    }
+    static_cast<void>(sd_notify(0, "STOPPING=1"));  // as above
+    return {};
+  }
+
+ private:
+  void take_signal() {
+    signalfd_siginfo info{};
+    if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
+    if (info.ssi_signo != SIGHUP) {
+      stopping_ = true;
+      return;
+    }
+    auto policies = read_policies(options_.config, options_.config_given);
+    if (!policies) {
+      spdlog::error("{}; the old configuration stays", policies.error().what());
+      return;
+    }
+    caretaker_.set_policies(std::move(*policies));
+    caretaker_.reconsider();
+    spdlog::info("configuration read again");
+  }
+
+  const DaemonOptions& options_;
+  Caretaker& caretaker_;
+  XenWatcher watcher_;
+  StatusSocket socket_;
+  UniqueFd signals_;
+  bool stopping_ = false;
+};
+
+Result<> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail_os(error.value(), "creating " + path);
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+}  // namespace
+
+Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
+  // Before any thread is made, so that all of them have the signals blocked.
+  auto signals = block_signals();
+  if (!signals) return fail(std::move(signals));
+  for (const std::string& path : {options.state_directory, options.run_directory})
+    if (auto done = make_directory(path); !done) return done;
+
+  XenLog log([](const std::string& line) { spdlog::debug("{}", line); });
+  auto handles = XenHandles::open(log);
+  if (!handles) return fail(std::move(handles));
+  auto libxl = open_libxl(log);
+  if (!libxl) return fail(std::move(libxl));
+  StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
+  Preparer preparer(log, {options.state_directory + "/cache", options.run_directory},
+                    [](const std::string& line) { spdlog::warn("{}, continuing", line); });
+  Caretaker caretaker(*handles, libxl->get(), states, preparer,
+                      options.state_directory + "/cores");
+  caretaker.set_policies(std::move(policies));
+  if (auto done = caretaker.load(); !done) return done;
+
+  if (!options.once.empty()) {
+    auto domid = parse_decimal(options.once);
+    if (!domid) return fail(std::move(domid), "--once");
+    return caretaker.rescue(static_cast<unsigned>(*domid));
+  }
+  auto watcher = XenWatcher::create(libxl->get());
+  if (!watcher) return fail(std::move(watcher));
+  auto socket = StatusSocket::listen(options.run_directory + "/hadumpd.sock");
+  if (!socket) return fail(std::move(socket));
+  spdlog::info("hadumpd runs");
+  return Daemon(options, caretaker, std::move(*watcher), std::move(*socket), std::move(*signals))
+      .run();
+}
+
+}  // namespace hadump

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "core/base/error.h"
+#include "hv/hadumpd/options.h"
+
+namespace hadump {
+
+/// Opens what is needed, then watches until a signal ends it (or, with --once, sees to one crash).
+/// @return kOs and others when it cannot go on.
+Result<> run_daemon(const DaemonOptions& options, PolicyTable policies);
+
+}  // namespace hadump

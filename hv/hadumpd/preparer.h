@@ -1,0 +1,71 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "hv/agent/domain_config.h"
+#include "hv/hadumpd/boot_file_cache.h"
+#include "hv/xen/handles.h"
+
+namespace hadump {
+
+/// Gets what a domain would boot from ready while it still runs: unpacks its kernel and makes its
+/// ACPI tables, on a thread with Xen handles of its own.
+///
+/// Threads: all functions may be called from one thread; the work is done on another.
+class Preparer {
+ public:
+  struct Paths {
+    std::string cache_directory;
+    std::string run_directory;
+  };
+  using Report = std::function<void(const std::string& line)>;
+
+  /// @param log     borrowed. @param report  called on the worker's thread with what went wrong.
+  Preparer(XenLog& log, Paths paths, Report report);
+  Preparer(const Preparer&) = delete;
+  Preparer& operator=(const Preparer&) = delete;
+  /// Waits for the piece of work at hand.
+  ~Preparer();
+
+  void prepare(unsigned domid, const DomainConfig& config);
+
+  /// The files of a domain, prepared or not. Hold it only for a crash run: nothing else is
+  /// prepared in the meantime, and what is being prepared is waited for.
+  class Files {
+   public:
+    BootFiles& operator*() { return cache_; }
+
+   private:
+    friend class Preparer;
+    Files(std::mutex& mutex, BootFileCache cache) : lock_(mutex), cache_(std::move(cache)) {}
+    std::unique_lock<std::mutex> lock_;
+    BootFileCache cache_;
+  };
+  Files files(unsigned domid, const DomainConfig& config);
+
+ private:
+  struct Job {
+    unsigned domid;
+    DomainConfig config;
+  };
+  void work(const std::stop_token& stop);
+  Result<> run(const Job& job);
+  BootFileCache make_cache(unsigned domid, const DomainConfig& config);
+  Result<AcpiTables> make_tables(unsigned domid);
+
+  XenLog& log_;
+  Paths paths_;
+  Report report_;
+  std::mutex files_mutex_;  ///< held while files are made or used; taken without queue_mutex_
+  std::mutex queue_mutex_;
+  std::condition_variable_any wake_;
+  std::deque<Job> queue_;  ///< guarded by queue_mutex_
+  std::jthread worker_;    ///< last: it uses all of the above
+};
+
+}  // namespace hadump

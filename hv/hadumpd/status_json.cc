@@ -1,0 +1,35 @@
+#include "hv/hadumpd/status_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace hadump {
+
+std::string to_json(const std::vector<DomainView>& views) {
+  nlohmann::ordered_json domains = nlohmann::ordered_json::array();
+  for (const DomainView& view : views) {
+    nlohmann::ordered_json domain;
+    domain["name"] = view.name;
+    domain["uuid"] = view.uuid;
+    domain["domid"] = view.domid;
+    domain["state"] = view.state;
+    domain["since_ms"] = view.since_ms;
+    domain["memory_bytes"] = view.memory_bytes;
+    domain["note"] = view.note;
+    domain["guest"] = {{"state", to_string(view.progress.state)},
+                       {"dump_id", view.progress.dump_id},
+                       {"progress", view.progress.text}};
+    if (view.progress.held_bytes) domain["guest"]["held_bytes"] = *view.progress.held_bytes;
+    if (view.record) {
+      domain["dump"] = nlohmann::ordered_json::parse(to_json(*view.record));
+      const std::uint64_t held = view.record->held_bytes;
+      const bool waits = view.record->step == Step::kStarted;
+      const std::uint64_t now = view.progress.held_bytes.value_or(held);
+      domain["dump"]["released_bytes"] = waits && now <= held ? held - now : 0;
+    }
+    domains.push_back(std::move(domain));
+  }
+  const nlohmann::ordered_json reply = {{"ok", true}, {"domains", std::move(domains)}};
+  return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace hadump
