@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMaxWorkers = 1024;
-constexpr std::size_t kMaxSinks = 64;
+constexpr std::size_t kMaxSinks = 16;
 /// x86-64 has 52 bits of physical address.
 constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
 /// A guest's memory map has a handful of ranges; what is still held may have a few for every block.
@@ -41,7 +41,7 @@ Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t s
   if (options.dump_level > kMaxDumpLevel)
     return fail(ErrorCode::kBadData, "the dump level is over 31");
   if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
-  if (sinks == 0 || sinks > kMaxSinks) return fail(ErrorCode::kBadData, "1 to 64 files, please");
+  if (sinks == 0 || sinks > kMaxSinks) return fail(ErrorCode::kBadData, "a dump goes to 1 to 16 files");
   if (sinks > 1 && options.format == DumpFormatKind::kElf)
     return fail(ErrorCode::kUnsupported, "an ELF dump cannot be striped over several files");
   return {};

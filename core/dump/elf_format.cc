@@ -48,7 +48,7 @@ ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
   const std::size_t ranges = input_.frames.ranges().size();
   const std::size_t splits =
       static_cast<std::size_t>(input_.frames.frames() / (kLongRun + 1)) + 2 * ranges;
-  capacity_ = std::min(splits, kMaxLoads) + kExtraHeaders;
+  capacity_ = 2 * std::min(splits, kMaxLoads) + kExtraHeaders;
   const std::uint64_t notes_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
   data_begin_ = round_up(notes_offset + notes_.bytes.size(), kFrameSize);
   now_.data_end = data_begin_;
@@ -99,7 +99,7 @@ Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file)
   }
   const std::uint64_t left_out = open.memory_frames - open.file_frames;
   const std::size_t still_to_come = 2 * input_.frames.ranges().size();
-  if (left_out >= kLongRun && now_.closed + still_to_come + kExtraHeaders < capacity_) {
+  if (left_out >= kLongRun && 2 * (now_.closed + still_to_come) + kExtraHeaders < capacity_) {
     const Gfn next{open.first.value + open.memory_frames};
     close_load();
     now_.open = {next, 0, 0, now_.data_end};
@@ -149,13 +149,24 @@ void ElfFormat::close_load() {
 }
 
 /// Everything that was appended, and what is still to come as memory without contents.
+///
+/// Memory without contents gets headers of its own, though p_memsz > p_filesz would say the same in
+/// fewer: makedumpfile takes p_memsz for the size in the file when it maps a page-aligned segment
+/// (elf_info.c, offset_to_pt_load_end), and crashes. Their p_offset is where no contents are.
 std::vector<ElfFormat::Load> ElfFormat::all_loads() const {
-  std::vector<Load> all(loads_.begin(), loads_.begin() + static_cast<std::ptrdiff_t>(now_.closed));
-  if (now_.open.memory_frames > 0) all.push_back(now_.open);
+  std::vector<Load> all;
+  const auto add = [&](const Load& load) {
+    if (load.file_frames > 0)
+      all.push_back({load.first, load.file_frames, load.file_frames, load.file_offset});
+    const std::uint64_t empty = load.memory_frames - load.file_frames;
+    if (empty > 0)
+      all.push_back({Gfn{load.first.value + load.file_frames}, empty, 0, now_.data_end});
+  };
+  for (std::size_t i = 0; i < now_.closed; ++i) add(loads_[i]);
+  add(now_.open);
   const FrameSet rest = input_.frames.intersection(
       FrameRange{now_.cursor, std::max(now_.cursor, input_.frames.ranges().back().end)});
-  for (FrameRange range : rest.ranges())
-    all.push_back({range.begin, range.frames(), 0, now_.data_end});
+  for (FrameRange range : rest.ranges()) add({range.begin, range.frames(), 0, now_.data_end});
   return all;
 }
 

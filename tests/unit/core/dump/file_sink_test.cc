@@ -1,0 +1,123 @@
+#include "core/dump/file_sink.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <random>
+
+#include "core/base/file.h"
+#include "core/base/units.h"
+
+namespace hadump {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileSink : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    // Not /tmp, which may be a tmpfs: the build directory is where O_DIRECT has a chance.
+    std::string name = (fs::current_path() / "file-sink-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    directory_ = name;
+    path_ = name + "/dump";
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  Result<std::unique_ptr<DumpSink>> open() const {
+    FileSinkOptions options;
+    options.direct = GetParam();
+    return open_file_sink(path_, options);
+  }
+
+  fs::path directory_;
+  std::string path_;
+};
+
+TEST_P(FileSink, HasItsNameOnlyWhenItIsWhole) {
+  auto sink = open();
+  ASSERT_TRUE(sink) << sink.error().what();
+  EXPECT_FALSE(fs::exists(path_));
+  EXPECT_EQ((*sink)->location(), path_ + "-incomplete");
+  struct stat info {};
+  ASSERT_EQ(::stat((path_ + "-incomplete").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  const std::vector<std::byte> bytes(5000, std::byte{7});
+  ASSERT_TRUE((*sink)->write_data(8192, bytes));
+  ASSERT_TRUE((*sink)->publish(8192 + 5000));
+  EXPECT_EQ((*sink)->location(), path_);
+  EXPECT_EQ(fs::file_size(path_), 8192U + 5000U);
+  EXPECT_FALSE(fs::exists(path_ + "-incomplete"));
+}
+
+TEST_P(FileSink, OverwritesNothing) {
+  { ASSERT_TRUE(open()); }  // left incomplete
+  auto second = open();
+  ASSERT_TRUE(second);
+  EXPECT_EQ((*second)->location(), path_ + "-incomplete.1");
+  ASSERT_TRUE((*second)->publish(0));
+  auto third = open();
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().os_errno(), EEXIST);
+}
+
+// Appends of any size, holes, and going back after a failure must give what was written last.
+TEST_P(FileSink, HoldsWhatWasWrittenLast) {
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  std::mt19937 random(5);
+  std::vector<std::byte> expected;
+  std::uint64_t at = 4096;
+  for (int i = 0; i < 300; ++i) {
+    const auto action = random() % 20;
+    if (action == 0) at = round_up(at, kFrameSize) + kFrameSize * (random() % 200);
+    if (action == 1) at -= random() % std::min<std::uint64_t>(at - 4096 + 1, 700000);
+    if (action == 2) {
+      ASSERT_TRUE((*sink)->make_durable());
+    }
+    std::vector<std::byte> bytes(1 + random() % (action < 5 ? 300000 : 9000));
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+    ASSERT_TRUE((*sink)->write_data(at, bytes));
+    // Going back means that what lay behind is void: the format writes it anew.
+    expected.resize(std::max<std::size_t>(at + bytes.size(), 0));
+    std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
+    at += bytes.size();
+  }
+  const std::vector<std::byte> head(4096, std::byte{9});
+  ASSERT_TRUE((*sink)->write_table(0, head));
+  std::copy(head.begin(), head.end(), expected.begin());
+  ASSERT_TRUE((*sink)->publish(expected.size()));
+  const auto content = read_file(path_, 1U << 30);
+  ASSERT_TRUE(content);
+  ASSERT_EQ(content->size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ((*content)[i], expected[i]) << i;
+}
+
+TEST_P(FileSink, SaysWhenTheFileMayNotGrow) {
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  const rlimit small{1 << 20, old.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::vector<std::byte> bytes(3 << 20, std::byte{1});
+  Result<> written = (*sink)->write_data(0, bytes);
+  if (written) written = (*sink)->make_durable();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, old_handler);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().os_errno(), EFBIG);
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FileSink, testing::Bool(), [](const auto& which) {
+  return std::string(which.param ? "direct" : "buffered");
+});
+
+}  // namespace
+}  // namespace hadump
