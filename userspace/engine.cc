@@ -1,5 +1,6 @@
 #include "userspace/engine.h"
 
+#include "core/vmcore/kernel_log.h"
 #include "core/vmcore/page_classifier.h"
 
 namespace hadump {
@@ -11,8 +12,8 @@ Result<OpenedFilter> open_filter(const VmcoreSource& source) {
   return OpenedFilter{std::move(*classifier), std::move(needed)};
 }
 
-Result<std::string> crashed_kernel_log(const VmcoreSource& /*source*/) {
-  return fail(ErrorCode::kUnsupported, "this build cannot read the kernel log");
+Result<std::string> crashed_kernel_log(const VmcoreSource& source) {
+  return kernel_log(source);
 }
 
 }  // namespace hadump

@@ -55,9 +55,8 @@ Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const
   // The module takes its files away when the last range is back.
   if (!table && table.error().code() == ErrorCode::kNotFound) return true;
   if (!table) return fail(std::move(table));
-  if (!table->in_state(RegionState::kHeld).empty() ||
-      !table->in_state(RegionState::kPartial).empty())
-    return false;
+  // A block that the save area lies in stays "partial" until the save area goes.
+  if (!table->in_state(RegionState::kHeld).empty()) return false;
   // The save area holds the window's old content.
   const FrameSet save_area = table->in_state(RegionState::kSaveArea);
   if (!unsafe.empty()) return false;

@@ -1,0 +1,22 @@
+#!/bin/bash
+# dracut module: hadump.ko in the initramfs, loaded before udev starts any driver.
+
+check() {
+	# Wherever the kernel module is installed for this kernel.
+	# shellcheck disable=SC2154 # dracut sets $kernel.
+	modinfo -k "$kernel" hadump >/dev/null 2>&1 || return 1
+	return 0
+}
+
+depends() {
+	return 0
+}
+
+installkernel() {
+	instmods hadump
+}
+
+install() {
+	# shellcheck disable=SC2154 # dracut sets $moddir.
+	inst_hook pre-udev 05 "$moddir/hadump-load.sh"
+}

@@ -1,0 +1,91 @@
+#!/bin/sh
+# guest/boot/hadump-save: what it calls for which configuration, and what it does when things fail.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/shell/lib.sh
+. "$here/lib.sh"
+
+saver=$here/../../guest/boot/hadump-save
+export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_CONF="$scratch/conf"
+export HADUMP_RELEASE_REGION="$scratch/bin/release-region"
+
+conf() {
+	printf '%s\n' "TARGET=$scratch/crash" "$@" >"$HADUMP_CONF"
+}
+
+old_dump() {
+	mkdir -p "$scratch/crash/$1"
+	: >"$scratch/crash/$1/vmcore"
+	: >"$scratch/crash/$1/dmesg.txt"
+}
+
+begin "does nothing without a dump"
+stub release-region 'exit 0'
+conf
+expect_code 0 "$saver"
+expect_not_called release-region
+
+: >"$scratch/kernel/release_region"
+
+begin "saves as configured"
+conf '# a comment' '' FORMAT=elf COMPRESS=none DUMP_LEVEL=1,31 PORTION=64M
+expect_code 0 "$saver"
+expect_called "release-region save --to $scratch/crash/ --format elf --compress none --dump-level 1,31 --portion 64M --progress plain"
+
+begin "does not run what the configuration says"
+conf "COMPRESS=\$(touch $scratch/ran)" 'NONSENSE=1'
+expect_code 0 "$saver"
+expect_said "unknown key 'NONSENSE'"
+[ ! -e "$scratch/ran" ] || fail "ran a command from the configuration"
+
+begin "passes the exit code on and keeps the memory"
+stub release-region 'exit 4'
+conf
+: >"$scratch/kernel/hadump/release_mem"
+expect_code 4 "$saver"
+expect_said "What to do next"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+
+begin "throws an unsaved dump away only when told so"
+conf FAILURE_ACTION=release
+expect_code 4 "$saver"
+grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
+
+begin "never releases after being stopped"
+stub release-region 'exit 6'
+: >"$scratch/kernel/hadump/release_mem"
+expect_code 6 "$saver"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+
+begin "does not begin without room"
+stub release-region 'exit 0'
+stub df 'echo Filesystem; echo "/dev/x 100 90 1024 90% /"'
+conf MIN_FREE_MB=2
+PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
+expect_not_called "release-region"
+expect_said "less than 2 MiB free"
+rm "$scratch/bin/df"
+
+begin "deletes the oldest complete dumps, and only those"
+old_dump guest-20250101T000000
+old_dump guest-20250301T000000
+old_dump a-20250201T000000
+old_dump guest-20240101T000000
+: >"$scratch/crash/guest-20240101T000000/.vmcore.hadump-journal"
+mkdir -p "$scratch/crash/other"
+conf KEEP_OLD=2
+expect_code 0 "$saver"
+[ -e "$scratch/crash/guest-20250301T000000/vmcore" ] || fail "deleted the newest"
+[ ! -e "$scratch/crash/a-20250201T000000" ] || fail "kept too many"
+[ ! -e "$scratch/crash/guest-20250101T000000" ] || fail "kept too many"
+[ -e "$scratch/crash/guest-20240101T000000/vmcore" ] || fail "deleted an unfinished dump"
+[ -d "$scratch/crash/other" ] || fail "deleted what is no dump"
+
+begin "tells the hook"
+stub hook 'exit 1'
+conf "POST_HOOK=$scratch/bin/hook"
+expect_code 0 "$saver"
+expect_called "hook 0 $scratch/crash/"
+expect_said "hook failed"
+
+echo "all passed"

@@ -1,0 +1,44 @@
+#!/bin/sh
+# guest/boot/init.d/hadump-save: starts the saver when a dump waits, once, and stops it again.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/shell/lib.sh
+. "$here/lib.sh"
+
+script=$here/../../guest/boot/init.d/hadump-save
+export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_SAVER="$scratch/bin/saver"
+export HADUMP_RUN_DIR="$scratch/run" HADUMP_LOG="$scratch/log"
+
+wait_for_call() {
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		! grep -q "$1" "$scratch/calls" || return 0
+		sleep 0.1
+	done
+	fail "was not called: $1"
+}
+
+stub saver 'exec sleep 60'
+
+begin "does nothing without a dump"
+expect_code 0 "$script" start
+[ ! -e "$scratch/run/hadump-save.pid" ] || fail "started something"
+expect_code 3 "$script" status
+
+: >"$scratch/kernel/release_region"
+
+begin "starts the saver in the background, once"
+expect_code 0 "$script" start
+wait_for_call saver
+expect_code 0 "$script" status
+expect_code 0 "$script" start
+expect_said "running already"
+[ "$(grep -c saver "$scratch/calls")" -eq 1 ] || fail "started it twice"
+
+begin "stops it"
+expect_code 0 "$script" stop
+expect_code 3 "$script" status
+
+begin "refuses an unknown command"
+expect_code 2 "$script" dance
+
+echo "all passed"
