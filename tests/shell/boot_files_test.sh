@@ -25,23 +25,22 @@ stub modprobe 'exit 1'
 expect_code 0 "$boot/initramfs-tools/scripts/init-top/hadump"
 
 begin "it comes before udev"
-functions=/usr/share/initramfs-tools/scripts/functions
-if [ -e "$functions" ]; then
-	mkdir -p "$scratch/init-top"
-	cp "$boot/initramfs-tools/scripts/init-top/hadump" "$scratch/init-top/"
-	for other in all_generic_ide blacklist keymap udev; do
-		printf '#!/bin/sh\necho ""\n' >"$scratch/init-top/$other"
-	done
-	chmod +x "$scratch/init-top"/*
+tools=/usr/share/initramfs-tools
+if [ -e "$tools/hook-functions" ]; then
+	mkdir -p "$scratch/initramfs/scripts/init-top"
+	cp "$tools"/scripts/init-top/* "$boot/initramfs-tools/scripts/init-top/hadump" \
+		"$scratch/initramfs/scripts/init-top/"
 	cat >"$scratch/order" <<-ORDER
-		initdir=$scratch/init-top
-		. "$functions"
-		set_initlist
-		for script in \$initlist; do echo "\${script##*/}"; done
+		. $tools/scripts/functions
+		. $tools/hook-functions
+		get_source() { echo "$scratch/initramfs/scripts/init-top/\${1##*/}"; }
+		verbose=n
+		CONFDIR=/nonexistent
+		cache_run_scripts "$scratch/initramfs" /scripts/init-top
 	ORDER
 	expect_code 0 sh "$scratch/order"
-	first=$(grep -xE 'hadump|udev' "$scratch/output" | head -n 1)
-	[ "$first" = hadump ] || fail "udev would be first"
+	first=$(grep -oE 'init-top/(hadump|udev)' "$scratch/initramfs/scripts/init-top/ORDER" | head -n 1)
+	[ "$first" = init-top/hadump ] || fail "udev would be first"
 fi
 
 begin "the dracut module installs module and hook"
