@@ -6,9 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import machine
+from . import machine, scenario
 from .errors import LabError
-from .guest import GuestConfig
+from .guest import Guest, GuestConfig
 from .host import Host, HostConfig
 from .images import CLOUD_KERNEL, STANDARD_KERNEL, dom0_image, guest_image
 from .overlay import Overlay
@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument("guest")
     console.add_argument("-f", "--follow", action="store_true")
     console.set_defaults(run=_console)
+    scenario_parser = commands.add_parser("scenario", help="run a scenario; without a name, list them")
+    scenario_parser.add_argument("scenario", nargs="?")
+    scenario_parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())
+    scenario_parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")
+    scenario_parser.set_defaults(run=_scenario)
     _guest_parser(commands.add_parser("guest", help="create, crash, destroy guests"))
     return parser
 
@@ -212,7 +218,15 @@ def _console(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _guest(host: Host, name: str):  # type: ignore[no-untyped-def]
+def _scenario(arguments: argparse.Namespace) -> int:
+    if not arguments.scenario:
+        print("\n".join(scenario.names()))
+        return 0
+    parameters = dict(word.split("=", 1) for word in arguments.parameters)
+    return scenario.run(arguments.scenario, arguments.build, parameters, arguments.report)
+
+
+def _guest(host: Host, name: str) -> Guest:
     try:
         return host.guests[name]
     except KeyError as error:

@@ -1,0 +1,151 @@
+// take-truth DOMID TRUTH MEMORY_MIB [RAW]
+//
+// Reads every frame of a paused or crashed domain and writes one hash for each that is there.  The
+// comparison of a dump with it shows what the dump path changed, lost or made up.  Nothing here is
+// shared with the product, so that a bug there is not a bug here as well.
+//
+// RAW, if given, gets the frames themselves as a sparse file, for looking at differences.
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include <xenforeignmemory.h>
+}
+
+#include "tests/lab/truth/truth_file.h"
+
+namespace hadump::lab {
+namespace {
+
+constexpr std::size_t kBatch = 1024;  // One call for each frame would take minutes.
+// Where a PVH guest's RAM may be: libxl leaves the rest below 4 GiB to devices.
+constexpr std::uint64_t kLowEnd = 0xf0000;
+constexpr std::uint64_t kHighStart = 0x100000;
+constexpr std::uint64_t kFramesPerMib = 256;
+
+struct CloseForeign {
+  void operator()(xenforeignmemory_handle* handle) const { xenforeignmemory_close(handle); }
+};
+using Foreign = std::unique_ptr<xenforeignmemory_handle, CloseForeign>;
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "take-truth: %s: %s\n", what.c_str(), std::strerror(errno));
+  std::exit(2);
+}
+
+class TruthTaker {
+ public:
+  TruthTaker(std::uint32_t domid, const char* raw) : domid_(domid) {
+    foreign_.reset(xenforeignmemory_open(nullptr, 0));
+    if (!foreign_) die("opening foreign memory");
+    if (raw != nullptr) raw_.reset(std::fopen(raw, "w"));
+    if (raw != nullptr && !raw_) die(raw);
+  }
+
+  /// Frames [begin, end).
+  void scan(std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t at = begin; at < end; at += kBatch)
+      scan_batch(at, static_cast<std::size_t>(std::min<std::uint64_t>(kBatch, end - at)));
+  }
+
+  void write(const char* path) const {
+    File file(std::fopen(path, "w"));
+    TruthHeader header{};
+    std::memcpy(header.magic, kTruthMagic, sizeof(header.magic));
+    header.frames = records_.size();
+    if (!file || std::fwrite(&header, sizeof(header), 1, file.get()) != 1 ||
+        std::fwrite(records_.data(), sizeof(TruthRecord), records_.size(), file.get()) !=
+            records_.size() ||
+        std::fflush(file.get()) != 0)
+      die(path);
+  }
+
+  void report(double seconds) const {
+    std::printf("{\"present\": %zu, \"seconds\": %.2f, \"absent\": {", records_.size(), seconds);
+    const char* separator = "";
+    for (const auto& [error, count] : absent_) {
+      std::printf("%s\"%s\": %zu", separator, std::strerror(error), count);
+      separator = ", ";
+    }
+    std::printf("}}\n");
+  }
+
+ private:
+  void scan_batch(std::uint64_t first, std::size_t count) {
+    std::iota(frames_.begin(), frames_.end(), first);
+    void* mapped = xenforeignmemory_map(foreign_.get(), domid_, PROT_READ, count, frames_.data(),
+                                        errors_.data());
+    if (mapped == nullptr) {
+      absent_[errno] += count;  // Not one frame of the batch is there.
+      return;
+    }
+    const auto* bytes = static_cast<const std::byte*>(mapped);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (errors_[i] != 0) {
+        ++absent_[std::abs(errors_[i])];
+        continue;
+      }
+      const std::span<const std::byte, kFrameSize> frame(bytes + i * kFrameSize, kFrameSize);
+      records_.push_back({first + i, frame_hash(frame)});
+      if (raw_) keep(first + i, frame);
+    }
+    xenforeignmemory_unmap(foreign_.get(), mapped, count);
+  }
+
+  void keep(std::uint64_t number, std::span<const std::byte, kFrameSize> frame) const {
+    // A copy: writing foreign pages straight to some file systems fails with EFAULT.
+    std::array<std::byte, kFrameSize> copy;
+    std::copy(frame.begin(), frame.end(), copy.begin());
+    if (::pwrite(fileno(raw_.get()), copy.data(), copy.size(),
+                 static_cast<off_t>(number * kFrameSize)) != static_cast<ssize_t>(copy.size()))
+      die("writing the raw file");
+  }
+
+  std::uint32_t domid_;
+  Foreign foreign_;
+  File raw_;
+  std::array<xen_pfn_t, kBatch> frames_{};
+  std::array<int, kBatch> errors_{};
+  std::vector<TruthRecord> records_;
+  std::map<int, std::size_t> absent_;  // errno -> frames
+};
+
+}  // namespace
+}  // namespace hadump::lab
+
+int main(int argc, char** argv) {
+  using namespace hadump::lab;
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: take-truth DOMID TRUTH MEMORY_MIB [RAW]\n");
+    return 2;
+  }
+  const std::uint64_t frames = std::strtoull(argv[3], nullptr, 10) * kFramesPerMib;
+  const auto start = std::chrono::steady_clock::now();
+  TruthTaker taker(static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)),
+                   argc > 4 ? argv[4] : nullptr);
+  const std::uint64_t low = std::min(frames, kLowEnd);
+  taker.scan(0, low);
+  if (frames > low) taker.scan(kHighStart, kHighStart + (frames - low));
+  taker.write(argv[2]);
+  taker.report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return 0;
+}
