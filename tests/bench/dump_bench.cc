@@ -3,10 +3,12 @@
 //   dump_bench save SOURCE OUT... [--format kdump|elf|flat] [--codec C] [--level N] [--workers N]
 //                                 [--portion MiB] [--no-direct]
 //   dump_bench sample SOURCE CORPUS COPY   fills COPY, a copy of SOURCE, with bytes of CORPUS
+//   dump_bench noise MIB OUT      an ELF core of random bytes
 //   dump_bench codec SOURCE C     time of the codec alone, one core, pages in memory
 //
 // Prints one JSON object.
 
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -17,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -215,12 +218,45 @@ int run_sample(const std::string& path, const std::string& corpus_path, const st
   return 0;
 }
 
+/// An ELF core of one range of noise, which no codec can shrink.
+int run_noise(std::uint64_t mib, const std::string& path) {
+  const auto out = need(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_CORE;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_phoff = header.e_ehsize = sizeof(header);
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = 1;
+  Elf64_Phdr segment{};
+  segment.p_type = PT_LOAD;
+  segment.p_offset = kFrameSize;
+  segment.p_paddr = 1_MiB;
+  segment.p_filesz = segment.p_memsz = mib << 20;
+  std::vector<std::uint64_t> noise(1_MiB / sizeof(std::uint64_t));
+  std::memcpy(noise.data(), &header, sizeof(header));
+  std::memcpy(reinterpret_cast<std::byte*>(noise.data()) + sizeof(header), &segment,
+              sizeof(segment));
+  need(write_all(out.get(), std::as_bytes(std::span(noise)).first(kFrameSize), path));
+  std::mt19937_64 random(1);
+  for (std::uint64_t i = 0; i < mib; ++i) {
+    for (std::uint64_t& word : noise) word = random();
+    need(write_all(out.get(), std::as_bytes(std::span(noise)), path));
+  }
+  return 0;
+}
+
 int run(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "save") return run_save(parse_save(argc, argv));
   if (command == "codec" && argc == 4) return run_codec(argv[2], argv[3]);
   if (command == "sample" && argc == 5) return run_sample(argv[2], argv[3], argv[4]);
-  die("save SOURCE OUT... | sample SOURCE CORPUS COPY | codec SOURCE CODEC");
+  if (command == "noise" && argc == 4) return run_noise(number(argv[2]), argv[3]);
+  die("save SOURCE OUT... | noise MIB OUT | sample SOURCE CORPUS COPY | codec SOURCE CODEC");
 }
 
 }  // namespace
