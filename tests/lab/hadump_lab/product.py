@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _BOOT = SOURCE_DIR / "guest" / "boot"
 _AGENT_LOG = "hadumpd.log"
+# What the initramfs hook and the udev rule do on a real guest.
+_LOAD = """insmod /lib/modules/$(uname -r)/extra/hadump.ko || echo "hadump.ko does not load"
+echo online >/sys/devices/system/memory/auto_online_blocks
+"""
 
 
 def build_dir() -> Path:
@@ -69,9 +73,8 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
         .module(module_for(kern), kern.release)
         .program(program("userspace/release-region"))
         .file("usr/lib/hadump/hadump-save", _BOOT / "hadump-save", 0o755)
-        .file("usr/lib/hadump/hadump-load", _BOOT / "hadump-load", 0o755)
         .file("etc/hadump/release-region.conf", f"{config}\n{settings}\n")
-        .script("00-hadump", "/usr/lib/hadump/hadump-load\n", early=True)
+        .script("00-hadump", _LOAD, early=True)
         .script("50-hadump-save", "/usr/lib/hadump/hadump-save\n")
     )
 

@@ -27,6 +27,7 @@ class Lab:
 
     def __init__(self, build: Path, parameters: dict[str, str]) -> None:
         self.build = build
+        os.environ["HADUMP_BUILD"] = str(build)  # For product.py.
         self.parameters = parameters
         self.report: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()

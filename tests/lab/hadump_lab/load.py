@@ -1,0 +1,18 @@
+"""A described load: memory in as many uses as a page filter tells apart, held until the crash."""
+
+from pathlib import Path
+
+from .guest import Guest
+from .overlay import Overlay
+
+
+def with_load(overlay: Overlay, program: Path) -> Overlay:
+    """Adds the program lab-load (tests/lab/vmcore/load.c) to a guest."""
+    return overlay.program(program, "usr/sbin/lab-load")
+
+
+def start(guest: Guest, mib: int) -> str:
+    """Uses about `mib` MiB: anonymous, shared and huge pages, tmpfs, page cache; returns its words."""
+    guest.exec(f"setsid lab-load {mib} /var/crash >/run/load.log 2>&1 </dev/null &")
+    wait = "until grep -q 'LOAD: ready' /run/load.log; do sleep 0.3; done; cat /run/load.log"
+    return guest.exec(wait, timeout=180)[1]
