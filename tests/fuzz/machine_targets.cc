@@ -1,0 +1,115 @@
+#include <algorithm>
+
+#include "core/vmcore/kernel_log.h"
+#include "core/vmcore/page_classifier.h"
+#include "tests/fakes/linux_machine.h"
+#include "tests/fuzz/targets.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::uint64_t kFrames = 0x1000;  // a few thousand say as much as all, and sooner
+constexpr std::size_t kMaxPageBytes = 64 * 1024;
+constexpr std::uint64_t kRing = 0xFFFFFFFF82040000;  // linux_machine.cc
+constexpr std::size_t kMaxRingBytes = 0x4000;
+
+/// Runs cover exactly what was asked, in order.
+void check_runs(const PageClassifier& classifier, FrameRange range) {
+  std::vector<PageRun> runs;
+  fuzz_require(classifier.classify(range, runs).has_value(), "classify() does not fail");
+  Gfn at = range.begin;
+  for (const PageRun& run : runs) {
+    fuzz_require(run.frames.begin == at && run.frames.end > at, "runs are adjacent");
+    at = run.frames.end;
+  }
+  fuzz_require(at == range.end, "runs end with the range");
+}
+
+void classify_all(const VmcoreSource& dump) {
+  const auto classifier = PageClassifier::open(dump);
+  if (!classifier) return;
+  check_runs(**classifier, {Gfn{0}, Gfn{kFrames}});
+  check_runs(**classifier, {Gfn{0x3FF}, Gfn{0x401}});
+  fuzz_require((*classifier)->kept_unknown().frames() <= 2 * kFrames, "losses are counted once");
+  static_cast<void>((*classifier)->metadata_frames({Gfn{0}, Gfn{1}}));
+}
+
+/// The first byte chooses the kernel, the rest lies over the struct pages from frame 0 on.
+void classify_pages(std::span<const std::byte> input) {
+  if (input.empty()) return;
+  const auto choice = std::to_integer<unsigned>(input[0]);
+  LinuxMachine machine({.style = static_cast<KernelStyle>(choice % 4),
+                        .levels = (choice & 4) != 0 ? 5U : 4U,
+                        .sections = 2,
+                        .page_struct = (choice & 8) != 0 ? 56U : 64U});
+  machine.put_page_bytes(0, input.subspan(1, std::min(input.size() - 1, kMaxPageBytes)));
+  classify_all(machine.finish());
+}
+
+std::vector<std::vector<std::byte>> page_seeds() {
+  std::vector<std::vector<std::byte>> seeds;
+  for (unsigned style = 0; style < 4; ++style) {
+    LinuxMachine machine({.style = static_cast<KernelStyle>(style), .sections = 2});
+    machine.set_free_block(0, 4)
+        .set_compound(16, 4, {LinuxMachine::kLru, LinuxMachine::kAnonMapping, 0})
+        .set_compound(32, 3, {}, /*hugetlb=*/true)
+        .set_page(40, {LinuxMachine::kLru | LinuxMachine::kPrivate, 0, 0})
+        .set_offline(41)
+        .set_slab(42, 1);
+    std::vector<std::byte> seed{static_cast<std::byte>(style)};
+    const auto view = machine.dump.map(
+        {machine.frame_of_page_struct(0), Gfn{machine.frame_of_page_struct(0).value + 1}});
+    seed.insert(seed.end(), view->bytes().begin(), view->bytes().end());
+    seeds.push_back(std::move(seed));
+  }
+  return seeds;
+}
+
+/// The input is the machine's whole VMCOREINFO.
+void use_vmcoreinfo(std::span<const std::byte> input) {
+  LinuxMachine machine({.sections = 2});
+  machine.add_log(0, "x");
+  machine.finish();
+  machine.dump.set_vmcoreinfo(
+      std::string(reinterpret_cast<const char*>(input.data()), input.size()));
+  classify_all(machine.dump);
+  static_cast<void>(kernel_log(machine.dump));
+}
+
+std::vector<std::vector<std::byte>> vmcoreinfo_seeds() {
+  std::vector<std::vector<std::byte>> seeds;
+  for (unsigned style = 0; style < 4; ++style) {
+    LinuxMachine machine({.style = static_cast<KernelStyle>(style), .sections = 2});
+    seeds.push_back(bytes_of_text(std::string(vmcoreinfo_text(machine.finish().layout()))));
+  }
+  return seeds;
+}
+
+/// The input lies over the printk ring with its descriptors and text.
+void read_log(std::span<const std::byte> input) {
+  LinuxMachine machine({.sections = 1});
+  machine.add_log(0, "x");
+  machine.finish();
+  machine.put(kRing, input.first(std::min(input.size(), kMaxRingBytes)));
+  const auto log = kernel_log(machine.dump);
+  fuzz_require(!log || log->size() <= 64 * kMaxLogTextBytes, "a log has a bound");
+}
+
+std::vector<std::vector<std::byte>> log_seeds() {
+  LinuxMachine machine({.sections = 1});
+  for (std::size_t i = 0; i < 10; ++i)
+    machine.add_log(i * 1000, "line\n" + std::string(i, '\x01'));
+  const InMemoryVmcore& dump = machine.finish();
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(dump.layout()));
+  std::vector<std::byte> seed(kMaxRingBytes);
+  fuzz_require(AddressSpace::open(dump, *info)->read(GuestVirt{kRing}, seed).has_value(), "seed");
+  return {seed};
+}
+
+}  // namespace
+
+const FuzzTarget kFuzzPages = {"pages", classify_pages, page_seeds};
+const FuzzTarget kFuzzVmcoreinfo = {"vmcoreinfo", use_vmcoreinfo, vmcoreinfo_seeds};
+const FuzzTarget kFuzzLog = {"log", read_log, log_seeds};
+
+}  // namespace hadump

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hadump {
+
+/// A parser under fuzz: takes any bytes, must neither crash nor hang nor use much memory, and
+/// checks what the parser promises of its output.
+struct FuzzTarget {
+  const char* name;
+  void (*run)(std::span<const std::byte> input);
+  /// The corpus as recipes: well-formed inputs that reach deep, made rather than stored.
+  std::vector<std::vector<std::byte>> (*seeds)();
+};
+
+/// ELF headers and notes, and reading through them.
+extern const FuzzTarget kFuzzElf;
+/// VMCOREINFO text: the parser and everything that is derived from it.
+extern const FuzzTarget kFuzzVmcoreinfo;
+/// kdump-compressed files, flattened too.
+extern const FuzzTarget kFuzzKdump;
+/// Struct pages: classes of a machine whose page array is the input.
+extern const FuzzTarget kFuzzPages;
+/// The printk ring of a machine.
+extern const FuzzTarget kFuzzLog;
+
+/// Ends the process with a message: a promise was broken.
+void fuzz_require(bool holds, const char* promise);
+
+/// Bytes of text, for seeds.
+std::vector<std::byte> bytes_of_text(const std::string& text);
+
+}  // namespace hadump
