@@ -43,7 +43,9 @@ class ConsoleChannel:
         while (reply := _parse(self._log.hidden(since), identity)).status is None:
             now = time.monotonic()
             if now > end:
-                raise DeadlineExceeded(f"guest: not finished within {scaled(timeout):.0f} s: {command}")
+                raise DeadlineExceeded(
+                    f"guest: not finished within {scaled(timeout):.0f} s: {command}"
+                )
             lines = len(self._log.hidden())
             if lines != arrived:
                 arrived, arrived_at = lines, now

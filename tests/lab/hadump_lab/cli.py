@@ -39,12 +39,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="download packages and build the images")
-    build.add_argument("--kernel", action="append", help="guest kernel packages (NAME or NAME/SUITE)")
+    build.add_argument(
+        "--kernel", action="append", help="guest kernel packages (NAME or NAME/SUITE)"
+    )
     build.set_defaults(run=_build)
 
     start = commands.add_parser("start", help="start a host in the background")
     start.add_argument("name")
-    start.add_argument("--guests-mib", type=int, default=2048, help="memory for all guests together")
+    start.add_argument(
+        "--guests-mib", type=int, default=2048, help="memory for all guests together"
+    )
     start.add_argument("--dom0-mib", type=int, default=1536)
     start.add_argument("--memory-mib", type=int, help="of the whole machine, instead of the sum")
     start.add_argument("--xen", default="", help="further arguments for the hypervisor")
@@ -64,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("name")
     execute.add_argument("--timeout", type=float, default=600)
     execute.add_argument("--guest", help="run it in this guest instead")
-    execute.add_argument("words", nargs="+", help="one word: a shell command; several: its arguments")
+    execute.add_argument(
+        "words", nargs="+", help="one word: a shell command; several: its arguments"
+    )
     execute.set_defaults(run=_exec)
 
     for name, run, text in (
@@ -87,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument("guest")
     console.add_argument("-f", "--follow", action="store_true")
     console.set_defaults(run=_console)
-    scenario_parser = commands.add_parser("scenario", help="run a scenario; without a name, list them")
+    scenario_parser = commands.add_parser(
+        "scenario", help="run a scenario; without a name, list them"
+    )
     scenario_parser.add_argument("scenario", nargs="?")
     scenario_parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())

@@ -92,7 +92,9 @@ class Guest:
             make_ext4(self.disk_image, config.disk_gib << 30)
         initrd = self.host.share / "in" / f"{config.name}.initrd"
         write_initrd(initrd, image.initrd, config, address)
-        self.host.exec(f"mkdir -p {self.directory} && cp /share/in/{initrd.name} {self.directory}/initrd")
+        self.host.exec(
+            f"mkdir -p {self.directory} && cp /share/in/{initrd.name} {self.directory}/initrd"
+        )
         initrd.unlink()
         text = self.xl_config(kernel_path)
         self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")

@@ -163,7 +163,9 @@ class Host:
     def kill(self, job: str, signal: str = "KILL") -> None:
         """Signals a command that begin() started, and all its children."""
         path = self.share / "out" / f"{job}.pid"
-        pid = wait_until(lambda: path.exists() and path.read_text("ascii").strip(), 10, "the job ran")
+        pid = wait_until(
+            lambda: path.exists() and path.read_text("ascii").strip(), 10, "the job ran"
+        )
         self.begin(f"kill -{signal} -- -{pid}")
 
     # Files.
@@ -307,8 +309,7 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
     dom0 = f"dom0_mem={config.dom0_mib}M,max:{config.dom0_mib}M"
     xen = (
         f"console=com1 com1=115200,8n1 {dom0} loglvl=all guest_loglvl=all noreboot bootscrub=0"
-        " sched_ratelimit_us=100 "
-        + config.xen_arguments
+        " sched_ratelimit_us=100 " + config.xen_arguments
     )
     linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr"
     return [

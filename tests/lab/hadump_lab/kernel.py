@@ -84,7 +84,9 @@ def kernel(archive: Archive, spec: str) -> Kernel:
         following = [name for name in package.depends if name.startswith("linux-image-")]
         if not following:
             break
-        package = archive.resolve(f"{following[0]}/{package.suite}" if package.suite else following[0])
+        package = archive.resolve(
+            f"{following[0]}/{package.suite}" if package.suite else following[0]
+        )
     raise LabError(f"{spec} leads to no package with a kernel")
 
 

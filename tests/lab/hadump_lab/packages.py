@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import LabError
 from .paths import building, cache_dir, locked
 
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _INDEX_SECONDS = 24 * 3600  # A private index is read again after that.
 
 
@@ -68,7 +70,8 @@ class Archive:
     def resolve(self, spec: str) -> Package:
         """`spec` is NAME or NAME/SUITE.  An unknown NAME is looked for in the backports too."""
         name, _, suite = spec.partition("/")
-        suites = [suite] if suite else [None, f"{_codename()}-backports"]
+        backports = f"{_codename()}-backports"
+        suites: list[str | None] = [suite] if suite else [None, backports]
         for candidate in suites:
             found = self.show([name], candidate).get(name)
             if found:
@@ -136,7 +139,9 @@ class Archive:
             shutil.rmtree(debs / ".batch", ignore_errors=True)
         lost = [package.name for package in packages if not _deb_path(package).exists()]
         if lost:
-            raise LabError(f"apt's index is out of date for {', '.join(lost)}: run 'apt-get update'")
+            raise LabError(
+                f"apt's index is out of date for {', '.join(lost)}: run 'apt-get update'"
+            )
 
     def _index(self, suite: str | None) -> dict[str, Package | None]:
         if suite not in self._indexes:
@@ -152,7 +157,7 @@ class Archive:
 def _private_configuration(suite: str) -> list[str]:
     """apt options for a suite that the machine is not configured for, with its own index."""
     targets = _run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(SIGNED_BY)",
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)",
          "Created-By: Packages"]
     ).stdout.splitlines()  # fmt: skip
     base = next((line.split() for line in targets if line.split()[1:2] == [_codename()]), None)
@@ -167,12 +172,10 @@ def _private_configuration(suite: str) -> list[str]:
     lists = list((root / "lists").glob("*Packages*"))
     if lists and time.time() - max(path.stat().st_mtime for path in lists) < _INDEX_SECONDS:
         return options
-    signed = f"[signed-by={base[2]}] " if len(base) > 2 else ""
+    signed = f"[signed-by={_KEYRING}] " if Path(_KEYRING).exists() else ""
     for folder in ("lists/partial", "archives/partial"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "sources.list").write_text(
-        f"deb {signed}{base[0]} {suite} main\n", encoding="utf-8"
-    )
+    (root / "sources.list").write_text(f"deb {signed}{base[0]} {suite} main\n", encoding="utf-8")
     say(f"reading the index of {suite}")
     done = _run(["apt-get", *options, "update", "-q"])
     if done.returncode != 0:
@@ -198,17 +201,18 @@ def _load_index(suite: str | None) -> dict[str, Package | None]:
     path = _index_file(suite)
     if not path.exists():
         return {}
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Package(**{**fields, "depends": tuple(fields["depends"])}) if fields else None
-        for name, fields in stored.items()
-    }
+    stored: dict[str, dict[str, Any] | None] = json.loads(path.read_text(encoding="utf-8"))
+    for fields in filter(None, stored.values()):
+        fields["depends"] = tuple(fields["depends"])
+    return {name: Package(**fields) if fields else None for name, fields in stored.items()}
 
 
 def _save_index(suite: str | None, index: dict[str, Package | None]) -> None:
     path = _index_file(suite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({name: asdict(package) if package else None for name, package in index.items()})
+    text = json.dumps(
+        {name: asdict(package) if package else None for name, package in index.items()}
+    )
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(path)

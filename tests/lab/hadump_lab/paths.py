@@ -42,7 +42,6 @@ def locked(path: Path) -> Iterator[None]:
 def building(final: Path) -> Iterator[Path]:
     """Gives a temporary directory that becomes `final` if the body succeeds, and else vanishes."""
 
-
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
     try:

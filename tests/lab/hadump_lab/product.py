@@ -94,7 +94,9 @@ class Agent:
     def install(self) -> None:
         """Copies the programs and writes the configuration."""
         self.host.install([program("hv/hadumpd/hadumpd"), program("hv/hadump/hadump")])
-        self.host.exec(f"mkdir -p /etc/hadump && cat >/etc/hadump/hadumpd.conf <<'EOF'\n{self.config}\nEOF")
+        self.host.exec(
+            f"mkdir -p /etc/hadump && cat >/etc/hadump/hadumpd.conf <<'EOF'\n{self.config}\nEOF"
+        )
 
     def start(self, kill_at: str | None = None) -> None:
         """Starts the daemon.  `kill_at`: the step behind which it kills itself."""
@@ -122,7 +124,8 @@ class Agent:
     def status(self, guest: str) -> dict[str, Any]:
         """`hadump status --json` of one domain."""
         output = self.host.exec(f"hadump status --json {guest}").output
-        return json.loads(output)
+        found: dict[str, Any] = json.loads(output)
+        return found
 
 
 def _install_headers(kern: Kernel) -> None:

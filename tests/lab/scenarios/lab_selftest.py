@@ -51,7 +51,9 @@ def _check_disk(lab: Lab, guest: Guest) -> None:
 def _compare_with_itself(lab: Lab, host: Host, taken: truth.Truth) -> None:
     """The frames themselves, wrapped as an ELF core: equal; with one byte changed: not."""
     marks = host.exec("grep -a -o 'MARK-[0-9]*-LAB' /work/raw | sort -u | wc -l", timeout=120)
-    lab.check(int(marks.output) > 99000, f"{marks.output.strip()} of 100000 marks are in the memory")
+    lab.check(
+        int(marks.output) > 99000, f"{marks.output.strip()} of 100000 marks are in the memory"
+    )
     raw = lab.directory / "raw"
     host.exec("head -c 64M /work/raw >/work/head")
     host.get("/work/head", raw)
@@ -77,4 +79,3 @@ def _write_core(path: Path, memory: bytes) -> None:
     header = ident + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     load = struct.pack("<IIQQQQQQ", 1, 7, 4096, 0, 0, len(memory), len(memory), 0)
     path.write_bytes((header + load).ljust(4096, b"\0") + memory)
-
