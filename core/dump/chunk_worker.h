@@ -24,6 +24,7 @@ class ChunkWorker {
 
   /// Takes another codec from the next chunk on.
   Result<> set_codec(CodecChoice codec);
+  CodecChoice codec() const { return codec_; }
 
  private:
   ChunkWorker(const VmcoreSource& source, const PageFilter* filter)

@@ -15,6 +15,8 @@ enum class CodecKind : std::uint8_t { kNone, kZlib, kLzo, kSnappy, kZstd, kAuto 
 
 /// A codec and how hard it tries.
 struct CodecChoice {
+  bool operator==(const CodecChoice&) const = default;
+
   CodecKind kind = CodecKind::kNone;
   int level = 0;  ///< zlib 1 to 9; zstd kMinZstdLevel to 19, negative is faster; 0: its default (1).
 };

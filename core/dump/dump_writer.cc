@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/dump/chunk_worker.h"
+#include "core/dump/codec_governor.h"
 #include "core/dump/format.h"
 #include "core/dump/pipeline.h"
 #include "core/dump/portion_cursor.h"
@@ -70,6 +71,7 @@ class Writer : public DumpWriter {
   Result<> write_step(const FrameSet& step);
   Result<> take_back(Error error);
   Result<> consume(Chunk& chunk);
+  void fill(Chunk& chunk, ChunkWorker& worker) const;
   Result<> checkpoint();
   std::vector<FrameSet> by_output(const FrameSet& frames) const;
   DumpProgress progress() const;
@@ -88,6 +90,9 @@ class Writer : public DumpWriter {
   bool failed_ = false;
   Clock::time_point begun_ = Clock::now();
   Clock::time_point told_{};
+  bool adaptive_ = false;
+  CodecGovernor governor_;
+  Clock::time_point last_written_ = Clock::now();
   std::unique_ptr<DumpFormat> format_;
   std::vector<std::unique_ptr<ChunkWorker>> workers_;
   std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
@@ -95,8 +100,10 @@ class Writer : public DumpWriter {
 
 Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
-  const CodecChoice codec =
-      options_.format == DumpFormatKind::kElf ? CodecChoice{} : options_.codec;
+  adaptive_ = options_.format == DumpFormatKind::kKdump && options_.codec.kind == CodecKind::kAuto;
+  const CodecChoice codec = adaptive_ ? governor_.choice()
+                            : options_.format == DumpFormatKind::kElf ? CodecChoice{}
+                                                                      : options_.codec;
   for (unsigned i = 0; i < worker_count_; ++i) {
     auto worker = ChunkWorker::create(source, filter, codec);
     if (!worker) return fail(std::move(worker));
@@ -108,7 +115,8 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   for (std::size_t i = 0; i < sinks.size(); ++i)
     outputs.push_back({(*borders)[i], std::move(sinks[i])});
 
-  FormatInput input{&source.layout(), left_, level_, kdump_flag(codec.kind)};
+  FormatInput input{&source.layout(), left_, level_,
+                    adaptive_ ? CodecGovernor::kFlags : kdump_flag(codec.kind)};
   auto format = options_.format == DumpFormatKind::kElf
                     ? make_elf_format(std::move(input), std::move(outputs.front()))
                     : make_kdump_format(std::move(input), std::move(outputs));
@@ -116,8 +124,18 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   format_ = std::move(*format);
   if (auto begun = format_->begin(); !begun) return begun;
   pipeline_ = std::make_unique<Pipeline>(
-      worker_count_, [this](Chunk& chunk, unsigned worker) { workers_[worker]->fill(chunk, level_); });
+      worker_count_, [this](Chunk& chunk, unsigned worker) { fill(chunk, *workers_[worker]); });
   return {};
+}
+
+/// On a worker's thread.
+void Writer::fill(Chunk& chunk, ChunkWorker& worker) const {
+  if (adaptive_ && governor_.choice() != worker.codec())
+    if (auto set = worker.set_codec(governor_.choice()); !set) {
+      chunk.result = std::move(set);
+      return;
+    }
+  worker.fill(chunk, level_);
 }
 
 std::vector<FrameSet> Writer::by_output(const FrameSet& frames) const {
@@ -185,7 +203,10 @@ Result<> Writer::consume(Chunk& chunk) {
   if (options_.cancelled && options_.cancelled())
     return fail(ErrorCode::kCancelled, "writing the dump");
   if (!chunk.result) return std::move(chunk.result);
+  const auto begun = Clock::now();
   if (auto done = format_->append(chunk); !done) return done;
+  const auto ended = Clock::now();
+  if (adaptive_) governor_.wrote(ended - begun, ended - std::exchange(last_written_, ended));
   if (chunk.counts.frames_missing > 0)
     for (std::size_t i = 0; i < chunk.frames.frames(); ++i)
       if (chunk.pages[i].fate == PageFate::kLost) {
@@ -195,7 +216,7 @@ Result<> Writer::consume(Chunk& chunk) {
   done_.add(chunk.counts);
   done_.frames_done += chunk.frames.frames();
   chunk.views.clear();  // Nothing may look at memory that is about to be released.
-  if (Clock::now() - told_ >= kProgressInterval) tell_progress();
+  if (ended - told_ >= kProgressInterval) tell_progress();
   return {};
 }
 

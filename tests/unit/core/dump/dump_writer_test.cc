@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/dump/codec_governor.h"
 #include "tests/unit/core/dump/dump_fixture.h"
 
 namespace hadump {
@@ -296,6 +297,30 @@ TEST(DumpWriter, SaysWhichFramesCannotBeWrittenAnyMore) {
   EXPECT_TRUE(back->incomplete);
   EXPECT_EQ(back->lost, (FrameSet{{Gfn{1}, Gfn{0x9f}}, {Gfn{0x100}, Gfn{0x200}}}));
   for (const auto& [gfn, page] : back->pages) ASSERT_TRUE(page == page_of(*machine, gfn));
+}
+
+TEST(DumpWriter, ChoosesACodecThatReadersKnow) {
+  const auto machine = make_machine();
+  RunOptions options;
+  options.dump.codec.kind = CodecKind::kAuto;
+  const DumpRun run = run_dump(*machine, options);
+  ASSERT_TRUE(run.summary) << run.summary.error().what();
+  const auto back = read_kdump(run.log->image());
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->lost.empty());
+  for (const auto& [gfn, page] : back->pages) ASSERT_TRUE(page == page_of(*machine, gfn));
+  EXPECT_GT(run.summary->progress.frames_compressed, 0U);
+}
+
+TEST(CodecGovernor, SpendsSpareTimeAndSavesItWhenThereIsNone) {
+  using std::chrono::milliseconds;
+  CodecGovernor governor;
+  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(9), milliseconds(10));
+  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.back());
+  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(1), milliseconds(10));
+  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
+  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(45), milliseconds(100));
+  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
 }
 
 TEST(DumpWriter, CanBeCancelled) {

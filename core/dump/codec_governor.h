@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+
+#include "core/dump/codec.h"
+
+namespace hadump {
+
+/// Chooses the codec for CodecKind::kAuto: the strongest with which the target device stays busy.
+/// While writing takes most of the time, there are CPU seconds to spend on smaller pages; while
+/// writing waits for workers, a faster codec brings more.
+///
+/// Threads: wrote() from the writing thread, choice() from any.
+class CodecGovernor {
+ public:
+  /// From the fastest to the strongest.
+  static constexpr std::array<CodecChoice, 5> kLadder{{{CodecKind::kLzo, 0},
+                                                       {CodecKind::kZstd, -5},
+                                                       {CodecKind::kZstd, -1},
+                                                       {CodecKind::kZstd, 1},
+                                                       {CodecKind::kZstd, 3}}};
+  static constexpr std::uint32_t kFlags = kdump_flag(CodecKind::kLzo) | kdump_flag(CodecKind::kZstd);
+
+  /// One chunk was handed to the sink: that took `writing`; since the last call `all` passed.
+  void wrote(std::chrono::nanoseconds writing, std::chrono::nanoseconds all) {
+    writing_ += writing;
+    all_ += all;
+    if (++chunks_ < kChunksPerDecision) return;
+    const double busy = all_.count() > 0 ? static_cast<double>(writing_.count()) /
+                                               static_cast<double>(all_.count())
+                                         : 0;
+    const std::size_t step = step_.load(std::memory_order_relaxed);
+    if (busy > kBusy && step + 1 < kLadder.size()) step_.store(step + 1, std::memory_order_relaxed);
+    if (busy < kIdle && step > 0) step_.store(step - 1, std::memory_order_relaxed);
+    writing_ = all_ = {};
+    chunks_ = 0;
+  }
+
+  CodecChoice choice() const { return kLadder[step_.load(std::memory_order_relaxed)]; }
+
+ private:
+  static constexpr unsigned kChunksPerDecision = 128;  ///< 64 MiB of memory
+  static constexpr double kBusy = 0.6;
+  static constexpr double kIdle = 0.3;
+
+  std::atomic<std::size_t> step_{2};
+  std::chrono::nanoseconds writing_{};
+  std::chrono::nanoseconds all_{};
+  unsigned chunks_ = 0;
+};
+
+}  // namespace hadump
