@@ -48,6 +48,11 @@ Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t s
   return {};
 }
 
+/// The tables are written, but the sink cannot say that they are safe.
+bool is_no_promise(const Result<>& result) {
+  return !result && result.error().code() == ErrorCode::kUnsupported;
+}
+
 class Writer : public DumpWriter {
  public:
   Writer(FrameSet frames, DumpOptions options, unsigned workers)
@@ -166,14 +171,14 @@ Result<> Writer::write_portion(const FrameSet& portion) {
     return fail(ErrorCode::kBadData, "a portion must be part of what is still to be written");
   // A portion that fails is taken back as a whole, and only that one.
   if (pending_)
-    if (auto done = checkpoint(); !done) return done;
+    if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
   FrameSet rest = portion;
   while (!rest.empty()) {
     FrameSet step = first_frames(rest, kMaxPortionBytes >> kFrameShift);
     rest.erase(step);
     if (auto done = write_step(step); !done) return take_back(std::move(done).error());
     if (rest.empty()) break;
-    if (auto done = checkpoint(); !done) return done;
+    if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
   }
   return {};
 }
@@ -237,7 +242,7 @@ Result<> Writer::make_durable() {
 
 Result<> Writer::checkpoint() {
   auto done = format_->checkpoint();
-  const bool no_promise = !done && done.error().code() == ErrorCode::kUnsupported;
+  const bool no_promise = is_no_promise(done);
   if (!done && !no_promise) {
     failed_ = true;
     return done;
@@ -253,7 +258,7 @@ Result<> Writer::checkpoint() {
 
 Result<DumpSummary> Writer::finish() {
   auto durable = make_durable();
-  if (!durable && durable.error().code() != ErrorCode::kUnsupported) return fail(std::move(durable));
+  if (!durable && !is_no_promise(durable)) return fail(std::move(durable));
   if (done_.frames_done != done_.frames_total)
     return fail(ErrorCode::kIncomplete, "not all of the memory was written");
   if (auto done = format_->finish(missing_.empty(), level_); !done) {

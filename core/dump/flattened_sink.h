@@ -8,7 +8,7 @@
 namespace hadump {
 
 /// The flattened form (makedumpfile -F) on a pipe, socket or file descriptor: a 4096-byte header,
-/// then records of offset, length and bytes. `makedumpfile -R` and libkdumpfile put it together.
+/// then records of offset, length and bytes. `makedumpfile -R` puts it together.
 ///
 /// make_durable() is kUnsupported: a pipe promises nothing. The end record, which tells a whole
 /// dump from a truncated one, is written by publish().
