@@ -36,7 +36,7 @@ struct SaveOptions {
   bool release_lost = false;  ///< Give up frames that could not be read.
   ProgressMode progress = ProgressMode::kAuto;
   std::string log_to;
-  std::string vmcore = "/proc/vmcore";
+  std::vector<std::string> vmcore{"/proc/vmcore"};  ///< One file, or the parts of a split one.
   bool vmcore_given = false;  ///< A file of the user's: nothing waits, nothing is released.
   int ack_fd = -1;            ///< With --to -: where the peer says how much of it is safe.
 };
@@ -55,7 +55,7 @@ struct SaveSeams {
   spdlog::logger& log;
   /// Asked often; true stops the save at the next safe point.
   std::function<bool()> cancelled;
-  std::function<Result<std::unique_ptr<VmcoreSource>>(const std::string&)> open_vmcore;
+  std::function<Result<std::unique_ptr<VmcoreSource>>(const std::vector<std::string>&)> open_vmcore;
   /// Opens a new file for `path`, or goes on with `partial` when that is not empty.
   std::function<Result<std::unique_ptr<DumpSink>>(const std::string& path,
                                                   const std::string& partial)>

@@ -91,14 +91,11 @@ Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreS
     FrameSet wanted = save.content.durable;
     wanted.erase(known);
     if (wanted.empty()) continue;
-    for (const std::string& file : save.content.files) {
-      auto source = open(file);
-      if (!source) return fail(std::move(source), "what was released before is in " + file);
-      FrameSet here = wanted;
-      // Of a striped dump, each file has its own part.
-      if (save.content.files.size() > 1) here = wanted.intersection((*source)->layout().frames);
-      parts.push_back({std::move(*source), std::move(here)});
-    }
+    auto source = open(save.content.files);
+    if (!source)
+      return fail(std::move(source),
+                  "what was released before is in " + save.content.files.front());
+    parts.push_back({std::move(*source), wanted});
     known.insert(wanted);
   }
   return std::make_unique<MergedVmcore>(std::move(parts));

@@ -31,7 +31,9 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
 /// name with "-incomplete", or the journal itself.
 std::string journal_of(const std::string& named);
 
-using OpenVmcore = std::function<Result<std::unique_ptr<VmcoreSource>>(const std::string&)>;
+/// Opens one dump: a file, or all parts of a striped one.
+using OpenVmcore =
+    std::function<Result<std::unique_ptr<VmcoreSource>>(const std::vector<std::string>&)>;
 
 /// The whole dump again: what the system still holds, and from the earlier saves' files the rest.
 /// @param held  what `current` can still be read for.

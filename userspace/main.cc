@@ -7,10 +7,14 @@
 #include <iostream>
 
 #include "core/dump/file_sink.h"
+#include "userspace/command_convert.h"
+#include "userspace/command_estimate.h"
+#include "userspace/command_info.h"
 #include "userspace/command_release.h"
 #include "userspace/command_save.h"
 #include "userspace/command_show.h"
 #include "userspace/command_status.h"
+#include "userspace/command_verify.h"
 #include "userspace/exit_codes.h"
 #include "userspace/signal_stop.h"
 #include "userspace/sysfs_releaser.h"
@@ -82,12 +86,9 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& file) {
   return log;
 }
 
-int save(const Args& args, Streams io) {
-  const auto options = parse_save(args);
-  if (!options) return usage_error("save", options.error());
-  if (options->help) return print(help_save());
+int run_with_world(const SaveOptions& options, Streams io) {
   const SignalStop stop;  // Before any thread.
-  const auto log = make_log(options->log_to);
+  const auto log = make_log(options.log_to);
   auto dump = read_waiting_dump(kKernelDir);
   if (!dump && dump.error().code() != ErrorCode::kNotFound) {
     log->error("{}", dump.error().what());
@@ -101,12 +102,65 @@ int save(const Args& args, Streams io) {
                         clock,
                         *log,
                         [&stop] { return stop.requested(); },
-                        [](const std::string& path) { return open_vmcore(path); },
+                        [](const std::vector<std::string>& paths) { return open_vmcore(paths); },
                         [](const std::string& path, const std::string& partial) {
                           return partial.empty() ? open_file_sink(path)
                                                  : reopen_file_sink(partial, path);
                         }};
-  return run_save(*options, seams, io);
+  return run_save(options, seams, io);
+}
+
+int save(const Args& args, Streams io) {
+  const auto options = parse_save(args);
+  if (!options) return usage_error("save", options.error());
+  if (options->help) return print(help_save());
+  return run_with_world(*options, io);
+}
+
+int convert(const Args& args, Streams io) {
+  const auto options = parse_convert(args);
+  if (!options) return usage_error("convert", options.error());
+  if (options->help) return print(help_convert());
+  return run_with_world(*options, io);
+}
+
+// The dump that a command is to look at; says why not.
+std::unique_ptr<VmcoreSource> open_for(const char* command, const std::vector<std::string>& files) {
+  auto source = open_vmcore(files);
+  if (source) return std::move(*source);
+  std::cerr << "release-region " << command << ": " << source.error().what() << '\n';
+  return nullptr;
+}
+
+int info(const Args& args, Streams io) {
+  const auto options = parse_info(args);
+  if (!options) return usage_error("info", options.error());
+  if (options->help) return print(help_info());
+  const auto source = open_for("info", options->files);
+  return source ? run_info(*options, *source, io) : kExitFailed;
+}
+
+int verify(const Args& args, Streams io) {
+  const auto options = parse_verify(args);
+  if (!options) return usage_error("verify", options.error());
+  if (options->help) return print(help_verify());
+  const SignalStop stop;
+  const auto source = open_for("verify", options->files);
+  return source ? run_verify(
+                      *source, [&stop] { return stop.requested(); }, io)
+                : kExitFailed;
+}
+
+int estimate(const Args& args, Streams io) {
+  const auto options = parse_estimate(args);
+  if (!options) return usage_error("estimate", options.error());
+  if (options->help) return print(help_estimate());
+  const bool waits = read_waiting_dump(kKernelDir).has_value();
+  const std::string file = !options->vmcore.empty() ? options->vmcore
+                           : waits                  ? "/proc/vmcore"
+                                                    : "/proc/kcore";
+  const auto source = open_for("estimate", {file});
+  return source ? run_estimate(*options, *source, SteadyClock(), io) : kExitFailed;
 }
 
 struct Command {
@@ -120,6 +174,10 @@ constexpr Command kCommands[] = {
     {"status", "say whether a dump waits and how far it is", status},
     {"save", "save the dump, and give its memory back as it becomes safe", save},
     {"release", "give one range back, saved or not", release},
+    {"estimate", "say how large a dump would be, and whether it fits", estimate},
+    {"convert", "write a dump in another format, or with fewer pages", convert},
+    {"info", "say what is in a dump", info},
+    {"verify", "read every page of a dump", verify},
 };
 
 int print_usage(std::ostream& out, int exit_code) {

@@ -38,7 +38,8 @@ po::options_description describe() {
        "an incomplete dump of this crash that holds what has been released since")
       ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
       ("log-to", po::value<std::string>(), "append messages to this file too")
-      ("vmcore", po::value<std::string>(), "save this dump instead of /proc/vmcore; releases nothing")
+      ("vmcore", po::value<Words>()->composing(),
+       "save this dump instead of /proc/vmcore; releases nothing. Once for each part of a split one")
       ("ack-fd", po::value<int>(),
        "with --to -: read \"ack BYTES\" lines from this descriptor; what the peer acknowledges is "
        "released. Without it a stream releases nothing");
@@ -95,7 +96,7 @@ Result<SaveOptions> read_values(const po::variables_map& values) {
   options.release_lost = values.count("release-lost") > 0;
   if (values.count("log-to") > 0) options.log_to = values["log-to"].as<std::string>();
   options.vmcore_given = values.count("vmcore") > 0;
-  if (options.vmcore_given) options.vmcore = values["vmcore"].as<std::string>();
+  if (options.vmcore_given) options.vmcore = values["vmcore"].as<std::vector<std::string>>();
   if (values.count("ack-fd") > 0) options.ack_fd = values["ack-fd"].as<int>();
   return options;
 }

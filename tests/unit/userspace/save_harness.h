@@ -64,10 +64,10 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
                         clock,
                         log,
                         {},
-                        [&](const std::string& path) -> Result<std::unique_ptr<VmcoreSource>> {
-                          if (path == "/proc/vmcore") return machine.vmcore();
-                          return open_vmcore(path);
-                        },
+                        [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
+        if (paths.front() == "/proc/vmcore") return machine.vmcore();
+        return open_vmcore(paths);
+      },
                         [&](const std::string& path,
                             const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
                           auto file = partial.empty() ? open_file_sink(path)
@@ -107,10 +107,10 @@ inline SaveOptions save_options(const std::string& to, OutputFormat format) {
   return options;
 }
 
-/// Compares the dump in `path` with the truth about `frames`.
-inline void expect_truth(const std::string& path, const FakeMachine& machine,
+/// Compares the dump in `paths` (several for a striped one) with the truth about `frames`.
+inline void expect_truth(const std::vector<std::string>& paths, const FakeMachine& machine,
                          const FrameSet& frames) {
-  auto dump = open_vmcore(path);
+  auto dump = open_vmcore(paths);
   ASSERT_TRUE(dump) << dump.error().what();
   std::vector<std::byte> truth(kFrameSize);
   std::vector<std::byte> found(kFrameSize);
@@ -123,7 +123,7 @@ inline void expect_truth(const std::string& path, const FakeMachine& machine,
       machine.truth(gfn, truth);
       if (status != FrameStatus::kRead || found != truth) ++wrong;
     }
-  EXPECT_EQ(wrong, 0U) << path;
+  EXPECT_EQ(wrong, 0U) << paths.front();
 }
 
 }  // namespace hadump

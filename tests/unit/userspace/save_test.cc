@@ -20,7 +20,7 @@ TEST_P(SaveInFormat, WritesEveryFrameAndGivesAllMemoryBack) {
   const TemporaryDirectory dir;
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", GetParam()));
   EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
-  expect_truth(dir / "vmcore", machine, machine.old_frames());
+  expect_truth({dir / "vmcore"}, machine, machine.old_frames());
   EXPECT_TRUE(machine.all_back());
   EXPECT_EQ(machine.violation(), "");
   EXPECT_FALSE(std::filesystem::exists(journal_path(dir / "vmcore")));
@@ -42,7 +42,7 @@ TEST_P(SaveInFormat, SurvivesBeingKilledAtEveryEvent) {
     if (kill % 2 == 0) machine.reboot();
     if (machine.all_back()) continue;  // Killed after the very last step.
     ASSERT_EQ(save_in_child(machine, options), kExitOk);
-    expect_truth(dir / "vmcore", machine, all);
+    expect_truth({dir / "vmcore"}, machine, all);
     EXPECT_TRUE(machine.all_back());
     EXPECT_EQ(machine.violation(), "");
     EXPECT_FALSE(std::filesystem::exists(dir / "vmcore-incomplete"));
@@ -85,7 +85,7 @@ TEST_P(SaveInFormat, LosesNothingOnRandomLayoutsAndRepeatedCrashes) {
     ASSERT_EQ(code, kExitOk);
     EXPECT_TRUE(machine.all_back());
     EXPECT_EQ(machine.violation(), "");
-    expect_truth(dir / "vmcore", machine, all);
+    expect_truth({dir / "vmcore"}, machine, all);
     if (testing::Test::HasFailure()) break;
   }
 }
@@ -104,7 +104,7 @@ TEST_P(SaveInFormat, KeepsWhatDoesNotFitAndContinuesElsewhere) {
     FrameSet released = all;
     released.erase(machine.held_frames());
     released.erase({Gfn{0}, Gfn{FakeMachine::kBlockFrames}});
-    if (!released.empty()) expect_truth(dir / "small-incomplete", machine, released);
+    if (!released.empty()) expect_truth({dir / "small-incomplete"}, machine, released);
 
     SaveOptions second = save_options(dir / "large", GetParam());
     second.with = {dir / "small-incomplete"};
@@ -112,7 +112,7 @@ TEST_P(SaveInFormat, KeepsWhatDoesNotFitAndContinuesElsewhere) {
     if (!began) second.with.clear();
     const SaveRun rest = save_here(machine, second);
     EXPECT_EQ(rest.exit_code, kExitOk) << rest.messages;
-    expect_truth(dir / "large", machine, all);
+    expect_truth({dir / "large"}, machine, all);
     EXPECT_TRUE(machine.all_back());
     EXPECT_EQ(machine.violation(), "");
     if (testing::Test::HasFailure()) break;
@@ -129,7 +129,7 @@ TEST_P(SaveInFormat, ContinuesInPlaceWhenThereIsRoomAgain) {
   EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
   EXPECT_THAT(second.messages, HasSubstr("continuing"));
   EXPECT_THAT(second.messages, testing::Not(HasSubstr("anew")));
-  expect_truth(dir / "vmcore", machine, all);
+  expect_truth({dir / "vmcore"}, machine, all);
   EXPECT_TRUE(machine.all_back());
 }
 
@@ -138,6 +138,26 @@ std::string format_name(const testing::TestParamInfo<OutputFormat>& format) {
 }
 INSTANTIATE_TEST_SUITE_P(Formats, SaveInFormat,
                          testing::Values(OutputFormat::kElf, OutputFormat::kKdump), format_name);
+
+TEST(Save, StripesOverFilesAndContinuesThem) {
+  for (const bool killed : {false, true}) {
+    FakeMachine machine(11, 1, 8);
+    const TemporaryDirectory dir;
+    SaveOptions options = save_options(dir / "a", OutputFormat::kKdump);
+    options.to.push_back(dir / "b");
+    options.portion_bytes = 2_MiB;
+    if (killed) {
+      machine.kill_after(25);
+      ASSERT_EQ(save_in_child(machine, options), FakeMachine::kKilled);
+      machine.kill_after(0);
+    }
+    const SaveRun run = save_here(machine, options);
+    EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
+    expect_truth({dir / "a", dir / "b"}, machine, machine.old_frames());
+    EXPECT_TRUE(machine.all_back());
+    EXPECT_EQ(machine.violation(), "");
+  }
+}
 
 TEST(Save, HoldsBlocksWithUnreadableFramesUntilTheyAreGivenUp) {
   FakeMachine machine(4, 1, 4);
@@ -163,7 +183,7 @@ TEST(Save, SaysWhenMemoryCouldNotBeGivenBack) {
   const TemporaryDirectory dir;
   const SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
   EXPECT_EQ(save_here(machine, options).exit_code, kExitHeld);
-  expect_truth(dir / "vmcore", machine, machine.old_frames());
+  expect_truth({dir / "vmcore"}, machine, machine.old_frames());
   // Later it can.
   EXPECT_EQ(save_here(machine, options).exit_code, kExitOk);
   EXPECT_TRUE(machine.all_back());
@@ -217,7 +237,7 @@ TEST(Save, NamesADirectoryAfterTheCrash) {
   FakeMachine machine(9, 1, 4);
   const TemporaryDirectory dir;
   EXPECT_EQ(save_here(machine, save_options(dir / "", OutputFormat::kElf)).exit_code, kExitOk);
-  expect_truth(dir / "guest-20010909T014640/vmcore", machine, machine.old_frames());
+  expect_truth({dir / "guest-20010909T014640/vmcore"}, machine, machine.old_frames());
 }
 
 TEST(Save, DoesNothingWithoutADump) {

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "userspace/command_save.h"
+
+namespace hadump {
+
+/// `convert IN OUT`: a save from a file, with the same options for what is written.
+Result<SaveOptions> parse_convert(const std::vector<std::string>& args);
+std::string help_convert();
+
+}  // namespace hadump

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/dump/codec.h"
+#include "core/vmcore/source.h"
+#include "userspace/clock.h"
+#include "userspace/streams.h"
+
+namespace hadump {
+
+struct EstimateOptions {
+  bool help = false;
+  std::string vmcore;  ///< Empty: /proc/vmcore when a dump waits, else /proc/kcore.
+  std::string to;      ///< A directory whose free room to compare with; empty for none.
+  CodecChoice codec{CodecKind::kZstd, 0};
+};
+
+Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args);
+std::string help_estimate();
+
+/// Says how large a dump would be at some levels, from the pages' classes and a sample of what they
+/// compress to, and how long one thread would take for it.
+/// @return exit status: 0; 4 when not even the smallest fits options.to; 1 on errors.
+int run_estimate(const EstimateOptions& options, const VmcoreSource& source, const Clock& clock,
+                 Streams io);
+
+}  // namespace hadump

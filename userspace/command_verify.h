@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/vmcore/source.h"
+#include "userspace/streams.h"
+
+namespace hadump {
+
+struct VerifyOptions {
+  bool help = false;
+  std::vector<std::string> files;
+};
+
+Result<VerifyOptions> parse_verify(const std::vector<std::string>& args);
+std::string help_verify();
+
+/// Reads every page of a dump.
+/// @return exit status: 0; 5 when pages are lost or damaged, or the dump says that it is
+/// incomplete;
+///         6 when cancelled; 1 when it cannot be read at all.
+int run_verify(const VmcoreSource& source, const std::function<bool()>& cancelled, Streams io);
+
+}  // namespace hadump
