@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The module's parts and what they share. hadump_main.c wires them; memory.c claims, hides and gives
- * back; online.c keeps Xen's balloon off; sysfs.c and register.c talk to the admin and the agent.
+ * The module's parts and what they share. hadump_main.c wires them; memory.c claims, hides and
+ * gives back; online.c keeps Xen's balloon off; sysfs.c and register.c talk to the admin and the
+ * agent.
  */
 #ifndef HADUMP_H
 #define HADUMP_H
@@ -14,8 +15,8 @@
 #include "release_policy.h"
 
 /*
- * The dump that waits. Built once by init and never freed: /proc/vmcore outlives the dump, and what has
- * been released must stay hidden there. layout and resources are protected by hadump_lock, all
+ * The dump that waits. Built once by init and never freed: /proc/vmcore outlives the dump, and what
+ * has been released must stay hidden there. layout and resources are protected by hadump_lock, all
  * else does not change after init.
  */
 struct hadump_dump {
@@ -49,8 +50,8 @@ static inline bool hadump_dump_waits(void)
 int hadump_claim(struct hadump_dump *dump);
 
 /*
- * Releases @length bytes from @start; docs/abi/sysfs.md has input and every errno. Takes hadump_lock.
- * *done: the save area was released by this, so the dump is over.
+ * Releases @length bytes from @start; docs/abi/sysfs.md has input and every errno. Takes
+ * hadump_lock. *done: the save area was released by this, so the dump is over.
  */
 int hadump_release(u64 start, u64 length, bool *done);
 
@@ -81,8 +82,8 @@ void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *
 /* reserve.c */
 
 /*
- * Takes @bytes (whole frames) of running memory at or above @above, aligned to HADUMP_SAVE_ALIGN, as
- * high as it can. Returns -ENOMEM when no such range can be emptied.
+ * Takes @bytes (whole frames) of running memory at or above @above, aligned to HADUMP_SAVE_ALIGN,
+ * as high as it can. Returns -ENOMEM when no such range can be emptied.
  */
 int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret);
 void hadump_unreserve(struct hadump_range reserved);
@@ -91,7 +92,10 @@ void hadump_unreserve(struct hadump_range reserved);
 int hadump_sysfs_init(void);
 void hadump_sysfs_exit(void);
 #define HADUMP_PROGRESS_MAX 200
-/* Copies the saver's last progress line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1 bytes. */
+/*
+ * Copies the saver's last progress line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1
+ * bytes.
+ */
 void hadump_get_progress(char *buf);
 
 /* register.c */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The old memory: claimed in the resource tree, hidden from /proc/vmcore when released, and given to
- * Linux block by block.
+ * The old memory: claimed in the resource tree, hidden from /proc/vmcore when released, and given
+ * to Linux block by block.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,9 +17,9 @@
 /* ---- what readers look at without locks ---- */
 
 /*
- * Bit i: the i-th block of the running kernel's, counted from first_pfn, has been given. Set before the
- * block is added, cleared only when Linux refuses it. The vmcore callback runs for every page that is
- * read, hence a bitmap.
+ * Bit i: the i-th block of the running kernel's, counted from first_pfn, has been given. Set before
+ * the block is added, cleared only when Linux refuses it. The vmcore callback runs for every page
+ * that is read, hence a bitmap.
  */
 static struct {
 	unsigned long *given;
@@ -63,10 +63,11 @@ static bool pfn_is_ram(struct vmcore_cb *cb, unsigned long pfn)
 static struct vmcore_cb vmcore_cb = { .pfn_is_ram = pfn_is_ram };
 
 /*
- * Waits until no read of /proc/vmcore is left that may have asked the callback before the last change.
- * Unregistering a callback does just that (it synchronises with every reader: SRCU since Linux commit
- * 5039b170369d ("proc/vmcore: fix possible deadlock on concurrent mmap and read"), in v5.17; an rwsem
- * before), and nothing else that modules can call does. So one is registered for nothing.
+ * Waits until no read of /proc/vmcore is left that may have asked the callback before the last
+ * change. Unregistering a callback does just that (it synchronises with every reader: SRCU since
+ * Linux commit 5039b170369d ("proc/vmcore: fix possible deadlock on concurrent mmap and read"), in
+ * v5.18; an rwsem before), and nothing else that modules can call does. So one is registered for
+ * nothing.
  */
 static void wait_for_vmcore_readers(void)
 {
@@ -90,8 +91,8 @@ static void hide_block(const struct hadump_block *b, bool hide)
 
 /*
  * The map entry that marks @r busy. Its type is 6 (disabled), which Linux calls unknown, or 5
- * (unusable): Linux commit 38620fc4e893 ("x86/xen: attempt to inflate the memory balloon on PVH"), in
- * v6.9, turns type 5 into memory for foreign mappings, so the agent uses type 6.
+ * (unusable): Linux commit 38620fc4e893 ("x86/xen: attempt to inflate the memory balloon on PVH"),
+ * in v6.9, turns type 5 into memory for foreign mappings, so the agent uses type 6.
  *
  * The walk takes no lock, since resource_lock is not for modules. It runs once, early in the
  * initramfs; entries of the memory map are never freed.
@@ -248,8 +249,9 @@ int hadump_claim(struct hadump_dump *dump)
 /* ---- giving back ---- */
 
 /*
- * The table in the save area, for the agent after another crash. Written before the block is given: a
- * crash between the two loses nothing, since only blocks that were asked for as a whole are marked.
+ * The table in the save area, for the agent after another crash. Written before the block is given:
+ * a crash between the two loses nothing, since only blocks that were asked for as a whole are
+ * marked.
  */
 static void mark_block(struct hadump_dump *dump, const struct hadump_block *b, u8 state)
 {
@@ -271,8 +273,8 @@ static int node_of(u64 start)
 
 /*
  * As for the claim there is no moment without an owner: add_memory requests the range with
- * __request_region(), which descends into a resource that is not busy (drivers/dax/kmem.c does it this
- * way, too). Its "System RAM" is then our child, and removing ours lifts it.
+ * __request_region(), which descends into a resource that is not busy (drivers/dax/kmem.c does it
+ * this way, too). Its "System RAM" is then our child, and removing ours lifts it.
  */
 static int give_block(struct hadump_dump *dump, u32 i)
 {

@@ -176,7 +176,10 @@ static const char *keep_prop(const struct tree *t, u32 name, const u8 *data, u32
 
 static const char *const truncated = "the tree ends too early";
 
-/* Walks the whole tree and collects the properties of /dump-kernel. Returns NULL, or what is wrong. */
+/*
+ * Walks the whole tree and collects the properties of /dump-kernel. Returns NULL, or what is
+ * wrong.
+ */
 static const char *walk(const struct tree *t, struct prop *props)
 {
 	u32 pos = t->structs, depth = 0, token, length, name;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reads the dump node; docs/spec/dump-node.md is what is checked here. The kernel's own libfdt is no
- * way to do it: distributors build x86 kernels without CONFIG_OF. No allocation, no kernel services:
- * tests/unit/guest compiles it in userspace.
+ * Reads the dump node; docs/spec/dump-node.md is what is checked here. The kernel's own libfdt is
+ * no way to do it: distributors build x86 kernels without CONFIG_OF. No allocation, no kernel
+ * services: tests/unit/guest compiles it in userspace.
  */
 #ifndef HADUMP_NODE_H
 #define HADUMP_NODE_H
@@ -18,7 +18,7 @@ struct hadump_list {
 
 struct hadump_node {
 	u8 dump_id[16];
-	bool registered;	/* the save area is the guest's own memory; else added for the dump */
+	bool registered;	/* the save area is the guest's own memory; else it was added */
 	u32 boots;
 	u64 crash_time;		/* seconds since 1970 */
 	struct hadump_range save_area;

@@ -6,17 +6,18 @@
  * page that comes online as ballooned out. Old memory is populated already, so its pages must go to
  * generic_online_page(); only holes belong into the balloon. Two ways:
  *
- * - A kprobe at xen_online_page() tells them apart. No hypercall, and Xen's large mappings stay whole.
- * - Without kprobes: the frames are returned to Xen first, so that the balloon driver is right about
- *   them, and it populates them again, frame by frame.
+ * - A kprobe at xen_online_page() tells them apart. No hypercall, and Xen's large mappings stay
+ *   whole.
+ * - Without kprobes: the frames are returned to Xen first, so that the balloon driver is right
+ *   about them, and it populates them again, frame by frame.
  *
  * Without Xen there is no callback and nothing to do.
  *
  * Accounts: the balloon driver knows the memory it found at boot (current_pages) and follows
- * memory/target minus a difference that it computed once, from static-max and the memory at boot. So
- * memory that comes back must not be counted in current_pages at all: the target would stay behind it,
- * and the driver would balloon it out. Holes are what it must count, as frames that are missing:
- * current_pages and target_pages both go down by them.
+ * memory/target minus a difference that it computed once, from static-max and the memory at boot.
+ * So memory that comes back must not be counted in current_pages at all: the target would stay
+ * behind it, and the driver would balloon it out. Holes are what it must count, as frames that are
+ * missing: current_pages and target_pages both go down by them.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -40,7 +41,7 @@
 
 static bool populate;
 module_param(populate, bool, 0444);
-MODULE_PARM_DESC(populate, "return released frames to Xen and populate them again instead of using a kprobe");
+MODULE_PARM_DESC(populate, "give released frames to Xen and populate them again, without a kprobe");
 
 static enum {
 	WAY_UNKNOWN,
@@ -50,9 +51,10 @@ static enum {
 } way;	/* protected by hadump_lock */
 
 /*
- * Bit i: block i of the layout has been online once. Its holes are in the balloon from then on; a block
- * can go offline again only when all of them have been populated, so that it has none the second time.
- * Written by the memory notifier, read by the online callback; both run below the memory hotplug lock.
+ * Bit i: block i of the layout has been online once. Its holes are in the balloon from then on; a
+ * block can go offline again only when all of them have been populated, so that it has none the
+ * second time. Written by the memory notifier, read by the online callback; both run below the
+ * memory hotplug lock.
  */
 static unsigned long *was_online;
 
@@ -85,7 +87,9 @@ static void account_holes(u64 frames)
 	balloon_stats.target_pages -= frames;
 }
 
-/* In place of xen_online_page() for old memory; runs below the memory hotplug lock, as that does. */
+/*
+ * In place of xen_online_page() for old memory; runs below the memory hotplug lock, as that does.
+ */
 static void online_page(struct page *page, unsigned int order)
 {
 	const struct hadump_layout *l = &hadump_dump->layout;
@@ -126,7 +130,9 @@ static int redirect(struct kprobe *p, struct pt_regs *regs)
 	return 1;	/* the instruction pointer has been changed */
 }
 
-/* Its presence is what allows redirect() to change the instruction pointer: no jump optimisation. */
+/*
+ * Its presence is what allows redirect() to change the instruction pointer: no jump optimisation.
+ */
 static void no_optimisation(struct kprobe *p, struct pt_regs *regs, unsigned long flags)
 {
 }
@@ -242,7 +248,9 @@ void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *
 	if (way != WAY_POPULATE || rc)
 		return;
 	account_holes(hadump_block_frames(b) - b->nr_wanted);
-	/* The driver sees that it has less than its target, and populates what is in the balloon. */
+	/*
+	 * The driver sees that it has less than its target, and populates what is in the balloon.
+	 */
 	balloon_stats.current_pages -= returned;
 	balloon_set_new_target(balloon_stats.target_pages);
 }

@@ -2,8 +2,8 @@
 /*
  * Registration with the agent through xenstore; docs/abi/xenstore.md has the keys.
  *
- * Everything is written by one work item from the state as it is then, all keys in one transaction, at
- * most once a second. So it can be asked for at any time, and a restarted agent finds the truth.
+ * Everything is written by one work item from the state as it is then, all keys in one transaction,
+ * at most once a second. So it can be asked for at any time, and a restarted agent finds the truth.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -21,14 +21,17 @@
 #include <linux/workqueue.h>
 #include <xen/xen.h>
 #include <xen/xenbus.h>
-/* Linux commit 443cbaf9e2fd ("crash: split vmcoreinfo exporting code out from crash_core.c"), in v6.9. */
+/*
+ * Linux commit 443cbaf9e2fd ("crash: split vmcoreinfo exporting code out from crash_core.c"), in
+ * v6.9.
+ */
 #if __has_include(<linux/vmcore_info.h>)
 #include <linux/vmcore_info.h>
 #endif
 
 static char *mode;
 module_param(mode, charp, 0444);
-MODULE_PARM_DESC(mode, "added or registered: where the save area is; default: what the agent asks for");
+MODULE_PARM_DESC(mode, "added or registered: the save area; default: what the agent asks for");
 
 /* Protects all below; taken before hadump_lock. */
 static DEFINE_MUTEX(xs_lock);
@@ -219,7 +222,7 @@ static int write_state(void)
 	if (rc)
 		pr_warn("cannot write to xenstore (%d), continuing\n", rc);
 	else if (r->registered_mode && !strcmp(r->state, HADUMP_STATE_DONE))
-		returned = true;	/* nothing to wait for; the next report is a new registration */
+		returned = true;	/* nothing to wait for: the next report registers */
 	kfree(r);
 	return rc;
 }
@@ -250,8 +253,8 @@ void hadump_publish(void)
 }
 
 /*
- * The agent has written. In added mode the dump is over for us when it has taken its memory back: until
- * then nobody may use that range.
+ * The agent has written. In added mode the dump is over for us when it has taken its memory back:
+ * until then nobody may use that range.
  */
 static void agent_changed(struct work_struct *work)
 {
@@ -343,13 +346,13 @@ int hadump_set_registered(bool registered)
 	int rc;
 
 	mutex_lock(&xs_lock);
-	if (hadump_dump && !returned)
+	if (hadump_dump && !returned) {
 		rc = -EBUSY;
-	else if (!xs_ready)
+	} else if (!xs_ready) {
 		rc = -ENODEV;
-	else if (registered && written)
+	} else if (registered && written) {
 		rc = -EEXIST;
-	else {
+	} else {
 		wanted = registered;
 		rc = write_state();
 	}

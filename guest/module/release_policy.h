@@ -3,9 +3,9 @@
  * What may be released, what has been, and when a memory block can go back: decisions only. No
  * allocation, no locks, no kernel services; tests/unit/guest compiles this in userspace.
  *
- * Linux takes memory back in memory blocks, the saver releases frames. So each block counts what was
- * asked for, and it is *given* once, when its last frame has been asked for. Frames without memory
- * behind them (holes) need no asking and never count as released already.
+ * Linux takes memory back in memory blocks, the saver releases frames. So each block counts what
+ * was asked for, and it is *given* once, when its last frame has been asked for. Frames without
+ * memory behind them (holes) need no asking and never count as released already.
  *
  * The invariant: a frame is asked for at most once, and a block is given only when every frame of
  * it that holds memory has been asked for.
@@ -46,16 +46,6 @@ struct hadump_layout {
 	 * this range may be written again.
 	 */
 	struct hadump_range failed;
-};
-
-enum hadump_region_state {
-	HADUMP_REGION_NONE,	/* nothing of the dump's */
-	HADUMP_REGION_WINDOW,
-	HADUMP_REGION_HELD,
-	HADUMP_REGION_PARTIAL,	/* asked for, but its block is not complete */
-	HADUMP_REGION_RELEASED,
-	HADUMP_REGION_HOLE,
-	HADUMP_REGION_SAVE_AREA,
 };
 
 static inline u64 hadump_block_frames(const struct hadump_block *b)
@@ -131,7 +121,8 @@ static inline u64 hadump_common_bytes(const struct hadump_range *list, u32 nr,
  * The next run of frames from @pos on, before @end, that are ours and no hole.
  * Returns an empty range at @end when there is none.
  */
-static inline struct hadump_range hadump_next_wanted(const struct hadump_layout *l, u64 pos, u64 end)
+static inline struct hadump_range hadump_next_wanted(const struct hadump_layout *l, u64 pos,
+						     u64 end)
 {
 	struct hadump_range run = { end, end };
 	u32 i, h;
@@ -157,8 +148,8 @@ static inline struct hadump_range hadump_next_wanted(const struct hadump_layout 
 }
 
 /*
- * The first piece of @r, which is ours, that can be given away at once: all of one kind, a power of two
- * of frames, aligned to its size. *hole says which kind. Never empty unless @r is.
+ * The first piece of @r, which is ours, that can be given away at once: all of one kind, a power of
+ * two of frames, aligned to its size. *hole says which kind. Never empty unless @r is.
  */
 static inline struct hadump_range hadump_next_piece(const struct hadump_layout *l,
 						    struct hadump_range r, bool *hole)
@@ -317,9 +308,9 @@ static inline bool hadump_any_asked(const struct hadump_layout *l, struct hadump
 }
 
 /*
- * True when nothing but the save area keeps the dump: every other frame has been asked for, and what
- * could be given has been. Blocks that the save area cuts, and those that Linux can never have, do
- * not count; neither do blocks without any memory, which are given with the save area.
+ * True when nothing but the save area keeps the dump: every other frame has been asked for, and
+ * what could be given has been. Blocks that the save area cuts, and those that Linux can never
+ * have, do not count; neither do blocks without any memory, which are given with the save area.
  */
 static inline bool hadump_only_save_area_left(const struct hadump_layout *l)
 {
@@ -346,8 +337,8 @@ static inline bool hadump_is_save_area(const struct hadump_layout *l, u64 start,
 /*
  * May @length bytes from @start be released? Changes nothing.
  *
- * Returns 0, or docs/abi/sysfs.md's EINVAL (empty, overflow), EFAULT (not page-aligned), ERANGE (not
- * inside held memory and not the save area), EALREADY, EBUSY (the save area, too early).
+ * Returns 0, or docs/abi/sysfs.md's EINVAL (empty, overflow), EFAULT (not page-aligned), ERANGE
+ * (not inside held memory and not the save area), EALREADY, EBUSY (the save area, too early).
  */
 static inline int hadump_check_release(const struct hadump_layout *l, u64 start, u64 length)
 {
@@ -444,69 +435,6 @@ static inline u64 hadump_first_held(const struct hadump_layout *l)
 			return hadump_next_wanted(l, b->start, b->end).start;
 	}
 	return 0;
-}
-
-/*
- * State of the frame at @pos, and in *end where this state may end (one run of equal frames may be
- * reported in several pieces). At HADUMP_REGION_NONE, *end is where our memory goes on, or U64's
- * maximum. Knows held memory, holes and the save area; the window and what earlier boots released are
- * not this layout's.
- */
-static inline enum hadump_region_state hadump_state_at(const struct hadump_layout *l, u64 pos,
-						       u64 *end)
-{
-	const struct hadump_block *b;
-	struct hadump_range run;
-	u64 i, last;
-	u32 n;
-	bool asked;
-
-	*end = ~0ULL;
-	if (pos < l->save_area.start) {
-		*end = l->save_area.start;
-	} else if (pos < l->save_area.end && !l->save_is_ram) {
-		*end = l->save_area.end;
-		return l->save_released ? HADUMP_REGION_NONE : HADUMP_REGION_SAVE_AREA;
-	}
-
-	n = hadump_range_after(l->ours, l->nr_ours, pos);
-	if (n == l->nr_ours)
-		return HADUMP_REGION_NONE;
-	if (l->ours[n].start > pos) {
-		if (l->ours[n].start < *end)
-			*end = l->ours[n].start;
-		return HADUMP_REGION_NONE;
-	}
-
-	b = &l->blocks[hadump_block_after(l, pos)];
-	if (l->ours[n].end < *end)
-		*end = l->ours[n].end;
-	if (b->end < *end)
-		*end = b->end;
-	if (b->given)
-		return HADUMP_REGION_RELEASED;
-	if (l->save_is_ram && !l->save_released && pos >= l->save_area.start &&
-	    pos < l->save_area.end) {
-		if (l->save_area.end < *end)
-			*end = l->save_area.end;
-		return HADUMP_REGION_SAVE_AREA;
-	}
-
-	run = hadump_next_wanted(l, pos, *end);
-	if (run.start > pos) {
-		*end = run.start;
-		return HADUMP_REGION_HOLE;
-	}
-	*end = run.end;
-	if (!b->asked)
-		return b->nr_asked ? HADUMP_REGION_PARTIAL : HADUMP_REGION_HELD;
-	i = (pos - b->start) >> HADUMP_FRAME_SHIFT;
-	last = (*end - b->start) >> HADUMP_FRAME_SHIFT;
-	asked = hadump_bit(b->asked, i);
-	while (i < last && hadump_bit(b->asked, i) == asked)
-		i++;
-	*end = b->start + (i << HADUMP_FRAME_SHIFT);
-	return asked ? HADUMP_REGION_PARTIAL : HADUMP_REGION_HELD;
 }
 
 #endif /* HADUMP_RELEASE_POLICY_H */

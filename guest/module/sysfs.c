@@ -13,6 +13,7 @@
 #include <linux/sysfs.h>
 
 #include "hadump.h"
+#include "region_state.h"
 
 /* ---- release_region ---- */
 
@@ -75,10 +76,10 @@ static unsigned long release_region_there;
 /*
  * Input: START LENGTH in hexadecimal bytes.
  *
- * Returns count, -EINVAL (syntax, length 0, overflow), -EFAULT (not page-aligned), -ERANGE (not inside
- * held memory and not the save area), -EALREADY (a part was released before), -EBUSY (the save area, too
- * early), -EOPNOTSUPP (nothing keeps the memory out of Xen's balloon), or what Linux said when it
- * would not add a block: then the same write can be repeated.
+ * Returns count, -EINVAL (syntax, length 0, overflow), -EFAULT (not page-aligned), -ERANGE (not
+ * inside held memory and not the save area), -EALREADY (a part was released before), -EBUSY (the
+ * save area, too early), -EOPNOTSUPP (nothing keeps the memory out of Xen's balloon), or what Linux
+ * said when it would not add a block: then the same write can be repeated.
  */
 static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute *attr,
 				    const char *buf, size_t count)

@@ -5,7 +5,7 @@
 #include <vector>
 
 extern "C" {
-#include "release_policy.h"
+#include "region_state.h"
 }
 
 namespace hadump {
