@@ -1,8 +1,10 @@
 #include "hv/hadumpd/daemon.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
@@ -11,6 +13,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/file.h"
 #include "core/base/text.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/status_json.h"
@@ -116,6 +119,19 @@ Result<> make_directory(const std::string& path) {
   return {};
 }
 
+// Two of us would both see to the same crash, and destroy what they mean to save.
+Result<UniqueFd> lock_state(const std::string& directory) {
+  const std::string path = directory + "/lock";
+  auto file = open_file(path, O_RDWR | O_CREAT, 0600);
+  if (!file) return file;
+  if (flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK)
+      return fail(ErrorCode::kBusy, "another hadumpd runs already (it has locked " + path + ")");
+    return fail_os(errno, "locking " + path);
+  }
+  return file;
+}
+
 }  // namespace
 
 Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
@@ -124,6 +140,9 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   if (!signals) return fail(std::move(signals));
   for (const std::string& path : {options.state_directory, options.run_directory})
     if (auto done = make_directory(path); !done) return done;
+
+  auto lock = lock_state(options.state_directory);
+  if (!lock) return fail(std::move(lock));
 
   XenLog log([](const std::string& line) { spdlog::debug("{}", line); });
   auto handles = XenHandles::open(log);

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "hv/agent/guest_memory.h"
+
+namespace hadump {
+
+/// What every GuestMemory must do. The subject provides a domain with memory and a range where it
+/// has none.
+struct GuestMemorySubject {
+  virtual ~GuestMemorySubject() = default;
+  virtual GuestMemory& memory() = 0;
+  virtual FrameRange present() = 0;  ///< at least four frames that may be overwritten
+  virtual FrameRange absent() = 0;   ///< 2 MiB-aligned, at least 1024 frames, may be populated
+};
+
+inline void check_guest_memory_contract(GuestMemorySubject& subject) {
+  GuestMemory& memory = subject.memory();
+  const FrameRange present = subject.present();
+  const FrameRange absent = subject.absent();
+  ASSERT_GE(present.frames(), 4U);
+  ASSERT_GE(absent.frames(), 1024U);
+
+  {  // What is written through one mapping is read through the next.
+    auto mapping = memory.map(present, Access::kReadWrite);
+    ASSERT_TRUE(mapping) << mapping.error().what();
+    ASSERT_TRUE(mapping->all_present());
+    std::memset(mapping->frame(1).data(), 0xa5, kFrameSize);
+  }
+  {
+    auto mapping = memory.map(present, Access::kRead);
+    ASSERT_TRUE(mapping);
+    EXPECT_EQ(mapping->frame(1)[kFrameSize - 1], std::byte{0xa5});
+  }
+  {  // Absent frames are no error.
+    auto mapping = memory.map(absent, Access::kRead);
+    ASSERT_TRUE(mapping) << mapping.error().what();
+    EXPECT_FALSE(mapping->present(0));
+    EXPECT_FALSE(mapping->present(mapping->range().frames() - 1));
+  }
+  auto kinds = memory.kinds(present);
+  ASSERT_TRUE(kinds);
+  EXPECT_EQ(*kinds, std::vector<FrameKind>(present.frames(), FrameKind::kRam));
+  kinds = memory.kinds(absent);
+  ASSERT_TRUE(kinds);
+  EXPECT_EQ(*kinds, std::vector<FrameKind>(absent.frames(), FrameKind::kAbsent));
+
+  // Added memory counts, is there, and goes away again; removing half of it twice is no error.
+  auto before = memory.total_frames();
+  ASSERT_TRUE(before);
+  auto added = memory.populate(absent);
+  ASSERT_TRUE(added) << added.error().what();
+  EXPECT_EQ(memory.total_frames().value(), *before + absent.frames());
+  const FrameRange half{absent.begin, Gfn{absent.begin.value + absent.frames() / 2 + 1}};
+  ASSERT_TRUE(memory.remove(half));
+  EXPECT_EQ(memory.total_frames().value(), *before + absent.frames() - half.frames());
+  ASSERT_TRUE(memory.remove(absent));
+  EXPECT_EQ(memory.total_frames().value(), *before);
+}
+
+}  // namespace hadump

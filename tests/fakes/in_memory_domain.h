@@ -1,0 +1,173 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hv/agent/crash_run.h"
+
+namespace hadump {
+
+/// What happened to a fake guest, in order: "pause", "disconnect", "reset", "start" …
+using History = std::vector<std::string>;
+
+/// Domain that behaves: a crashed domain stays down until it is reset and started.
+class InMemoryDomain : public Domain {
+ public:
+  explicit InMemoryDomain(History& history) : history_(history) {
+    status_.domid = 7;
+    status_.shutdown = true;
+    status_.reason = ShutdownReason::kCrash;
+    status_.max_memory_kib = 1U << 20;
+  }
+  void crash_again() {
+    status_.shutdown = true;
+    status_.reason = ShutdownReason::kCrash;
+  }
+  void fail_next(const std::string& what) { failing_ = what; }
+  int pauses() const { return pauses_; }
+  GuestPhys entry() const { return entry_; }
+  void set_limit_source(std::function<std::uint64_t()> limit) { limit_ = std::move(limit); }
+
+  Result<DomainStatus> status() const override {
+    DomainStatus status = status_;
+    status.paused = pauses_ > 0;
+    if (limit_) status.max_memory_kib = limit_();
+    return status;
+  }
+  Result<> pause() override {
+    ++pauses_;
+    return note("pause");
+  }
+  Result<CpuState> cpu_state() const override {
+    CpuState state;
+    for (u32 id = 0; id < 2; ++id) {
+      hadump_vcpu vcpu{};
+      vcpu.id = id;
+      vcpu.gregs[16] = 0xffffffff81000000 + id;
+      state.vcpus.push_back(vcpu);
+    }
+    state.context.assign(100, std::byte{0x33});
+    return state;
+  }
+  Result<> reset(std::span<const MapEntry> map) override {
+    if (pauses_ == 0) return fail(ErrorCode::kBusy, "reset while it runs");
+    map_.assign(map.begin(), map.end());
+    status_.shutdown = false;
+    return note("reset");
+  }
+  Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
+    if (context.size() != 100) return fail(ErrorCode::kBadData, "a wrong context");
+    entry_ = entry;
+    return note("reset_cpus");
+  }
+  Result<> start() override {
+    pauses_ = 0;
+    return note("start");
+  }
+  const std::vector<MapEntry>& map() const { return map_; }
+
+ private:
+  Result<> note(const std::string& what) {
+    if (failing_ == what) {
+      failing_.clear();
+      return fail_os(EIO, what);
+    }
+    history_.push_back(what);
+    return {};
+  }
+  History& history_;
+  DomainStatus status_;
+  int pauses_ = 0;
+  std::string failing_;
+  std::vector<MapEntry> map_;
+  GuestPhys entry_;
+  std::function<std::uint64_t()> limit_;
+};
+
+class InMemoryGuestLinks : public GuestLinks {
+ public:
+  explicit InMemoryGuestLinks(History& history) : history_(history) {}
+  void refuse_to_disconnect() { refuse_ = true; }
+  Result<> disconnect(std::chrono::milliseconds) override {
+    if (refuse_) return fail(ErrorCode::kBusy, "the backend of vbd/51712 stays in state 4, not 6");
+    history_.push_back("disconnect");
+    return {};
+  }
+  Result<> reconnect(std::chrono::milliseconds) override {
+    history_.push_back("reconnect");
+    return {};
+  }
+  Result<> reopen_channels() override {
+    history_.push_back("reopen_channels");
+    return {};
+  }
+
+ private:
+  History& history_;
+  bool refuse_ = false;
+};
+
+class InMemoryGuestStore : public GuestStore {
+ public:
+  GuestKeys keys;
+  std::map<std::string, std::string> published;
+  std::uint64_t target_kib = 0;
+
+  Result<GuestKeys> guest_keys() const override { return keys; }
+  Result<> clear_guest_keys() override {
+    keys.clear();
+    return {};
+  }
+  Result<> publish(const std::string& key, const std::string& value) override {
+    published[key] = value;
+    return {};
+  }
+  Result<std::uint64_t> balloon_target_kib() const override { return target_kib; }
+  Result<> set_balloon_target_kib(std::uint64_t kib) override {
+    target_kib = kib;
+    return {};
+  }
+};
+
+/// What a killed agent's code never gets to see.
+struct Killed {};
+
+/// Keeps every record that was saved. After `stop_after(step)`, the save that writes that step down
+/// throws Killed, so that nothing of the agent runs any more, just as after a signal.
+class InMemoryJournal : public Journal {
+ public:
+  std::vector<DomainRecord> saved;
+
+  void stop_after(Step step) { stop_ = step; }
+  void go_on() { stop_ = Step::kNone; }
+  Result<> save(const DomainRecord& record) override {
+    saved.push_back(record);
+    if (stop_ != Step::kNone && record.step == stop_) throw Killed{};
+    return {};
+  }
+  Result<> save_rewrite(const DomainRecord&, const SnapshotRewrite& rewrite) override {
+    rewrite_ = rewrite;
+    return {};
+  }
+  Result<SnapshotRewrite> load_rewrite(const DomainRecord&) override {
+    if (!rewrite_) return fail(ErrorCode::kNotFound, "no rewrite");
+    return *rewrite_;
+  }
+ private:
+  Step stop_ = Step::kNone;
+  std::optional<SnapshotRewrite> rewrite_;
+};
+
+class InMemoryBootFiles : public BootFiles {
+ public:
+  std::vector<std::byte> kernel_bytes;
+  std::vector<std::byte> ramdisk_bytes;
+  AcpiTables tables;
+  Result<std::span<const std::byte>> kernel() override { return std::span(kernel_bytes); }
+  Result<std::span<const std::byte>> ramdisk() override { return std::span(ramdisk_bytes); }
+  Result<AcpiTables> acpi_tables() override { return tables; }
+};
+
+}  // namespace hadump

@@ -1,0 +1,378 @@
+#include "hv/agent/crash_run.h"
+
+#include <elf.h>
+#include <gmock/gmock.h>
+
+#include "core/abi/hadump_abi.h"
+#include "tests/fakes/boot_file_samples.h"
+#include "tests/fakes/in_memory_domain.h"
+#include "tests/fakes/in_memory_guest.h"
+
+namespace hadump {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kRam = 512_MiB + 1_MiB;  // a tail of 1 MiB
+constexpr std::uint64_t kWindow = 128_MiB;
+
+// A crashed guest: every 64th frame has a content of its own.
+class CrashRunTest : public testing::Test {
+ protected:
+  CrashRunTest() {
+    guest.add(frames_of_bytes(0, kRam)).add(kSpecialFrames);
+    guest.add({kAcpiFrames.begin, Gfn{kAcpiFrames.begin.value + 9}});
+    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64)
+      guest.fill(Gfn{gfn}, mark(gfn));
+    guest.make_special(Gfn{1});
+    ASSERT_TRUE_OR_DIE(guest.set_limit_kib(limit_before));
+    domain.set_limit_source([this] { return guest.limit_kib(); });
+    files.kernel_bytes = sample_kernel();
+    files.ramdisk_bytes.assign(100000, std::byte{0x44});
+    files.tables = sample_acpi_tables();
+    store.target_kib = kRam >> 10;
+    config.name = "guest";
+    config.memory_bytes = kRam;
+    config.max_vcpus = 2;
+    config.cmdline = "root=/dev/xvda";
+    record.uuid = "u";
+  }
+  static void ASSERT_TRUE_OR_DIE(const Result<>& result) { EXPECT_TRUE(result); }
+  static std::byte mark(std::uint64_t gfn) { return static_cast<std::byte>(gfn / 64 % 250 + 1); }
+
+  Result<> run(DomainRecord& record_now) {
+    CrashWorld world{domain, guest, links, store, files, journal,
+                     [this] { return std::chrono::nanoseconds(++clock); },
+                     [] { return std::uint64_t{1700000000000}; },
+                     [] { return DumpId{1, 2, 3}; },
+                     [this](const std::string& text) { warnings.push_back(text); }};
+    return CrashRun(world, {.window_bytes = kWindow}, config).run(record_now);
+  }
+  Result<> run() { return run(record); }
+
+  // The byte that the dump has for a frame, found as /proc/vmcore would; -1 when it has none.
+  int dumped(Gfn gfn) {
+    const auto saved = read_snapshot(guest, record.save_area, /*check_low=*/false);
+    if (!saved) return -2;
+    const std::uint64_t address = address_of(gfn).value;
+    Elf64_Ehdr header;
+    std::memcpy(&header, saved->elf_header.data(), sizeof(header));
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+      Elf64_Phdr segment;
+      std::memcpy(&segment, saved->elf_header.data() + header.e_phoff + i * sizeof(segment),
+                  sizeof(segment));
+      if (segment.p_type != PT_LOAD || address < segment.p_paddr ||
+          address >= segment.p_paddr + segment.p_filesz)
+        continue;
+      const GuestPhys where{segment.p_offset + address - segment.p_paddr};
+      return std::to_integer<int>(guest.content(frame_of(where))[0]);
+    }
+    return -1;
+  }
+  void expect_dump_is_true() {
+    EXPECT_TRUE(read_snapshot(guest, record.save_area, /*check_low=*/true));
+    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64 * 97)
+      ASSERT_EQ(dumped(Gfn{gfn}), std::to_integer<int>(mark(gfn))) << "frame " << gfn;
+  }
+  void expect_untouched() {
+    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64)
+      ASSERT_EQ(guest.content(Gfn{gfn})[0], mark(gfn)) << "frame " << gfn;
+    EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift}));
+    EXPECT_EQ(guest.limit_kib(), limit_before);
+    EXPECT_EQ(domain.pauses(), 0);
+  }
+
+  const std::uint64_t limit_before = 2U << 20;
+  History history;
+  InMemoryGuest guest;
+  InMemoryDomain domain{history};
+  InMemoryGuestLinks links{history};
+  InMemoryGuestStore store;
+  InMemoryBootFiles files;
+  InMemoryJournal journal;
+  DomainConfig config;
+  DomainRecord record;
+  std::vector<std::string> warnings;
+  int clock = 0;
+};
+
+TEST_F(CrashRunTest, BootsTheGuestWithItsOldMemoryInTheDump) {
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.step, Step::kStarted);
+  expect_dump_is_true();
+  EXPECT_EQ(guest.content(frame_of(GuestPhys{16_MiB}))[100], std::byte{0x90});  // the kernel
+  EXPECT_EQ(domain.entry(), GuestPhys{16_MiB});
+  EXPECT_EQ(domain.pauses(), 0);
+}
+
+// Nobody but us may use the guest's memory when it is reset, and it must be ready when it starts.
+TEST_F(CrashRunTest, DisconnectsBeforeTheResetAndStartsLast) {
+  ASSERT_TRUE(run());
+
+  EXPECT_THAT(history, ElementsAre("pause", "disconnect", "reset", "reopen_channels", "reconnect",
+                                   "reset_cpus", "start"));
+}
+
+TEST_F(CrashRunTest, TellsTheNextKernelWhatItMayUse) {
+  ASSERT_TRUE(run());
+
+  const std::uint64_t save_bytes = record.save_area.bytes();
+  EXPECT_THAT(domain.map(),
+              ElementsAre(MapEntry{0, kWindow, MapType::kRam},
+                          MapEntry{kWindow, 384_MiB, MapType::kUnusable},
+                          MapEntry{512_MiB, 1_MiB, MapType::kRam},
+                          MapEntry{0xfc000000, 2 * kFrameSize, MapType::kAcpi},
+                          MapEntry{0xfeff8000, 8 * kFrameSize, MapType::kReserved},
+                          MapEntry{4_GiB, save_bytes, MapType::kUnusable}));
+}
+
+TEST_F(CrashRunTest, DumpsAHypervisorPageInTheWindow) {
+  guest.fill(Gfn{1}, std::byte{0x77}).make_special(Gfn{1});
+  ASSERT_TRUE(run());
+
+  EXPECT_EQ(dumped(Gfn{1}), 0x77);
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
+  guest.set_free_frames(1000);
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+  expect_untouched();
+  EXPECT_EQ(record.step, Step::kNone);
+  EXPECT_THAT(record.error, HasSubstr("no free memory"));
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenABackendDoesNotLetGo) {
+  links.refuse_to_disconnect();
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("vbd/51712"));
+  expect_untouched();
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheKernelIsNoKernel) {
+  files.kernel_bytes.assign(1000, std::byte{0});
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+  EXPECT_TRUE(history.empty());
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenAcpiTablesAreDamaged) {
+  files.tables.bytes[0x210] ^= std::byte{1};
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenMappingFailsOnce) {
+  guest.fail_next("map");
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+}
+
+// The heart of the promise: killed after any step, the next agent ends with the same dump, or
+// begins again on a guest that nothing was done to.
+class KilledCrashRunTest : public CrashRunTest, public testing::WithParamInterface<Step> {};
+
+TEST_P(KilledCrashRunTest, IsFinishedByTheNextAgent) {
+  journal.stop_after(GetParam());
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  DomainRecord found = journal.saved.back();
+  ASSERT_EQ(found.step, GetParam());
+
+  journal.go_on();
+  const auto done = run(found);
+
+  ASSERT_TRUE(done) << done.error().what();
+  record = found;
+  EXPECT_EQ(found.step, Step::kStarted);
+  expect_dump_is_true();
+  EXPECT_EQ(domain.pauses(), 0);
+  EXPECT_EQ(found.old_limit_kib, limit_before);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryStep, KilledCrashRunTest,
+                         testing::Values(Step::kPaused, Step::kVcpusSaved, Step::kMemoryAdded,
+                                         Step::kLowCopied, Step::kSnapshotComplete,
+                                         Step::kBackendsDisconnected, Step::kReset, Step::kLoaded,
+                                         Step::kReconnected, Step::kVcpusSet),
+                         [](const auto& step) {
+                           std::string name(to_string(step.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST_F(CrashRunTest, NeverBootsADamagedSnapshot) {
+  journal.stop_after(Step::kSnapshotComplete);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  journal.go_on();
+  record = journal.saved.back();
+  history.clear();
+  guest.fill(Gfn{record.save_area.end.value - 1024}, std::byte{0xee});  // inside LOW
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("checksum"));
+  EXPECT_THAT(history, testing::Not(testing::Contains("reset")));
+}
+
+TEST_F(CrashRunTest, KeepsTheFirstDumpInASecondCrash) {
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  ASSERT_TRUE(saved);
+  // The guest has released the block at 256 MiB and crashes again; it has written over both the
+  // window and that block.
+  const std::uint8_t released = HADUMP_BLOCK_RELEASED;
+  ASSERT_TRUE(write_guest(guest, GuestPhys{saved->node.block_table.address.value + 2},
+                          std::as_bytes(std::span(&released, 1))));
+  guest.fill(Gfn{0}, std::byte{0xff}).fill(frame_of(GuestPhys{256_MiB}), std::byte{0xff});
+  domain.crash_again();
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.boots, 2U);
+  EXPECT_EQ(dumped(Gfn{0}), std::to_integer<int>(mark(0)));  // from LOW, not what was there
+  EXPECT_EQ(dumped(frame_of(GuestPhys{256_MiB})), -1);
+  EXPECT_EQ(dumped(frame_of(GuestPhys{384_MiB})),
+            std::to_integer<int>(mark(384_MiB >> kFrameShift)));
+  saved = read_snapshot(guest, record.save_area, true);
+  ASSERT_TRUE(saved) << saved.error().what();
+  EXPECT_EQ(saved->node.released, (FrameSet{frames_of_bytes(256_MiB, 128_MiB)}));
+  EXPECT_EQ(saved->node.boots, 2U);
+  EXPECT_TRUE(warnings.empty() || warnings == std::vector<std::string>{
+                                                  "the guest has no VMCOREINFO; the dump will "
+                                                  "have none"});
+}
+
+TEST_F(CrashRunTest, HoldsBlocksThatTheGuestsTableHasGarbageFor) {
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  const std::uint8_t garbage[] = {1, 7, 0, 0};  // the window "released", block 1 nonsense
+  ASSERT_TRUE(write_guest(guest, saved->node.block_table.address,
+                          std::as_bytes(std::span(garbage))));
+  domain.crash_again();
+  warnings.clear();
+
+  ASSERT_TRUE(run());
+
+  saved = read_snapshot(guest, record.save_area, true);
+  EXPECT_TRUE(saved->node.released.empty());
+  EXPECT_THAT(warnings, testing::Contains(HasSubstr("garbage")));
+}
+
+TEST_F(CrashRunTest, FinishesASecondCrashThatWasInterrupted) {
+  ASSERT_TRUE(run());
+  domain.crash_again();
+  journal.stop_after(Step::kSnapshotComplete);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  journal.go_on();
+  DomainRecord found = journal.saved.back();
+  EXPECT_TRUE(found.rewrite_pending);
+
+  ASSERT_TRUE(run(found));
+
+  EXPECT_EQ(found.boots, 2U);
+  record = found;
+  expect_dump_is_true();
+}
+
+TEST_F(CrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
+  ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));                // in the window
+  ASSERT_TRUE(guest.remove(frames_of_bytes(256_MiB, 256_KiB)));   // held
+  store.target_kib = (kRam >> 10) - 512;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_TRUE(record.full_scan);
+  EXPECT_EQ(dumped(Gfn{640}), -1);
+  EXPECT_EQ(dumped(frame_of(GuestPhys{256_MiB})), -1);
+  EXPECT_EQ(dumped(Gfn{704}), std::to_integer<int>(mark(704)));
+  EXPECT_TRUE(guest.exists(Gfn{640}));
+  EXPECT_FALSE(guest.exists(frame_of(GuestPhys{256_MiB})));
+  auto saved = read_snapshot(guest, record.save_area, false);
+  EXPECT_EQ(saved->node.holes, (FrameSet{frames_of_bytes(256_MiB, 256_KiB)}));
+  // A lower target would make the small guest balloon its window away.
+  EXPECT_EQ(store.target_kib, kRam >> 10);
+
+  ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+
+  EXPECT_EQ(store.target_kib, (kRam >> 10) - 512);
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+}
+
+TEST_F(CrashRunTest, GivesAddedMemoryBackWhenTheDumpIsDone) {
+  ASSERT_TRUE(run());
+
+  ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+
+  EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift}));
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+  EXPECT_EQ(store.published[HADUMP_XS_AGENT_STATE], "save-area-returned");
+  EXPECT_EQ(record.step, Step::kDone);
+}
+
+TEST_F(CrashRunTest, LeavesATargetThatTheAdminHasChanged) {
+  store.target_kib = 300000;
+  ASSERT_TRUE(run());
+  store.target_kib = 400000;
+
+  ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+
+  EXPECT_EQ(store.target_kib, 400000U);
+}
+
+TEST_F(CrashRunTest, UsesTheGuestsOwnSaveArea) {
+  store.keys = {{"version", "1"}, {"mode", "registered"},
+                {"save-area", "0x10000000 0x9000000"}};  // 256 MiB, 144 MiB long
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.mode, SaveMode::kRegistered);
+  EXPECT_EQ(record.save_area, frames_of_bytes(256_MiB, 144_MiB));
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+  EXPECT_EQ(dumped(Gfn{0}), std::to_integer<int>(mark(0)));
+  EXPECT_EQ(dumped(frame_of(GuestPhys{256_MiB})), -1);
+  auto saved = read_snapshot(guest, record.save_area, true);
+  EXPECT_EQ(saved->node.held,
+            (FrameSet{frames_of_bytes(128_MiB, 128_MiB), frames_of_bytes(400_MiB, 112_MiB)}));
+}
+
+// Each of these would harm if it were believed.
+TEST_F(CrashRunTest, IgnoresHostileRegistrationsAndSaysSo) {
+  const GuestKeys hostile[] = {
+      {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x0 0x10000000"}},
+      {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x8000000 0x200000"}},
+      {{"version", "1"}, {"vmcoreinfo", "0xffffffffffffffff 0x1000"}},
+  };
+  for (const GuestKeys& keys : hostile) {
+    record = {};
+    record.uuid = "u";
+    store.keys = keys;
+    warnings.clear();
+    ASSERT_TRUE(run());
+    EXPECT_EQ(record.mode, SaveMode::kAdded);
+    EXPECT_THAT(warnings, testing::Contains(HasSubstr("ignoring the guest's registration")));
+    ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+    domain.crash_again();
+  }
+}
+
+}  // namespace
+}  // namespace hadump

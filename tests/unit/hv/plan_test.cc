@@ -1,0 +1,148 @@
+#include <gmock/gmock.h>
+
+#include "hv/agent/boot_image.h"
+#include "hv/agent/guest_layout.h"
+#include "hv/agent/kernel_image.h"
+#include "hv/agent/window_plan.h"
+#include "tests/fakes/boot_file_samples.h"
+
+namespace hadump {
+namespace {
+
+FrameRange mib(std::uint64_t begin, std::uint64_t end) {
+  return frames_of_bytes(begin << 20, (end - begin) << 20);
+}
+
+struct PlanCase {
+  std::uint64_t memory_mib;
+  std::vector<FrameRange> boot;
+  FrameSet held;
+  std::uint64_t save_mib;
+};
+
+// 0xf0000000 is 3840 MiB; memory above it goes on at 4096 MiB.
+TEST(PlanWindow, SplitsRamIntoBootRegionsAndWholeBlocks) {
+  const PlanCase cases[] = {
+      {512, {mib(0, 256)}, {mib(256, 512)}, 4096},
+      {1537, {mib(0, 256), mib(1536, 1537)}, {mib(256, 1536)}, 4096},
+      {3840, {mib(0, 256)}, {mib(256, 3840)}, 4096},
+      {3841, {mib(0, 256), mib(4096, 4097)}, {mib(256, 3840)}, 4224},
+      {5120, {mib(0, 256)}, {mib(256, 3840), mib(4096, 5376)}, 5376},
+      {385, {mib(0, 256), mib(384, 385)}, {mib(256, 384)}, 4096},
+  };
+  for (const PlanCase& one : cases) {
+    const auto ram = pvh_ram(one.memory_mib << 20);
+    ASSERT_TRUE(ram);
+    EXPECT_EQ(ram->bytes(), one.memory_mib << 20);
+    const auto plan = plan_window(*ram, 256_MiB);
+    ASSERT_TRUE(plan) << one.memory_mib;
+    EXPECT_EQ(plan->boot_regions, one.boot) << one.memory_mib;
+    EXPECT_EQ(plan->held, one.held) << one.memory_mib;
+    EXPECT_EQ(added_save_area_start(*ram).value, one.save_mib << 8) << one.memory_mib;
+  }
+}
+
+TEST(PlanWindow, RefusesWhatLeavesNothingToHold) {
+  for (std::uint64_t memory_mib : {255, 256, 383})
+    EXPECT_FALSE(plan_window(*pvh_ram(memory_mib << 20), 256_MiB)) << memory_mib;
+  EXPECT_FALSE(plan_window(*pvh_ram(1_GiB), 200_MiB));
+  EXPECT_FALSE(plan_window(*pvh_ram(1_GiB), 0));
+}
+
+TEST(PvhRam, RefusesImpossibleSizes) {
+  for (std::uint64_t bytes : {0_GiB, 1_MiB + 1, UINT64_MAX - 0xfff})
+    EXPECT_FALSE(pvh_ram(bytes)) << bytes;
+}
+
+TEST(SaveLayout, KeepsSectionsApartAndLowAligned) {
+  const SaveLayout layout = lay_out_save_area(
+      {.cpu = 5000, .hpte = 3_MiB + 1, .low = 300_MiB + 4096, .elf_header = 9000, .blocks = 40});
+  FrameSet seen;
+  for (unsigned i = 0; i < HADUMP_NR_SECTIONS; ++i) {
+    const FrameRange range = frames_of_bytes(layout.offset[i], layout.capacity[i]);
+    EXPECT_FALSE(seen.overlaps(range)) << i;
+    EXPECT_LE(layout.offset[i] + layout.capacity[i], layout.length);
+    seen.insert(range);
+  }
+  EXPECT_FALSE(seen.contains(Gfn{0}));
+  EXPECT_EQ(layout.offset[HADUMP_SECTION_LOW] % HADUMP_SAVE_ALIGN, 0U);
+  EXPECT_EQ(layout.length % HADUMP_SAVE_ALIGN, 0U);
+}
+
+// What a guest is told to reserve must do for what a crash needs.
+TEST(SaveAreaReserve, IsEnoughForFourVcpusAndAFewHoles) {
+  const FrameSet ram = *pvh_ram(1_GiB);
+  const WindowPlan plan = *plan_window(ram, 256_MiB);
+  EXPECT_GE(save_area_reserve(ram, plan, 4),
+            lay_out_save_area({.cpu = 4 * 8000, .hpte = 100 * 24, .low = 256_MiB,
+                               .elf_header = 64_KiB, .blocks = 8})
+                .length);
+}
+
+TEST(PlanBoot, RefusesWhatDoesNotFit) {
+  BootInput input{.window = mib(0, 128), .kernel = mib(16, 100), .initrd_bytes = 27_MiB,
+                  .cmdline = "a", .memory_map = {}, .rsdp = {}};
+  EXPECT_TRUE(plan_boot(input));
+  input.initrd_bytes = 28_MiB;  // no room for the start info
+  EXPECT_FALSE(plan_boot(input));
+  input.initrd_bytes = UINT64_MAX - kFrameSize;
+  EXPECT_FALSE(plan_boot(input));
+  input.initrd_bytes = 0;
+  input.kernel = mib(100, 129);
+  EXPECT_FALSE(plan_boot(input));
+  input.kernel = mib(16, 100);
+  input.cmdline.assign(2048, 'x');
+  EXPECT_FALSE(plan_boot(input));
+}
+
+TEST(CaptureCmdline, KeepsTheConfiguredOne) {
+  EXPECT_EQ(capture_cmdline("console=hvc0", GuestPhys{0x1000}, GuestPhys{0x2000}),
+            "console=hvc0 elfcorehdr=0x1000 hadump.node=0x2000");
+  EXPECT_EQ(capture_cmdline("", GuestPhys{0x1000}, GuestPhys{0x2000}),
+            "elfcorehdr=0x1000 hadump.node=0x2000");
+}
+
+TEST(ParseKernel, FindsSegmentsAndEntry) {
+  const auto file = sample_kernel(16_MiB, 8192);
+  const auto kernel = parse_kernel(file);
+  ASSERT_TRUE(kernel) << kernel.error().what();
+  EXPECT_EQ(kernel->entry, GuestPhys{16_MiB});
+  ASSERT_EQ(kernel->segments.size(), 1U);
+  EXPECT_EQ(kernel->segments[0].data.size(), 8192U);
+  EXPECT_EQ(kernel->extent(), frames_of_bytes(16_MiB, 8192 + 64_KiB));
+}
+
+// Every way to cut a kernel short, and any one byte wrong: an error or a kernel, never a crash.
+TEST(ParseKernel, SurvivesEveryTruncationAndFlippedByte) {
+  auto file = sample_kernel(16_MiB, 64);
+  for (std::size_t size = 0; size < file.size(); ++size)
+    static_cast<void>(parse_kernel(std::span(file).first(size)));
+  for (std::size_t i = 0; i < file.size(); ++i) {
+    auto bent = file;
+    bent[i] ^= std::byte{0xff};
+    static_cast<void>(parse_kernel(bent));
+  }
+  EXPECT_FALSE(parse_kernel(std::span(file).first(200)));
+}
+
+TEST(ExtractKernel, RefusesWhatIsNoKernel) {
+  EXPECT_FALSE(extract_kernel(std::vector<std::byte>(100)));
+  EXPECT_FALSE(extract_kernel({}));
+  EXPECT_FALSE(unpack(std::vector<std::byte>(64, std::byte{0x1f})));
+}
+
+TEST(CheckAcpiTables, FindsTheRootAndEveryDamage) {
+  const AcpiTables good = sample_acpi_tables();
+  const auto root = check_acpi_tables(good);
+  ASSERT_TRUE(root) << root.error().what();
+  EXPECT_EQ(root->value, 0xfc001000U);
+  for (std::size_t at : {std::size_t{0x20}, std::size_t{0x210}, kFrameSize + 9}) {
+    AcpiTables bad = good;
+    bad.bytes[at] ^= std::byte{1};
+    EXPECT_FALSE(check_acpi_tables(bad)) << at;
+  }
+  EXPECT_FALSE(check_acpi_tables({kAcpiFrames.begin, {}}));
+}
+
+}  // namespace
+}  // namespace hadump

@@ -1,0 +1,94 @@
+#include "hv/agent/policy.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "hv/hadump/options.h"
+#include "hv/hadump/report.h"
+#include "hv/hadumpd/options.h"
+
+namespace hadump {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Policies, LaterAndNarrowerSectionsWin) {
+  const auto table = parse_policies(
+      "[domain db-*]\nwindow = 512M\n[default]\nwindow = 384MiB\nmax-crashes = 9\n"
+      "[domain db-test]\nenabled = no\n",
+      "file");
+  ASSERT_TRUE(table) << table.error().what();
+  EXPECT_EQ(table->for_domain("web").window_bytes, 384ULL << 20);
+  EXPECT_EQ(table->for_domain("db-1").window_bytes, 512ULL << 20);
+  EXPECT_EQ(table->for_domain("db-1").max_crashes, 9U);
+  EXPECT_FALSE(table->for_domain("db-test").enabled);
+}
+
+TEST(Policies, SayWhatIsWrong) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"[default]\nwindow = 100M\n", "no multiple"},
+      {"[default]\nwindow = many\n", "many"},
+      {"[default]\nwindw = 256M\n", "unknown key 'windw'"},
+      {"[domains x]\nwindow = 256M\n", "section [domains x]"},
+      {"window = 256M\n", "section []"},
+      {"[default]\nsave-area = here\n", "neither 'added' nor"},
+      {"[default]\nenabled = perhaps\n", "neither yes nor no"},
+      {"[default]\nkernel = vmlinux\n", "no absolute path"},
+  };
+  for (const auto& [text, complaint] : cases) {
+    const auto table = parse_policies(text, "hadumpd.conf");
+    ASSERT_FALSE(table) << text;
+    EXPECT_THAT(table.error().what(), HasSubstr(complaint));
+    EXPECT_THAT(table.error().what(), HasSubstr("hadumpd.conf"));
+  }
+}
+
+TEST(CrashLimit, CountsOnlyWhatIsRecent) {
+  DomainPolicy policy;
+  policy.max_crashes = 2;
+  policy.crash_period = std::chrono::seconds(100);
+  EXPECT_FALSE(crashes_too_often({}, 1000, policy));
+  EXPECT_FALSE(crashes_too_often({100, 950}, 1000, policy));
+  EXPECT_TRUE(crashes_too_often({100, 950, 960}, 1000, policy));
+  policy.max_crashes = 0;
+  EXPECT_TRUE(crashes_too_often({}, 1000, policy));
+}
+
+TEST(DaemonOptions, AreParsed) {
+  const auto options = parse_daemon_options({"--once", "12", "-d", "--config=/x"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->once, "12");
+  EXPECT_TRUE(options->debug);
+  EXPECT_TRUE(options->config_given);
+  EXPECT_FALSE(parse_daemon_options({"--onec", "12"}));
+  EXPECT_FALSE(parse_daemon_options({"stray"}));
+}
+
+TEST(AdminOptions, AreParsed) {
+  EXPECT_EQ(parse_admin_options({"trigger", "g1"})->domain, "g1");
+  EXPECT_TRUE(parse_admin_options({"list", "--json"})->json);
+  for (const std::vector<std::string>& bad :
+       {std::vector<std::string>{}, {"trigger"}, {"explode"}, {"list", "a", "b"}, {"--nonsense"}})
+    EXPECT_FALSE(parse_admin_options(bad)) << testing::PrintToString(bad);
+}
+
+TEST(Report, ShowsWhatIsHeldAndForHowLong) {
+  const auto domains = nlohmann::ordered_json::parse(R"([
+    {"name": "g1", "uuid": "u", "domid": 7, "state": "saving", "since_ms": 1000,
+     "memory_bytes": 1073741824, "note": "",
+     "dump": {"step": "started", "held_bytes": 805306368, "released_bytes": 268435456}},
+    {"name": "g2", "uuid": "v", "domid": 8, "state": "ignored", "since_ms": 1000,
+     "memory_bytes": 536870912, "note": "not a PVH guest"}])");
+  EXPECT_EQ(list_text(domains, 62000),
+            "NAME                        ID STATE           SINCE    MEMORY      HELD\n"
+            "g1                           7 saving       00:01:01     1 GiB   512 MiB\n"
+            "g2                           8 ignored      00:01:01   512 MiB         -  not a PVH "
+            "guest\n");
+  EXPECT_TRUE(is_domain(domains[0], "g1"));
+  EXPECT_TRUE(is_domain(domains[0], "7"));
+  EXPECT_FALSE(is_domain(domains[0], "8"));
+}
+
+}  // namespace
+}  // namespace hadump
