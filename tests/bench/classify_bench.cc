@@ -155,6 +155,8 @@ int run(const std::string& path, std::uint64_t tebibytes, unsigned threads) {
     if (!fd) return 2;
     SyntheticCore(fd->get(), tebibytes).make();
   }
+  struct rusage before {};
+  ::getrusage(RUSAGE_SELF, &before);
   const auto started = std::chrono::steady_clock::now();
   const auto source = open_vmcore(path);
   if (!source) return 2;
@@ -186,7 +188,7 @@ int run(const std::string& path, std::uint64_t tebibytes, unsigned threads) {
   fmt::print(
       "{} TiB, {} threads: {:.2f} s, {:.2f} s/TiB, {} runs, {:.1f} % kept, unknown {}, "
       "peak {} MiB resident\n",
-      tebibytes, threads, seconds, seconds / static_cast<double>(tebibytes), runs_seen.load(),
+      tebibytes, threads, seconds, cpu / static_cast<double>(tebibytes), runs_seen.load(),
       100.0 * static_cast<double>(kept) / static_cast<double>(sections * frames),
       (*classifier)->kept_unknown().frames(), usage.ru_maxrss >> 10);
   ::unlink(path.c_str());
