@@ -185,12 +185,17 @@ int run(const std::string& path, std::uint64_t tebibytes, unsigned threads) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   struct rusage usage {};
   ::getrusage(RUSAGE_SELF, &usage);
-  fmt::print(
-      "{} TiB, {} threads: {:.2f} s, {:.2f} s/TiB, {} runs, {:.1f} % kept, unknown {}, "
-      "peak {} MiB resident\n",
-      tebibytes, threads, seconds, cpu / static_cast<double>(tebibytes), runs_seen.load(),
-      100.0 * static_cast<double>(kept) / static_cast<double>(sections * frames),
-      (*classifier)->kept_unknown().frames(), usage.ru_maxrss >> 10);
+  const auto seconds_of = [](const struct rusage& of) {
+    return static_cast<double>(of.ru_utime.tv_sec + of.ru_stime.tv_sec) +
+           static_cast<double>(of.ru_utime.tv_usec + of.ru_stime.tv_usec) / 1e6;
+  };
+  const double cpu = (seconds_of(usage) - seconds_of(before)) / static_cast<double>(tebibytes);
+  const double kept_percent =
+      100.0 * static_cast<double>(kept) / static_cast<double>(sections * frames);
+  fmt::print("{} TiB, {} threads: {:.2f} s, of CPU {:.2f} s/TiB\n", tebibytes, threads, seconds,
+             cpu);
+  fmt::print("{} runs, {:.1f} % kept, {} frames unknown, peak {} MiB resident\n", runs_seen.load(),
+             kept_percent, (*classifier)->kept_unknown().frames(), usage.ru_maxrss >> 10);
   ::unlink(path.c_str());
   return 0;
 }
