@@ -52,7 +52,8 @@ typedef uint8_t u8;
 struct hadump_section {
 	u64 offset;	/* bytes from the start of the save area; page-aligned */
 	u64 length;	/* bytes */
-	u64 checksum;	/* XXH64, seed 0, of these bytes at the time of the snapshot; 0 for BLOCKS */
+	u64 checksum;	/* XXH64, seed 0, of these bytes at the time of the snapshot; 0 for BLOCKS;
+			 * for LOW, of the XXH64s of its 2 MiB pieces */
 };
 
 enum hadump_section_index {
