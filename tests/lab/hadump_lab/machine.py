@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import LabError
 from .paths import runs_dir
 
+_SCRATCH = "scratch-"
 # A machine that the command line started ends by itself after that, should nobody stop it.
 _LIFETIME = os.environ.get("HADUMP_LAB_LIFETIME", "8h")
 
@@ -60,6 +61,14 @@ def new_directory(name: str | None) -> Path:
     return directory
 
 
+def new_scratch() -> Path:
+    """A directory for this process's files; sweep() removes it when the process has died."""
+    sweep()
+    directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=runs_dir()))
+    _save(directory, os.getpid(), [])
+    return directory
+
+
 def launch(directory: Path, command: Sequence[str], detached: bool) -> Machine:
     """Starts QEMU.  Unless `detached`, it dies with the calling process, whatever kills that.
 
@@ -78,10 +87,7 @@ def launch(directory: Path, command: Sequence[str], detached: bool) -> Machine:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    machine = Machine(directory, process.pid, _start_time(process.pid) or 0)
-    state = {"pid": machine.pid, "started": machine.started, "command": [*command]}
-    (directory / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    return machine
+    return _save(directory, process.pid, command)
 
 
 def find(name: str) -> Machine:
@@ -94,7 +100,8 @@ def find(name: str) -> Machine:
 
 def running() -> list[Machine]:
     """All machines of this user."""
-    machines = (_load(path) for path in sorted(runs_dir().iterdir()))
+    paths = (path for path in sorted(runs_dir().iterdir()) if not path.name.startswith(_SCRATCH))
+    machines = (_load(path) for path in paths)
     return [machine for machine in machines if machine and machine.alive()]
 
 
@@ -106,6 +113,13 @@ def sweep() -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif machine is None and time.time() - path.stat().st_mtime > 3600:
             shutil.rmtree(path, ignore_errors=True)  # Never came to a machine.
+
+
+def _save(directory: Path, pid: int, command: Sequence[str]) -> Machine:
+    machine = Machine(directory, pid, _start_time(pid) or 0)
+    state = {"pid": machine.pid, "started": machine.started, "command": [*command]}
+    (directory / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    return machine
 
 
 def _load(directory: Path) -> Machine | None:

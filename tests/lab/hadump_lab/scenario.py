@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from . import machine
 from .errors import CheckFailed, LabError
 from .host import Host, HostConfig
 from .paths import LAB_DIR, SOURCE_DIR
@@ -33,9 +33,8 @@ class Lab:
         self._stack = contextlib.ExitStack()
         self._machines: list[Host | PlainGuest] = []
         self._start = time.monotonic()
-        directory = tempfile.mkdtemp(prefix="hadump-scenario-")
-        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        self.directory = Path(directory)  # For files that do not outlive the scenario.
+        self.directory = machine.new_scratch()  # For files that do not outlive the scenario.
+        self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
 
     def host(self, config: HostConfig = HostConfig()) -> Host:
         """Starts a host."""
@@ -76,7 +75,7 @@ class Lab:
 
     def tails(self) -> str:
         """The logs of everything that was started."""
-        return "\n".join(machine.tails() for machine in self._machines)
+        return "\n".join(one.tails() for one in self._machines)
 
     def close(self) -> None:
         """Ends everything."""
