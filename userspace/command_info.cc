@@ -104,7 +104,7 @@ void print_log_end(const VmcoreSource& source, unsigned lines, std::ostream& out
   for (unsigned i = 0; i < lines && begin != std::string_view::npos && begin != 0; ++i)
     begin = text.rfind('\n', begin - 1);
   out << "the kernel log ends:\n"
-      << text.substr(begin == std::string_view::npos ? 0 : begin) << '\n';
+      << text.substr(begin == std::string_view::npos || begin == 0 ? 0 : begin + 1) << '\n';
 }
 
 }  // namespace

@@ -232,7 +232,9 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
   FrameSet unsaved = frames_;
   if (adopt) unsaved.erase(earlier_.front().content.durable);
   Saver saver(**writer, journal_.get(), blocks_.get(), unsaved, needed_later,
-              {options_.portion_bytes, {options_.levels.begin() + 1, options_.levels.end()}});
+              {options_.portion_bytes,
+               {options_.levels.begin() + 1, options_.levels.end()},
+               adopt ? earlier_.front().content.lost : FrameSet()});
   // From here on memory is given back.
   if (auto saved = saver.save_portions(); !saved) return fail(std::move(saved));
   auto summary = (*writer)->finish();

@@ -27,15 +27,19 @@ Result<> Saver::save_portion(const FrameSet& portion) {
   unsaved_.erase(portion);
   lost_.insert(newly_lost);
   // From here on the portion may go.
-  if (releaser_ != nullptr) {
-    releaser_->release_around(portion, [this](FrameRange block) {
-      return !unsaved_.overlaps(block) && !lost_.overlaps(block) && !needed_later_.overlaps(block);
-    });
-  }
+  if (releaser_ != nullptr)
+    releaser_->release_around(portion, [this](FrameRange block) { return may_go(block); });
   return {};
 }
 
+bool Saver::may_go(FrameRange block) const {
+  return !unsaved_.overlaps(block) && !lost_.overlaps(block) && !needed_later_.overlaps(block);
+}
+
 Result<> Saver::save_portions() {
+  // What an earlier run has saved but not released, and blocks without anything to save.
+  if (releaser_ != nullptr)
+    releaser_->release_everywhere([this](FrameRange block) { return may_go(block); });
   for (;;) {
     const FrameSet portion = writer_.next_portion(options_.portion_bytes);
     if (portion.empty()) return {};

@@ -16,6 +16,8 @@ struct SaverOptions {
   std::uint64_t portion_bytes = 256_MiB;
   /// Dump levels to fall back to, one after the other, when the target runs full.
   std::vector<unsigned> fallback_levels;
+  /// Frames that an earlier run could not read: not to be released.
+  FrameSet already_lost;
 };
 
 /// Saves a dump portion by portion and gives each portion back once it is safe:
@@ -37,11 +39,12 @@ class Saver {
         record_(record),
         releaser_(releaser),
         unsaved_(frames),
+        lost_(options.already_lost),
         needed_later_(std::move(needed_later)),
         options_(std::move(options)) {}
 
-  /// Writes all portions. @return the writer's and the journal's errors; kCancelled. Whatever it
-  /// returns, everything that was released is safe.
+  /// Releases what is safe already, then writes all portions. @return the writer's and the
+  /// journal's errors; kCancelled. Whatever it returns, everything that was released is safe.
   Result<> save_portions();
 
   /// Frames that must not be released: not durable, or unreadable.
@@ -51,6 +54,7 @@ class Saver {
  private:
   Result<> write_with_fallback(const FrameSet& portion);
   Result<> save_portion(const FrameSet& portion);
+  bool may_go(FrameRange block) const;
 
   DumpWriter& writer_;
   DurableRecord* record_;

@@ -58,25 +58,25 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
   const SteadyClock clock;
   auto releaser = machine.releaser();
   const WaitingDump dump{std::string(32, 'a'), "added", 1'000'000'000, 1};
-  const SaveSeams seams{releaser.get(),
-                        machine.all_back() ? std::nullopt : std::optional(dump),
-                        "guest",
-                        clock,
-                        log,
-                        {},
-                        [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
+  const SaveSeams seams{
+      releaser.get(),
+      machine.all_back() ? std::nullopt : std::optional(dump),
+      "guest",
+      clock,
+      log,
+      {},
+      [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
         if (paths.front() == "/proc/vmcore") return machine.vmcore();
         return open_vmcore(paths);
       },
-                        [&](const std::string& path,
-                            const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
-                          auto file = partial.empty() ? open_file_sink(path)
-                                                      : reopen_file_sink(partial, path);
-                          if (!file) return file;
-                          return std::make_unique<PowerCutSink>(
-                              std::move(*file), [&machine] { machine.event(); }, capacity);
-                        },
-                        FakeMachine::kBlockFrames* kFrameSize};
+      [&](const std::string& path,
+          const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
+        auto file = partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
+        if (!file) return file;
+        return std::make_unique<PowerCutSink>(
+            std::move(*file), [&machine] { machine.event(); }, capacity);
+      },
+      FakeMachine::kBlockFrames* kFrameSize};
   std::ostringstream out;
   const int exit_code = run_save(options, seams, {out, out, false});
   return {exit_code, messages.str()};
