@@ -50,6 +50,22 @@ def partial(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     return outcome, failures(outcome)
 
 
+def second_boot(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """Some blocks were released before the crash that led here."""
+    dump = Dump(held=((0x18000000, 0x30000000),), claimed=((0x18000000, 0x38000000),),
+                changes=("--released", "10000000-18000000"))  # fmt: skip
+    outcome = run(_script("second_boot"), dump)
+    return outcome, failures(outcome)
+
+
+def registered(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """The save area inside the guest's own memory."""
+    dump = Dump(mode="registered", save_area=(0x2E000000, 0x36000000),
+                held=((0x10000000, 0x2E000000), (0x36000000, 0x38000000)))  # fmt: skip
+    outcome = run(_script("registered"), dump)
+    return outcome, failures(outcome)
+
+
 def bad_nodes(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     """Trees that make_dump_node spoils, and bytes that are no tree at all."""
     u64 = "{:016x}".format
@@ -118,8 +134,10 @@ SCENARIOS = {
     "partial": partial,
     "bad_nodes": bad_nodes,
     "queues": queues,
+    "second_boot": second_boot,
+    "registered": registered,
     "crash": crash,
-    **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump")},
+    **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump", "concurrent")},
 }
 
 

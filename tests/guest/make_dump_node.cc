@@ -1,5 +1,7 @@
 // Writes a made-up waiting dump for a QEMU guest: save.bin (load it at the save area's address) and
-// held.bin (load it at the first held address). See README.md.
+// held-ADDRESS.bin for each held range.
+#include <fmt/format.h>
+
 #include <boost/program_options.hpp>
 #include <fstream>
 #include <iostream>
@@ -43,14 +45,14 @@ void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
   if (!file.flush()) throw po::error("cannot write " + path);
 }
 
-/// Old memory from the first held byte to the last, every page stamped with its address.
-void write_held(const std::string& path, const std::vector<ByteRange>& held) {
-  const std::uint64_t first = held.front().begin;
-  std::vector<std::byte> bytes(held.back().end - first);
-  for (const ByteRange& r : held)
-    for (std::uint64_t address = r.begin; address < r.end; address += 4096)
-      hadump::stamp_page(bytes.data() + (address - first), address);
-  write_file(path, bytes);
+/// One file for each held range, every page stamped with its address.
+void write_held(const std::string& directory, const std::vector<ByteRange>& held) {
+  for (const ByteRange& r : held) {
+    std::vector<std::byte> bytes(r.bytes());
+    for (std::uint64_t offset = 0; offset < r.bytes(); offset += 4096)
+      hadump::stamp_page(bytes.data() + offset, r.begin + offset);
+    write_file(fmt::format("{}/held-{:x}.bin", directory, r.begin), bytes);
+  }
 }
 
 void change_tree(std::vector<std::byte>& tree, const po::variables_map& vm) {
@@ -83,7 +85,7 @@ int main(int argc, char** argv) try {
       ("drop", po::value<Strings>(), "leave out this property")
       ("set", po::value<Strings>(), "NAME=HEX: give this property another value")
       ("incomplete", "the save header does not say complete")
-      ("output", po::value<std::string>()->required(), "directory for save.bin and held.bin");
+      ("output", po::value<std::string>()->required(), "directory for save.bin and held-ADDRESS.bin");
   // clang-format on
   po::variables_map vm;
   po::store(po::parse_command_line(argc, argv, describe), vm);
@@ -106,7 +108,7 @@ int main(int argc, char** argv) try {
 
   const std::string directory = vm["output"].as<std::string>();
   write_file(directory + "/save.bin", hadump::build_save_area(dump, tree));
-  write_held(directory + "/held.bin", dump.held);
+  write_held(directory, dump.held);
   return 0;
 } catch (const std::exception& e) {
   std::cerr << "make_dump_node: " << e.what() << '\n';

@@ -86,7 +86,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="hadump-guest-") as name:
         directory = Path(name)
         subprocess.run([str(tool), *dump.arguments(), "--output", name], check=True)
-        loads = {dump.save_area[0]: directory / "save.bin", dump.held[0][0]: directory / "held.bin"}
+        loads = {begin: directory / f"held-{begin:x}.bin" for begin, _ in dump.held}
+        loads[dump.save_area[0]] = directory / "save.bin"
         for address, content in (extra_files or {}).items():
             loads[address] = directory / f"extra-{address:x}.bin"
             loads[address].write_bytes(content)
