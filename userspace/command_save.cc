@@ -12,10 +12,12 @@ namespace {
 
 // Says what became of it, and what to do next.
 void report_failure(const Error& error, const SaveSession& session, const SaveSeams& seams) {
-  seams.log.error("{}", error.what());
+  seams.log.error("{}",
+                  error.code() == ErrorCode::kCancelled ? "stopped by a signal" : error.what());
   const auto& partial = session.partial_files();
   if (partial.empty()) return;
   seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
+  if (!seams.dump) return;
   if (error.code() == ErrorCode::kNoSpace)
     seams.log.error(
         "nothing unsaved was released. What to do next: make room and run the same command again, "
