@@ -137,7 +137,7 @@ SCENARIOS = {
     "second_boot": second_boot,
     "registered": registered,
     "crash": crash,
-    **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump", "concurrent")},
+    **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump")},
 }
 
 
