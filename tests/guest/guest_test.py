@@ -3,6 +3,7 @@
 
 import argparse
 import re
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -163,6 +164,8 @@ def main() -> int:
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
     arguments = parser.parse_args()
 
+    # CTest ends a test that takes too long like this; QEMU must go with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     module = newest_module(arguments.modules, arguments.kernel)
 
     outcome, found = SCENARIOS[arguments.scenario](Runner(module, arguments.tool))
