@@ -68,7 +68,9 @@ Result<> CrashRun::boot(DomainRecord& record) {
     return fail(std::move(done), "disconnecting devices");
   if (auto done = reached(record, Step::kBackendsDisconnected, "disconnect"); !done) return done;
 
-  // From here on nobody but us uses the guest's memory.
+  // From here on nobody but us uses the guest's memory, and there is no way back.
+  record.committed = true;
+  if (auto done = world_.journal.save(record); !done) return done;
   if (auto done = world_.domain.reset(map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 

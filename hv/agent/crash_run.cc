@@ -28,10 +28,9 @@ Result<> CrashRun::run(DomainRecord& record) {
   record.error.clear();
   record.noticed_ms = world_.wall_ms();
   Result<> done = run_steps(record);
+  mapped_.clear();
   if (!done) {
-    // Before the reset, a first crash can still be left as it was found.
-    const bool first = record.boots <= 1;
-    if (record.step < Step::kReset && first) undo(record);
+    if (!record.committed) undo(record);
     record.error = done.error().what();
     static_cast<void>(world_.journal.save(record));  // the error that matters is `done`
   }
@@ -43,6 +42,8 @@ Result<> CrashRun::run_steps(DomainRecord& record) {
   if (auto done = prepare_files(); !done) return done;
   times_.lap("files");
   if (record.has_snapshot()) {
+    if (record.committed && record.save_area.empty())
+      return fail(ErrorCode::kBadData, "the record names no save area");
     if (auto done = continue_snapshot(record); !done) return done;
   } else {
     undo(record);  // what an agent before us left half done
@@ -102,6 +103,7 @@ Result<SnapshotInput> CrashRun::inspect() {
 
 Result<> CrashRun::take_snapshot(DomainRecord& record) {
   record.boots = 0;
+  record.committed = false;
   if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
   if (auto done = reached(record, Step::kPaused, "pause"); !done) return done;
 
@@ -134,7 +136,7 @@ Result<> CrashRun::take_snapshot(DomainRecord& record) {
   auto written = write_snapshot(world_.memory, *input, layout, times_, [&]() -> Result<> {
     record.step = Step::kLowCopied;
     return world_.journal.save(record);
-  });
+  }, mapped_);
   if (!written) return written;
   record.boots = 1;
   low_is_verified_ = true;
@@ -235,6 +237,7 @@ Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Jou
       return fail(std::move(done), "taking the save area back");
   }
   record.save_area = {};
+  record.committed = false;
   // In both cases an admin who has set another value in the meantime knows better.
   if (record.raised_limit_kib != 0) {
     auto status = domain.status();

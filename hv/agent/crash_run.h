@@ -104,6 +104,7 @@ class CrashRun {
   std::span<const std::byte> ramdisk_;
   AcpiTables acpi_;
   GuestPhys rsdp_;
+  std::vector<FrameMapping> mapped_;  ///< to be dropped when the guest runs
   bool low_is_verified_ = false;  ///< by us, just now
 };
 

@@ -24,6 +24,7 @@ LowCopy::LowCopy(const GuestMemory& memory, std::span<const FrameRange> regions,
       from = end;
     }
   copies_.resize(pieces_.size());
+  sources_.resize(pieces_.size());
 }
 
 Result<std::uint64_t> LowCopy::for_each_piece(
@@ -61,6 +62,7 @@ Result<std::uint64_t> LowCopy::copy() {
     }
     const std::uint64_t sum = checksum(to->bytes());
     copies_[i] = std::move(*to);
+    sources_[i] = std::move(*from);
     return sum;
   });
 }
@@ -75,6 +77,12 @@ Result<std::uint64_t> LowCopy::check() {
     }
     return checksum(copies_[i].bytes());
   });
+}
+
+std::vector<FrameMapping> LowCopy::take_mappings() {
+  std::vector<FrameMapping> all = std::move(sources_);
+  for (FrameMapping& copy : copies_) all.push_back(std::move(copy));
+  return all;
 }
 
 }  // namespace hadump

@@ -49,6 +49,7 @@ std::string to_json(const DomainRecord& record) {
   json["dump_id"] = to_hex(record.dump_id);
   json["crash_time"] = record.crash_time;
   json["boots"] = record.boots;
+  json["committed"] = record.committed;
   json["rewrite_pending"] = record.rewrite_pending;
   json["window_bytes"] = record.window_bytes;
   json["boot_bytes"] = record.boot_bytes;
@@ -89,6 +90,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   record.dump_id = *id;
   json.at("crash_time").get_to(record.crash_time);
   json.at("boots").get_to(record.boots);
+  json.at("committed").get_to(record.committed);
   json.at("rewrite_pending").get_to(record.rewrite_pending);
   json.at("window_bytes").get_to(record.window_bytes);
   json.at("boot_bytes").get_to(record.boot_bytes);

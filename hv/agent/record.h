@@ -42,6 +42,9 @@ struct DomainRecord {
   DumpId dump_id{};
   std::uint64_t crash_time = 0;  ///< of the dump that waits
   std::uint32_t boots = 0;
+  /// Written down before the first reset: from then on the window may not be the crashed kernel's any
+  /// more, and the save area is the only place where its content is.
+  bool committed = false;
   bool rewrite_pending = false;  ///< a journal of a second crash's rewrite waits beside this file
   std::uint64_t window_bytes = 0;
   std::uint64_t boot_bytes = 0;

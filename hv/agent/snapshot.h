@@ -36,10 +36,12 @@ SaveLayout layout_of(const FrameSet& ram, const WindowPlan& plan, const FrameSur
 /// Copies the boot regions and writes every section and the header, reads all of it back, and only
 /// then sets the mark `complete`. The guest's own memory outside the save area is not changed.
 /// @param copied  called between copying and verifying; its failure ends the snapshot
+/// @param mapped  receives mappings that were needed; the caller drops them when it has time
 /// @return kBadData when what is read back is not what was written.
 Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
                         const SaveLayout& layout, StepTimes& times,
-                        const std::function<Result<>()>& copied);
+                        const std::function<Result<>()>& copied,
+                        std::vector<FrameMapping>& mapped);
 
 /// A snapshot as it is in the save area.
 struct SavedSnapshot {

@@ -179,7 +179,8 @@ SaveLayout layout_of(const FrameSet& ram, const WindowPlan& plan, const FrameSur
 
 Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
                         const SaveLayout& layout, StepTimes& times,
-                        const std::function<Result<>()>& copied) {
+                        const std::function<Result<>()>& copied,
+                        std::vector<FrameMapping>& mapped) {
   const Placement place(input.save_area, layout);
   if (layout.length > input.save_area.bytes())
     return fail(ErrorCode::kNoSpace, "the save area is too small");
@@ -207,6 +208,7 @@ Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
     return fail(std::move(done), "reading the save area back");
   times.lap("verify");
 
+  mapped = low.take_mappings();
   // From here on the snapshot counts.
   hadump_save_header header = make_header(input, layout, *sections, *low_checksum);
   const GuestPhys at = address_of(input.save_area.begin);

@@ -101,6 +101,12 @@ Result<CpuState> XenDomain::cpu_state() const {
 }
 
 Result<> XenDomain::reset(std::span<const MapEntry> map) {
+  auto status = this->status();
+  if (!status) return fail(std::move(status));
+  // Xen resets only what has shut down (domain_soft_reset(): EINVAL unless every vCPU is paused for
+  // shutdown), and a reset takes that state away: for a second one it is shut down again.
+  if (!status->shutdown)
+    if (auto done = crash(); !done) return done;
   if (xc_domain_soft_reset(handles_.control.get(), domid_) != 0)
     return fail_os(errno, "xc_domain_soft_reset");
   std::vector<e820entry> entries;

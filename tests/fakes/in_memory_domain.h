@@ -155,6 +155,7 @@ class InMemoryJournal : public Journal {
     if (!rewrite_) return fail(ErrorCode::kNotFound, "no rewrite");
     return *rewrite_;
   }
+
  private:
   Step stop_ = Step::kNone;
   std::optional<SnapshotRewrite> rewrite_;

@@ -204,6 +204,28 @@ TEST_P(KilledCrashRunTest, IsFinishedByTheNextAgent) {
   EXPECT_EQ(found.old_limit_kib, limit_before);
 }
 
+// Once the reset has begun, only the save area has the window's old content: nothing that fails
+// later may take it away.
+class KilledAfterResetTest : public CrashRunTest, public testing::WithParamInterface<Step> {};
+
+TEST_P(KilledAfterResetTest, KeepsTheSnapshotWhenTheNextAgentFails) {
+  journal.stop_after(GetParam());
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  journal.go_on();
+  DomainRecord found = journal.saved.back();
+  domain.fail_next("reset");
+  ASSERT_FALSE(run(found));
+
+  ASSERT_TRUE(run(found));
+
+  record = found;
+  expect_dump_is_true();
+}
+
+INSTANTIATE_TEST_SUITE_P(LaterSteps, KilledAfterResetTest,
+                         testing::Values(Step::kReset, Step::kLoaded, Step::kReconnected,
+                                         Step::kVcpusSet));
+
 INSTANTIATE_TEST_SUITE_P(EveryStep, KilledCrashRunTest,
                          testing::Values(Step::kPaused, Step::kVcpusSaved, Step::kMemoryAdded,
                                          Step::kLowCopied, Step::kSnapshotComplete,
