@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/base/frame_set.h"
-#include "core/dump/page_filter.h"
+#include "core/vmcore/page_filter.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/base/text.h"
-#include "core/dump/page_filter.h"
+#include "core/vmcore/page_filter.h"
 #include "userspace/command_line.h"
 #include "userspace/command_save.h"
 

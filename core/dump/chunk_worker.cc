@@ -15,7 +15,9 @@ namespace {
 /// Of a stretch that does not shrink, every so many pages are tried all the same.
 constexpr std::size_t kSamplingStep = 32;
 
-std::size_t index_of(PageClass page_class) { return static_cast<std::size_t>(page_class); }
+std::size_t index_of(PageClass page_class) {
+  return static_cast<std::size_t>(page_class);
+}
 
 /// Takes the page faults of a file mapping at once, and as an error instead of a SIGBUS.
 /// @return false when a page cannot be had: read() then tells which.
@@ -86,10 +88,11 @@ void ChunkWorker::classify(Chunk& chunk) {
 }
 
 Result<> ChunkWorker::fill_run(Chunk& chunk, FrameRange run, PageClass page_class) {
-  // Where there are only copies to be had, our own buffer is cheaper than a new one each time. A few
-  // may be due to ranges that do not begin or end with a frame.
+  // Where there are only copies to be had, our own buffer is cheaper than a new one each time. A
+  // few may be due to ranges that do not begin or end with a frame.
   constexpr unsigned kEnoughCopies = 8;
-  return copies_in_a_row_ < kEnoughCopies ? map_run(chunk, run, page_class) : read_run(chunk, run, page_class);
+  return copies_in_a_row_ < kEnoughCopies ? map_run(chunk, run, page_class)
+                                          : read_run(chunk, run, page_class);
 }
 
 Result<> ChunkWorker::map_run(Chunk& chunk, FrameRange run, PageClass page_class) {

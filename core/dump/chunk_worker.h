@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/dump/chunk.h"
-#include "core/dump/page_filter.h"
+#include "core/vmcore/page_filter.h"
 
 namespace hadump {
 

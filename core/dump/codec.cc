@@ -68,14 +68,14 @@ class LzoCompressor : public PageCompressor {
     lzo_uint size = 0;
     // The 1(11) variant's tables are an eighth of lzo1x_1's: a page has 4096 positions at most, so
     // nothing is lost, and there is less to clear for every page. The format is the same.
-    static_cast<void>(lzo1x_1_11_compress(bytes_of(page), page.size(), bytes_of(out), &size,
-                                          work_.get()));
+    static_cast<void>(
+        lzo1x_1_11_compress(bytes_of(page), page.size(), bytes_of(out), &size, work_.get()));
     return size;
   }
 
  private:
-  std::unique_ptr<std::max_align_t[]> work_ = std::make_unique<std::max_align_t[]>(
-      LZO1X_1_11_MEM_COMPRESS / sizeof(std::max_align_t) + 1);
+  std::unique_ptr<std::max_align_t[]> work_ =
+      std::make_unique<std::max_align_t[]>(LZO1X_1_11_MEM_COMPRESS / sizeof(std::max_align_t) + 1);
 };
 
 class SnappyCompressor : public PageCompressor {
@@ -109,39 +109,6 @@ class ZstdCompressor : public PageCompressor {
   UniqueHandle<ZSTD_CCtx, ZSTD_freeCCtx> context_;
 };
 
-Result<> decompress_zlib(std::span<const std::byte> data, std::span<std::byte> page) {
-  uLongf size = page.size();
-  if (uncompress(bytes_of(page), &size, bytes_of(data), data.size()) != Z_OK ||
-      size != page.size())
-    return fail(ErrorCode::kBadData, "a zlib page is corrupt");
-  return {};
-}
-
-Result<> decompress_lzo(std::span<const std::byte> data, std::span<std::byte> page) {
-  lzo_uint size = page.size();
-  if (lzo1x_decompress_safe(bytes_of(data), data.size(), bytes_of(page), &size, nullptr) !=
-          LZO_E_OK ||
-      size != page.size())
-    return fail(ErrorCode::kBadData, "an lzo page is corrupt");
-  return {};
-}
-
-Result<> decompress_snappy(std::span<const std::byte> data, std::span<std::byte> page) {
-  std::size_t size = page.size();
-  if (snappy_uncompress(reinterpret_cast<const char*>(data.data()), data.size(),
-                        reinterpret_cast<char*>(page.data()), &size) != SNAPPY_OK ||
-      size != page.size())
-    return fail(ErrorCode::kBadData, "a snappy page is corrupt");
-  return {};
-}
-
-Result<> decompress_zstd(std::span<const std::byte> data, std::span<std::byte> page) {
-  const std::size_t size = ZSTD_decompress(page.data(), page.size(), data.data(), data.size());
-  if (ZSTD_isError(size) || size != page.size())
-    return fail(ErrorCode::kBadData, "a zstd page is corrupt");
-  return {};
-}
-
 template <typename Compressor>
 Result<std::unique_ptr<PageCompressor>> open_compressor(int level) {
   auto compressor = std::make_unique<Compressor>();
@@ -150,10 +117,10 @@ Result<std::unique_ptr<PageCompressor>> open_compressor(int level) {
 }
 
 Result<> check_level(CodecChoice choice) {
-  const bool fits = choice.kind == CodecKind::kZlib   ? choice.level >= 0 && choice.level <= 9
-                    : choice.kind == CodecKind::kZstd ? choice.level >= kMinZstdLevel &&
-                                                            choice.level <= 19
-                                                      : choice.level == 0;
+  const bool fits = choice.kind == CodecKind::kZlib ? choice.level >= 0 && choice.level <= 9
+                    : choice.kind == CodecKind::kZstd
+                        ? choice.level >= kMinZstdLevel && choice.level <= 19
+                        : choice.level == 0;
   if (!fits)
     return fail(ErrorCode::kBadData,
                 fmt::format("{} has no level {}", to_string(choice.kind), choice.level));
@@ -206,24 +173,6 @@ Result<std::unique_ptr<PageCompressor>> make_compressor(CodecChoice choice) {
       break;
   }
   return fail(ErrorCode::kBadData, "no such compressor");
-}
-
-Result<> decompress_page(CodecKind kind, std::span<const std::byte> data,
-                         std::span<std::byte> page) {
-  switch (kind) {
-    case CodecKind::kZlib:
-      return decompress_zlib(data, page);
-    case CodecKind::kLzo:
-      return decompress_lzo(data, page);
-    case CodecKind::kSnappy:
-      return decompress_snappy(data, page);
-    case CodecKind::kZstd:
-      return decompress_zstd(data, page);
-    case CodecKind::kNone:
-    case CodecKind::kAuto:
-      break;
-  }
-  return fail(ErrorCode::kBadData, "no such codec");
 }
 
 }  // namespace hadump

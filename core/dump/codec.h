@@ -18,7 +18,8 @@ struct CodecChoice {
   bool operator==(const CodecChoice&) const = default;
 
   CodecKind kind = CodecKind::kNone;
-  int level = 0;  ///< zlib 1 to 9; zstd kMinZstdLevel to 19, negative is faster; 0: its default (1).
+  int level =
+      0;  ///< zlib 1 to 9; zstd kMinZstdLevel to 19, negative is faster; 0: its default (1).
 };
 inline constexpr int kMinZstdLevel = -100;
 
@@ -62,8 +63,5 @@ class PageCompressor {
 
 /// @pre choice.kind is neither kNone nor kAuto. @return kOs (ENOMEM) or kBadData (level).
 Result<std::unique_ptr<PageCompressor>> make_compressor(CodecChoice choice);
-
-/// The inverse, for readers and tests: writes exactly kFrameSize bytes or says kBadData.
-Result<> decompress_page(CodecKind kind, std::span<const std::byte> data, std::span<std::byte> page);
 
 }  // namespace hadump

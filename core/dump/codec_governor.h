@@ -22,16 +22,17 @@ class CodecGovernor {
                                                        {CodecKind::kZstd, -1},
                                                        {CodecKind::kZstd, 1},
                                                        {CodecKind::kZstd, 3}}};
-  static constexpr std::uint32_t kFlags = kdump_flag(CodecKind::kLzo) | kdump_flag(CodecKind::kZstd);
+  static constexpr std::uint32_t kFlags =
+      kdump_flag(CodecKind::kLzo) | kdump_flag(CodecKind::kZstd);
 
   /// One chunk was handed to the sink: that took `writing`; since the last call `all` passed.
   void wrote(std::chrono::nanoseconds writing, std::chrono::nanoseconds all) {
     writing_ += writing;
     all_ += all;
     if (++chunks_ < kChunksPerDecision) return;
-    const double busy = all_.count() > 0 ? static_cast<double>(writing_.count()) /
-                                               static_cast<double>(all_.count())
-                                         : 0;
+    const double busy =
+        all_.count() > 0 ? static_cast<double>(writing_.count()) / static_cast<double>(all_.count())
+                         : 0;
     const std::size_t step = step_.load(std::memory_order_relaxed);
     if (busy > kBusy && step + 1 < kLadder.size()) step_.store(step + 1, std::memory_order_relaxed);
     if (busy < kIdle && step > 0) step_.store(step - 1, std::memory_order_relaxed);

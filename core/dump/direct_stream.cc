@@ -106,8 +106,7 @@ class DirectStream : public DataStream {
     used_ = static_cast<std::size_t>(offset - block);
     base_ = block;
     std::memset(current().bytes.get(), 0, used_);
-    const ssize_t got =
-        ::pread(plain_fd_, current().bytes.get(), used_, static_cast<off_t>(block));
+    const ssize_t got = ::pread(plain_fd_, current().bytes.get(), used_, static_cast<off_t>(block));
     return got < 0 ? fail_os(errno, "reading back " + name_) : Result<>();
   }
 
@@ -130,8 +129,7 @@ class DirectStream : public DataStream {
     buffer.size = size;
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
     if (entry == nullptr) return write_now(buffer, 0);
-    ::io_uring_prep_write(entry, fd_.get(), buffer.bytes.get(), static_cast<unsigned>(size),
-                          base_);
+    ::io_uring_prep_write(entry, fd_.get(), buffer.bytes.get(), static_cast<unsigned>(size), base_);
     ::io_uring_sqe_set_data(entry, &buffer);
     int submitted = 0;
     do submitted = ::io_uring_submit(&ring_);

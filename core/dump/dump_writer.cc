@@ -42,7 +42,8 @@ Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t s
   if (options.dump_level > kMaxDumpLevel)
     return fail(ErrorCode::kBadData, "the dump level is over 31");
   if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
-  if (sinks == 0 || sinks > kMaxSinks) return fail(ErrorCode::kBadData, "a dump goes to 1 to 16 files");
+  if (sinks == 0 || sinks > kMaxSinks)
+    return fail(ErrorCode::kBadData, "a dump goes to 1 to 16 files");
   if (sinks > 1 && options.format == DumpFormatKind::kElf)
     return fail(ErrorCode::kUnsupported, "an ELF dump cannot be striped over several files");
   return {};
@@ -106,7 +107,7 @@ class Writer : public DumpWriter {
 Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
   adaptive_ = options_.format == DumpFormatKind::kKdump && options_.codec.kind == CodecKind::kAuto;
-  const CodecChoice codec = adaptive_ ? governor_.choice()
+  const CodecChoice codec = adaptive_                                 ? governor_.choice()
                             : options_.format == DumpFormatKind::kElf ? CodecChoice{}
                                                                       : options_.codec;
   for (unsigned i = 0; i < worker_count_; ++i) {
@@ -297,7 +298,8 @@ DumpSummary Writer::summary() const {
 Result<std::unique_ptr<DumpWriter>> DumpWriter::create(
     const VmcoreSource& source, const PageFilter* filter, FrameSet frames, DumpOptions options,
     std::vector<std::unique_ptr<DumpSink>> sinks) {
-  if (auto checked = check(frames, options, sinks.size()); !checked) return fail(std::move(checked));
+  if (auto checked = check(frames, options, sinks.size()); !checked)
+    return fail(std::move(checked));
   const unsigned workers = options.workers != 0 ? options.workers : usable_cpus();
   auto writer = std::make_unique<Writer>(std::move(frames), std::move(options), workers);
   if (auto opened = writer->open(source, filter, std::move(sinks)); !opened)

@@ -7,9 +7,9 @@
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
 #include "core/dump/codec.h"
-#include "core/dump/page_filter.h"
 #include "core/dump/progress.h"
 #include "core/dump/sink.h"
+#include "core/vmcore/page_filter.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {
@@ -33,8 +33,8 @@ struct DumpOptions {
 /// What came of a dump.
 struct DumpSummary {
   DumpProgress progress;
-  FrameSet missing;      ///< Unreadable frames; the dump records them as lost.
-  bool complete = true;  ///< Every frame was saved or left out by the level: no loss.
+  FrameSet missing;                    ///< Unreadable frames; the dump records them as lost.
+  bool complete = true;                ///< Every frame was saved or left out by the level: no loss.
   std::vector<std::string> locations;  ///< One per sink.
   std::vector<std::uint64_t> sizes;    ///< Bytes of each file.
 };
@@ -93,8 +93,9 @@ class DumpWriter {
 
   /// When this returns Ok, all frames of the portions so far are safe and may be released.
   /// @return the sinks' errors: nothing of the last portion may then be released, and the writer
-  ///         can only be destroyed (what had become durable before stays). kUnsupported for a sink that cannot promise it (a pipe): the
-  ///         file is as good as it gets, and the caller decides.
+  ///         can only be destroyed (what had become durable before stays). kUnsupported for a sink
+  ///         that cannot promise it (a pipe): the file is as good as it gets, and the caller
+  ///         decides.
   virtual Result<> make_durable() = 0;
 
   /// From the next portion on. Lowering the level is allowed too. @pre level <= kMaxDumpLevel.

@@ -60,8 +60,8 @@ ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
 Result<> ElfFormat::begin() {
   DumpSink& sink = *outputs_.front().sink;
   if (!notes_.bytes.empty())
-    if (auto put = sink.write_table(sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr),
-                                    notes_.bytes);
+    if (auto put =
+            sink.write_table(sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr), notes_.bytes);
         !put)
       return put;
   bytes_written_ += notes_.bytes.size();
@@ -109,8 +109,8 @@ Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file)
   }
   for (std::size_t i = 0; i < pages.size();) {
     std::size_t end = i;
-    while (end < pages.size() && (pages[end].fate == PageFate::kData) ==
-                                     (pages[i].fate == PageFate::kData))
+    while (end < pages.size() &&
+           (pages[end].fate == PageFate::kData) == (pages[i].fate == PageFate::kData))
       ++end;
     const auto run = pages.subspan(i, end - i);
     if (run.front().fate != PageFate::kData) {
@@ -196,8 +196,7 @@ void ElfFormat::add_text_aliases(std::vector<Load>& loads,
       const std::uint64_t frames = to.value - from.value;
       loads.push_back({from, frames, frames,
                        load.file_offset + ((from.value - load.first.value) << kFrameShift)});
-      addresses.push_back(
-          {segment.virt.value + (address_of(from).value - segment.phys.value)});
+      addresses.push_back({segment.virt.value + (address_of(from).value - segment.phys.value)});
       ++added;
     }
   }

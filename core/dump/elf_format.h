@@ -9,9 +9,9 @@ namespace hadump {
 /// ELF core: PT_NOTE, then PT_LOADs.
 ///
 /// Left-out pages read as zeros. A run of kLongRun of them has a PT_LOAD of its own with p_filesz 0
-/// (makedumpfile -E ends a PT_LOAD at the same places); a shorter one, and pages of zeros, are holes
-/// in the file. The table of program headers has room for kMaxLoads; beyond that, long runs are holes too.
-/// What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
+/// (makedumpfile -E ends a PT_LOAD at the same places); a shorter one, and pages of zeros, are
+/// holes in the file. The table of program headers has room for kMaxLoads; beyond that, long runs
+/// are holes too. What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
 class ElfFormat : public DumpFormat {
  public:
   ElfFormat(FormatInput input, FormatOutput output);
@@ -26,7 +26,8 @@ class ElfFormat : public DumpFormat {
   std::uint64_t bytes_written() const override { return bytes_written_; }
 
   static constexpr std::uint64_t kLongRun = 256;  ///< makedumpfile's PFN_EXCLUDED
-  static constexpr std::size_t kMaxLoads = 30000;  ///< Two headers each: below 65535, which would need PN_XNUM.
+  static constexpr std::size_t kMaxLoads =
+      30000;  ///< Two headers each: below 65535, which would need PN_XNUM.
 
  private:
   struct Load {

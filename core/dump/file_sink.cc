@@ -93,8 +93,7 @@ class FileSink : public DumpSink {
 /// In a tmpfs there is no disk to go to: no write-back to wait for, no direct input and output.
 bool is_in_memory(int fd) {
   struct statfs info {};
-  return ::fstatfs(fd, &info) == 0 &&
-         (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+  return ::fstatfs(fd, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
 }
 
 Result<> refuse_existing(const std::string& path) {

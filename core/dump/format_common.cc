@@ -18,7 +18,9 @@ void append(std::vector<std::byte>& bytes, const void* data, std::size_t size) {
   bytes.insert(bytes.end(), from, from + size);
 }
 
-void pad(std::vector<std::byte>& bytes) { bytes.resize(round_up(bytes.size(), kNoteAlignment)); }
+void pad(std::vector<std::byte>& bytes) {
+  bytes.resize(round_up(bytes.size(), kNoteAlignment));
+}
 
 }  // namespace
 

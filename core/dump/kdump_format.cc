@@ -61,8 +61,7 @@ KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
   descs_offset_ = bitmap2_offset_ + bitmap_bytes_;
   for (const FormatOutput& output : outputs_) {
     const std::uint64_t most = input_.frames.intersection(output.range).frames();
-    const std::uint64_t data =
-        round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
+    const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
     // The first block of the data is the page of zeros that all zero pages share.
     const Position start{data + kFrameSize, 0, output.range.begin};
     stripes_.push_back({start, start, PendingBits(input_.frames), {}, data, 0});
@@ -98,10 +97,12 @@ Result<> KdumpFormat::write_header(std::size_t index, bool complete, unsigned du
   copy_text(header.utsname.domainname, "(none)");
   header.seconds = crash_time_of(vmcoreinfo);
   header.status = input_.codec_flags | (complete ? 0 : kKdumpIncomplete);
-  header.sub_header_blocks = static_cast<std::int32_t>(round_up(sub_header_bytes(), kBlock) / kBlock);
+  header.sub_header_blocks =
+      static_cast<std::int32_t>(round_up(sub_header_bytes(), kBlock) / kBlock);
   header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_bytes_ / kBlock);
   header.max_mapnr = static_cast<std::uint32_t>(max_mapnr_);
-  header.cpus = static_cast<std::int32_t>(std::max<std::size_t>(1, cpu_notes(*input_.layout).size()));
+  header.cpus =
+      static_cast<std::int32_t>(std::max<std::size_t>(1, cpu_notes(*input_.layout).size()));
 
   const FrameRange range = outputs_[index].range;
   const bool split = outputs_.size() > 1;
@@ -157,9 +158,8 @@ Result<> KdumpFormat::append(const Chunk& chunk) {
   if (!written) return fail(std::move(written));
   bytes_written_ += *written;
   add_descs(stripe, chunk);
-  stripe.bits.set_range(chunk.frames.begin, pages.size(), [&](std::size_t i) {
-    return pages[i].fate != PageFate::kLeftOut;
-  });
+  stripe.bits.set_range(chunk.frames.begin, pages.size(),
+                        [&](std::size_t i) { return pages[i].fate != PageFate::kLeftOut; });
   return {};
 }
 
@@ -225,8 +225,9 @@ Result<> KdumpFormat::write_pending_bits() {
 Result<> KdumpFormat::write_bits_once(Stripe& stripe, DumpSink& sink) {
   for (const PendingBits::Piece& piece : stripe.bits.pieces()) {
     if (auto done = write_bits_between(stripe, sink, piece.first_byte); !done) return done;
-    const auto known = std::span(piece.bits).first(
-        piece.bits.size() - (&piece == &stripe.bits.pieces().back() ? 1 : 0));
+    const auto known =
+        std::span(piece.bits)
+            .first(piece.bits.size() - (&piece == &stripe.bits.pieces().back() ? 1 : 0));
     if (auto put = put_table(sink, bitmap2_offset_ + piece.first_byte, std::as_bytes(known)); !put)
       return put;
     stripe.bitmap_written_to = piece.first_byte + known.size();
@@ -249,9 +250,9 @@ Result<> KdumpFormat::write_bits_between(Stripe& stripe, DumpSink& sink, std::ui
 Result<> KdumpFormat::write_pending_descs() {
   for (std::size_t i = 0; i < stripes_.size(); ++i) {
     for (const DescRun& run : stripes_[i].descs)
-      if (auto put = put_table(*outputs_[i].sink,
-                               descs_offset_ + run.first_rank * sizeof(KdumpPageDesc),
-                               std::as_bytes(std::span(run.descs)));
+      if (auto put =
+              put_table(*outputs_[i].sink, descs_offset_ + run.first_rank * sizeof(KdumpPageDesc),
+                        std::as_bytes(std::span(run.descs)));
           !put)
         return put;
     stripes_[i].descs.clear();

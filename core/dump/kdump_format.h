@@ -6,7 +6,7 @@
 
 #include "core/dump/format.h"
 #include "core/dump/kdump_bitmap.h"
-#include "core/dump/kdump_layout.h"
+#include "core/vmcore/kdump_layout.h"
 
 namespace hadump {
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "core/base/frame_set.h"
-#include "core/dump/page_filter.h"
+#include "core/vmcore/page_filter.h"
 
 namespace hadump {
 

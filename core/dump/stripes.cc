@@ -34,8 +34,7 @@ std::vector<Sample> sample(const FrameSet& frames, std::size_t count, ChunkWorke
   for (FrameRange range : frames.ranges()) {
     for (Gfn at = range.begin; at < range.end;) {
       const Gfn end{std::min(round_down(at.value + step, kChunkFrames), range.end.value)};
-      const std::uint64_t middle =
-          round_down(at.value + (end.value - at.value) / 2, kChunkFrames);
+      const std::uint64_t middle = round_down(at.value + (end.value - at.value) / 2, kChunkFrames);
       chunk.frames.begin = std::max(at, Gfn{middle});
       chunk.frames.end = std::min(Gfn{middle + kChunkFrames}, end);
       worker.fill(chunk, level);

@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/dump/kdump_layout.h"
 #include "core/vmcore/byte_file.h"
+#include "core/vmcore/kdump_layout.h"
 #include "core/vmcore/page_expander.h"
 #include "core/vmcore/source.h"
 

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <memory>
 
-#include "core/dump/page_filter.h"
 #include "core/vmcore/address_space.h"
+#include "core/vmcore/page_filter.h"
 #include "core/vmcore/page_format.h"
 #include "core/vmcore/section_map.h"
 

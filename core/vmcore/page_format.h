@@ -5,7 +5,7 @@
 #include <cstring>
 #include <optional>
 
-#include "core/dump/page_filter.h"
+#include "core/vmcore/page_filter.h"
 #include "core/vmcore/vmcoreinfo.h"
 
 namespace hadump {

@@ -129,15 +129,15 @@ int run_save(SaveArguments args) {
   if (args.options.dump_level > 1) filter = need(PageClassifier::open(*source));
   std::vector<std::unique_ptr<DumpSink>> sinks;
   for (const std::string& path : args.outputs)
-    sinks.push_back(args.flat ? need(open_flattened_sink(
-                                    need(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)), path))
-                              : need(open_file_sink(path, args.file)));
+    sinks.push_back(args.flat
+                        ? need(open_flattened_sink(
+                              need(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)), path))
+                        : need(open_file_sink(path, args.file)));
   auto writer = need(DumpWriter::create(*source, filter.get(), source->layout().frames,
                                         args.options, std::move(sinks)));
   for (FrameSet portion; !(portion = writer->next_portion(args.portion)).empty();) {
     need(writer->write_portion(portion));
-    if (auto durable = writer->make_durable(); !durable && !args.flat)
-      die(durable.error().what());
+    if (auto durable = writer->make_durable(); !durable && !args.flat) die(durable.error().what());
   }
   const DumpSummary summary = need(writer->finish());
   print_summary(summary, seconds_since(begin));
@@ -181,8 +181,7 @@ int run_codec(const std::string& path, const std::string& codec) {
   double seconds = 0;
   for (FrameRange range : source->layout().frames.ranges())
     for (Gfn at = range.begin; at < range.end; at.value += kBatch) {
-      const auto count =
-          static_cast<std::size_t>(std::min(kBatch, range.end.value - at.value));
+      const auto count = static_cast<std::size_t>(std::min(kBatch, range.end.value - at.value));
       need(source->read(at, std::span(pages).first(count * kFrameSize),
                         std::span(status).first(count)));
       const double begin = cpu_seconds();
@@ -197,8 +196,9 @@ int run_codec(const std::string& path, const std::string& codec) {
       }
       seconds += cpu_seconds() - begin;
     }
-  fmt::print("{{\"seconds\":{:.3f},\"in\":{},\"out\":{},\"zero\":{},\"mb_per_s\":{:.1f}}}\n", seconds,
-             in_bytes, out_bytes, zero_bytes, static_cast<double>(in_bytes) / seconds / 1e6);
+  fmt::print("{{\"seconds\":{:.3f},\"in\":{},\"out\":{},\"zero\":{},\"mb_per_s\":{:.1f}}}\n",
+             seconds, in_bytes, out_bytes, zero_bytes,
+             static_cast<double>(in_bytes) / seconds / 1e6);
   return 0;
 }
 
@@ -290,4 +290,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace hadump
 
-int main(int argc, char** argv) { return hadump::run(argc, argv); }
+int main(int argc, char** argv) {
+  return hadump::run(argc, argv);
+}

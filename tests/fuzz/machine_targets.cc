@@ -97,8 +97,7 @@ void read_log(std::span<const std::byte> input) {
 
 std::vector<std::vector<std::byte>> log_seeds() {
   LinuxMachine machine({.sections = 1});
-  for (std::size_t i = 0; i < 10; ++i)
-    machine.add_log(i * 1000, "line\n" + std::string(i, '\x01'));
+  for (std::size_t i = 0; i < 10; ++i) machine.add_log(i * 1000, "line\n" + std::string(i, '\x01'));
   const InMemoryVmcore& dump = machine.finish();
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(dump.layout()));
   std::vector<std::byte> seed(kMaxRingBytes);

@@ -15,6 +15,7 @@ forbid 'xen|libxl' 'Xen headers belong into hv/xen' core userspace hv/agent hv/c
 forbid 'boost/' 'Boost is for the programs' core hv/agent hv/capture hv/xen
 forbid 'spdlog/' 'libraries do not log' core hv/agent hv/capture
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core
+forbid 'core/dump/' 'reading does not need writing' core/vmcore
 forbid 'hv/(xen|hadumpd|hadump)/' 'the decisions do not know the real side' hv/agent hv/capture
 forbid 'hv/' 'the guest side does not need the host side' userspace
 forbid 'core/(dump|vmcore)/' 'base is the bottom' core/base

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/dump/page_test.h"
+#include "core/vmcore/page_expander.h"
 
 namespace hadump {
 namespace {
@@ -37,7 +38,7 @@ TEST_P(Codec, GivesBackWhatItCompressed) {
     const std::size_t size = (*compressor)->compress(page, out);
     ASSERT_LT(size, kFrameSize / 2);
     std::vector<std::byte> back(kFrameSize);
-    ASSERT_TRUE(decompress_page(choice->kind, std::span(out).first(size), back));
+    ASSERT_TRUE(PageExpander().expand(kdump_flag(choice->kind), std::span(out).first(size), back));
     EXPECT_EQ(back, page);
   }
 }
@@ -52,7 +53,7 @@ TEST_P(Codec, RefusesCorruptPages) {
   const auto choice = parse_codec(GetParam());
   const std::vector<std::byte> noise = random_page();
   std::vector<std::byte> back(kFrameSize);
-  EXPECT_FALSE(decompress_page(choice->kind, std::span(noise).first(100), back));
+  EXPECT_FALSE(PageExpander().expand(kdump_flag(choice->kind), std::span(noise).first(100), back));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Codec,

@@ -5,7 +5,8 @@
 #include <cstring>
 
 #include "core/base/endian.h"
-#include "core/dump/kdump_layout.h"
+#include "core/vmcore/kdump_layout.h"
+#include "core/vmcore/page_expander.h"
 
 namespace hadump {
 namespace {
@@ -26,21 +27,10 @@ std::vector<std::byte> load_bytes(const std::vector<std::byte>& image, std::uint
   return out;
 }
 
-CodecKind codec_of(std::uint32_t flags) {
-  for (CodecKind kind : {CodecKind::kZlib, CodecKind::kLzo, CodecKind::kSnappy, CodecKind::kZstd})
-    if (flags == kdump_flag(kind)) return kind;
-  return CodecKind::kNone;
-}
-
 std::optional<Page> load_page(const std::vector<std::byte>& image, const KdumpPageDesc& desc) {
   Page page{};
   const auto bytes = load_bytes(image, desc.offset, desc.size);
-  if (desc.flags == 0) {
-    if (desc.size != kFrameSize) return std::nullopt;
-    std::copy(bytes.begin(), bytes.end(), page.begin());
-    return page;
-  }
-  if (!decompress_page(codec_of(desc.flags), bytes, page)) return std::nullopt;
+  if (!PageExpander().expand(desc.flags, bytes, page)) return std::nullopt;
   return page;
 }
 
@@ -104,8 +94,8 @@ std::optional<std::vector<std::byte>> rearrange(const std::vector<std::byte>& fl
 
 std::unique_ptr<InMemoryVmcore> make_machine() {
   // [1, 0x9f) + [0x100, 0x5c3) + [0x1000, 0x13fe): borders inside bytes of the bitmap and chunks.
-  auto machine = std::make_unique<InMemoryVmcore>(FrameSet{
-      {Gfn{1}, Gfn{0x9f}}, {Gfn{0x100}, Gfn{0x5c3}}, {Gfn{0x1000}, Gfn{0x13fe}}});
+  auto machine = std::make_unique<InMemoryVmcore>(
+      FrameSet{{Gfn{1}, Gfn{0x9f}}, {Gfn{0x100}, Gfn{0x5c3}}, {Gfn{0x1000}, Gfn{0x13fe}}});
   std::mt19937 random(7);
   for (FrameRange range : machine->layout().frames.ranges())
     for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {

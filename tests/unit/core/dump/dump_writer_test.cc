@@ -120,8 +120,7 @@ TEST_P(EveryFormat, StaysTrueWhenTheDiskIsFullAtAnyByte) {
     full.fail_errno = i % 3 == 0 ? EIO : ENOSPC;
     const DumpRun run = run_dump(*machine_, full);
     ASSERT_FALSE(run.summary) << full.fail_at;
-    EXPECT_EQ(run.summary.error().code(),
-              i % 3 == 0 ? ErrorCode::kOs : ErrorCode::kNoSpace);
+    EXPECT_EQ(run.summary.error().code(), i % 3 == 0 ? ErrorCode::kOs : ErrorCode::kNoSpace);
     EXPECT_FALSE(run.log->published_size);
     const auto back = read(run.log->image());
     if (!back) {
@@ -174,15 +173,14 @@ TEST_P(EveryFormat, RecordsUnreadableFramesAndGoesOn) {
   EXPECT_TRUE(run.log->published_size) << "whole, but for what nobody can read";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, EveryFormat,
-    testing::Values(Case{"elf", DumpFormatKind::kElf, CodecKind::kNone},
-                    Case{"raw", DumpFormatKind::kKdump, CodecKind::kNone},
-                    Case{"zlib", DumpFormatKind::kKdump, CodecKind::kZlib},
-                    Case{"lzo", DumpFormatKind::kKdump, CodecKind::kLzo},
-                    Case{"snappy", DumpFormatKind::kKdump, CodecKind::kSnappy},
-                    Case{"zstd", DumpFormatKind::kKdump, CodecKind::kZstd}),
-    [](const auto& which) { return std::string(which.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, EveryFormat,
+                         testing::Values(Case{"elf", DumpFormatKind::kElf, CodecKind::kNone},
+                                         Case{"raw", DumpFormatKind::kKdump, CodecKind::kNone},
+                                         Case{"zlib", DumpFormatKind::kKdump, CodecKind::kZlib},
+                                         Case{"lzo", DumpFormatKind::kKdump, CodecKind::kLzo},
+                                         Case{"snappy", DumpFormatKind::kKdump, CodecKind::kSnappy},
+                                         Case{"zstd", DumpFormatKind::kKdump, CodecKind::kZstd}),
+                         [](const auto& which) { return std::string(which.param.name); });
 
 // A full disk, then a higher level: the dump goes on where it was, in the same file.
 TEST(DumpWriter, GoesOnAtAHigherLevelAfterAFullDisk) {
@@ -197,8 +195,8 @@ TEST(DumpWriter, GoesOnAtAHigherLevelAfterAFullDisk) {
     DumpOptions options;
     options.format = format;
     options.workers = 2;
-    auto writer = DumpWriter::create(*machine, &filter, machine->layout().frames, options,
-                                     std::move(sinks));
+    auto writer =
+        DumpWriter::create(*machine, &filter, machine->layout().frames, options, std::move(sinks));
     ASSERT_TRUE(writer);
     const FrameSet first = (*writer)->next_portion(3_MiB);
     ASSERT_TRUE((*writer)->write_portion(first));
@@ -233,8 +231,8 @@ TEST(DumpWriter, StripesOverSeveralFilesBalancedByBytes) {
   }
   DumpOptions options;
   options.codec.kind = CodecKind::kLzo;
-  auto writer = DumpWriter::create(*machine, nullptr, machine->layout().frames, options,
-                                   std::move(sinks));
+  auto writer =
+      DumpWriter::create(*machine, nullptr, machine->layout().frames, options, std::move(sinks));
   ASSERT_TRUE(writer) << writer.error().what();
   for (FrameSet portion; !(portion = (*writer)->next_portion(2_MiB)).empty();) {
     ASSERT_TRUE((*writer)->write_portion(portion));
@@ -248,7 +246,8 @@ TEST(DumpWriter, StripesOverSeveralFilesBalancedByBytes) {
     const auto back = read_kdump(log->image());
     ASSERT_TRUE(back);
     EXPECT_TRUE(back->lost.empty());
-    EXPECT_FALSE(all.overlaps({back->pages.begin()->first, Gfn{back->pages.rbegin()->first.value + 1}}));
+    EXPECT_FALSE(
+        all.overlaps({back->pages.begin()->first, Gfn{back->pages.rbegin()->first.value + 1}}));
     for (const auto& [gfn, page] : back->pages) ASSERT_TRUE(page == page_of(*machine, gfn));
     all.insert(frames_of(*back));
     EXPECT_GT(log->total, total / 5);
@@ -283,12 +282,11 @@ TEST(DumpWriter, SaysWhichFramesCannotBeWrittenAnyMore) {
   std::vector<std::unique_ptr<DumpSink>> sinks;
   const auto log = std::make_shared<SinkLog>();
   sinks.push_back(std::make_unique<MemorySink>(log));
-  auto writer = DumpWriter::create(*machine, nullptr, machine->layout().frames, {},
-                                   std::move(sinks));
+  auto writer =
+      DumpWriter::create(*machine, nullptr, machine->layout().frames, {}, std::move(sinks));
   ASSERT_TRUE(writer);
   ASSERT_TRUE((*writer)->write_portion({{Gfn{0x200}, Gfn{0x300}}}));
-  EXPECT_EQ((*writer)->write_portion({{Gfn{0x10}, Gfn{0x20}}}).error().code(),
-            ErrorCode::kBadData);
+  EXPECT_EQ((*writer)->write_portion({{Gfn{0x10}, Gfn{0x20}}}).error().code(), ErrorCode::kBadData);
   for (FrameSet portion; !(portion = (*writer)->next_portion(256_MiB)).empty();)
     ASSERT_TRUE((*writer)->write_portion(portion));
   EXPECT_EQ((*writer)->finish().error().code(), ErrorCode::kIncomplete);

@@ -76,7 +76,8 @@ TEST_P(FileSink, HoldsWhatWasWrittenLast) {
   for (int i = 0; i < 300; ++i) {
     const auto action = random() % 20;
     // A hole is one only where nothing was ever written.
-    if (action == 0 && at == furthest) at = round_up(at, kFrameSize) + kFrameSize * (random() % 200);
+    if (action == 0 && at == furthest)
+      at = round_up(at, kFrameSize) + kFrameSize * (random() % 200);
     if (action == 1) at -= random() % std::min<std::uint64_t>(at - 4096 + 1, 700000);
     if (action == 2) {
       ASSERT_TRUE((*sink)->make_durable());

@@ -8,8 +8,8 @@
 
 #include "core/base/file.h"
 #include "core/base/unique_handle.h"
-#include "core/dump/flattened_sink.h"
 #include "core/dump/file_sink.h"
+#include "core/dump/flattened_sink.h"
 #include "tests/unit/core/dump/dump_fixture.h"
 
 namespace hadump {
@@ -38,15 +38,15 @@ class Kdumpfile : public testing::TestWithParam<Form> {
     const std::string path = directory_ / "dump";
     std::vector<std::unique_ptr<DumpSink>> sinks;
     if (GetParam().flattened)
-      sinks.push_back(std::move(
-          *open_flattened_sink(*open_file(path, O_WRONLY | O_CREAT, 0600), path)));
+      sinks.push_back(
+          std::move(*open_flattened_sink(*open_file(path, O_WRONLY | O_CREAT, 0600), path)));
     else
       sinks.push_back(std::move(*open_file_sink(path)));
     DumpOptions options;
     options.format = GetParam().format;
     options.codec.kind = GetParam().codec;
-    auto writer = DumpWriter::create(machine, nullptr, machine.layout().frames, options,
-                                     std::move(sinks));
+    auto writer =
+        DumpWriter::create(machine, nullptr, machine.layout().frames, options, std::move(sinks));
     EXPECT_TRUE(writer);
     for (FrameSet portion; !(portion = (*writer)->next_portion(2_MiB)).empty();)
       EXPECT_TRUE((*writer)->write_portion(portion));
@@ -80,9 +80,9 @@ TEST_P(Kdumpfile, ReadsEveryPage) {
     for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
       Page page{};
       std::size_t size = page.size();
-      ASSERT_EQ(kdump_read(handle.get(), KDUMP_MACHPHYSADDR, address_of(gfn).value, page.data(),
-                           &size),
-                KDUMP_OK)
+      ASSERT_EQ(
+          kdump_read(handle.get(), KDUMP_MACHPHYSADDR, address_of(gfn).value, page.data(), &size),
+          KDUMP_OK)
           << std::hex << gfn.value << ": " << kdump_get_err(handle.get());
       ASSERT_TRUE(page == page_of(*machine, gfn)) << std::hex << gfn.value;
     }
@@ -112,9 +112,8 @@ constexpr Form kForms[] = {
     {"flattened", DumpFormatKind::kKdump, CodecKind::kLzo, true},
     {"flattened_elf", DumpFormatKind::kElf, CodecKind::kNone, true},
 };
-INSTANTIATE_TEST_SUITE_P(All, Kdumpfile, testing::ValuesIn(kForms), [](const auto& which) {
-  return std::string(which.param.name);
-});
+INSTANTIATE_TEST_SUITE_P(All, Kdumpfile, testing::ValuesIn(kForms),
+                         [](const auto& which) { return std::string(which.param.name); });
 
 }  // namespace
 }  // namespace hadump

@@ -68,8 +68,7 @@ class MemorySink : public DumpSink {
   Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override {
     const std::uint64_t room = fail_at_ > log_->total ? fail_at_ - log_->total : 0;
     const auto arriving = bytes.first(std::min<std::size_t>(bytes.size(), room));
-    if (!arriving.empty())
-      log_->writes.push_back({offset, {arriving.begin(), arriving.end()}});
+    if (!arriving.empty()) log_->writes.push_back({offset, {arriving.begin(), arriving.end()}});
     log_->total += arriving.size();
     if (arriving.size() < bytes.size()) return fail_os(errno_, "writing memory");
     return {};

@@ -8,9 +8,9 @@
 namespace hadump {
 
 // The kdump-compressed ("diskdump") format, version 6, as on x86-64: little-endian, block size one
-// page. Sources: makedumpfile's diskdump_mod.h and IMPLEMENTATION. The order in the file is: header,
-// sub header with the notes, bitmap of valid frames, bitmap of dumped frames, one descriptor for
-// each dumped frame, page data.
+// page. Sources: makedumpfile's diskdump_mod.h and IMPLEMENTATION. The order in the file is:
+// header, sub header with the notes, bitmap of valid frames, bitmap of dumped frames, one
+// descriptor for each dumped frame, page data.
 
 inline constexpr std::uint32_t kKdumpIncomplete = 0x8;
 
