@@ -10,10 +10,10 @@
 namespace hadump {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 36;        // ACPI 6.4, 5.2.6
-constexpr std::size_t kRootBytes = 36;          // 5.2.5.3
-constexpr std::size_t kFirstRootBytes = 20;     // the part that ACPI 1.0's checksum covers
-constexpr std::size_t kDsdtInFadt = 40;         // 5.2.9
+constexpr std::size_t kHeaderBytes = 36;     // ACPI 6.4, 5.2.6
+constexpr std::size_t kRootBytes = 36;       // 5.2.5.3
+constexpr std::size_t kFirstRootBytes = 20;  // the part that ACPI 1.0's checksum covers
+constexpr std::size_t kDsdtInFadt = 40;      // 5.2.9
 constexpr std::size_t kMaxTables = 64;
 
 class Image {
@@ -63,8 +63,8 @@ Result<> check_children(const Image& image, std::span<const std::byte> root, std
   if ((root.size() - kHeaderBytes) / width > kMaxTables)
     return fail(ErrorCode::kBadData, "too many ACPI tables");
   for (std::size_t at = kHeaderBytes; at + width <= root.size(); at += width) {
-    auto table = checked_table(image, width == 8 ? number<std::uint64_t>(root, at)
-                                                 : number<std::uint32_t>(root, at));
+    auto table = checked_table(
+        image, width == 8 ? number<std::uint64_t>(root, at) : number<std::uint32_t>(root, at));
     if (!table) return fail(std::move(table));
     if (!starts_with(*table, "FACP")) continue;
     if (table->size() < kDsdtInFadt + 4) return fail(ErrorCode::kBadData, "the FADT is too short");

@@ -15,9 +15,7 @@ struct AcpiTables {
   Gfn first;
   std::vector<std::byte> bytes;  ///< whole frames
 
-  FrameRange frames() const {
-    return {first, Gfn{first.value + (bytes.size() >> kFrameShift)}};
-  }
+  FrameRange frames() const { return {first, Gfn{first.value + (bytes.size() >> kFrameShift)}}; }
 };
 
 /// Finds the root pointer and checks the checksum of every table reachable from it.

@@ -49,8 +49,7 @@ std::vector<std::byte> write_start_info(const BootInput& input, GuestPhys at, Gu
   const std::size_t module_at = sizeof(StartInfo);
   const std::size_t map_at = module_at + sizeof(Module);
   const std::size_t cmdline_at = map_at + input.memory_map.size() * sizeof(WireMapEntry);
-  std::vector<std::byte> out(
-      round_up(cmdline_at + input.cmdline.size() + 1, kFrameSize));
+  std::vector<std::byte> out(round_up(cmdline_at + input.cmdline.size() + 1, kFrameSize));
 
   const StartInfo info{
       .magic = kStartMagic,
@@ -80,9 +79,10 @@ std::vector<std::byte> write_start_info(const BootInput& input, GuestPhys at, Gu
 
 Result<BootImage> plan_boot(const BootInput& input) {
   if (!input.window.contains(input.kernel))
-    return fail(ErrorCode::kBadData,
-                fmt::format("the kernel's segments, frames [{:#x}, {:#x}), are not inside the window",
-                            input.kernel.begin.value, input.kernel.end.value));
+    return fail(
+        ErrorCode::kBadData,
+        fmt::format("the kernel's segments, frames [{:#x}, {:#x}), are not inside the window",
+                    input.kernel.begin.value, input.kernel.end.value));
   if (input.cmdline.size() >= kMaxCmdline)
     return fail(ErrorCode::kBadData, "the command line is too long");
   const std::uint64_t window_end = address_of(input.window.end).value;

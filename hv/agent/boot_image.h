@@ -15,9 +15,9 @@ namespace hadump {
 
 /// What goes into the window besides the kernel's segments.
 struct BootImage {
-  GuestPhys start_info;             ///< also where `start_info_bytes` go
+  GuestPhys start_info;  ///< also where `start_info_bytes` go
   std::vector<std::byte> start_info_bytes;
-  GuestPhys initrd;                 ///< meaningful when there is one
+  GuestPhys initrd;  ///< meaningful when there is one
 };
 
 struct BootInput {

@@ -49,16 +49,15 @@ Result<> CrashRun::boot(DomainRecord& record) {
   if (!saved) return fail(std::move(saved), "the snapshot");
   times_.lap("check");
   const MemoryRoles roles = roles_of(saved->node);
-  const std::uint64_t node_at = address_of(record.save_area.begin).value +
-                                saved->header.sections[HADUMP_SECTION_NODE].offset;
+  const std::uint64_t node_at =
+      address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
   const std::vector<MapEntry> map =
       capture_memory_map(roles.usable, roles.unusable, acpi_.frames());
   auto image = plan_boot({.window = saved->node.boot_regions.front().range,
                           .kernel = kernel_.extent(),
                           .initrd_bytes = ramdisk_.size(),
-                          .cmdline = capture_cmdline(config_.cmdline,
-                                                     saved->node.elf_header.address,
-                                                     GuestPhys{node_at}),
+                          .cmdline = capture_cmdline(
+                              config_.cmdline, saved->node.elf_header.address, GuestPhys{node_at}),
                           .memory_map = map,
                           .rsdp = rsdp_});
   if (!image) return fail(std::move(image), "planning the boot");
@@ -74,7 +73,8 @@ Result<> CrashRun::boot(DomainRecord& record) {
   if (auto done = world_.domain.reset(map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
-  if (auto done = fill_window(record, *saved); !done) return fail(std::move(done), "filling the window");
+  if (auto done = fill_window(record, *saved); !done)
+    return fail(std::move(done), "filling the window");
   if (auto done = write_guest(world_.memory, address_of(acpi_.first), acpi_.bytes); !done)
     return fail(std::move(done), "writing the ACPI tables");
   if (auto done = load_boot_image(world_.memory, *image, kernel_, ramdisk_); !done) return done;

@@ -120,8 +120,8 @@ Result<> CrashRun::take_snapshot(DomainRecord& record) {
   if (auto done = find_vmcoreinfo_for(*input, &registration_); !done) return done;
   times_.lap("vmcoreinfo");
 
-  const SaveLayout layout = layout_of(ram_, input->plan, input->survey, input->cpus,
-                                      input->vmcoreinfo_note.size());
+  const SaveLayout layout =
+      layout_of(ram_, input->plan, input->survey, input->cpus, input->vmcoreinfo_note.size());
   if (auto done = place_save_area(record, *input, layout, registration_.save_area); !done)
     return done;
   record.dump_id = input->dump_id;
@@ -133,10 +133,13 @@ Result<> CrashRun::take_snapshot(DomainRecord& record) {
   record.full_scan = input->survey.full_scan;
   if (auto done = reached(record, Step::kMemoryAdded, "memory"); !done) return done;
 
-  auto written = write_snapshot(world_.memory, *input, layout, times_, [&]() -> Result<> {
-    record.step = Step::kLowCopied;
-    return world_.journal.save(record);
-  }, mapped_);
+  auto written = write_snapshot(
+      world_.memory, *input, layout, times_,
+      [&]() -> Result<> {
+        record.step = Step::kLowCopied;
+        return world_.journal.save(record);
+      },
+      mapped_);
   if (!written) return written;
   record.boots = 1;
   low_is_verified_ = true;
@@ -148,8 +151,10 @@ Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration*
   std::optional<GuestPhys> at;
   if (registration->vmcoreinfo) {
     auto note = read_vmcoreinfo(world_.memory, frames, registration->vmcoreinfo->address);
-    if (note) input.vmcoreinfo_note = std::move(*note);
-    else world_.warn(fmt::format("the registered VMCOREINFO: {}; searching", note.error().what()));
+    if (note)
+      input.vmcoreinfo_note = std::move(*note);
+    else
+      world_.warn(fmt::format("the registered VMCOREINFO: {}; searching", note.error().what()));
   }
   if (input.vmcoreinfo_note.empty()) {
     auto found = find_vmcoreinfo(world_.memory, frames);
@@ -204,7 +209,8 @@ Result<> CrashRun::add_memory(DomainRecord& record, FrameRange range) {
 // next boot of the same dump after a second crash.
 Result<> CrashRun::continue_snapshot(DomainRecord& record) {
   const bool second_crash = record.step == Step::kStarted;
-  if (auto status = world_.domain.status(); !status) return fail(std::move(status));
+  if (auto status = world_.domain.status(); !status)
+    return fail(std::move(status));
   else if (!status->paused)
     if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
   times_.lap("pause");

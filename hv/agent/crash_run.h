@@ -53,9 +53,9 @@ struct CrashWorld {
   BootFiles& files;
   Journal& journal;
   std::function<std::chrono::nanoseconds()> monotonic;
-  std::function<std::uint64_t()> wall_ms;       ///< milliseconds since 1970
+  std::function<std::uint64_t()> wall_ms;  ///< milliseconds since 1970
   std::function<DumpId()> new_dump_id;
-  std::function<void(const std::string&)> warn; ///< one sentence that the admin should see
+  std::function<void(const std::string&)> warn;  ///< one sentence that the admin should see
 };
 
 struct CrashPolicy {
@@ -105,7 +105,7 @@ class CrashRun {
   AcpiTables acpi_;
   GuestPhys rsdp_;
   std::vector<FrameMapping> mapped_;  ///< to be dropped when the guest runs
-  bool low_is_verified_ = false;  ///< by us, just now
+  bool low_is_verified_ = false;      ///< by us, just now
 };
 
 /// Takes added memory out of the domain and gives the guest its balloon target back: for when the

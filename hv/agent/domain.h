@@ -17,8 +17,8 @@ namespace hadump {
 
 /// Every vCPU's registers, and the hypervisor's own record of the whole virtual machine.
 struct CpuState {
-  std::vector<hadump_vcpu> vcpus;   ///< by number, without gaps
-  std::vector<std::byte> context;   ///< opaque; reset_cpus() wants it back
+  std::vector<hadump_vcpu> vcpus;  ///< by number, without gaps
+  std::vector<std::byte> context;  ///< opaque; reset_cpus() wants it back
 };
 
 /// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).

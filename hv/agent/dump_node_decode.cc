@@ -83,7 +83,8 @@ Result<FrameSet> read_ranges(const TreeReader& tree, const char* name) {
   for (std::size_t i = 0; i < values->size(); i += 2) {
     auto range = checked_frames(name, (*values)[i], (*values)[i + 1]);
     if (!range) return fail(std::move(range));
-    if (range->begin < last) return fail(ErrorCode::kBadData, fmt::format("{} is not ascending", name));
+    if (range->begin < last)
+      return fail(ErrorCode::kBadData, fmt::format("{} is not ascending", name));
     last = range->end;
     set.insert(*range);
   }
@@ -131,8 +132,7 @@ Result<> check_relations(const DumpNode& node) {
   for (const BootRegion& region : node.boot_regions)
     if (!inside({region.copy, region.range.bytes()}, node.save_area))
       return fail(ErrorCode::kBadData, "a boot region's copy lies outside the save area");
-  for (const PhysRange* range :
-       {&node.block_table, &node.elf_header, &node.cpu_state, &node.hpte})
+  for (const PhysRange* range : {&node.block_table, &node.elf_header, &node.cpu_state, &node.hpte})
     if (!inside(*range, node.save_area))
       return fail(ErrorCode::kBadData, "a section lies outside the save area");
   return {};
@@ -158,8 +158,9 @@ Result<> read_scalars(const TreeReader& tree, DumpNode& node) {
   if (id->size() != node.dump_id.size())
     return fail(ErrorCode::kBadData, "hadump,dump-id has a wrong length");
   std::memcpy(node.dump_id.data(), id->data(), id->size());
-  auto mode = tree.text(HADUMP_PROP_MODE).and_then(
-      [](const std::string& text) { return parse_save_mode(text); });
+  auto mode = tree.text(HADUMP_PROP_MODE).and_then([](const std::string& text) {
+    return parse_save_mode(text);
+  });
   if (!mode) return fail(std::move(mode));
   node.mode = *mode;
   auto time = tree.numbers(HADUMP_PROP_CRASH_TIME, 1, 1);
@@ -188,8 +189,7 @@ Result<> read_range_lists(const TreeReader& tree, DumpNode& node) {
   if (tree.has(HADUMP_PROP_RELEASED) &&
       !take(read_ranges(tree, HADUMP_PROP_RELEASED), node.released, error))
     return tl::unexpected(std::move(error));
-  auto frames =
-      checked_frames(HADUMP_PROP_SAVE_AREA, save_area.address.value, save_area.bytes);
+  auto frames = checked_frames(HADUMP_PROP_SAVE_AREA, save_area.address.value, save_area.bytes);
   if (!frames) return fail(std::move(frames));
   node.save_area = *frames;
   return {};

@@ -133,8 +133,7 @@ void write_properties(TreeWriter& tree, const DumpNode& node) {
          {address_of(region.range.begin).value, region.range.bytes(), region.copy.value})
       triples.push_back(value);
   tree.numbers(HADUMP_PROP_BOOT_REGIONS, triples);
-  tree.range(HADUMP_PROP_SAVE_AREA,
-             {address_of(node.save_area.begin), node.save_area.bytes()});
+  tree.range(HADUMP_PROP_SAVE_AREA, {address_of(node.save_area.begin), node.save_area.bytes()});
   tree.ranges(HADUMP_PROP_HELD, node.held);
   if (!node.holes.empty()) tree.ranges(HADUMP_PROP_HOLES, node.holes);
   if (!node.released.empty()) tree.ranges(HADUMP_PROP_RELEASED, node.released);

@@ -92,7 +92,8 @@ Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input) 
   const std::vector<std::byte> notes = build_notes(input);
   const std::vector<Elf64_Phdr> loads = load_segments(input);
   if (loads.size() + 1 > kMaxProgramHeaders)
-    return fail(ErrorCode::kUnsupported, "the guest's memory is in too many pieces for an ELF core");
+    return fail(ErrorCode::kUnsupported,
+                "the guest's memory is in too many pieces for an ELF core");
 
   Elf64_Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);

@@ -28,9 +28,12 @@ class Collector {
  private:
   FrameSet& set_of(FrameKind kind) {
     switch (kind) {
-      case FrameKind::kRam: return survey_.ram;
-      case FrameKind::kAbsent: return survey_.absent;
-      case FrameKind::kBroken: return survey_.broken;
+      case FrameKind::kRam:
+        return survey_.ram;
+      case FrameKind::kAbsent:
+        return survey_.absent;
+      case FrameKind::kBroken:
+        return survey_.broken;
     }
     return survey_.broken;
   }
@@ -124,11 +127,20 @@ Result<FrameSurvey> survey_from_records(std::span<const hadump_hpte> records) {
     last = record.first_gfn + record.frames;
     const FrameRange range{Gfn{record.first_gfn}, Gfn{last}};
     switch (record.kind) {
-      case HADUMP_HPTE_RAM: survey.ram.insert(range); break;
-      case HADUMP_HPTE_ABSENT: survey.absent.insert(range); break;
-      case HADUMP_HPTE_BROKEN: survey.broken.insert(range); break;
-      case HADUMP_HPTE_SPECIAL: survey.special.insert(range); break;
-      default: return fail(ErrorCode::kBadData, "a translation record of an unknown kind");
+      case HADUMP_HPTE_RAM:
+        survey.ram.insert(range);
+        break;
+      case HADUMP_HPTE_ABSENT:
+        survey.absent.insert(range);
+        break;
+      case HADUMP_HPTE_BROKEN:
+        survey.broken.insert(range);
+        break;
+      case HADUMP_HPTE_SPECIAL:
+        survey.special.insert(range);
+        break;
+      default:
+        return fail(ErrorCode::kBadData, "a translation record of an unknown kind");
     }
   }
   return survey;

@@ -14,8 +14,8 @@ struct FrameSurvey {
   FrameSet ram;
   FrameSet absent;
   FrameSet broken;
-  FrameSet special;       ///< the hypervisor's own pages, in boot regions only
-  bool full_scan = false; ///< false: the held part was inferred from the domain's frame count
+  FrameSet special;        ///< the hypervisor's own pages, in boot regions only
+  bool full_scan = false;  ///< false: the held part was inferred from the domain's frame count
 
   /// What the dump contains: memory, and special pages, since their content can be copied.
   FrameSet dumped() const;

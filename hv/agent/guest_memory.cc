@@ -23,9 +23,8 @@ Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t 
     auto mapping = memory.map({first, end}, access);
     if (!mapping) return fail(std::move(mapping));
     if (!mapping->all_present())
-      return fail(ErrorCode::kBadData,
-                  fmt::format("guest frames [{:#x}, {:#x}) are not all there", first.value,
-                              end.value));
+      return fail(ErrorCode::kBadData, fmt::format("guest frames [{:#x}, {:#x}) are not all there",
+                                                   first.value, end.value));
     touch(mapping->bytes().subspan(offset, chunk));
     address.value += chunk;
     bytes -= chunk;
@@ -52,9 +51,8 @@ Result<> write_guest(const GuestMemory& memory, GuestPhys to, std::span<const st
 }
 
 Result<> zero_guest(const GuestMemory& memory, GuestPhys to, std::uint64_t bytes) {
-  return for_pieces(memory, to, bytes, Access::kReadWrite, [](std::span<std::byte> piece) {
-    std::memset(piece.data(), 0, piece.size());
-  });
+  return for_pieces(memory, to, bytes, Access::kReadWrite,
+                    [](std::span<std::byte> piece) { std::memset(piece.data(), 0, piece.size()); });
 }
 
 }  // namespace hadump

@@ -19,8 +19,8 @@ inline constexpr std::uint64_t kMaxKernelBytes = 512_MiB;
 struct KernelImage {
   struct Segment {
     GuestPhys address;
-    std::uint64_t memory_bytes = 0;       ///< the part beyond `data` is zero
-    std::span<const std::byte> data;      ///< borrowed from the file's bytes
+    std::uint64_t memory_bytes = 0;   ///< the part beyond `data` is zero
+    std::span<const std::byte> data;  ///< borrowed from the file's bytes
   };
   std::vector<Segment> segments;  ///< in file order
   GuestPhys entry;                ///< of the 32-bit PVH entry (ELF note Xen/PHYS32_ENTRY)

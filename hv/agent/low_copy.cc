@@ -46,8 +46,8 @@ Result<std::uint64_t> LowCopy::copy() {
   return for_each_piece([this](const Piece& piece, std::size_t i) -> Result<std::uint64_t> {
     auto from = memory_.map(piece.from, Access::kRead);
     if (!from) return fail(std::move(from));
-    auto to = memory_.map({piece.to, Gfn{piece.to.value + piece.from.frames()}},
-                          Access::kReadWrite);
+    auto to =
+        memory_.map({piece.to, Gfn{piece.to.value + piece.from.frames()}}, Access::kReadWrite);
     if (!to) return fail(std::move(to));
     if (!to->all_present()) return fail(ErrorCode::kBadData, "the save area has holes");
     if (from->all_present()) {

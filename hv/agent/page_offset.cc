@@ -22,8 +22,8 @@ class Walker {
 
   // The first present entry of a 1 GiB level or above, from `lowest` on, followed down to where
   // it maps physical 0.
-  std::optional<GuestVirt> first_mapping(std::uint64_t table, unsigned level,
-                                         std::uint64_t base, std::uint64_t lowest) const {
+  std::optional<GuestVirt> first_mapping(std::uint64_t table, unsigned level, std::uint64_t base,
+                                         std::uint64_t lowest) const {
     const auto entries = read(table);
     if (!entries) return {};
     const unsigned shift = 12 + 9 * (level - 1);

@@ -17,8 +17,8 @@ std::vector<FrameRange> cut(const FrameSet& frames, std::uint64_t piece_frames) 
   for (FrameRange range : frames.ranges()) {
     Gfn begin = range.begin;
     while (begin < range.end) {
-      const Gfn end{std::min(round_down(begin.value, piece_frames) + piece_frames,
-                             range.end.value)};
+      const Gfn end{
+          std::min(round_down(begin.value, piece_frames) + piece_frames, range.end.value)};
       pieces.push_back({begin, end});
       begin = end;
     }

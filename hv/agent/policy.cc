@@ -85,8 +85,7 @@ DomainPolicy PolicyTable::for_domain(const std::string& name) const {
   DomainPolicy policy;
   for (const bool general : {true, false})
     for (const Rule& rule : rules_)
-      if ((rule.pattern == "*") == general &&
-          fnmatch(rule.pattern.c_str(), name.c_str(), 0) == 0)
+      if ((rule.pattern == "*") == general && fnmatch(rule.pattern.c_str(), name.c_str(), 0) == 0)
         static_cast<void>(apply(rule, policy));  // add() has tried it
   return policy;
 }
@@ -94,9 +93,8 @@ DomainPolicy PolicyTable::for_domain(const std::string& name) const {
 bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
                        const DomainPolicy& policy) {
   const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
-  const auto recent =
-      std::count_if(crashes.begin(), crashes.end(),
-                    [&](std::uint64_t crash) { return crash + period > now; });
+  const auto recent = std::count_if(crashes.begin(), crashes.end(),
+                                    [&](std::uint64_t crash) { return crash + period > now; });
   return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
 }
 

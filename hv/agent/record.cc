@@ -10,9 +10,19 @@
 namespace hadump {
 namespace {
 
-constexpr std::array<std::string_view, 13> kStepNames = {
-    "none",         "paused", "vcpus-saved", "memory-added", "low-copied", "snapshot-complete",
-    "backends-disconnected", "reset", "loaded", "reconnected", "vcpus-set", "started", "done"};
+constexpr std::array<std::string_view, 13> kStepNames = {"none",
+                                                         "paused",
+                                                         "vcpus-saved",
+                                                         "memory-added",
+                                                         "low-copied",
+                                                         "snapshot-complete",
+                                                         "backends-disconnected",
+                                                         "reset",
+                                                         "loaded",
+                                                         "reconnected",
+                                                         "vcpus-set",
+                                                         "started",
+                                                         "done"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::kDone) + 1);
 
 Result<DumpId> parse_dump_id(const std::string& text) {
@@ -28,7 +38,9 @@ Result<DumpId> parse_dump_id(const std::string& text) {
 
 }  // namespace
 
-std::string_view to_string(Step step) { return kStepNames.at(static_cast<std::size_t>(step)); }
+std::string_view to_string(Step step) {
+  return kStepNames.at(static_cast<std::size_t>(step));
+}
 
 Result<Step> parse_step(std::string_view text) {
   for (std::size_t i = 0; i < kStepNames.size(); ++i)
@@ -72,7 +84,8 @@ std::string to_json(const DomainRecord& record) {
 
 Result<DomainRecord> parse_record(const std::string& text) try {
   const nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
-  if (json.at("version") != 1) return fail(ErrorCode::kUnsupported, "a state file of a new version");
+  if (json.at("version") != 1)
+    return fail(ErrorCode::kUnsupported, "a state file of a new version");
   DomainRecord record;
   json.at("uuid").get_to(record.uuid);
   json.at("name").get_to(record.name);

@@ -13,19 +13,19 @@ namespace hadump {
 
 /// How far the agent got with one domain; each is written down when the step has been completed.
 enum class Step : std::uint8_t {
-  kNone,                  ///< nothing was done, or all of it was undone
+  kNone,  ///< nothing was done, or all of it was undone
   kPaused,
   kVcpusSaved,
   kMemoryAdded,
   kLowCopied,
-  kSnapshotComplete,      ///< verified; from here on the guest's window may change
+  kSnapshotComplete,  ///< verified; from here on the guest's window may change
   kBackendsDisconnected,
   kReset,
   kLoaded,
   kReconnected,
   kVcpusSet,
-  kStarted,               ///< the guest runs, its dump waits
-  kDone,                  ///< the dump is over, added memory is back; we still own the domain
+  kStarted,  ///< the guest runs, its dump waits
+  kDone,     ///< the dump is over, added memory is back; we still own the domain
 };
 std::string_view to_string(Step step);
 Result<Step> parse_step(std::string_view text);
@@ -38,12 +38,12 @@ struct DomainRecord {
   unsigned domid = 0;
   Step step = Step::kNone;
   SaveMode mode = SaveMode::kAdded;
-  FrameRange save_area;          ///< empty: none. Added memory is named here before it is added.
+  FrameRange save_area;  ///< empty: none. Added memory is named here before it is added.
   DumpId dump_id{};
   std::uint64_t crash_time = 0;  ///< of the dump that waits
   std::uint32_t boots = 0;
-  /// Written down before the first reset: from then on the window may not be the crashed kernel's any
-  /// more, and the save area is the only place where its content is.
+  /// Written down before the first reset: from then on the window may not be the crashed kernel's
+  /// any more, and the save area is the only place where its content is.
   bool committed = false;
   bool rewrite_pending = false;  ///< a journal of a second crash's rewrite waits beside this file
   std::uint64_t window_bytes = 0;

@@ -101,11 +101,16 @@ Result<Registration> check_registration(const GuestKeys& keys, const FrameSet& r
 
 std::string_view to_string(GuestState state) {
   switch (state) {
-    case GuestState::kNone: return "none";
-    case GuestState::kRegistered: return HADUMP_STATE_REGISTERED;
-    case GuestState::kWaiting: return HADUMP_STATE_WAITING;
-    case GuestState::kSaving: return HADUMP_STATE_SAVING;
-    case GuestState::kDone: return HADUMP_STATE_DONE;
+    case GuestState::kNone:
+      return "none";
+    case GuestState::kRegistered:
+      return HADUMP_STATE_REGISTERED;
+    case GuestState::kWaiting:
+      return HADUMP_STATE_WAITING;
+    case GuestState::kSaving:
+      return HADUMP_STATE_SAVING;
+    case GuestState::kDone:
+      return HADUMP_STATE_DONE;
   }
   return "none";
 }
@@ -113,8 +118,8 @@ std::string_view to_string(GuestState state) {
 GuestProgress check_progress(const GuestKeys& keys, const FrameSet& ram) {
   GuestProgress progress;
   if (const std::string* text = find(keys, HADUMP_XS_STATE))
-    for (GuestState state : {GuestState::kRegistered, GuestState::kWaiting, GuestState::kSaving,
-                             GuestState::kDone})
+    for (GuestState state :
+         {GuestState::kRegistered, GuestState::kWaiting, GuestState::kSaving, GuestState::kDone})
       if (*text == to_string(state)) progress.state = state;
   if (const std::string* text = find(keys, HADUMP_XS_DUMP_ID))
     if (text->size() == 2 * sizeof(DumpId) &&

@@ -40,8 +40,7 @@ SaveLayout layout_of(const FrameSet& ram, const WindowPlan& plan, const FrameSur
 /// @return kBadData when what is read back is not what was written.
 Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
                         const SaveLayout& layout, StepTimes& times,
-                        const std::function<Result<>()>& copied,
-                        std::vector<FrameMapping>& mapped);
+                        const std::function<Result<>()>& copied, std::vector<FrameMapping>& mapped);
 
 /// A snapshot as it is in the save area.
 struct SavedSnapshot {

@@ -103,10 +103,13 @@ FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint) {
     if (saved.blocks[i] == HADUMP_BLOCK_HELD) continue;
     const FrameRange block{Gfn{i * kBlockFrames}, Gfn{(i + 1) * kBlockFrames}};
     const bool known = saved.blocks[i] == HADUMP_BLOCK_RELEASED;
-    if (known && saved.node.held.contains(block)) released.insert(block);
+    if (known && saved.node.held.contains(block))
+      released.insert(block);
     else if (!known || !saved.node.released.contains(block))
-      complaint = fmt::format("the guest's block table has garbage for block {}; "
-                              "treating the block as held", i);
+      complaint = fmt::format(
+          "the guest's block table has garbage for block {}; "
+          "treating the block as held",
+          i);
   }
   return released;
 }
@@ -169,13 +172,12 @@ Result<SnapshotRewrite> plan_rewrite(const SavedSnapshot& saved, std::string& co
   FrameSet frames = saved.survey.dumped();
   frames.erase(node.released);
   if (node.mode == SaveMode::kRegistered) frames.erase(node.save_area);
-  auto elf = build_elf_core_header(
-      {.at = node.elf_header.address,
-       .vcpus = saved.cpus.vcpus,
-       .vmcoreinfo_note = vmcoreinfo_note_of(saved.elf_header),
-       .frames = std::move(frames),
-       .boot_regions = node.boot_regions,
-       .page_offset = page_offset_of(saved.elf_header)});
+  auto elf = build_elf_core_header({.at = node.elf_header.address,
+                                    .vcpus = saved.cpus.vcpus,
+                                    .vmcoreinfo_note = vmcoreinfo_note_of(saved.elf_header),
+                                    .frames = std::move(frames),
+                                    .boot_regions = node.boot_regions,
+                                    .page_offset = page_offset_of(saved.elf_header)});
   if (!elf) return fail(std::move(elf));
   node.elf_header.bytes = elf->size();
   auto tree = encode_dump_node(node);
@@ -214,8 +216,7 @@ Result<> apply_rewrite(const GuestMemory& memory, FrameRange save_area,
                 {rewrite.node_offset, rewrite.node},
                 {0, rewrite.header}};
   for (const auto& piece : pieces) {
-    if (piece.offset > save_area.bytes() ||
-        piece.bytes.size() > save_area.bytes() - piece.offset)
+    if (piece.offset > save_area.bytes() || piece.bytes.size() > save_area.bytes() - piece.offset)
       return fail(ErrorCode::kBadData, "a rewrite reaches beyond the save area");
     if (auto done = write_guest(memory, GuestPhys{base + piece.offset}, piece.bytes); !done)
       return fail(std::move(done), "rewriting the save area");

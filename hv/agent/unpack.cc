@@ -148,9 +148,9 @@ Output unpack(Bytes data) {
   };
   using namespace std::string_view_literals;
   static constexpr std::array kFormats = {
-      Format{"\x1f\x8b"sv, unpack_gzip},          Format{"\xfd\x37zXZ\0"sv, unpack_lzma},
-      Format{"\x28\xb5\x2f\xfd"sv, unpack_zstd},  Format{"BZh"sv, unpack_bzip2},
-      Format{"\x5d\0\0\0"sv, unpack_lzma},        Format{"\x02\x21\x4c\x18"sv, unpack_lz4},
+      Format{"\x1f\x8b"sv, unpack_gzip},         Format{"\xfd\x37zXZ\0"sv, unpack_lzma},
+      Format{"\x28\xb5\x2f\xfd"sv, unpack_zstd}, Format{"BZh"sv, unpack_bzip2},
+      Format{"\x5d\0\0\0"sv, unpack_lzma},       Format{"\x02\x21\x4c\x18"sv, unpack_lz4},
   };
   for (const Format& format : kFormats)
     if (data.size() > format.magic.size() &&

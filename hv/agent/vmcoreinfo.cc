@@ -68,8 +68,8 @@ Result<std::vector<std::byte>> read_vmcoreinfo(const GuestMemory& memory, const 
       limit = std::min(limit, address_of(range.end).value - at.value);
   if (!ram.contains(frame_of(at))) return fail(ErrorCode::kBadData, "VMCOREINFO is not in RAM");
   // One page first: it nearly always holds the whole note, and what follows may be absent.
-  for (std::uint64_t size : {std::min<std::uint64_t>(limit, kFrameSize - at.value % kFrameSize),
-                             limit}) {
+  for (std::uint64_t size :
+       {std::min<std::uint64_t>(limit, kFrameSize - at.value % kFrameSize), limit}) {
     bytes.resize(size);
     if (auto done = read_guest(memory, at, bytes); !done) return fail(std::move(done));
     if (auto note = check_vmcoreinfo_note(bytes)) {

@@ -37,9 +37,8 @@ Result<Json> ask(const AdminOptions& options, const Json& request) {
 int run(const AdminOptions& options) {
   auto answer = ask(options, {{"command", "list"}});
   if (!answer)
-    return complain(answer.error().what(), answer.error().code() == ErrorCode::kNotFound
-                                               ? kExitNoDaemon
-                                               : kExitFailed);
+    return complain(answer.error().what(),
+                    answer.error().code() == ErrorCode::kNotFound ? kExitNoDaemon : kExitFailed);
   Json chosen = Json::array();
   for (const Json& domain : (*answer)["domains"])
     if (options.domain.empty() || is_domain(domain, options.domain)) chosen.push_back(domain);
@@ -50,8 +49,10 @@ int run(const AdminOptions& options) {
     if (!done) return complain(done.error().what(), kExitFailed);
     if (!options.json) std::cout << "domain '" << options.domain << "' made to crash\n";
   }
-  if (options.json) std::cout << chosen.dump(2) << '\n';
-  else if (options.command == "list") std::cout << list_text(chosen, now_ms());
+  if (options.json)
+    std::cout << chosen.dump(2) << '\n';
+  else if (options.command == "list")
+    std::cout << list_text(chosen, now_ms());
   else if (options.command == "status")
     for (const Json& domain : chosen) std::cout << status_text(domain, now_ms());
   return kExitOk;

@@ -1,7 +1,7 @@
 #include "hv/hadump/options.h"
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <boost/program_options.hpp>
 
 #include <sstream>
 
@@ -44,16 +44,15 @@ std::string admin_help() {
 Result<AdminOptions> parse_admin_options(const std::vector<std::string>& arguments) try {
   AdminOptions options;
   po::options_description all = describe(options);
-  all.add_options()("command", po::value(&options.command))("domain",
-                                                            po::value(&options.domain));
+  all.add_options()("command", po::value(&options.command))("domain", po::value(&options.domain));
   po::positional_options_description positions;
   positions.add("command", 1).add("domain", 1);
   po::variables_map values;
   po::store(po::command_line_parser(arguments).options(all).positional(positions).run(), values);
   po::notify(values);
   if (options.help || options.version) return options;
-  const bool known = options.command == "list" || options.command == "status" ||
-                     options.command == "trigger";
+  const bool known =
+      options.command == "list" || options.command == "status" || options.command == "trigger";
   if (options.command.empty()) return fail(ErrorCode::kBadData, "no command given");
   if (!known)
     return fail(ErrorCode::kBadData, fmt::format("unknown command '{}'", options.command));

@@ -57,11 +57,10 @@ std::string list_text(const Json& domains, std::uint64_t now_ms) {
 }
 
 std::string status_text(const Json& domain, std::uint64_t now_ms) {
-  std::string out = fmt::format("{} (domain {}, {})\n  state     {}, for {}\n  memory    {}\n",
-                                text_at(domain, "name"), number_at(domain, "domid"),
-                                text_at(domain, "uuid"), text_at(domain, "state"),
-                                age(number_at(domain, "since_ms"), now_ms),
-                                format_size(number_at(domain, "memory_bytes")));
+  std::string out = fmt::format(
+      "{} (domain {}, {})\n  state     {}, for {}\n  memory    {}\n", text_at(domain, "name"),
+      number_at(domain, "domid"), text_at(domain, "uuid"), text_at(domain, "state"),
+      age(number_at(domain, "since_ms"), now_ms), format_size(number_at(domain, "memory_bytes")));
   if (!text_at(domain, "note").empty()) out += "  note      " + text_at(domain, "note") + "\n";
   if (domain.contains("guest") && text_at(domain["guest"], "state") != "none")
     out += fmt::format("  guest     {} {}\n", text_at(domain["guest"], "state"),

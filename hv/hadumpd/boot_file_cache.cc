@@ -28,8 +28,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 // The path of an ELF kernel: the configured file itself, or its unpacked copy.
 Result<std::string> BootFileCache::unpacked_kernel() const {
   struct stat info {};
-  if (stat(paths_.kernel.c_str(), &info) != 0)
-    return fail_os(errno, "looking at " + paths_.kernel);
+  if (stat(paths_.kernel.c_str(), &info) != 0) return fail_os(errno, "looking at " + paths_.kernel);
   const std::string cached =
       fmt::format("{}/kernel-{:x}-{:x}-{:x}-{}.{:09}", paths_.cache_directory, info.st_dev,
                   info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);

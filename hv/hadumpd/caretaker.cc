@@ -84,13 +84,13 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
       .store = store,
       .files = *files,
       .journal = states_,
-      .monotonic = [] { return std::chrono::nanoseconds(
-                            std::chrono::steady_clock::now().time_since_epoch()); },
+      .monotonic =
+          [] {
+            return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch());
+          },
       .wall_ms = wall_ms,
       .new_dump_id = random_dump_id,
-      .warn = [&ward](const std::string& text) {
-        spdlog::warn("{}: {}", ward.config.name, text);
-      }};
+      .warn = [&ward](const std::string& text) { spdlog::warn("{}: {}", ward.config.name, text); }};
   const CrashPolicy policy{.window_bytes = ward.policy.window_bytes,
                            .mode = ward.policy.save_area,
                            .backend_deadline = ward.policy.backend_timeout};
@@ -158,13 +158,20 @@ std::vector<DomainView> Caretaker::views() const {
       if (auto keys = XenGuestStore(handles_.store.get(), domid).guest_keys())
         view.progress = check_progress(*keys, ward.ram);
     const bool waits = view.record && view.record->step == Step::kStarted;
-    if (!ward.note.empty()) view.state = "ignored";
-    else if (ward.given_up) view.state = "failed";
-    else if (view.record && view.record->has_snapshot() && !waits) view.state = "booting";
-    else if (waits && view.progress.state == GuestState::kSaving) view.state = "saving";
-    else if (waits) view.state = "waiting";
-    else if (view.progress.state == GuestState::kRegistered) view.state = "registered";
-    else view.state = "watching";
+    if (!ward.note.empty())
+      view.state = "ignored";
+    else if (ward.given_up)
+      view.state = "failed";
+    else if (view.record && view.record->has_snapshot() && !waits)
+      view.state = "booting";
+    else if (waits && view.progress.state == GuestState::kSaving)
+      view.state = "saving";
+    else if (waits)
+      view.state = "waiting";
+    else if (view.progress.state == GuestState::kRegistered)
+      view.state = "registered";
+    else
+      view.state = "watching";
     views.push_back(std::move(view));
   }
   return views;

@@ -39,7 +39,10 @@ class Caretaker {
   /// Everything is borrowed.
   Caretaker(const XenHandles& handles, libxl_ctx* context, StateDirectory& states,
             Preparer& preparer, std::string core_directory)
-      : handles_(handles), toolstack_(context, handles), states_(states), preparer_(preparer),
+      : handles_(handles),
+        toolstack_(context, handles),
+        states_(states),
+        preparer_(preparer),
         core_directory_(std::move(core_directory)) {}
 
   void set_policies(PolicyTable policies) { policies_ = std::move(policies); }

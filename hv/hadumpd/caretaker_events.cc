@@ -125,8 +125,8 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
     return;
   }
   DomainRecord* record = known_record(status.uuid);
-  const bool mid_boot = record != nullptr && record->has_snapshot() &&
-                        record->step != Step::kStarted;
+  const bool mid_boot =
+      record != nullptr && record->has_snapshot() && record->step != Step::kStarted;
   if (mid_boot && record->step == Step::kVcpusSet && !status.shutdown && !status.paused) {
     // An agent before us started it and died before it could write that down.
     record->step = Step::kStarted;
@@ -183,8 +183,9 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
                                  ward.policy.crash_period.count());
       if (auto done = states_.save(record); !done) spdlog::error("{}", done.error().what());
       return give_up(status.domid, ward,
-                     record.error + "; its memory is kept. Look at it, then `xl destroy` it, or "
-                                    "start it again with `hadumpd --once`");
+                     record.error +
+                         "; its memory is kept. Look at it, then `xl destroy` it, or "
+                         "start it again with `hadumpd --once`");
     }
     constexpr std::size_t kMaxRemembered = 64;
     if (record.crashes.size() >= kMaxRemembered) record.crashes.erase(record.crashes.begin());
@@ -246,8 +247,8 @@ void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction acti
   spdlog::info("domain {} ({}): shut down; doing what its configuration says", status.domid,
                ward.config.name);
   DomainRecord* record = known_record(status.uuid);
-  const bool restart = action == ShutdownAction::kRestart ||
-                       action == ShutdownAction::kCoredumpRestart;
+  const bool restart =
+      action == ShutdownAction::kRestart || action == ShutdownAction::kCoredumpRestart;
   const DomainRecord kept = *record;
   if (auto done = act(status.domid, ward, action); !done)
     return give_up(status.domid, ward, done.error().what());

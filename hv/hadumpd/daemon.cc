@@ -44,7 +44,8 @@ Result<UniqueFd> block_signals() {
 
 std::string error_answer(const Error& error) {
   return nlohmann::json{{"ok", false}, {"error", error.what()}}.dump(
-             -1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+             -1, ' ', false, nlohmann::json::error_handler_t::replace) +
+         "\n";
 }
 
 std::string answer_to(const std::string& request, Caretaker& caretaker) {
@@ -66,8 +67,11 @@ class Daemon {
  public:
   Daemon(const DaemonOptions& options, Caretaker& caretaker, XenWatcher watcher,
          StatusSocket socket, UniqueFd signals)
-      : options_(options), caretaker_(caretaker), watcher_(std::move(watcher)),
-        socket_(std::move(socket)), signals_(std::move(signals)) {}
+      : options_(options),
+        caretaker_(caretaker),
+        watcher_(std::move(watcher)),
+        socket_(std::move(socket)),
+        signals_(std::move(signals)) {}
 
   Result<> run() {
     static_cast<void>(sd_notify(0, "READY=1"));  // not under systemd: no error
@@ -79,7 +83,8 @@ class Daemon {
       if (auto done = watcher_.wait(fds, kLookAtLeastEvery); !done) return fail(std::move(done));
       if ((fds[0].revents & POLLIN) != 0) take_signal();
       if ((fds[1].revents & POLLIN) != 0)
-        socket_.serve([this](const std::string& request) { return answer_to(request, caretaker_); });
+        socket_.serve(
+            [this](const std::string& request) { return answer_to(request, caretaker_); });
     }
     static_cast<void>(sd_notify(0, "STOPPING=1"));  // as above
     return {};
@@ -152,8 +157,7 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
   Preparer preparer(log, {options.state_directory + "/cache", options.run_directory},
                     [](const std::string& line) { spdlog::warn("{}, continuing", line); });
-  Caretaker caretaker(*handles, libxl->get(), states, preparer,
-                      options.state_directory + "/cores");
+  Caretaker caretaker(*handles, libxl->get(), states, preparer, options.state_directory + "/cores");
   caretaker.set_policies(std::move(policies));
   if (auto done = caretaker.load(); !done) return done;
 

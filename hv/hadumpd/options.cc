@@ -1,7 +1,7 @@
 #include "hv/hadumpd/options.h"
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <boost/program_options.hpp>
 
 #include <sstream>
 
@@ -72,7 +72,8 @@ Result<PolicyTable> parse_policies(const std::string& text, const std::string& n
     const std::size_t dot = option.string_key.rfind('.');
     const std::string section = dot == std::string::npos ? "" : option.string_key.substr(0, dot);
     const std::string key = option.string_key.substr(dot == std::string::npos ? 0 : dot + 1);
-    if (auto done = table.add(section, key, option.value.empty() ? "" : option.value.front()); !done)
+    if (auto done = table.add(section, key, option.value.empty() ? "" : option.value.front());
+        !done)
       return fail(std::move(done), name);
   }
   return table;

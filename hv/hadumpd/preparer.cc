@@ -7,7 +7,9 @@
 namespace hadump {
 
 Preparer::Preparer(XenLog& log, Paths paths, Report report)
-    : log_(log), paths_(std::move(paths)), report_(std::move(report)),
+    : log_(log),
+      paths_(std::move(paths)),
+      report_(std::move(report)),
       worker_([this](const std::stop_token& stop) { work(stop); }) {}
 
 Preparer::~Preparer() {

@@ -92,8 +92,10 @@ Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::stri
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     if (entry.path().extension() != ".json") continue;
     auto record = read_text_file(entry.path(), kMaxStateBytes).and_then(parse_record);
-    if (record) records.push_back(std::move(*record));
-    else complaints.push_back(fmt::format("{}: {}", entry.path().string(), record.error().what()));
+    if (record)
+      records.push_back(std::move(*record));
+    else
+      complaints.push_back(fmt::format("{}: {}", entry.path().string(), record.error().what()));
   }
   if (error) return fail_os(error.value(), "reading " + directory);
   return records;

@@ -66,8 +66,7 @@ Result<StatusSocket> StatusSocket::listen(const std::string& path) {
   if (!fd) return fail(std::move(fd));
   static_cast<void>(unlink(path.c_str()));  // bind() tells when that was not enough
   const mode_t old_mask = umask(0177);
-  const int bound =
-      bind(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
+  const int bound = bind(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
   const int error = errno;
   umask(old_mask);
   if (bound != 0) return fail_os(error, "binding " + path);

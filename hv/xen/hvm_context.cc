@@ -9,8 +9,33 @@ namespace {
 
 // Positions in elf_gregset_t (sys/user.h, struct user_regs_struct).
 enum Greg : unsigned {
-  kR15, kR14, kR13, kR12, kRbp, kRbx, kR11, kR10, kR9, kR8, kRax, kRcx, kRdx, kRsi, kRdi,
-  kOrigRax, kRip, kCs, kRflags, kRsp, kSs, kFsBase, kGsBase, kDs, kEs, kFs, kGs
+  kR15,
+  kR14,
+  kR13,
+  kR12,
+  kRbp,
+  kRbx,
+  kR11,
+  kR10,
+  kR9,
+  kR8,
+  kRax,
+  kRcx,
+  kRdx,
+  kRsi,
+  kRdi,
+  kOrigRax,
+  kRip,
+  kCs,
+  kRflags,
+  kRsp,
+  kSs,
+  kFsBase,
+  kGsBase,
+  kDs,
+  kEs,
+  kFs,
+  kGs
 };
 
 // Local APIC registers, by offset (Intel SDM volume 3, table 10-1).
@@ -107,13 +132,13 @@ hadump_vcpu vcpu_from_record(unsigned id, const hvm_hw_cpu& cpu) {
   vcpu.id = id;
   vcpu.flags = HADUMP_VCPU_FROM_RECORD;
   const std::pair<Greg, std::uint64_t> values[] = {
-      {kR15, cpu.r15},     {kR14, cpu.r14},     {kR13, cpu.r13},     {kR12, cpu.r12},
-      {kRbp, cpu.rbp},     {kRbx, cpu.rbx},     {kR11, cpu.r11},     {kR10, cpu.r10},
-      {kR9, cpu.r9},       {kR8, cpu.r8},       {kRax, cpu.rax},     {kRcx, cpu.rcx},
-      {kRdx, cpu.rdx},     {kRsi, cpu.rsi},     {kRdi, cpu.rdi},     {kOrigRax, ~0ULL},
-      {kRip, cpu.rip},     {kCs, cpu.cs_sel},   {kRflags, cpu.rflags}, {kRsp, cpu.rsp},
-      {kSs, cpu.ss_sel},   {kFsBase, cpu.fs_base}, {kGsBase, cpu.gs_base}, {kDs, cpu.ds_sel},
-      {kEs, cpu.es_sel},   {kFs, cpu.fs_sel},   {kGs, cpu.gs_sel}};
+      {kR15, cpu.r15},   {kR14, cpu.r14},        {kR13, cpu.r13},        {kR12, cpu.r12},
+      {kRbp, cpu.rbp},   {kRbx, cpu.rbx},        {kR11, cpu.r11},        {kR10, cpu.r10},
+      {kR9, cpu.r9},     {kR8, cpu.r8},          {kRax, cpu.rax},        {kRcx, cpu.rcx},
+      {kRdx, cpu.rdx},   {kRsi, cpu.rsi},        {kRdi, cpu.rdi},        {kOrigRax, ~0ULL},
+      {kRip, cpu.rip},   {kCs, cpu.cs_sel},      {kRflags, cpu.rflags},  {kRsp, cpu.rsp},
+      {kSs, cpu.ss_sel}, {kFsBase, cpu.fs_base}, {kGsBase, cpu.gs_base}, {kDs, cpu.ds_sel},
+      {kEs, cpu.es_sel}, {kFs, cpu.fs_sel},      {kGs, cpu.gs_sel}};
   for (const auto& [index, value] : values) vcpu.gregs[index] = value;
   vcpu.cr0 = cpu.cr0;
   vcpu.cr2 = cpu.cr2;
@@ -128,14 +153,33 @@ hadump_vcpu vcpu_from_context(unsigned id, const vcpu_guest_context_x86_64_t& co
   const auto& regs = context.user_regs;
   hadump_vcpu vcpu{};
   vcpu.id = id;
-  const std::pair<Greg, std::uint64_t> values[] = {
-      {kR15, regs.r15}, {kR14, regs.r14}, {kR13, regs.r13}, {kR12, regs.r12},
-      {kRbp, regs.rbp}, {kRbx, regs.rbx}, {kR11, regs.r11}, {kR10, regs.r10},
-      {kR9, regs.r9},   {kR8, regs.r8},   {kRax, regs.rax}, {kRcx, regs.rcx},
-      {kRdx, regs.rdx}, {kRsi, regs.rsi}, {kRdi, regs.rdi}, {kOrigRax, ~0ULL},
-      {kRip, regs.rip}, {kCs, regs.cs},   {kRflags, regs.rflags}, {kRsp, regs.rsp},
-      {kSs, regs.ss},   {kFsBase, context.fs_base}, {kGsBase, context.gs_base_kernel},
-      {kDs, regs.ds},   {kEs, regs.es},   {kFs, regs.fs},   {kGs, regs.gs}};
+  const std::pair<Greg, std::uint64_t> values[] = {{kR15, regs.r15},
+                                                   {kR14, regs.r14},
+                                                   {kR13, regs.r13},
+                                                   {kR12, regs.r12},
+                                                   {kRbp, regs.rbp},
+                                                   {kRbx, regs.rbx},
+                                                   {kR11, regs.r11},
+                                                   {kR10, regs.r10},
+                                                   {kR9, regs.r9},
+                                                   {kR8, regs.r8},
+                                                   {kRax, regs.rax},
+                                                   {kRcx, regs.rcx},
+                                                   {kRdx, regs.rdx},
+                                                   {kRsi, regs.rsi},
+                                                   {kRdi, regs.rdi},
+                                                   {kOrigRax, ~0ULL},
+                                                   {kRip, regs.rip},
+                                                   {kCs, regs.cs},
+                                                   {kRflags, regs.rflags},
+                                                   {kRsp, regs.rsp},
+                                                   {kSs, regs.ss},
+                                                   {kFsBase, context.fs_base},
+                                                   {kGsBase, context.gs_base_kernel},
+                                                   {kDs, regs.ds},
+                                                   {kEs, regs.es},
+                                                   {kFs, regs.fs},
+                                                   {kGs, regs.gs}};
   for (const auto& [index, value] : values) vcpu.gregs[index] = value;
   vcpu.cr0 = context.ctrlreg[0];
   vcpu.cr2 = context.ctrlreg[2];

@@ -11,7 +11,8 @@
 
 namespace hadump {
 
-/// A record of Xen's HVM save format (xen/include/public/hvm/save.h), or nothing when there is none.
+/// A record of Xen's HVM save format (xen/include/public/hvm/save.h), or nothing when there is
+/// none.
 /// @param context  the whole one; a damaged record ends the search.
 std::span<const std::byte> find_hvm_record(std::span<const std::byte> context, unsigned type,
                                            unsigned instance);

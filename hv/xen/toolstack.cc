@@ -21,18 +21,27 @@ tl::unexpected<Error> libxl_error(int rc, const char* what) {
 
 ShutdownAction action_of(libxl_action_on_shutdown action) {
   switch (action) {
-    case LIBXL_ACTION_ON_SHUTDOWN_DESTROY: return ShutdownAction::kDestroy;
-    case LIBXL_ACTION_ON_SHUTDOWN_RESTART: return ShutdownAction::kRestart;
-    case LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME: return ShutdownAction::kRenameRestart;
-    case LIBXL_ACTION_ON_SHUTDOWN_PRESERVE: return ShutdownAction::kPreserve;
-    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_DESTROY: return ShutdownAction::kCoredumpDestroy;
-    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_RESTART: return ShutdownAction::kCoredumpRestart;
-    case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET: return ShutdownAction::kSoftReset;
+    case LIBXL_ACTION_ON_SHUTDOWN_DESTROY:
+      return ShutdownAction::kDestroy;
+    case LIBXL_ACTION_ON_SHUTDOWN_RESTART:
+      return ShutdownAction::kRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME:
+      return ShutdownAction::kRenameRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_PRESERVE:
+      return ShutdownAction::kPreserve;
+    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_DESTROY:
+      return ShutdownAction::kCoredumpDestroy;
+    case LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_RESTART:
+      return ShutdownAction::kCoredumpRestart;
+    case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET:
+      return ShutdownAction::kSoftReset;
   }
   return ShutdownAction::kPreserve;
 }
 
-std::string text_or_empty(const char* text) { return text == nullptr ? "" : text; }
+std::string text_or_empty(const char* text) {
+  return text == nullptr ? "" : text;
+}
 
 // The smallest thing that libxl accepts as a PVH kernel: one page, one note with an entry point.
 // It never runs.
@@ -64,8 +73,7 @@ std::vector<std::byte> empty_pvh_kernel() {
   image.load.p_vaddr = image.load.p_paddr = kAddress;
   image.load.p_filesz = image.load.p_memsz = sizeof(image);
   image.load.p_align = kFrameSize;
-  const std::size_t notes =
-      sizeof(image.header) + sizeof(image.load) + sizeof(image.note);
+  const std::size_t notes = sizeof(image.header) + sizeof(image.load) + sizeof(image.note);
   image.note.p_type = PT_NOTE;
   image.note.p_flags = PF_R;
   image.note.p_offset = notes;
@@ -108,32 +116,26 @@ Result<AcpiTables> read_acpi_tables(const GuestMemory& memory) {
 
 Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   LibxlConfig config;
-  if (const int rc =
-          libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+  if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
       rc != 0)
     return fail(ErrorCode::kNotFound, fmt::format("libxl has no configuration (error {})", rc));
   const libxl_domain_create_info& create = config.value.c_info;
   const libxl_domain_build_info& build = config.value.b_info;
   DomainConfig out;
   out.name = text_or_empty(create.name);
-  out.uuid = uuid_text(*reinterpret_cast<const std::uint8_t(*)[16]>(libxl_uuid_bytearray_const(&create.uuid)));
+  out.uuid = uuid_text(
+      *reinterpret_cast<const std::uint8_t(*)[16]>(libxl_uuid_bytearray_const(&create.uuid)));
   out.pvh = create.type == LIBXL_DOMAIN_TYPE_PVH;
-  const std::uint64_t video_kib =
-      build.video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : build.video_memkb;
+  const std::uint64_t video_kib = build.video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : build.video_memkb;
   out.memory_bytes = (build.max_memkb - video_kib) << 10;
   out.max_vcpus = static_cast<unsigned>(build.max_vcpus);
   out.kernel = text_or_empty(build.kernel);
   out.ramdisk = text_or_empty(build.ramdisk);
   out.cmdline = text_or_empty(build.cmdline);
-  out.acpi_key = fmt::format("{}vcpus-{}{}", build.max_vcpus,
-                             libxl_defbool_is_default(build.acpi) ||
-                                     libxl_defbool_val(build.acpi)
-                                 ? "acpi"
-                                 : "none",
-                             libxl_defbool_is_default(build.apic) ||
-                                     libxl_defbool_val(build.apic)
-                                 ? ""
-                                 : "-noapic");
+  out.acpi_key = fmt::format(
+      "{}vcpus-{}{}", build.max_vcpus,
+      libxl_defbool_is_default(build.acpi) || libxl_defbool_val(build.acpi) ? "acpi" : "none",
+      libxl_defbool_is_default(build.apic) || libxl_defbool_val(build.apic) ? "" : "-noapic");
   out.on_poweroff = action_of(config.value.on_poweroff);
   out.on_reboot = action_of(config.value.on_reboot);
   out.on_crash = action_of(config.value.on_crash);
@@ -144,8 +146,7 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
 Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
                                                    const std::string& kernel_path) const {
   LibxlConfig model;
-  if (const int rc =
-          libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
+  if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
       rc != 0)
     return libxl_error(rc, "reading the domain's configuration");
   const std::vector<std::byte> kernel = empty_pvh_kernel();
@@ -170,8 +171,7 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
   build.acpi = model.value.b_info.acpi;
   build.apic = model.value.b_info.apic;
   std::uint32_t twin_domid = 0;
-  if (const int rc =
-          libxl_domain_create_new(context_, &twin.value, &twin_domid, nullptr, nullptr);
+  if (const int rc = libxl_domain_create_new(context_, &twin.value, &twin_domid, nullptr, nullptr);
       rc != 0)
     return libxl_error(rc, "creating a twin domain for its ACPI tables");
   const TwinGuard guard(context_, twin_domid);
@@ -189,14 +189,12 @@ Result<> Toolstack::destroy(unsigned domid) const {
 
 Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
   LibxlConfig config;
-  if (const int rc =
-          libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+  if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
       rc != 0)
     return libxl_error(rc, "reading the domain's configuration");
   if (rename) {
     const std::string kept = fmt::format("{}-{}", config.value.c_info.name, domid);
-    if (const int rc =
-            libxl_domain_rename(context_, domid, config.value.c_info.name, kept.c_str());
+    if (const int rc = libxl_domain_rename(context_, domid, config.value.c_info.name, kept.c_str());
         rc != 0)
       return libxl_error(rc, "renaming the domain");
     libxl_uuid_generate(&config.value.c_info.uuid);

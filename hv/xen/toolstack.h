@@ -12,8 +12,7 @@ namespace hadump {
 /// What is asked of libxl. The context is borrowed. Threads: one at a time.
 class Toolstack {
  public:
-  Toolstack(libxl_ctx* context, const XenHandles& handles)
-      : context_(context), handles_(handles) {}
+  Toolstack(libxl_ctx* context, const XenHandles& handles) : context_(context), handles_(handles) {}
 
   /// @return kNotFound when libxl keeps no configuration for the domain.
   Result<DomainConfig> domain_config(unsigned domid) const;

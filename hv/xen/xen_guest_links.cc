@@ -21,10 +21,10 @@ constexpr std::chrono::milliseconds kPollInterval{5};
 // What a frontend writes when it connects: everything of an old connection must go, so that a
 // backend cannot take it for the new one's. What the toolstack wrote stays.
 bool is_connection_key(const std::string& name) {
-  for (const char* prefix : {"ring-ref", "ring-page-order", "num-ring-pages", "event-channel",
-                             "tx-ring-ref", "rx-ring-ref", "ctrl-ring-ref", "queue-",
-                             "multi-queue-num-queues", "feature-", "request-", "page-ref",
-                             "protocol"})
+  for (const char* prefix :
+       {"ring-ref", "ring-page-order", "num-ring-pages", "event-channel", "tx-ring-ref",
+        "rx-ring-ref", "ctrl-ring-ref", "queue-", "multi-queue-num-queues", "feature-", "request-",
+        "page-ref", "protocol"})
     if (name.starts_with(prefix)) return true;
   return false;
 }
@@ -42,8 +42,8 @@ std::vector<XenGuestLinks::Device> XenGuestLinks::devices() const {
       auto frontend = store_.read(path + "/frontend");
       auto backend = store_.read(path + "/backend");
       if (frontend && backend)
-        devices.push_back({fmt::format("{}/{}", kind, id), std::move(*frontend),
-                           std::move(*backend)});
+        devices.push_back(
+            {fmt::format("{}/{}", kind, id), std::move(*frontend), std::move(*backend)});
     }
   }
   return devices;

@@ -26,9 +26,12 @@ std::vector<xen_pfn_t> frame_numbers(FrameRange range) {
 FrameKind kind_of(xen_pfn_t answer) {
   switch (answer & XEN_DOMCTL_PFINFO_LTAB_MASK) {
     case XEN_DOMCTL_PFINFO_XTAB:
-    case XEN_DOMCTL_PFINFO_XALLOC: return FrameKind::kAbsent;
-    case XEN_DOMCTL_PFINFO_BROKEN: return FrameKind::kBroken;
-    default: return FrameKind::kRam;
+    case XEN_DOMCTL_PFINFO_XALLOC:
+      return FrameKind::kAbsent;
+    case XEN_DOMCTL_PFINFO_BROKEN:
+      return FrameKind::kBroken;
+    default:
+      return FrameKind::kRam;
   }
 }
 
@@ -41,8 +44,7 @@ struct Extents {
 std::vector<Extents> cut_into_extents(FrameRange range) {
   std::vector<Extents> runs;
   for (std::uint64_t at = range.begin.value; at < range.end.value;) {
-    const bool large =
-        is_aligned(at, kLargeFrames) && range.end.value - at >= kLargeFrames;
+    const bool large = is_aligned(at, kLargeFrames) && range.end.value - at >= kLargeFrames;
     const unsigned order = large ? kLargeOrder : 0;
     if (runs.empty() || runs.back().order != order || runs.back().starts.size() == kExtentsPerCall)
       runs.push_back({order, {}});
@@ -80,8 +82,8 @@ Result<std::vector<FrameKind>> XenGuestMemory::kinds(FrameRange range) const {
   for (Gfn begin = range.begin; begin < range.end;) {
     const Gfn end{std::min(begin.value + kKindsPerCall, range.end.value)};
     std::vector<xen_pfn_t> numbers = frame_numbers({begin, end});
-    if (xc_get_pfn_type_batch(handles_.control.get(), domid_,
-                              static_cast<unsigned>(numbers.size()), numbers.data()) != 0)
+    if (xc_get_pfn_type_batch(handles_.control.get(), domid_, static_cast<unsigned>(numbers.size()),
+                              numbers.data()) != 0)
       return fail_os(errno, "asking Xen for the kinds of frames");
     for (xen_pfn_t answer : numbers) kinds.push_back(kind_of(answer));
     begin = end;
@@ -101,10 +103,9 @@ Result<> XenGuestMemory::populate(FrameRange range) {
   if (xc_physinfo(handles_.control.get(), &host) != 0)
     return fail_os(errno, "asking Xen about the host");
   if (host.free_pages < range.frames())
-    return fail(ErrorCode::kNoSpace,
-                fmt::format("the host has {} of free memory, {} are needed",
-                            format_size(host.free_pages << kFrameShift),
-                            format_size(range.bytes())));
+    return fail(ErrorCode::kNoSpace, fmt::format("the host has {} of free memory, {} are needed",
+                                                 format_size(host.free_pages << kFrameShift),
+                                                 format_size(range.bytes())));
   for (Extents& run : cut_into_extents(range)) {
     if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, run.starts.size(),
                                          run.order, 0, run.starts.data()) == 0)

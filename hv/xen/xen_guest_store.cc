@@ -12,10 +12,9 @@ XenGuestStore::XenGuestStore(xs_handle* handle, unsigned domid)
 
 Result<GuestKeys> XenGuestStore::guest_keys() const {
   GuestKeys keys;
-  for (const char* key :
-       {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET, HADUMP_XS_MODE,
-        HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID, HADUMP_XS_MEM_HELD,
-        HADUMP_XS_PROGRESS}) {
+  for (const char* key : {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET,
+                          HADUMP_XS_MODE, HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID,
+                          HADUMP_XS_MEM_HELD, HADUMP_XS_PROGRESS}) {
     auto value = store_.read(fmt::format("{}/{}/{}", home_, HADUMP_XS_GUEST, key));
     if (value && value->size() <= HADUMP_XS_MAX_VALUE) keys.emplace(key, std::move(*value));
   }

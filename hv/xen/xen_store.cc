@@ -12,8 +12,7 @@ std::optional<std::string> XenStore::read(const std::string& path) const {
 }
 
 Result<> XenStore::write(const std::string& path, const std::string& value) const {
-  if (!xs_write(handle_, XBT_NULL, path.c_str(), value.data(),
-                static_cast<unsigned>(value.size())))
+  if (!xs_write(handle_, XBT_NULL, path.c_str(), value.data(), static_cast<unsigned>(value.size())))
     return fail_os(errno, "writing " + path + " in xenstore");
   return {};
 }
@@ -26,8 +25,7 @@ Result<> XenStore::remove(const std::string& path) const {
 
 std::vector<std::string> XenStore::list(const std::string& path) const {
   unsigned count = 0;
-  const UniqueHandle<char*, std::free> names(
-      xs_directory(handle_, XBT_NULL, path.c_str(), &count));
+  const UniqueHandle<char*, std::free> names(xs_directory(handle_, XBT_NULL, path.c_str(), &count));
   if (!names) return {};
   return {names.get(), names.get() + count};
 }

@@ -14,8 +14,8 @@
 
 namespace hadump {
 
-/// GuestMemory that behaves: frames exist or not, have content, and count against a limit. A mapping
-/// is the memory itself, as with Xen: two mappings of a frame see each other's writes.
+/// GuestMemory that behaves: frames exist or not, have content, and count against a limit. A
+/// mapping is the memory itself, as with Xen: two mappings of a frame see each other's writes.
 ///
 /// Threads: const functions may be called from several threads.
 class InMemoryGuest : public GuestMemory {
@@ -79,10 +79,12 @@ class InMemoryGuest : public GuestMemory {
     if (auto failed = failure("kinds"); !failed) return fail(std::move(failed));
     std::vector<FrameKind> kinds;
     for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
-      if (broken_.contains(gfn.value)) kinds.push_back(FrameKind::kBroken);
+      if (broken_.contains(gfn.value))
+        kinds.push_back(FrameKind::kBroken);
       else if (exists_.at(gfn.value) && !special_.contains(gfn.value))
         kinds.push_back(FrameKind::kRam);
-      else kinds.push_back(FrameKind::kAbsent);
+      else
+        kinds.push_back(FrameKind::kAbsent);
     }
     return kinds;
   }
@@ -124,7 +126,7 @@ class InMemoryGuest : public GuestMemory {
   std::uint64_t total_ = 0;
   std::set<std::uint64_t> special_;
   std::set<std::uint64_t> broken_;
-  mutable std::mutex mutex_;                ///< guards failing_
+  mutable std::mutex mutex_;  ///< guards failing_
   mutable std::set<std::string> failing_;
   std::uint64_t free_frames_ = 1ULL << 40;
   std::uint64_t limit_kib_ = UINT64_MAX;

@@ -42,10 +42,17 @@ class CrashRunTest : public testing::Test {
   static std::byte mark(std::uint64_t gfn) { return static_cast<std::byte>(gfn / 64 % 250 + 1); }
 
   Result<> run(DomainRecord& record_now) {
-    CrashWorld world{domain, guest, links, store, files, journal,
+    CrashWorld world{domain,
+                     guest,
+                     links,
+                     store,
+                     files,
+                     journal,
                      [this] { return std::chrono::nanoseconds(++clock); },
                      [] { return std::uint64_t{1700000000000}; },
-                     [] { return DumpId{1, 2, 3}; },
+                     [] {
+                       return DumpId{1, 2, 3};
+                     },
                      [this](const std::string& text) { warnings.push_back(text); }};
     return CrashRun(world, {.window_bytes = kWindow}, config).run(record_now);
   }
@@ -120,13 +127,12 @@ TEST_F(CrashRunTest, TellsTheNextKernelWhatItMayUse) {
   ASSERT_TRUE(run());
 
   const std::uint64_t save_bytes = record.save_area.bytes();
-  EXPECT_THAT(domain.map(),
-              ElementsAre(MapEntry{0, kWindow, MapType::kRam},
-                          MapEntry{kWindow, 384_MiB, MapType::kUnusable},
-                          MapEntry{512_MiB, 1_MiB, MapType::kRam},
-                          MapEntry{0xfc000000, 2 * kFrameSize, MapType::kAcpi},
-                          MapEntry{0xfeff8000, 8 * kFrameSize, MapType::kReserved},
-                          MapEntry{4_GiB, save_bytes, MapType::kUnusable}));
+  EXPECT_THAT(domain.map(), ElementsAre(MapEntry{0, kWindow, MapType::kRam},
+                                        MapEntry{kWindow, 384_MiB, MapType::kUnusable},
+                                        MapEntry{512_MiB, 1_MiB, MapType::kRam},
+                                        MapEntry{0xfc000000, 2 * kFrameSize, MapType::kAcpi},
+                                        MapEntry{0xfeff8000, 8 * kFrameSize, MapType::kReserved},
+                                        MapEntry{4_GiB, save_bytes, MapType::kUnusable}));
 }
 
 TEST_F(CrashRunTest, DumpsAHypervisorPageInTheWindow) {
@@ -276,17 +282,17 @@ TEST_F(CrashRunTest, KeepsTheFirstDumpInASecondCrash) {
   ASSERT_TRUE(saved) << saved.error().what();
   EXPECT_EQ(saved->node.released, (FrameSet{frames_of_bytes(256_MiB, 128_MiB)}));
   EXPECT_EQ(saved->node.boots, 2U);
-  EXPECT_TRUE(warnings.empty() || warnings == std::vector<std::string>{
-                                                  "the guest has no VMCOREINFO; the dump will "
-                                                  "have none"});
+  EXPECT_TRUE(warnings.empty() ||
+              warnings == std::vector<std::string>{"the guest has no VMCOREINFO; the dump will "
+                                                   "have none"});
 }
 
 TEST_F(CrashRunTest, HoldsBlocksThatTheGuestsTableHasGarbageFor) {
   ASSERT_TRUE(run());
   auto saved = read_snapshot(guest, record.save_area, false);
   const std::uint8_t garbage[] = {1, 7, 0, 0};  // the window "released", block 1 nonsense
-  ASSERT_TRUE(write_guest(guest, saved->node.block_table.address,
-                          std::as_bytes(std::span(garbage))));
+  ASSERT_TRUE(
+      write_guest(guest, saved->node.block_table.address, std::as_bytes(std::span(garbage))));
   domain.crash_again();
   warnings.clear();
 
@@ -314,8 +320,8 @@ TEST_F(CrashRunTest, FinishesASecondCrashThatWasInterrupted) {
 }
 
 TEST_F(CrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
-  ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));                // in the window
-  ASSERT_TRUE(guest.remove(frames_of_bytes(256_MiB, 256_KiB)));   // held
+  ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));               // in the window
+  ASSERT_TRUE(guest.remove(frames_of_bytes(256_MiB, 256_KiB)));  // held
   store.target_kib = (kRam >> 10) - 512;
 
   const auto done = run();
@@ -360,7 +366,8 @@ TEST_F(CrashRunTest, LeavesATargetThatTheAdminHasChanged) {
 }
 
 TEST_F(CrashRunTest, UsesTheGuestsOwnSaveArea) {
-  store.keys = {{"version", "1"}, {"mode", "registered"},
+  store.keys = {{"version", "1"},
+                {"mode", "registered"},
                 {"save-area", "0x10000000 0x9000000"}};  // 256 MiB, 144 MiB long
 
   const auto done = run();

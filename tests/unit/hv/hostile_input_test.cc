@@ -49,20 +49,20 @@ TEST_F(RegistrationTest, RefusesEveryAbsurdity) {
       {{"vmcoreinfo", "0x1000  0x1000"}},
       {{"vmcoreinfo", "-1 0x1000"}},
       {{"vmcoreinfo", "0x1000 0x0"}},
-      {{"vmcoreinfo", "0x1000 0x10001"}},                     // more than 64 KiB
-      {{"vmcoreinfo", "0xfffffffffffff000 0x1000"}},          // wraps
-      {{"vmcoreinfo", "0x400ff000 0x2000"}},                  // leaves RAM
-      {{"vmcoreinfo", "0x10000000000000000 0x1000"}},         // no 64-bit number
-      {{"page-offset", "0x1000"}},                            // no kernel address
-      {{"page-offset", "0xffff888000001000"}},                // not 1 GiB-aligned
+      {{"vmcoreinfo", "0x1000 0x10001"}},              // more than 64 KiB
+      {{"vmcoreinfo", "0xfffffffffffff000 0x1000"}},   // wraps
+      {{"vmcoreinfo", "0x400ff000 0x2000"}},           // leaves RAM
+      {{"vmcoreinfo", "0x10000000000000000 0x1000"}},  // no 64-bit number
+      {{"page-offset", "0x1000"}},                     // no kernel address
+      {{"page-offset", "0xffff888000001000"}},         // not 1 GiB-aligned
       {{"page-offset", "garbage"}},
-      {{"mode", "registered"}},                               // without a save area
-      {{"mode", "registered"}, {"save-area", "0x0 0xc800000"}},          // the window
-      {{"mode", "registered"}, {"save-area", "0xfe00000 0xc800000"}},    // reaches into it
-      {{"mode", "registered"}, {"save-area", "0x20001000 0xc800000"}},   // not aligned
-      {{"mode", "registered"}, {"save-area", "0x20000000 0xc7ff000"}},   // length not aligned
-      {{"mode", "registered"}, {"save-area", "0x20000000 0xc600000"}},   // too short
-      {{"mode", "registered"}, {"save-area", "0x38000000 0xc800000"}},   // beyond RAM's end
+      {{"mode", "registered"}},                                         // without a save area
+      {{"mode", "registered"}, {"save-area", "0x0 0xc800000"}},         // the window
+      {{"mode", "registered"}, {"save-area", "0xfe00000 0xc800000"}},   // reaches into it
+      {{"mode", "registered"}, {"save-area", "0x20001000 0xc800000"}},  // not aligned
+      {{"mode", "registered"}, {"save-area", "0x20000000 0xc7ff000"}},  // length not aligned
+      {{"mode", "registered"}, {"save-area", "0x20000000 0xc600000"}},  // too short
+      {{"mode", "registered"}, {"save-area", "0x38000000 0xc800000"}},  // beyond RAM's end
       {{"mode", "registered"}, {"save-area", "0xffffffffffe00000 0x400000"}},
       {{"mode", std::string(300, 'r')}},
   };
@@ -161,9 +161,12 @@ TEST(DumpNode, SurvivesRandomDamage) {
 
 TEST(SurveyFromRecords, RefusesOverlapAndOverflow) {
   const std::vector<hadump_hpte> bad[] = {
-      {{0, 16, 1, 0}, {8, 8, 1, 0}}, {{16, 1, 1, 0}, {0, 1, 1, 0}},
-      {{0, 0, 1, 0}},                {{~0ULL, 2, 1, 0}},
-      {{0, ~0ULL, 1, 0}},            {{0, 1, 9, 0}},
+      {{0, 16, 1, 0}, {8, 8, 1, 0}},
+      {{16, 1, 1, 0}, {0, 1, 1, 0}},
+      {{0, 0, 1, 0}},
+      {{~0ULL, 2, 1, 0}},
+      {{0, ~0ULL, 1, 0}},
+      {{0, 1, 9, 0}},
   };
   for (const auto& records : bad) EXPECT_FALSE(survey_from_records(records));
 }
@@ -180,7 +183,7 @@ std::vector<std::byte> note(std::uint32_t text_bytes, std::string_view text) {
 TEST(Vmcoreinfo, RefusesNotesThatLie) {
   const std::string text = "OSRELEASE=6.1.0-x";
   EXPECT_TRUE(check_vmcoreinfo_note(note(17, text)));
-  EXPECT_FALSE(check_vmcoreinfo_note(note(5000, text)));         // longer than there is
+  EXPECT_FALSE(check_vmcoreinfo_note(note(5000, text)));  // longer than there is
   EXPECT_FALSE(check_vmcoreinfo_note(note(0xffffffff, text)));
   EXPECT_FALSE(check_vmcoreinfo_note(note(3, text)));
   EXPECT_FALSE(check_vmcoreinfo_note(note(17, "OSRELEASX=6.1.0-x")));
@@ -200,8 +203,8 @@ TEST(PageOffset, IsFoundInAGuestsTablesAndNeverOutsideItsRam) {
   InMemoryGuest guest{{Gfn{0}, Gfn{256}}};
   const FrameSet ram{{Gfn{0}, Gfn{256}}};
   const auto put = [&](std::uint64_t table, unsigned index, std::uint64_t entry) {
-    ASSERT_TRUE(write_guest(guest, GuestPhys{table + index * 8ULL},
-                            std::as_bytes(std::span(&entry, 1))));
+    ASSERT_TRUE(
+        write_guest(guest, GuestPhys{table + index * 8ULL}, std::as_bytes(std::span(&entry, 1))));
   };
   hadump_vcpu vcpu{};
   vcpu.cr3 = 0x10000;

@@ -73,15 +73,20 @@ TEST(SaveLayout, KeepsSectionsApartAndLowAligned) {
 TEST(SaveAreaReserve, IsEnoughForFourVcpusAndAFewHoles) {
   const FrameSet ram = *pvh_ram(1_GiB);
   const WindowPlan plan = *plan_window(ram, 256_MiB);
-  EXPECT_GE(save_area_reserve(ram, plan, 4),
-            lay_out_save_area({.cpu = 4 * 8000, .hpte = 100 * 24, .low = 256_MiB,
-                               .elf_header = 64_KiB, .blocks = 8})
-                .length);
+  EXPECT_GE(
+      save_area_reserve(ram, plan, 4),
+      lay_out_save_area(
+          {.cpu = 4 * 8000, .hpte = 100 * 24, .low = 256_MiB, .elf_header = 64_KiB, .blocks = 8})
+          .length);
 }
 
 TEST(PlanBoot, RefusesWhatDoesNotFit) {
-  BootInput input{.window = mib(0, 128), .kernel = mib(16, 100), .initrd_bytes = 27_MiB,
-                  .cmdline = "a", .memory_map = {}, .rsdp = {}};
+  BootInput input{.window = mib(0, 128),
+                  .kernel = mib(16, 100),
+                  .initrd_bytes = 27_MiB,
+                  .cmdline = "a",
+                  .memory_map = {},
+                  .rsdp = {}};
   EXPECT_TRUE(plan_boot(input));
   input.initrd_bytes = 28_MiB;  // no room for the start info
   EXPECT_FALSE(plan_boot(input));
