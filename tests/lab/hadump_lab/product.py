@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 _BOOT = SOURCE_DIR / "guest" / "boot"
 _AGENT_LOG = "hadumpd.log"
-# What the initramfs hook and the udev rule do on a real guest.
-_LOAD = """insmod /lib/modules/$(uname -r)/extra/hadump.ko || echo "hadump.ko does not load"
+# What the initramfs hook and the udev rule do on a real guest. modprobe, unlike insmod, passes on
+# what the kernel's command line has for the module.
+_LOAD = """echo extra/hadump.ko: >>/lib/modules/$(uname -r)/modules.dep
+modprobe hadump || echo "hadump.ko does not load"
 echo online >/sys/devices/system/memory/auto_online_blocks
 """
 

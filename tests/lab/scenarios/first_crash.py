@@ -45,6 +45,7 @@ def run(lab: Lab) -> None:
     lab.note(after.match.group(0))
     lab.check(after.match.group(4) != before.match.group(4), "the guest has booted again")
     lab.check(after.match.group(3) == before.match.group(3), "with all its CPUs")
+    lab.check("release_region" in guest.exec("ls /sys/kernel")[1], "the module has found the dump")
     done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 600, after.index)
     lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
     _check_memory(lab, guest, before)
