@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -59,6 +60,7 @@ class Host:
         self.serial = GrowingLog(process.directory / "serial.log")
         self._follower = Follower()
         self._files: set[str] = set()
+        self._bell: socket.socket | None = None
 
     @classmethod
     def start(
@@ -101,6 +103,8 @@ class Host:
     def stop(self) -> None:
         """Ends the host and removes everything of it."""
         self._follower.stop()
+        if self._bell:
+            self._bell.close()
         self.machine.stop()
 
     def follow(self, log: GrowingLog) -> None:
@@ -145,7 +149,20 @@ class Host:
         hidden = self.share / "cmd" / f".{job}"
         hidden.write_text(text, encoding="utf-8")
         hidden.rename(self.share / "cmd" / f"{job}.run")
+        self._ring()
         return job
+
+    def _ring(self) -> None:
+        """Tells dom0 that there is a command; it would find out by itself a little later."""
+        try:
+            if self._bell is None:
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(str(self.directory / "bell"))
+                connection.setblocking(False)
+                self._bell = connection
+            self._bell.send(b"\n")
+        except OSError:
+            pass  # Another process of the lab holds it, or dom0 is not listening.
 
     def finished(self, job: str) -> Result | None:
         """The result of a command that begin() started, once there is one."""
@@ -311,6 +328,8 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
         f"console=com1 com1=115200,8n1 {dom0} loglvl=all guest_loglvl=all noreboot bootscrub=0"
         " sched_ratelimit_us=100 " + config.xen_arguments
     )
+    bell = f"socket,id=bell,path={directory}/bell,server=on,wait=off"
+    port = "virtserialport,chardev=bell,name=hadump.lab"
     linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr"
     return [
         "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", _CPU,
@@ -319,6 +338,7 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
         "-serial", f"file:{directory}/serial.log",
         "-monitor", f"unix:{directory}/monitor,server=on,wait=off",
         "-virtfs", f"local,path={directory}/share,mount_tag=share,security_model=none",
+        "-device", "virtio-serial-pci", "-chardev", bell, "-device", port,
         *drives,
         "-kernel", str(image.hypervisor), "-append", xen,
         "-initrd", f"{linux},{image.initramfs}",

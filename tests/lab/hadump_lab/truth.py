@@ -75,3 +75,20 @@ def compare(truth: Truth, dump: Path, program: Path, through_kdumpfile: bool = F
         found["frames"], found["equal"],
         ranges["different"], ranges["missing"], ranges["extra"], counts,
     )  # fmt: skip
+
+
+def differences(guest: Guest, raw: str, dump: Path, program: Path, frame: int) -> list[str]:
+    """The 8-byte words of one frame that differ: offset, truth, dump.  `raw`: as given to take()."""
+    local = dump.with_name("frame")
+    where = f"{guest.directory}/frame"
+    guest.host.exec(f"dd if={raw} of={where} bs=4096 skip={frame} count=1 status=none")
+    guest.host.get(where, local)
+    before = local.read_bytes()
+    command = [str(program), "--frame", str(dump), hex(frame)]
+    after = subprocess.run(command, capture_output=True, check=True).stdout
+    words = range(0, len(before), 8)
+    return [
+        f"{frame:#x}+{at:#05x}: {before[at : at + 8].hex()} -> {after[at : at + 8].hex()}"
+        for at in words
+        if before[at : at + 8] != after[at : at + 8]
+    ]

@@ -1,6 +1,7 @@
 """Panic, boot in the window, save, release: and every page of the dump equals the truth.
 
-Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), kaslr=0, format=elf|kdump.
+Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), kaslr=0, format=elf|kdump,
+raw=1 (keep the truth's bytes and show what differs).
 """
 
 import time
@@ -36,6 +37,8 @@ def run(lab: Lab) -> None:
     lab.note(before.match.group(0))
     registered = guest.exec("cat /sys/kernel/hadump/enabled /sys/kernel/hadump/registered")[1]
     lab.check(registered.split() == ["1", "1"], "the module works and is registered")
+    for name in ("xen_vcpu_info", "xen_runstate", "shared_info", "__per_cpu_offset"):
+        lab.note(guest.exec(f"grep -w {name} /proc/kallsyms", check=False)[1].strip())
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
 
     taken = _crash(lab, agent, guest)
@@ -103,9 +106,19 @@ def _compare(lab: Lab, guest: Guest, taken: truth.Truth) -> None:
     found = truth.compare(taken, local, lab.program("compare-dump"))
     lab.note(f"{found.frames} frames: {found.counts}")
     lab.report["comparison"] = {"frames": found.frames, **found.counts}
+    if "raw" in lab.parameters:
+        _show_differences(lab, guest, local, found)
     found.expect_equal()
     lab.check(found.equal == taken.present, "every page equals the truth")
     _check_log(lab, guest, Path(path[0]).parent)
+
+
+def _show_differences(lab: Lab, guest: Guest, dump: Path, found: truth.Comparison) -> None:
+    frames = [frame for start, end in found.different for frame in range(start, end)]
+    for frame in frames[:16]:
+        raw = f"{guest.directory}/raw"
+        for line in truth.differences(guest, raw, dump, lab.program("compare-dump"), frame)[:12]:
+            lab.note(line)
 
 
 def _check_log(lab: Lab, guest: Guest, directory: Path) -> None:

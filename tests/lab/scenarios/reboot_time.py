@@ -33,7 +33,9 @@ class Outcome:
 def run(lab: Lab) -> None:
     sizes = [int(size) for size in lab.parameters.get("sizes", "512,1024,2048,4096").split(",")]
     host = lab.host(HostConfig(guests_mib=max(sizes) + SAVE_AREA_MIB, dom0_mib=2048))
-    host.exec("mkdir -p /work/dump && rm -rf /var/lib/xen/dump && ln -s /work/dump /var/lib/xen/dump")
+    host.exec(
+        "mkdir -p /work/dump && rm -rf /var/lib/xen/dump && ln -s /work/dump /var/lib/xen/dump"
+    )
     agent = Agent(host)
     agent.install()
     agent.start()
@@ -87,13 +89,16 @@ def _report(lab: Lab, sizes: list[int], outcomes: list[Outcome]) -> None:
         for mode in ("restart", "hadump", "coredump-restart"):
             times = [o.seconds for o in outcomes if (o.mode, o.memory_mib) == (mode, memory)]
             done = [seconds for seconds in times if seconds is not None]
-            row[mode] = round(statistics.median(done), 2) if done and len(done) == len(times) else None
+            row[mode] = (
+                round(statistics.median(done), 2) if done and len(done) == len(times) else None
+            )
         if row["restart"] and row["hadump"]:
             row["ratio"] = round(row["hadump"] / row["restart"], 2)  # type: ignore[operator]
         steps = [o.steps_ms for o in outcomes if o.memory_mib == memory and o.steps_ms]
         if steps:
             row["steps_ms"] = {
-                name: round(statistics.median(s.get(name, 0.0) for s in steps), 1) for name in steps[0]
+                name: round(statistics.median(s.get(name, 0.0) for s in steps), 1)
+                for name in steps[0]
             }
         rows.append(row)
         lab.note(str(row))

@@ -3,12 +3,14 @@
 // Compares a saved dump with what take-truth saw, frame by frame, and prints JSON.  Frame lists are
 // half-open ranges, ["0x…", "0x…"], the first kMaxListed of each.  --kdumpfile reads ELF files
 // through libkdumpfile as well.
+// compare-dump --frame DUMP 0xFRAME writes that frame's bytes to standard output.
 // Exit status: 0 equal, 1 not, 2 not comparable.
 
 #include <algorithm>
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -105,12 +107,20 @@ Comparison compare(const std::vector<TruthRecord>& truth, DumpReader& dump) {
   return result;
 }
 
+int write_frame(const std::string& path, const char* number) {
+  std::array<std::byte, kFrameSize> bytes{};
+  if (!open_dump(path)->read(std::strtoull(number, nullptr, 0), bytes))
+    throw std::runtime_error(std::string("the dump has no frame ") + number);
+  return std::fwrite(bytes.data(), bytes.size(), 1, stdout) == 1 ? 0 : 2;
+}
+
 }  // namespace
 }  // namespace hadump::lab
 
 int main(int argc, char** argv) try {
   using namespace hadump::lab;
   if (argc < 3) throw std::runtime_error("usage: compare-dump TRUTH DUMP [--kdumpfile]");
+  if (argc == 4 && std::strcmp(argv[1], "--frame") == 0) return write_frame(argv[2], argv[3]);
   const bool kdumpfile = argc > 3 && std::strcmp(argv[3], "--kdumpfile") == 0;
   const auto dump = kdumpfile ? open_kdumpfile(argv[2]) : open_dump(argv[2]);
   const Comparison result = compare(read_truth(argv[1]), *dump);
