@@ -12,15 +12,15 @@ namespace {
 // Frames that the next kernel may use as RAM, and those it must leave alone.
 struct MemoryRoles {
   FrameSet usable;
-  FrameSet unusable;
+  FrameSet held;
 };
 
 MemoryRoles roles_of(const DumpNode& node) {
   MemoryRoles roles;
   for (const BootRegion& region : node.boot_regions) roles.usable.insert(region.range);
   roles.usable.insert(node.released);
-  roles.unusable.insert(node.held);
-  roles.unusable.insert(node.save_area);
+  roles.held.insert(node.held);
+  roles.held.insert(node.save_area);
   return roles;
 }
 
@@ -51,8 +51,7 @@ Result<> CrashRun::boot(DomainRecord& record) {
   const MemoryRoles roles = roles_of(saved->node);
   const std::uint64_t node_at =
       address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
-  const std::vector<MapEntry> map =
-      capture_memory_map(roles.usable, roles.unusable, acpi_.frames());
+  const std::vector<MapEntry> map = capture_memory_map(roles.usable, roles.held, acpi_.frames());
   auto image = plan_boot({.window = saved->node.boot_regions.front().range,
                           .kernel = kernel_.extent(),
                           .initrd_bytes = ramdisk_.size(),

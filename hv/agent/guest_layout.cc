@@ -22,14 +22,14 @@ Result<FrameSet> pvh_ram(std::uint64_t memory_bytes) {
   return ram;
 }
 
-std::vector<MapEntry> capture_memory_map(const FrameSet& usable, const FrameSet& unusable,
+std::vector<MapEntry> capture_memory_map(const FrameSet& usable, const FrameSet& held,
                                          FrameRange acpi) {
   std::vector<MapEntry> map;
   const auto add = [&map](FrameRange range, MapType type) {
     map.push_back({address_of(range.begin).value, range.bytes(), type});
   };
   for (FrameRange range : usable.ranges()) add(range, MapType::kRam);
-  for (FrameRange range : unusable.ranges()) add(range, MapType::kUnusable);
+  for (FrameRange range : held.ranges()) add(range, MapType::kHeld);
   if (!acpi.empty()) add(acpi, MapType::kAcpi);
   add(kSpecialFrames, MapType::kReserved);
   std::sort(map.begin(), map.end(),

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
 #include "core/base/units.h"
@@ -23,7 +24,12 @@ inline constexpr FrameRange kSpecialFrames{Gfn{0xfeff8}, Gfn{0xff000}};
 Result<FrameSet> pvh_ram(std::uint64_t memory_bytes);
 
 /// Types as in struct hvm_memmap_table_entry, which are those of E820.
-enum class MapType : std::uint32_t { kRam = 1, kReserved = 2, kAcpi = 3, kUnusable = 5 };
+enum class MapType : std::uint32_t {
+  kRam = 1,
+  kReserved = 2,
+  kAcpi = 3,
+  kHeld = HADUMP_MEMMAP_HELD,
+};
 
 struct MapEntry {
   std::uint64_t address;
@@ -32,12 +38,12 @@ struct MapEntry {
   bool operator==(const MapEntry&) const = default;
 };
 
-/// The memory map of the capture boot: libxl's own, with only `usable` as RAM. `unusable` (held
-/// memory and the save area) becomes type 5, because Linux takes memory that no entry covers for
-/// its grant tables, and type 2 comes into the resource tree too late to stop that.
+/// The memory map of the capture boot: libxl's own, with only `usable` as RAM. `held` (old
+/// memory and the save area) becomes MapType::kHeld, because Linux takes memory that no entry
+/// covers for its grant tables; docs/design/0001 says why no other type will do.
 /// @param acpi  frames of the ACPI tables, inside kAcpiFrames.
-/// Ascending and disjoint. @pre usable and unusable are disjoint.
-std::vector<MapEntry> capture_memory_map(const FrameSet& usable, const FrameSet& unusable,
+/// Ascending and disjoint. @pre usable and held are disjoint.
+std::vector<MapEntry> capture_memory_map(const FrameSet& usable, const FrameSet& held,
                                          FrameRange acpi);
 
 }  // namespace hadump

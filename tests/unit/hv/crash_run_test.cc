@@ -128,11 +128,11 @@ TEST_F(CrashRunTest, TellsTheNextKernelWhatItMayUse) {
 
   const std::uint64_t save_bytes = record.save_area.bytes();
   EXPECT_THAT(domain.map(), ElementsAre(MapEntry{0, kWindow, MapType::kRam},
-                                        MapEntry{kWindow, 384_MiB, MapType::kUnusable},
+                                        MapEntry{kWindow, 384_MiB, MapType::kHeld},
                                         MapEntry{512_MiB, 1_MiB, MapType::kRam},
                                         MapEntry{0xfc000000, 2 * kFrameSize, MapType::kAcpi},
                                         MapEntry{0xfeff8000, 8 * kFrameSize, MapType::kReserved},
-                                        MapEntry{4_GiB, save_bytes, MapType::kUnusable}));
+                                        MapEntry{4_GiB, save_bytes, MapType::kHeld}));
 }
 
 TEST_F(CrashRunTest, DumpsAHypervisorPageInTheWindow) {
