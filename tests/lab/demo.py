@@ -117,8 +117,7 @@ class Story:
         since = panic + unseen
         up = guest.wait_up(180, self.mark)
         started = agent.log.wait_for(r"started again", 10)
-        domain = agent.status(guest.config.name)["domains"][0]
-        record = domain["dump"]
+        record = agent.status(guest.config.name)["dump"]
         steps = list(record["times_ms"].items())
         names = [name for name, _ in steps]
         total = sum(ms for _, ms in steps)

@@ -124,9 +124,9 @@ class Agent:
         self.host.exec(f"kill -{name} $(pidof hadumpd)")
 
     def status(self, guest: str) -> dict[str, Any]:
-        """`hadump status --json` of one domain."""
+        """`hadump status --json` of one domain: the only element of the array that it prints."""
         output = self.host.exec(f"hadump status --json {guest}").output
-        found: dict[str, Any] = json.loads(output)
+        found: dict[str, Any] = json.loads(output)[0]
         return found
 
 

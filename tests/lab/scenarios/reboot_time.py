@@ -66,7 +66,7 @@ def _measure(lab: Lab, host: Host, agent: Agent, mode: str, memory: int) -> Outc
         up = guest.wait_up(limit, panic.index)  # The lab multiplies deadlines by three.
         seconds = round(up.time - panic.time, 2)
         if mode == "hadump":
-            steps = agent.status("bench")["domains"][0]["dump"]["times_ms"]
+            steps = agent.status("bench")["dump"]["times_ms"]
     except DeadlineExceeded:
         if mode != "coredump-restart":
             raise
