@@ -24,7 +24,7 @@ po::options_description describe() {
       ("to", po::value<Words>()->multitoken()->composing(),
        "file, directory or - (standard output). Several files: striped over them (kdump only)")
       ("format", po::value<std::string>()->default_value("kdump"), "elf, kdump or flattened")
-      ("compress", po::value<std::string>()->default_value("zstd"),
+      ("compress", po::value<std::string>()->default_value("lzo"),
        "none, zlib, lzo, snappy, zstd or auto; zlib and zstd take a level, as in zstd:-3")
       ("dump-level", po::value<std::string>()->default_value("0"),
        "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "

@@ -122,7 +122,8 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
     outputs.push_back({(*borders)[i], std::move(sinks[i])});
 
   FormatInput input{&source.layout(), left_, level_,
-                    adaptive_ ? CodecGovernor::kFlags : kdump_flag(codec.kind)};
+                    adaptive_ ? CodecGovernor::kFlags : kdump_flag(codec.kind),
+                    identify_kernel(source)};
   auto format = options_.format == DumpFormatKind::kElf
                     ? make_elf_format(std::move(input), std::move(outputs.front()))
                     : make_kdump_format(std::move(input), std::move(outputs));

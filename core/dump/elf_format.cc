@@ -15,6 +15,7 @@ constexpr Elf64_Word kIncomplete = 1;  // DUMP_ELF_INCOMPLETE of makedumpfile an
 constexpr std::uint64_t kKernelTextMap = 0xffffffff80000000;
 /// For the notes, for the text mapping and its pieces.
 constexpr std::size_t kExtraHeaders = 64;
+constexpr std::uint64_t kFirstMegabyte = 1_MiB >> kFrameShift;
 
 Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
   Elf64_Ehdr header{};
@@ -175,7 +176,9 @@ GuestVirt ElfFormat::virtual_address(GuestPhys phys) const {
     if (segment.virt.value != 0 && segment.virt.value < kKernelTextMap && segment.phys <= phys &&
         phys.value - segment.phys.value < segment.memory_bytes)
       return {segment.virt.value + (phys.value - segment.phys.value)};
-  return {};
+  // A dump of another format has segments without virtual addresses.
+  const GuestVirt start = input_.identity.page_offset;
+  return start.value == 0 ? GuestVirt{} : GuestVirt{start.value + phys.value};
 }
 
 /// /proc/vmcore describes the kernel's text a second time, at the address it runs at. So do we, by
@@ -202,8 +205,24 @@ void ElfFormat::add_text_aliases(std::vector<Load>& loads,
   }
 }
 
+/// drgn takes a dump in which every p_paddr is 0 for one without physical addresses
+/// (libdrgn/program.c, have_phys_addrs). A machine whose memory is one piece from 0 on looks like
+/// that, so its only PT_LOAD becomes two.
+void ElfFormat::split_only_load(std::vector<Load>& loads) {
+  if (loads.size() != 1 || loads[0].first != Gfn{0} || loads[0].memory_frames <= kFirstMegabyte)
+    return;
+  Load& low = loads[0];
+  const std::uint64_t in_low = std::min(low.file_frames, kFirstMegabyte);
+  const Load rest{Gfn{kFirstMegabyte}, low.memory_frames - kFirstMegabyte, low.file_frames - in_low,
+                  low.file_offset + (in_low << kFrameShift)};
+  low.memory_frames = kFirstMegabyte;
+  low.file_frames = in_low;
+  loads.push_back(rest);
+}
+
 Result<> ElfFormat::write_headers(bool complete) {
   std::vector<Load> loads = all_loads();
+  split_only_load(loads);
   std::vector<GuestVirt> addresses;
   for (const Load& load : loads) addresses.push_back(virtual_address(address_of(load.first)));
   add_text_aliases(loads, addresses);

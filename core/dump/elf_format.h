@@ -50,6 +50,7 @@ class ElfFormat : public DumpFormat {
   bool is_in_file(const PageOutcome& page) const;
   void close_load();
   GuestVirt virtual_address(GuestPhys phys) const;
+  static void split_only_load(std::vector<Load>& loads);
   void add_text_aliases(std::vector<Load>& loads, std::vector<GuestVirt>& addresses) const;
   std::vector<Load> all_loads() const;
 

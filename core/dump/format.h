@@ -8,6 +8,7 @@
 #include "core/base/frame_set.h"
 #include "core/dump/chunk.h"
 #include "core/dump/sink.h"
+#include "core/vmcore/kernel_identity.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {
@@ -18,6 +19,7 @@ struct FormatInput {
   FrameSet frames;                       ///< What the dump is to hold.
   unsigned dump_level = 0;
   std::uint32_t codec_flags = 0;  ///< kdump_flag() of every codec that may occur.
+  KernelIdentity identity;
 };
 
 /// One output file (several for a striped dump) and its range of frames.

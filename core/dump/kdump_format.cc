@@ -90,11 +90,12 @@ Result<> KdumpFormat::begin_stripe(std::size_t index) {
 Result<> KdumpFormat::write_header(std::size_t index, bool complete, unsigned dump_level) {
   const std::string_view vmcoreinfo = vmcoreinfo_text(*input_.layout);
   KdumpHeader header;
-  copy_text(header.utsname.sysname, "Linux");
-  copy_text(header.utsname.nodename, "(none)");
-  copy_text(header.utsname.release, vmcoreinfo_value(vmcoreinfo, "OSRELEASE"));
-  copy_text(header.utsname.machine, "x86_64");
-  copy_text(header.utsname.domainname, "(none)");
+  copy_text(header.utsname.sysname, input_.identity.sysname);
+  copy_text(header.utsname.nodename, input_.identity.nodename);
+  copy_text(header.utsname.release, input_.identity.release);
+  copy_text(header.utsname.version, input_.identity.version);
+  copy_text(header.utsname.machine, input_.identity.machine);
+  copy_text(header.utsname.domainname, input_.identity.domainname);
   header.seconds = crash_time_of(vmcoreinfo);
   header.status = input_.codec_flags | (complete ? 0 : kKdumpIncomplete);
   header.sub_header_blocks =

@@ -22,7 +22,7 @@ from hadump_lab.product import Agent, build_dir, guest_overlay  # noqa: E402
 
 SCHEMA = "hadump-demo-report-1"
 SAVE_AREA_MIB = 640  # Added at a crash: window, tails, and what describes them.
-SETTINGS = "FORMAT=kdump\nCOMPRESS=zstd\nDUMP_LEVEL=0\nPORTION=128M\n"
+SETTINGS = "FORMAT=kdump\nCOMPRESS=lzo\nDUMP_LEVEL=0\nPORTION=128M\n"
 LOG_LINES = 12
 # The agent's step that ends the snapshot's reading back; what follows is the boot.
 FIRST_STEP_OF_BOOT = "check"
@@ -153,7 +153,7 @@ class Story:
         account.timeline += [("dump-saved", saved.time - since), ("memory-back", saved.time - since)]
         account.memory_kib["after"] = int(text[0])
         account.sizes["dump_bytes"] = int(text[2])
-        account.dump = {"path": text[1], "format": "kdump-compressed, zstd", "complete": True}
+        account.dump = {"path": text[1], "format": "kdump-compressed, lzo", "complete": True}
         if text[3] != "0":
             raise CheckFailed(f"{text[3]} bytes of the old memory are still held")
         log = guest.exec(f"tail -n {LOG_LINES} {Path(text[1]).parent}/dmesg.txt")[1]

@@ -1,0 +1,51 @@
+#include "core/vmcore/kernel_identity.h"
+
+#include <array>
+#include <cstring>
+
+#include "core/vmcore/address_space.h"
+#include "core/vmcore/vmcoreinfo.h"
+
+namespace hadump {
+namespace {
+
+// struct new_utsname (include/uapi/linux/utsname.h): six fields of 65 bytes, in this order.
+constexpr std::size_t kFieldBytes = 65;
+constexpr std::size_t kFields = 6;
+
+void take_field(const std::array<char, kFieldBytes * kFields>& names, std::size_t index,
+                std::string& field) {
+  const char* text = names.data() + index * kFieldBytes;
+  std::string found(text, ::strnlen(text, kFieldBytes - 1));
+  for (char& c : found)
+    if (c < ' ' || c > '~') c = '?';
+  if (!found.empty()) field = std::move(found);
+}
+
+}  // namespace
+
+KernelIdentity identify_kernel(const VmcoreSource& source) {
+  KernelIdentity identity;
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
+  if (!info) return identity;
+  if (const auto release = info->text("OSRELEASE"); release && !release->empty())
+    identity.release = std::string(*release).substr(0, kFieldBytes - 1);
+  const auto space = AddressSpace::open(source, *info);
+  if (!space) return identity;
+  if (const auto start = space->page_offset()) identity.page_offset = *start;
+  const auto uts = info->symbol("init_uts_ns");
+  if (!uts) return identity;
+  const std::uint64_t offset = info->offset("uts_namespace.name").value_or(0);
+  std::array<char, kFieldBytes * kFields> names{};
+  if (!space->read(GuestVirt{uts->value + offset}, std::as_writable_bytes(std::span(names))))
+    return identity;
+  take_field(names, 0, identity.sysname);
+  take_field(names, 1, identity.nodename);
+  take_field(names, 2, identity.release);
+  take_field(names, 3, identity.version);
+  take_field(names, 4, identity.machine);
+  take_field(names, 5, identity.domainname);
+  return identity;
+}
+
+}  // namespace hadump
