@@ -26,11 +26,9 @@ bool populate(std::span<const std::byte> bytes) {
   constexpr int MADV_POPULATE_READ = 22;  // Linux 5.14; Debian 12's C library has it
 #endif
   static const auto page_mask = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE)) - 1;
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t aligned = begin & ~page_mask;
-  if (::madvise(reinterpret_cast<void*>(aligned), bytes.size() + (begin - aligned),
-                MADV_POPULATE_READ) == 0)
-    return true;
+  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(bytes.data()) & page_mask;
+  void* aligned = const_cast<std::byte*>(bytes.data() - into_page);
+  if (::madvise(aligned, bytes.size() + into_page, MADV_POPULATE_READ) == 0) return true;
   // EINVAL: an older kernel, or /proc/vmcore, whose mappings have no faults to take.
   return errno == EINVAL;
 }

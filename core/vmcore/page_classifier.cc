@@ -208,7 +208,7 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
   auto sections = SectionMap::load(*space, *info, format->size(), source.layout().frames);
   if (!sections) return fail(std::move(sections));
   return std::unique_ptr<PageClassifier>(
-      new PageClassifier(source, std::move(*space), *format, std::move(*sections)));
+      new PageClassifier(source, *space, *format, std::move(*sections)));
 }
 
 Result<> PageClassifier::classify(FrameRange range, std::vector<PageRun>& runs) const {

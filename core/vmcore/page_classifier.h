@@ -54,10 +54,7 @@ class PageClassifier : public PageFilter {
  private:
   PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
                  SectionMap sections)
-      : source_(&source),
-        space_(std::move(space)),
-        format_(format),
-        sections_(std::move(sections)) {}
+      : source_(&source), space_(space), format_(format), sections_(std::move(sections)) {}
 
   class Scan;
 
