@@ -187,8 +187,12 @@ void ElfFormat::add_text_aliases(std::vector<Load>& loads,
                                  std::vector<GuestVirt>& addresses) const {
   const std::size_t count = loads.size();
   std::size_t added = 0;
-  for (const LoadSegment& segment : input_.layout->segments) {
-    if (segment.virt.value < kKernelTextMap) continue;
+  std::vector<LoadSegment> images;
+  for (const LoadSegment& segment : input_.layout->segments)
+    if (segment.virt.value >= kKernelTextMap) images.push_back(segment);
+  if (images.empty() && input_.identity.image.memory_bytes > 0)
+    images.push_back(input_.identity.image);
+  for (const LoadSegment& segment : images) {
     const Gfn begin = frame_of(segment.phys);
     const Gfn end = frame_of({segment.phys.value + segment.memory_bytes});
     for (std::size_t i = 0; i < count && added + 2 < kExtraHeaders; ++i) {

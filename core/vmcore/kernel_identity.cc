@@ -22,6 +22,27 @@ void take_field(const std::array<char, kFieldBytes * kFields>& names, std::size_
   if (!found.empty()) field = std::move(found);
 }
 
+/// KERNEL_IMAGE_SIZE with KASLR (arch/x86/include/asm/page_64_types.h): no image is longer.
+constexpr std::uint64_t kMaxImageBytes = 1_GiB;
+
+LoadSegment find_image(const AddressSpace& space, const Vmcoreinfo& info) {
+  LoadSegment image;
+  const auto start = info.symbol("_stext");
+  if (!start) return image;
+  std::uint64_t bytes = 0;
+  while (bytes < kMaxImageBytes && start->value + bytes >= start->value) {
+    const auto piece = space.translate(GuestVirt{start->value + bytes});
+    if (!piece || piece->bytes == 0) break;
+    if (bytes == 0) image.phys = piece->phys;
+    if (piece->phys.value != image.phys.value + bytes) break;
+    bytes += piece->bytes;
+  }
+  if (bytes == 0) return image;
+  image.virt = *start;
+  image.memory_bytes = bytes;
+  return image;
+}
+
 }  // namespace
 
 KernelIdentity identify_kernel(const VmcoreSource& source) {
@@ -33,6 +54,7 @@ KernelIdentity identify_kernel(const VmcoreSource& source) {
   const auto space = AddressSpace::open(source, *info);
   if (!space) return identity;
   if (const auto start = space->page_offset()) identity.page_offset = *start;
+  identity.image = find_image(*space, *info);
   const auto uts = info->symbol("init_uts_ns");
   if (!uts) return identity;
   const std::uint64_t offset = info->offset("uts_namespace.name").value_or(0);

@@ -20,6 +20,10 @@ struct KernelIdentity {
   std::string domainname = "(none)";
   /// Virtual address of physical 0 in the direct mapping; 0 when it cannot be told.
   GuestVirt page_offset;
+  /// The kernel's image where it runs, from SYMBOL(_stext) as far as it is mapped in one piece;
+  /// empty when it cannot be told. drgn reads the page tables' root through it (swapper_pg_dir is
+  /// an address in the image), so an ELF core needs a PT_LOAD for it.
+  LoadSegment image;
 };
 
 /// Reads it from VMCOREINFO and from init_uts_ns. What cannot be read keeps the words above; what
