@@ -228,6 +228,7 @@ Result<> ElfFormat::write_headers(bool complete) {
   std::vector<Load> loads = all_loads();
   split_only_load(loads);
   std::vector<GuestVirt> addresses;
+  addresses.reserve(loads.size() + kExtraHeaders);
   for (const Load& load : loads) addresses.push_back(virtual_address(address_of(load.first)));
   add_text_aliases(loads, addresses);
 

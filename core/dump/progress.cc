@@ -1,5 +1,7 @@
 #include "core/dump/progress.h"
 
+#include <cmath>
+
 namespace hadump {
 
 double DumpProgress::bytes_per_second() const {
@@ -11,7 +13,7 @@ std::optional<std::chrono::seconds> DumpProgress::remaining() const {
   const double rate = bytes_per_second();
   if (rate <= 0) return std::nullopt;
   const auto left = static_cast<double>((frames_total - frames_done) << kFrameShift);
-  return std::chrono::seconds(static_cast<std::int64_t>(left / rate + 0.5));
+  return std::chrono::seconds(std::llround(left / rate));
 }
 
 void DumpProgress::add(const DumpProgress& part) {

@@ -73,7 +73,10 @@ struct CrashPolicy {
 class CrashRun {
  public:
   CrashRun(CrashWorld world, CrashPolicy policy, DomainConfig config)
-      : world_(world), policy_(policy), config_(std::move(config)), times_(world.monotonic) {}
+      : world_(std::move(world)),
+        policy_(policy),
+        config_(std::move(config)),
+        times_(world_.monotonic) {}
 
   /// @param record  of this domain; on return, what is true now. Also written to the journal.
   Result<> run(DomainRecord& record);
