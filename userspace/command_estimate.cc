@@ -29,7 +29,7 @@ po::options_description describe() {
       ("vmcore", po::value<std::string>()->default_value(""),
        "look at this dump; else at the waiting one, else at the running system (/proc/kcore)")
       ("to", po::value<std::string>()->default_value(""), "does it fit into this directory?")
-      ("compress", po::value<std::string>()->default_value("zstd"), "as for save");
+      ("compress", po::value<std::string>()->default_value("lzo"), "as for save");
   // clang-format on
   return options;
 }

@@ -246,7 +246,7 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
 }
 
 Result<SaveOutcome> SaveSession::save_from(const VmcoreSource& source, const PageFilter* filter,
-                                           FrameSet needed_later) {
+                                           const FrameSet& needed_later) {
   if (can_adopt()) {
     seams_.log.info("continuing {}", fmt::join(earlier_.front().content.files, ", "));
     auto outcome = write_dump(source, filter, needed_later, true);
@@ -272,7 +272,7 @@ Result<SaveOutcome> SaveSession::save_all() {
     else
       seams_.log.warn("{}; every page is kept, continuing", filter.error().what());
   }
-  return save_from(**source, opened.filter.get(), std::move(opened.needed_later));
+  return save_from(**source, opened.filter.get(), opened.needed_later);
 }
 
 // Source, filter and writer are gone here: nobody reads the old memory any more.

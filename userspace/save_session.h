@@ -39,7 +39,7 @@ class SaveSession {
   void save_kernel_log(const VmcoreSource& source);
   Result<SaveOutcome> save_all();
   Result<SaveOutcome> save_from(const VmcoreSource& source, const PageFilter* filter,
-                                FrameSet needed_later);
+                                const FrameSet& needed_later);
   Result<SaveOutcome> write_dump(const VmcoreSource& source, const PageFilter* filter,
                                  const FrameSet& needed_later, bool adopt);
   Result<std::vector<std::unique_ptr<DumpSink>>> open_sinks(bool adopt);

@@ -76,6 +76,8 @@ bool hadump_can_online(void);
  */
 int hadump_online_prepare(void);
 /* To be called just before and after a block is added, the latter with add_memory's result. */
+/* Whether a block's frames are there all the time, while it is added and after. */
+bool hadump_online_keeps_frames(void);
 void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b);
 void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc);
 

@@ -272,6 +272,36 @@ static int node_of(u64 start)
 }
 
 /*
+ * The block's own first frames hold its struct pages: a block then adds to MemTotal what it did after
+ * a normal boot, and a large machine does not need its small window for them. Only where frames are
+ * there and stay; Linux refuses it with -EINVAL unless memory_hotplug.memmap_on_memory is set, which
+ * the agent does.
+ */
+static bool holds_own_struct_pages(const struct hadump_layout *l, const struct hadump_block *b)
+{
+	struct hadump_range r = {
+		.start = b->start,
+		.end = b->start + PHYS_PFN(b->end - b->start) * sizeof(struct page),
+	};
+
+	return hadump_online_keeps_frames() && !hadump_common_bytes(l->holes, l->nr_holes, r);
+}
+
+static int add_block(const struct hadump_layout *l, const struct hadump_block *b)
+{
+	static const char name[] = "System RAM (hadump)";
+	u64 size = b->end - b->start;
+	int rc = -EINVAL;
+
+	if (holds_own_struct_pages(l, b))
+		rc = add_memory_driver_managed(node_of(b->start), b->start, size, name,
+					       MHP_MEMMAP_ON_MEMORY);
+	if (rc == -EINVAL)
+		rc = add_memory_driver_managed(node_of(b->start), b->start, size, name, MHP_NONE);
+	return rc;
+}
+
+/*
  * As for the claim there is no moment without an owner: add_memory requests the range with
  * __request_region(), which descends into a resource that is not busy (drivers/dax/kmem.c does it
  * this way, too). Its "System RAM" is then our child, and removing ours lifts it.
@@ -284,8 +314,7 @@ static int give_block(struct hadump_dump *dump, u32 i)
 
 	hadump_before_add(&dump->layout, b);
 	res->flags &= ~IORESOURCE_BUSY;
-	rc = add_memory_driver_managed(node_of(b->start), b->start, b->end - b->start,
-				       "System RAM (hadump)", MHP_NONE);
+	rc = add_block(&dump->layout, b);
 	hadump_after_add(&dump->layout, b, rc);
 	if (rc) {
 		res->flags |= IORESOURCE_BUSY;

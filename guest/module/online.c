@@ -227,6 +227,11 @@ static u64 return_to_xen(u64 first_pfn, u64 nr)
 /* Frames that the last hadump_before_add() returned to Xen. Protected by hadump_lock. */
 static u64 returned;
 
+bool hadump_online_keeps_frames(void)
+{
+	return way != WAY_POPULATE;
+}
+
 void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b)
 {
 	struct hadump_range run;
@@ -265,6 +270,11 @@ bool hadump_can_online(void)
 int hadump_online_prepare(void)
 {
 	return 0;
+}
+
+bool hadump_online_keeps_frames(void)
+{
+	return true;
 }
 
 void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b)

@@ -118,8 +118,12 @@ Result<> load_boot_image(const GuestMemory& memory, const BootImage& image,
 }
 
 std::string capture_cmdline(const std::string& configured, GuestPhys elf_header, GuestPhys node) {
-  return fmt::format("{}{}elfcorehdr={:#x} {}={:#x}", configured, configured.empty() ? "" : " ",
-                     elf_header.value, HADUMP_PARAM_NODE, node.value);
+  // A block of memory that comes back holds its own struct pages, as after a normal boot: without
+  // this they would have to fit into the window, and MemTotal would count them
+  // (mm/memory_hotplug.c; kernels without the parameter ignore it).
+  return fmt::format("{}{}elfcorehdr={:#x} {}={:#x} memory_hotplug.memmap_on_memory=1", configured,
+                     configured.empty() ? "" : " ", elf_header.value, HADUMP_PARAM_NODE,
+                     node.value);
 }
 
 }  // namespace hadump

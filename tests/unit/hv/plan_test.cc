@@ -102,9 +102,9 @@ TEST(PlanBoot, RefusesWhatDoesNotFit) {
 
 TEST(CaptureCmdline, KeepsTheConfiguredOne) {
   EXPECT_EQ(capture_cmdline("console=hvc0", GuestPhys{0x1000}, GuestPhys{0x2000}),
-            "console=hvc0 elfcorehdr=0x1000 hadump.node=0x2000");
+            "console=hvc0 elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
   EXPECT_EQ(capture_cmdline("", GuestPhys{0x1000}, GuestPhys{0x2000}),
-            "elfcorehdr=0x1000 hadump.node=0x2000");
+            "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
 }
 
 TEST(ParseKernel, FindsSegmentsAndEntry) {
