@@ -41,6 +41,7 @@ Result<> CrashRun::run_steps(DomainRecord& record) {
   // All that can be wrong with the files is found out before the guest is touched.
   if (auto done = prepare_files(); !done) return done;
   times_.lap("files");
+  if (auto done = end_dump_that_is_over(record); !done) return done;
   if (record.has_snapshot()) {
     if (record.committed && record.save_area.empty())
       return fail(ErrorCode::kBadData, "the record names no save area");
@@ -51,6 +52,17 @@ Result<> CrashRun::run_steps(DomainRecord& record) {
   }
   // From here on the guest's window is not the crashed kernel's any more.
   return boot(record);
+}
+
+// The guest clears the mark when all of the dump is back, and may crash before it, or we, have told
+// each other: such a crash begins a new dump.
+Result<> CrashRun::end_dump_that_is_over(DomainRecord& record) {
+  if (record.step != Step::kStarted) return {};
+  auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
+  if (saved || saved.error().code() != ErrorCode::kNotFound) return {};
+  world_.warn("the dump that waited is over; this crash begins a new one");
+  return finish_dump(world_.domain, world_.memory, world_.store, world_.journal, record,
+                     world_.wall_ms());
 }
 
 // Makes the domain what it was before take_snapshot(). Failures are told, since nothing else can be
@@ -205,6 +217,16 @@ Result<> CrashRun::add_memory(DomainRecord& record, FrameRange range) {
   return world_.memory.populate(range);
 }
 
+Result<> CrashRun::plan_second_boot(const DomainRecord& record) {
+  auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
+  if (!saved) return fail(std::move(saved), "the dump that waits");
+  std::string complaint;
+  auto rewrite = plan_rewrite(*saved, complaint);
+  if (!rewrite) return fail(std::move(rewrite), "the dump that waits");
+  if (!complaint.empty()) world_.warn(complaint);
+  return world_.journal.save_rewrite(record, *rewrite);
+}
+
 // Brings a snapshot that is already there up to date: finishes an interrupted rewrite, or plans the
 // next boot of the same dump after a second crash.
 Result<> CrashRun::continue_snapshot(DomainRecord& record) {
@@ -215,13 +237,13 @@ Result<> CrashRun::continue_snapshot(DomainRecord& record) {
     if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
   times_.lap("pause");
   if (second_crash) {
-    auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
-    if (!saved) return fail(std::move(saved));
-    std::string complaint;
-    auto rewrite = plan_rewrite(*saved, complaint);
-    if (!rewrite) return fail(std::move(rewrite));
-    if (!complaint.empty()) world_.warn(complaint);
-    if (auto done = world_.journal.save_rewrite(record, *rewrite); !done) return done;
+    auto rewrite = plan_second_boot(record);
+    if (!rewrite) {
+      // Nothing was changed yet: the domain is left as it was found.
+      if (auto undone = world_.domain.start(); !undone)
+        world_.warn(fmt::format("taking the pause back: {}", undone.error().what()));
+      return rewrite;
+    }
     record.rewrite_pending = true;
     ++record.boots;
     if (auto done = reached(record, Step::kSnapshotComplete, "rewrite"); !done) return done;

@@ -89,6 +89,8 @@ class CrashRun {
   Result<> place_save_area(DomainRecord& record, SnapshotInput& input, const SaveLayout& layout,
                            FrameRange registered);
   Result<> add_memory(DomainRecord& record, FrameRange range);
+  Result<> end_dump_that_is_over(DomainRecord& record);
+  Result<> plan_second_boot(const DomainRecord& record);
   Result<> continue_snapshot(DomainRecord& record);
   Result<> boot(DomainRecord& record);
   Result<> prepare_files();

@@ -50,8 +50,8 @@ class CrashRunTest : public testing::Test {
                      journal,
                      [this] { return std::chrono::nanoseconds(++clock); },
                      [] { return std::uint64_t{1700000000000}; },
-                     [] {
-                       return DumpId{1, 2, 3};
+                     [this] {
+                       return DumpId{next_dump_id, 2, 3};
                      },
                      [this](const std::string& text) { warnings.push_back(text); }};
     return CrashRun(world, {.window_bytes = kWindow}, config).run(record_now);
@@ -101,6 +101,7 @@ class CrashRunTest : public testing::Test {
   DomainConfig config;
   DomainRecord record;
   std::vector<std::string> warnings;
+  std::uint8_t next_dump_id = 1;
   int clock = 0;
 };
 
@@ -285,6 +286,42 @@ TEST_F(CrashRunTest, KeepsTheFirstDumpInASecondCrash) {
   EXPECT_TRUE(warnings.empty() ||
               warnings == std::vector<std::string>{"the guest has no VMCOREINFO; the dump will "
                                                    "have none"});
+}
+
+// The module clears the mark before it writes its state to xenstore; the guest may crash in
+// between, or before the agent has looked.
+TEST_F(CrashRunTest, BeginsANewDumpWhenTheGuestHasEndedTheFirst) {
+  ASSERT_TRUE(run());
+  const DumpId first = record.dump_id;
+  const std::uint64_t over = 0;
+  ASSERT_TRUE(write_guest(
+      guest,
+      GuestPhys{address_of(record.save_area.begin).value + offsetof(hadump_save_header, complete)},
+      std::as_bytes(std::span(&over, 1))));
+  for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64) guest.fill(Gfn{gfn}, mark(gfn));
+  domain.crash_again();
+  next_dump_id = 9;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_NE(record.dump_id, first);
+  EXPECT_EQ(record.boots, 1U);
+  EXPECT_EQ(record.raised_limit_kib, limit_before + (record.save_area.bytes() >> 10));
+  expect_dump_is_true();
+}
+
+TEST_F(CrashRunTest, LeavesASecondCrashAsFoundWhenTheSnapshotIsDamaged) {
+  ASSERT_TRUE(run());
+  domain.crash_again();
+  guest.fill(Gfn{record.save_area.begin.value + 1}, std::byte{0xee});  // the first section
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(domain.pauses(), 0);
+  EXPECT_EQ(record.step, Step::kStarted);
+  EXPECT_TRUE(guest.exists(record.save_area.begin));
 }
 
 TEST_F(CrashRunTest, HoldsBlocksThatTheGuestsTableHasGarbageFor) {
