@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -50,6 +51,7 @@ Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles) {
   const int count = xc_domain_getinfo(handles.control.get(), 1, kMaxDomains, infos.data());
   if (count < 0 && errno != ESRCH) return fail_os(errno, "listing domains");
   std::vector<DomainStatus> list;
+  list.reserve(static_cast<std::size_t>(std::max(count, 0)));
   for (int i = 0; i < count; ++i) list.push_back(status_of(infos[static_cast<std::size_t>(i)]));
   return list;
 }

@@ -36,7 +36,7 @@ std::vector<XenGuestLinks::Device> XenGuestLinks::devices() const {
   const std::string base = fmt::format("/libxl/{}/device", domid_);
   for (const std::string& kind : store_.list(base)) {
     // The first console is xenconsoled's: it has no states, reopen_channels() deals with it.
-    for (const std::string& id : store_.list(base + "/" + kind)) {
+    for (const std::string& id : store_.list(fmt::format("{}/{}", base, kind))) {
       if (kind == "console" && id == "0") continue;
       const std::string path = fmt::format("{}/{}/{}", base, kind, id);
       auto frontend = store_.read(path + "/frontend");
