@@ -18,31 +18,26 @@ echo c >/proc/sysrq-trigger' </dev/null >/dev/null 2>&1 &"""
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 1024)
+    memory = lab.number("memory", 768)
     host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
     agent = Agent(host, config="[default]\nmax-crashes = 100\n")
     agent.install()
     agent.start()
     rescue = Rescue(lab, agent, GuestConfig("again", memory))
-    rescue.fill(lab.number("load", 300))
+    rescue.fill(lab.number("load", 60))
 
     first = rescue.dump_of(rescue.crash())
     first_id = _dump(agent)["dump_id"]
     kept = checksum(rescue.guest, first)
 
-    rescue.fill(lab.number("load", 300) // 2)
-    second = rescue.dump_of(rescue.crash())
-    second_id = _dump(agent)["dump_id"]
-    lab.check(second != first and second_id != first_id, "the second crash has a dump of its own")
-    lab.check(_dump(agent)["boots"] == 1, "that needed one boot")
+    _crash_while_saving(lab, agent, rescue, first)
+    lab.check(_dump(agent)["dump_id"] != first_id, "the second crash has a dump of its own")
     lab.check(checksum(rescue.guest, first) == kept, "the first dump is as it was")
 
-    _crash_while_saving(lab, agent, rescue, [first, second])
 
-
-def _crash_while_saving(lab: Lab, agent: Agent, rescue: Rescue, earlier: list[str]) -> None:
+def _crash_while_saving(lab: Lab, agent: Agent, rescue: Rescue, earlier: str) -> None:
     guest = rescue.guest
-    rescue.fill(lab.number("load", 300))
+    rescue.fill(lab.number("load", 60))
     crash = rescue.crash()
     up = rescue.wait_back(crash.mark)
     guest.exec(CRASH_WHILE_SAVING)
@@ -58,7 +53,7 @@ def _crash_while_saving(lab: Lab, agent: Agent, rescue: Rescue, earlier: list[st
     lab.check(0 < again["released_bytes"] < again["held_bytes"], "a part of it was given back")
     rescue.wait_saved(up.index)
     dumps = rescue.dumps()
-    lab.check(dumps[:2] == earlier and len(dumps) == 3, f"one dump more: {dumps}")
+    lab.check(dumps[:-1] == [earlier], f"one dump more: {dumps}")
     rescue.compare(crash, dumps[-1])
 
 
