@@ -160,7 +160,6 @@ Result<> CrashRun::take_snapshot(DomainRecord& record) {
 
 Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration* registration) {
   const FrameSet frames = input.survey.dumped();
-  std::optional<GuestPhys> at;
   if (registration->vmcoreinfo) {
     auto note = read_vmcoreinfo(world_.memory, frames, registration->vmcoreinfo->address);
     if (note)

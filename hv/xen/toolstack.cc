@@ -202,7 +202,7 @@ Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
     return fail(std::move(done));
   }
   // What the old domain was given for its life only.
-  config.value.c_info.domid = INVALID_DOMID;
+  config.value.c_info.domid = static_cast<libxl_domid>(INVALID_DOMID);
   std::uint32_t created = 0;
   if (const int rc = libxl_domain_create_new(context_, &config.value, &created, nullptr, nullptr);
       rc != 0)

@@ -113,8 +113,8 @@ Result<> XenGuestLinks::reopen_channels() {
   const int store_port = xc_evtchn_alloc_unbound(control, domid_, 0);
   const int console_port = xc_evtchn_alloc_unbound(control, domid_, 0);
   if (store_port < 0 || console_port < 0) return fail_os(errno, "allocating event channels");
-  for (unsigned param : {HVM_PARAM_STORE_PFN, HVM_PARAM_CONSOLE_PFN})
-    if (auto done = clear_ring(param); !done) return done;
+  for (const int param : {HVM_PARAM_STORE_PFN, HVM_PARAM_CONSOLE_PFN})
+    if (auto done = clear_ring(static_cast<unsigned>(param)); !done) return done;
   if (xc_hvm_param_set(control, domid_, HVM_PARAM_STORE_EVTCHN,
                        static_cast<std::uint64_t>(store_port)) != 0 ||
       xc_hvm_param_set(control, domid_, HVM_PARAM_CONSOLE_EVTCHN,
