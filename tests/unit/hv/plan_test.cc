@@ -43,7 +43,7 @@ TEST(PlanWindow, SplitsRamIntoBootRegionsAndWholeBlocks) {
 }
 
 TEST(PlanWindow, RefusesWhatLeavesNothingToHold) {
-  for (std::uint64_t memory_mib : {255, 256, 383})
+  for (std::uint64_t memory_mib : {255U, 256U, 383U})
     EXPECT_FALSE(plan_window(*pvh_ram(memory_mib << 20), 256_MiB)) << memory_mib;
   EXPECT_FALSE(plan_window(*pvh_ram(1_GiB), 200_MiB));
   EXPECT_FALSE(plan_window(*pvh_ram(1_GiB), 0));

@@ -14,7 +14,8 @@ namespace {
 std::vector<std::byte> text_page() {
   std::vector<std::byte> page(kFrameSize);
   for (std::size_t i = 0; i < page.size(); ++i)
-    page[i] = static_cast<std::byte>("a kernel's text, more or less: "[i % 31] + i / 1024);
+    page[i] = static_cast<std::byte>(
+        static_cast<std::size_t>("a kernel's text, more or less: "[i % 31]) + i / 1024);
   return page;
 }
 
