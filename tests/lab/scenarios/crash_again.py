@@ -3,6 +3,8 @@
 Parameters: memory (MiB), load (MiB).
 """
 
+from typing import Any
+
 from hadump_lab.guest import GuestConfig
 from hadump_lab.host import HostConfig
 from hadump_lab.product import Agent
@@ -57,6 +59,6 @@ def _crash_while_saving(lab: Lab, agent: Agent, rescue: Rescue, earlier: str) ->
     rescue.compare(crash, dumps[-1])
 
 
-def _dump(agent: Agent) -> dict:
-    found: dict = agent.status("again")["dump"]
+def _dump(agent: Agent) -> dict[str, Any]:
+    found: dict[str, Any] = agent.status("again")["dump"]
     return found
