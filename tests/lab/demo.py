@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -156,8 +157,6 @@ class Story:
         account.dump = {"path": text[1], "format": "kdump-compressed, lzo", "complete": True}
         if text[3] != "0":
             raise CheckFailed(f"{text[3]} bytes of the old memory are still held")
-        log = guest.exec(f"tail -n {LOG_LINES} {Path(text[1]).parent}/dmesg.txt")[1]
-        account.kernel_log_tail = log.splitlines()
         self.say("dump saved, all memory back")
 
     def _compare(self, guest: Guest, taken: truth.Truth) -> None:
@@ -168,10 +167,22 @@ class Story:
         guest.get_from_disk(str(Path(path).parent / "dmesg.txt").removeprefix("/var/crash/"),
                             copy.with_name("dmesg.txt"))  # fmt: skip
         self.account.dump["copy"] = str(copy)
+        self.account.kernel_log_tail = last_words(copy)
         found = truth.compare(taken, copy, build_dir() / "tests/lab/truth/compare-dump")
         self.account.pages = {"compared": taken.present, **found.counts, "explained": []}
         found.expect_equal()
         self.say("every page of the dump compared with the truth")
+
+
+def last_words(dump: Path) -> list[str]:
+    """The end of the crashed kernel's log, read out of the dump itself."""
+    command = [str(build_dir() / "userspace" / "release-region"), "info",
+               "--log-lines", str(LOG_LINES), str(dump)]  # fmt: skip
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    _, found, log = done.stdout.partition("the kernel log ends:\n")
+    if done.returncode != 0 or not found:
+        raise CheckFailed(f"no kernel log in {dump}: {done.stderr or done.stdout}")
+    return log.splitlines()[-LOG_LINES:]
 
 
 def print_account(account: Account) -> None:
