@@ -73,8 +73,9 @@ class Caretaker {
     DomainConfig config;
     DomainPolicy policy;
     FrameSet ram;
-    std::string note;       ///< why it is ignored
-    bool given_up = false;  ///< its present crash was left as it is
+    std::string note;        ///< why it is ignored
+    bool given_up = false;   ///< its present crash was left as it is
+    bool published = false;  ///< what the policy asks for is in its xenstore
     std::uint64_t since_ms = 0;
   };
 

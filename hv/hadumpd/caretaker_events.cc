@@ -67,7 +67,6 @@ Caretaker::Ward* Caretaker::ward_of(const DomainStatus& status) {
   if (!ward) return nullptr;
   ward->config.uuid = status.uuid;  // the hypervisor's word counts
   if (ward->note.empty()) {
-    publish_policy(status.domid, *ward);
     preparer_.prepare(status.domid, ward->config);
     spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
                  ward->config.name, format_size(ward->policy.window_bytes),
@@ -119,6 +118,11 @@ void Caretaker::give_up(unsigned domid, Ward& ward, const std::string& why) {
 }
 
 void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
+  // Not to a crashed domain: the event that xenstored sends with it would change its memory.
+  if (!ward.published && !status.shutdown) {
+    publish_policy(status.domid, ward);
+    ward.published = true;
+  }
   if (ward.given_up) {
     // Somebody else may have brought it back to life.
     if (!status.shutdown && !status.paused) ward.given_up = false;
