@@ -21,6 +21,8 @@ namespace po = boost::program_options;
 struct Status {
   bool enabled = false;
   bool registered = false;
+  /// A kdump kernel is loaded: a panic starts that one, and the agent never sees a crash.
+  bool kdump_loaded = false;
   std::optional<WaitingDump> dump;
   std::uint64_t held = 0;
   std::uint64_t released = 0;
@@ -52,6 +54,7 @@ Result<Status> read_status(const std::string& kernel_dir) {
   Status status;
   status.enabled = read_line(directory + "enabled") == "1";
   status.registered = read_line(directory + "registered") == "1";
+  status.kdump_loaded = read_line(kernel_dir + "/kexec_crash_loaded") == "1";
   status.progress = read_line(directory + "progress");
   auto dump = read_waiting_dump(kernel_dir);
   if (!dump && dump.error().code() == ErrorCode::kNotFound) return status;
@@ -69,6 +72,9 @@ Result<Status> read_status(const std::string& kernel_dir) {
 void print_text(const Status& status, std::ostream& out) {
   out << fmt::format("hadump works here: {}\nregistered for the next crash: {}\n",
                      status.enabled ? "yes" : "no", status.registered ? "yes" : "no");
+  if (status.kdump_loaded)
+    out << "warning: a kdump kernel is loaded, and it takes a panic before the host sees it. To use"
+           " hadump instead: kdump-config unload, and disable kdump-tools\n";
   if (!status.dump) {
     out << "no dump waits\n";
     return;
@@ -83,12 +89,13 @@ void print_text(const Status& status, std::ostream& out) {
 void print_json(const Status& status, std::ostream& out) {
   const WaitingDump dump = status.dump.value_or(WaitingDump{});
   out << fmt::format(
-      "{{\"enabled\":{},\"registered\":{},\"dump_waits\":{},\"dump_id\":{},\"crash_time\":{},"
+      "{{\"enabled\":{},\"registered\":{},\"kdump_loaded\":{},\"dump_waits\":{},\"dump_id\":{},"
+      "\"crash_time\":{},"
       "\"boots\":{},\"mode\":{},\"bytes_held\":{},\"bytes_released\":{},\"bytes_save_area\":{},"
       "\"progress\":{}}}\n",
-      status.enabled, status.registered, status.dump.has_value(), json_string(dump.dump_id),
-      dump.crash_time, dump.boots, json_string(dump.mode), status.held, status.released,
-      status.save_area, json_string(status.progress));
+      status.enabled, status.registered, status.kdump_loaded, status.dump.has_value(),
+      json_string(dump.dump_id), dump.crash_time, dump.boots, json_string(dump.mode), status.held,
+      status.released, status.save_area, json_string(status.progress));
 }
 
 }  // namespace

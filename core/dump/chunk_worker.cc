@@ -1,9 +1,5 @@
 #include "core/dump/chunk_worker.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -17,20 +13,6 @@ constexpr std::size_t kSamplingStep = 32;
 
 std::size_t index_of(PageClass page_class) {
   return static_cast<std::size_t>(page_class);
-}
-
-/// Takes the page faults of a file mapping at once, and as an error instead of a SIGBUS.
-/// @return false when a page cannot be had: read() then tells which.
-bool populate(std::span<const std::byte> bytes) {
-#ifndef MADV_POPULATE_READ
-  constexpr int MADV_POPULATE_READ = 22;  // Linux 5.14; Debian 12's C library has it
-#endif
-  static const auto page_mask = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE)) - 1;
-  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(bytes.data()) & page_mask;
-  void* aligned = const_cast<std::byte*>(bytes.data() - into_page);
-  if (::madvise(aligned, bytes.size() + into_page, MADV_POPULATE_READ) == 0) return true;
-  // EINVAL: an older kernel, or /proc/vmcore, whose mappings have no faults to take.
-  return errno == EINVAL;
 }
 
 }  // namespace
@@ -98,11 +80,7 @@ Result<> ChunkWorker::map_run(Chunk& chunk, FrameRange run, PageClass page_class
     auto view = source_.map(run);
     if (!view) return read_run(chunk, run, page_class);
     copies_in_a_row_ = view->is_mapped() ? 0 : copies_in_a_row_ + 1;
-    if (view->is_mapped() && !populate(view->bytes())) {
-      if (auto done = read_run(chunk, view->range(), page_class); !done) return done;
-    } else {
-      store_pages(chunk, view->range(), view->bytes(), page_class);
-    }
+    store_pages(chunk, view->range(), view->bytes(), page_class);
     run.begin = view->range().end;
     if (!compressor_) chunk.views.push_back(std::move(*view));
   }

@@ -28,7 +28,8 @@ class DataStream {
 ///                     dirty, and drop what is clean.
 std::unique_ptr<DataStream> make_buffered_stream(int fd, std::string name, bool write_behind);
 
-/// O_DIRECT through io_uring, with preallocation.
+/// O_DIRECT through io_uring, with preallocation: while the stream lives, and after a process that
+/// was killed, the file may be up to 64 MiB longer than what was written; that reads as zeros.
 /// @param fd  borrowed; its file is opened a second time for this.
 /// @return null where the file system or the kernel does not offer it.
 std::unique_ptr<DataStream> open_direct_stream(int fd, std::string name);

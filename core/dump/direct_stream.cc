@@ -39,13 +39,17 @@ class DirectStream : public DataStream {
     while (in_flight_ > 0 && reap_one()) {
     }
     ::io_uring_queue_exit(&ring_);
-    // What was preallocated in vain goes back to the file system; a failure costs only space.
+    // What was preallocated in vain goes back to the file system; a failure costs only space, and
+    // zeros at the end of a file that says itself where its data ends.
     struct stat info {};
-    if (preallocated_ > 0 && ::fstat(plain_fd_, &info) == 0)
-      static_cast<void>(::ftruncate(plain_fd_, info.st_size) == 0);
+    if (preallocated_ > 0 && ::fstat(plain_fd_, &info) == 0 && info.st_size > data_end())
+      static_cast<void>(::ftruncate(plain_fd_, data_end()) == 0);
   }
 
   bool open() {
+    struct stat info {};
+    if (::fstat(plain_fd_, &info) != 0) return false;
+    size_at_first_ = static_cast<std::uint64_t>(info.st_size);
     for (Buffer& buffer : buffers_) {
       buffer.bytes.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, kBufferBytes)));
       if (!buffer.bytes) return false;
@@ -93,6 +97,7 @@ class DirectStream : public DataStream {
 
   Buffer& current() { return buffers_[current_]; }
   std::uint64_t end() const { return base_ + used_; }
+  off_t data_end() const { return static_cast<off_t>(std::max(size_at_first_, submitted_end_)); }
 
   /// A hole, or back after a failure. The rest of the block that `offset` is in is read back.
   Result<> move_to(std::uint64_t offset) {
@@ -127,6 +132,7 @@ class DirectStream : public DataStream {
     Buffer& buffer = current();
     buffer.offset = base_;
     buffer.size = size;
+    submitted_end_ = std::max(submitted_end_, base_ + size);
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
     if (entry == nullptr) return write_now(buffer, 0);
     ::io_uring_prep_write(entry, fd_.get(), buffer.bytes.get(), static_cast<unsigned>(size), base_);
@@ -178,11 +184,14 @@ class DirectStream : public DataStream {
 
   Result<> take_error() { return std::exchange(error_, Result<>()); }
 
-  /// Keeps the file in few pieces. Not being able to is no error: the write will say.
+  /// Keeps the file in few pieces, and its end ahead of the writes: a direct write that extends a
+  /// file is waited for by the file system, with the file locked (ext4_dio_write_iter(),
+  /// xfs_file_dio_write_aligned()), and the next one waits for it. Not being able to is no error:
+  /// the write will say.
   void preallocate(std::uint64_t end) {
     if (end <= preallocated_ || !preallocates_) return;
     const std::uint64_t from = std::max(preallocated_, round_down(base_, kAlignment));
-    preallocates_ = ::fallocate(plain_fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from),
+    preallocates_ = ::fallocate(plain_fd_, 0, static_cast<off_t>(from),
                                 static_cast<off_t>(kPreallocateBytes)) == 0;
     preallocated_ = from + kPreallocateBytes;
   }
@@ -197,6 +206,8 @@ class DirectStream : public DataStream {
   unsigned in_flight_ = 0;
   Result<> error_;  ///< The first failure of a write that nobody was told of yet.
   std::uint64_t preallocated_ = 0;
+  std::uint64_t size_at_first_ = 0;  ///< Of a file that is gone on with.
+  std::uint64_t submitted_end_ = 0;
   bool preallocates_ = true;
   io_uring ring_{};
   bool ring_ready_ = false;

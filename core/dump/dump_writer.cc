@@ -69,12 +69,16 @@ class Writer : public DumpWriter {
   FrameSet next_portion(std::uint64_t max_bytes) const override;
   Result<> write_portion(const FrameSet& portion) override;
   Result<> make_durable() override;
-  void set_dump_level(unsigned level) override { level_ = level; }
+  void set_dump_level(unsigned level) override {
+    pipeline_->discard_ahead();
+    level_ = level;
+  }
   Result<DumpSummary> finish() override;
   DumpSummary summary() const override;
 
  private:
-  Result<> write_step(const FrameSet& step);
+  FrameSet portion_of(const FrameSet& left, std::uint64_t max_bytes) const;
+  Result<> write_step(const FrameSet& step, const FrameSet& next_step);
   Result<> take_back(Error error);
   Result<> consume(Chunk& chunk);
   void fill(Chunk& chunk, ChunkWorker& worker) const;
@@ -88,6 +92,8 @@ class Writer : public DumpWriter {
   unsigned worker_count_;
   FrameSet left_;          ///< Can still be written.
   FrameSet durable_left_;  ///< As it was at the last checkpoint.
+  /// What the caller asked for last: probably what will be asked for next.
+  mutable std::uint64_t asked_bytes_ = kMaxPortionBytes;
   FrameSet missing_;
   DumpProgress done_;  ///< Of durable portions and, until a checkpoint or a rollback, the pending.
   DumpProgress durable_;
@@ -153,11 +159,16 @@ std::vector<FrameSet> Writer::by_output(const FrameSet& frames) const {
 }
 
 FrameSet Writer::next_portion(std::uint64_t max_bytes) const {
+  asked_bytes_ = max_bytes;
+  return portion_of(left_, max_bytes);
+}
+
+FrameSet Writer::portion_of(const FrameSet& left, std::uint64_t max_bytes) const {
   const std::uint64_t most = std::max<std::uint64_t>(max_bytes >> kFrameShift, 1);
-  const std::uint64_t total = left_.frames();
-  if (total <= most) return left_;
+  const std::uint64_t total = left.frames();
+  if (total <= most) return left;
   FrameSet portion;
-  for (const FrameSet& part : by_output(left_)) {
+  for (const FrameSet& part : by_output(left)) {
     // As large a part of each file's rest: all of them end at about the same time.
     const double share = static_cast<double>(part.frames()) / static_cast<double>(total);
     const auto frames = static_cast<std::uint64_t>(share * static_cast<double>(most));
@@ -174,24 +185,32 @@ Result<> Writer::write_portion(const FrameSet& portion) {
   // A portion that fails is taken back as a whole, and only that one.
   if (pending_)
     if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
+  constexpr std::uint64_t kStepFrames = kMaxPortionBytes >> kFrameShift;
   FrameSet rest = portion;
   while (!rest.empty()) {
-    FrameSet step = first_frames(rest, kMaxPortionBytes >> kFrameShift);
+    const FrameSet step = first_frames(rest, kStepFrames);
     rest.erase(step);
-    if (auto done = write_step(step); !done) return take_back(std::move(done).error());
+    FrameSet after = rest;
+    if (after.empty()) {
+      after = left_;
+      after.erase(step);
+      if (!after.empty()) after = portion_of(after, asked_bytes_);
+    }
+    if (auto done = write_step(step, first_frames(after, kStepFrames)); !done)
+      return take_back(std::move(done).error());
     if (rest.empty()) break;
     if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
   }
   return {};
 }
 
-Result<> Writer::write_step(const FrameSet& step) {
+/// @param next_step  what will probably be written next: the workers go on with it while this step
+///                   is made durable. Its frames are not saved yet, so nobody may release them.
+Result<> Writer::write_step(const FrameSet& step, const FrameSet& next_step) {
   PortionCursor cursor(by_output(step));
-  const auto produce = [&](Chunk& chunk) {
-    chunk.frames = cursor.next();
-    return !chunk.frames.empty();
-  };
-  auto done = pipeline_->run(produce, [this](Chunk& chunk) { return consume(chunk); });
+  PortionCursor later(by_output(next_step));
+  auto done = pipeline_->run([&] { return cursor.next(); }, [&] { return later.next(); },
+                             [this](Chunk& chunk) { return consume(chunk); });
   if (!done) return done;
   pending_ = true;
   // Frames that were passed over cannot be written any more, each file being in ascending order.
@@ -222,7 +241,6 @@ Result<> Writer::consume(Chunk& chunk) {
       }
   done_.add(chunk.counts);
   done_.frames_done += chunk.frames.frames();
-  chunk.views.clear();  // Nothing may look at memory that is about to be released.
   if (ended - told_ >= kProgressInterval) tell_progress();
   return {};
 }

@@ -55,6 +55,9 @@ inline constexpr std::uint64_t kMaxPortionBytes = 256_MiB;
 /// power, therefore costs only what is still held. After that, a new writer for the frames that
 /// are still held, with other sinks, saves the rest.
 ///
+/// Between the calls the workers go on with what next_portion() would say: frames that are still to
+/// be written are read at any time, frames that were written are not read again.
+///
 /// Memory: at most 64 MiB + 1 MiB for each worker, whatever the size of the machine.
 /// Output does not depend on the number of workers (except with CodecKind::kAuto).
 /// Threads: all functions from one thread; the workers are inside.

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/elf_header.h"
+
 namespace hadump {
 namespace {
 
@@ -18,19 +20,8 @@ constexpr std::size_t kExtraHeaders = 64;
 constexpr std::uint64_t kFirstMegabyte = 1_MiB >> kFrameShift;
 
 Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof(Elf64_Ehdr);
+  Elf64_Ehdr header = make_elf_header(ET_CORE, program_headers);
   header.e_flags = complete ? 0 : kIncomplete;
-  header.e_ehsize = sizeof(Elf64_Ehdr);
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<Elf64_Half>(program_headers);
   return header;
 }
 

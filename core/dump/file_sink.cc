@@ -63,6 +63,7 @@ class FileSink : public DumpSink {
 
   Result<> publish(std::uint64_t size) override {
     if (auto flushed = stream_->flush(); !flushed) return flushed;
+    stream_.reset();  // It cuts off what it preallocated, and must not do so after us.
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
       return fail_os(errno, "cutting " + path_);
     if (::fsync(fd_.get()) != 0) return fail_os(errno, "making " + path_ + " durable");

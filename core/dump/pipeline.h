@@ -16,13 +16,13 @@ namespace hadump {
 /// Work items through N workers and out again in the order they went in, with a bounded number of
 /// them under way. Nobody spins: who has nothing to do sleeps on a condition variable.
 ///
-/// Threads: run() from one thread, which also does the producing and the consuming.
+/// Threads: all functions from one thread, which also does the producing and the consuming.
 class Pipeline {
  public:
   /// Runs on worker `worker` (0 to workers - 1), concurrently with other workers.
   using Work = std::function<void(Chunk& chunk, unsigned worker)>;
-  /// Sets up the next chunk; false when there is none.
-  using Produce = std::function<bool(Chunk& chunk)>;
+  /// The frames of the next chunk; empty when there is none.
+  using Produce = std::function<FrameRange()>;
   /// Takes a finished chunk. An error ends the run.
   using Consume = std::function<Result<>(Chunk& chunk)>;
 
@@ -31,22 +31,36 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// @return the first error of `consume`. No worker touches a chunk any more when this returns.
-  Result<> run(const Produce& produce, const Consume& consume);
+  /// Runs all that `produce` gives through the workers. Where the places of what is consumed are
+  /// not needed for that any more, `ahead` is asked for what a later run will probably want: the
+  /// workers go on with it when this has returned, and a later run finds it done.
+  ///
+  /// @return the first error of `consume`. No worker touches a chunk any more after an error.
+  Result<> run(const Produce& produce, const Produce& ahead, const Consume& consume);
+
+  /// Forgets what was done ahead. When this returns, no worker touches a chunk any more.
+  void discard_ahead();
 
  private:
   struct Slot {
-    Chunk chunk;
+    FrameRange frames;
+    std::unique_ptr<Chunk> chunk;  ///< From when a worker takes it until it was consumed.
     bool done = false;
   };
 
   void work_until_stopped(unsigned worker);
-  Slot& slot(std::uint64_t number) { return *slots_[number % slots_.size()]; }
+  Slot& slot(std::uint64_t number) { return slots_[number % slots_.size()]; }
+  void start(FrameRange frames);
   void wait_until_done(std::uint64_t number);
+  void put_back(std::uint64_t number);
 
   Work work_;
-  std::vector<std::unique_ptr<Slot>> slots_;
-  std::mutex mutex_;  // protects everything below, and Slot::done
+  std::uint64_t consumed_ = 0;  // chunks numbered [consumed_, produced_) are under way
+  std::vector<Slot> slots_;     // those between taken_ and done belong to a worker
+  std::mutex mutex_;            // protects everything below, and Slot::done
+  /// As many as slots. The one that was used last is used next, while it is in the caches; and what
+  /// is never used never takes memory.
+  std::vector<std::unique_ptr<Chunk>> free_chunks_;
   std::condition_variable work_ready_;
   std::condition_variable chunk_done_;
   std::uint64_t produced_ = 0;  // chunks numbered [taken_, produced_) wait for a worker

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/base/file.h"
 #include "core/base/units.h"
@@ -18,6 +19,17 @@ namespace {
 tl::unexpected<Error> past_end(const std::string& name, std::uint64_t offset, std::size_t bytes) {
   return fail(ErrorCode::kBadData,
               fmt::format("{}: {} bytes at {:#x} are past the end", name, bytes, offset));
+}
+
+/// Takes all page faults of a mapping at once, because one for each page costs more than the use of
+/// the pages, and what cannot be read as an error instead of a SIGBUS.
+Result<> populate(void* base, std::size_t bytes) {
+#ifndef MADV_POPULATE_READ
+  constexpr int MADV_POPULATE_READ = 22;  // Linux 5.14; Debian 12's C library has it
+#endif
+  if (::madvise(base, bytes, MADV_POPULATE_READ) == 0) return {};
+  // EINVAL: an older kernel, or /proc/vmcore, whose mappings have no faults to take.
+  return errno == EINVAL ? Result<>() : fail_os(errno, "reading ahead");
 }
 
 }  // namespace
@@ -46,11 +58,12 @@ Result<MemoryMapping> OpenedFile::map(std::uint64_t offset, std::size_t bytes) c
   const std::size_t skip = static_cast<std::size_t>(offset - begin);
   const std::size_t mapped = skip + bytes;
   // MAP_SHARED: a private mapping of /proc/vmcore is allowed too, but a shared one never copies.
-  // Populated at once, because one fault per page costs more than the pages' use.
-  void* base = ::mmap(nullptr, mapped, PROT_READ, MAP_SHARED | MAP_POPULATE, fd_.get(),
-                      static_cast<off_t>(begin));
+  void* base = ::mmap(nullptr, mapped, PROT_READ, MAP_SHARED, fd_.get(), static_cast<off_t>(begin));
   if (base == MAP_FAILED) return fail_os(errno, "mapping " + name_);
-  return MemoryMapping(base, mapped, skip);
+  MemoryMapping mapping(base, mapped, skip);
+  if (auto populated = populate(base, mapped); !populated)
+    return fail(std::move(populated), "mapping " + name_);
+  return mapping;
 }
 
 Result<> MemoryFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {

@@ -27,7 +27,8 @@ class ByteFile {
   virtual Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const = 0;
 
   /// Maps [offset, offset + bytes) for reading. kUnsupported where there is nothing to map, kOs
-  /// where the kernel refuses; the caller then reads. @pre the range lies inside the file.
+  /// where the kernel refuses or a page cannot be had; the caller then reads, which tells the page.
+  /// @pre the range lies inside the file.
   virtual Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const = 0;
 
   /// For messages: the path.

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/elf_header.h"
 #include "core/base/file.h"
 #include "core/vmcore/page_classifier.h"
 
@@ -91,14 +92,7 @@ class SyntheticCore {
       Elf64_Nhdr note{};
       char name[12] = "VMCOREINFO";
     } head;
-    std::memcpy(head.elf.e_ident, ELFMAG, SELFMAG);
-    head.elf.e_ident[EI_CLASS] = ELFCLASS64;
-    head.elf.e_ident[EI_DATA] = ELFDATA2LSB;
-    head.elf.e_type = ET_CORE;
-    head.elf.e_machine = EM_X86_64;
-    head.elf.e_phoff = sizeof head.elf;
-    head.elf.e_phentsize = sizeof(Elf64_Phdr);
-    head.elf.e_phnum = 2;
+    head.elf = make_elf_header(ET_CORE, 2);
     head.note.n_namesz = 11;
     head.note.n_descsz = static_cast<Elf64_Word>(info.size());
     constexpr std::uint64_t kNoteAt = sizeof head.elf + sizeof head.segments;

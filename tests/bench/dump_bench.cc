@@ -1,7 +1,8 @@
 // Drives the dump engine alone, for measuring: no journal, no releasing.
 //
 //   dump_bench save SOURCE OUT... [--format kdump|elf|flat] [--codec C] [--level N] [--workers N]
-//                                 [--portion MiB] [--no-direct]
+//                                 [--portion MiB] [--no-direct] [--device MB/s]
+//                                 (--device: a target that takes no more than that)
 //   dump_bench sample SOURCE CORPUS COPY   fills COPY, a copy of SOURCE, with bytes of CORPUS
 //   dump_bench noise MIB OUT      an ELF core of random bytes
 //   dump_bench codec SOURCE C     time of the codec alone, one core, pages in memory;
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -24,8 +26,10 @@
 #include <ctime>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "core/base/elf_header.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/dump/dump_writer.h"
@@ -67,6 +71,39 @@ struct SaveArguments {
   bool flat = false;
   FileSinkOptions file;
   std::uint64_t portion = 256_MiB;
+  unsigned device_mb_per_s = 0;
+};
+
+/// A slow device: what it is given takes its time, counted from when it was last idle.
+class SlowSink : public DumpSink {
+ public:
+  SlowSink(std::unique_ptr<DumpSink> inner, double bytes_per_second)
+      : inner_(std::move(inner)), bytes_per_second_(bytes_per_second) {}
+
+  bool can_rewrite() const override { return inner_->can_rewrite(); }
+  Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    take(bytes.size());
+    return inner_->write_data(offset, bytes);
+  }
+  Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    take(bytes.size());
+    return inner_->write_table(offset, bytes);
+  }
+  Result<> make_durable() override { return inner_->make_durable(); }
+  Result<> publish(std::uint64_t size) override { return inner_->publish(size); }
+  std::string location() const override { return inner_->location(); }
+
+ private:
+  void take(std::size_t bytes) {
+    free_at_ = std::max(free_at_, Clock::now()) +
+               std::chrono::duration_cast<Clock::duration>(
+                   std::chrono::duration<double>(static_cast<double>(bytes) / bytes_per_second_));
+    std::this_thread::sleep_until(free_at_);
+  }
+
+  std::unique_ptr<DumpSink> inner_;
+  double bytes_per_second_;
+  Clock::time_point free_at_{};
 };
 
 unsigned number(const char* text) {
@@ -98,6 +135,8 @@ SaveArguments parse_save(int argc, char** argv) {
       args.options.workers = number(argv[i]);
     } else if (word == "--portion") {
       args.portion = std::uint64_t{number(argv[i])} << 20;
+    } else if (word == "--device") {
+      args.device_mb_per_s = number(argv[i]);
     } else {
       die("unknown option " + word);
     }
@@ -133,6 +172,9 @@ int run_save(SaveArguments args) {
                         ? need(open_flattened_sink(
                               need(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)), path))
                         : need(open_file_sink(path, args.file)));
+  if (args.device_mb_per_s != 0)
+    for (auto& sink : sinks)
+      sink = std::make_unique<SlowSink>(std::move(sink), args.device_mb_per_s * 1e6);
   auto writer = need(DumpWriter::create(*source, filter.get(), source->layout().frames,
                                         args.options, std::move(sinks)));
   for (FrameSet portion; !(portion = writer->next_portion(args.portion)).empty();) {
@@ -249,17 +291,7 @@ int run_sample(const std::string& path, const std::string& corpus_path, const st
 /// An ELF core of one range of noise, which no codec can shrink.
 int run_noise(std::uint64_t mib, const std::string& path) {
   const auto out = need(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = header.e_ehsize = sizeof(header);
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = 1;
+  const Elf64_Ehdr header = make_elf_header(ET_CORE, 1);
   Elf64_Phdr segment{};
   segment.p_type = PT_LOAD;
   segment.p_offset = kFrameSize;

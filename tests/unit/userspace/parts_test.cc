@@ -22,6 +22,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kRegions =
     "0x0 0x10000000 window\n"
@@ -115,6 +116,17 @@ TEST_F(WithSysfs, StatusSaysThatNoneDoes) {
   std::filesystem::remove(dir_ / "release_region");
   EXPECT_EQ(run_status({false, true}, root(), io_), kExitNothing);
   EXPECT_THAT(out_.str(), HasSubstr("\"dump_waits\":false"));
+}
+
+TEST_F(WithSysfs, StatusWarnsOfAKdumpKernel) {
+  write("kexec_crash_loaded", "0\n");
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("kdump")));
+  write("kexec_crash_loaded", "1\n");
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("a kdump kernel is loaded"));
+  EXPECT_EQ(run_status({false, true}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("\"kdump_loaded\":true"));
 }
 
 TEST_F(WithSysfs, StatusNeedsTheModule) {

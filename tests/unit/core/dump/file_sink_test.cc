@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "core/base/file.h"
@@ -32,6 +33,13 @@ class FileSink : public testing::TestWithParam<bool> {
     FileSinkOptions options;
     options.direct = GetParam();
     return open_file_sink(path_, options);
+  }
+
+  /// Direct writes were asked for and this file system has them.
+  bool is_direct() const {
+    const std::string probe = path_ + "-probe";
+    const UniqueFd fd(::open(probe.c_str(), O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600));
+    return GetParam() && fd && ::fallocate(fd.get(), 0, 0, 4096) == 0;
   }
 
   fs::path directory_;
@@ -99,6 +107,27 @@ TEST_P(FileSink, HoldsWhatWasWrittenLast) {
   ASSERT_TRUE(content);
   ASSERT_EQ(content->size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ((*content)[i], expected[i]) << i;
+}
+
+/// A direct write that extends the file is waited for. So the file is longer than its data while it
+/// is written, which also is what a kill leaves behind; but not when the sink had time to clean up.
+TEST_P(FileSink, IsLongerThanItsDataOnlyWhileItIsWritten) {
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  const std::vector<std::byte> bytes(3U << 20, std::byte{7});
+  ASSERT_TRUE((*sink)->write_data(8192, bytes));
+  ASSERT_TRUE((*sink)->make_durable());
+  const std::string partial = (*sink)->location();
+  const std::uint64_t end = 8192 + bytes.size();
+  std::ifstream file(partial, std::ios::binary);
+  std::string content(fs::file_size(partial), ' ');
+  ASSERT_TRUE(file.read(content.data(), static_cast<std::streamsize>(content.size())));
+  EXPECT_EQ(content.size() > end, is_direct()) << "what keeps the file's end ahead?";
+  ASSERT_GE(content.size(), end);
+  EXPECT_EQ(content.find_first_not_of('\7', 8192), content.size() > end ? end : std::string::npos);
+  EXPECT_EQ(content.find_first_not_of('\0', end), std::string::npos);
+  sink->reset();
+  EXPECT_EQ(fs::file_size(partial), end);
 }
 
 TEST_P(FileSink, SaysWhenTheFileMayNotGrow) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/base/elf_header.h"
 #include "core/base/units.h"
 
 namespace hadump {
@@ -12,18 +13,7 @@ constexpr std::uint64_t kContentOffset = 0x4000;
 
 }  // namespace
 
-ElfBuilder::ElfBuilder() {
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof(Elf64_Ehdr);
-  header.e_ehsize = sizeof(Elf64_Ehdr);
-  header.e_phentsize = sizeof(Elf64_Phdr);
-}
+ElfBuilder::ElfBuilder() : header(make_elf_header(ET_CORE, 0)) {}
 
 std::uint64_t ElfBuilder::add_content(std::span<const std::byte> content, std::uint64_t align) {
   content_.resize(round_up(kContentOffset + content_.size(), align) - kContentOffset);

@@ -1,0 +1,32 @@
+#include "core/vmcore/byte_file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "core/base/unique_handle.h"
+#include "core/base/units.h"
+
+namespace hadump {
+namespace {
+
+/// A page of a mapping that cannot be had must be an error of map(), not a SIGBUS of whoever looks
+/// at it.
+TEST(OpenedFile, RefusesToMapWhatIsNotThere) {
+  std::string path = testing::TempDir() + "hadump-byte-file-XXXXXX";
+  const UniqueFd fd(::mkstemp(path.data()));
+  ASSERT_TRUE(fd);
+  ASSERT_EQ(::ftruncate(fd.get(), 4 * kFrameSize), 0);
+  const auto file = OpenedFile::open(path);
+  ::unlink(path.c_str());
+  ASSERT_TRUE(file);
+  EXPECT_TRUE((*file)->map(0, 4 * kFrameSize));
+  ASSERT_EQ(::ftruncate(fd.get(), 2 * kFrameSize), 0);  // behind its back
+  EXPECT_TRUE((*file)->map(0, 2 * kFrameSize));
+  EXPECT_FALSE((*file)->map(0, 4 * kFrameSize));
+}
+
+}  // namespace
+}  // namespace hadump
