@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The module's parts and what they share. hadump_main.c wires them; memory.c claims, hides and
- * gives back; online.c keeps Xen's balloon off; sysfs.c and register.c talk to the admin and the
- * agent.
+ * The module's parts and what they share. hadump_main.c wires them; memory.c claims and gives
+ * back; vmcore.c hides what was given; online.c keeps Xen's balloon off; sysfs.c and register.c
+ * talk to the admin and the agent.
  */
 #ifndef HADUMP_H
 #define HADUMP_H
@@ -61,8 +61,19 @@ int hadump_release_all(bool *done);
 /* Lets go of the range of an added save area, once the agent has taken the memory away. */
 void hadump_forget_save_area(void);
 
-/* Sets up what the vmcore callback and the online path look at without locks. */
-int hadump_init_hidden(struct hadump_dump *dump);
+/* vmcore.c */
+
+/* Sets up what the callback and the online path look at without locks. 0, or -ENOMEM. */
+int hadump_vmcore_prepare(struct hadump_dump *dump);
+/* From here on /proc/vmcore shows only memory that is held. */
+void hadump_vmcore_guard(void);
+void hadump_vmcore_hide_block(const struct hadump_block *b, bool hide);
+void hadump_vmcore_hide_save_area(void);
+/*
+ * Waits until no read of /proc/vmcore is left that may have asked the callback before the last
+ * change. Sleeps.
+ */
+void hadump_vmcore_wait_for_readers(void);
 /* True for frames that Linux has back; any context. */
 bool hadump_pfn_is_given(unsigned long pfn);
 

@@ -173,7 +173,7 @@ static struct hadump_dump *find_dump(void)
 				     hadump_range_size(dump->node.block_table), MEMREMAP_WB);
 	if (!dump->block_table)
 		goto bad;
-	rc = hadump_init_hidden(dump);
+	rc = hadump_vmcore_prepare(dump);
 	if (rc)
 		goto bad;
 	rc = hadump_claim(dump);

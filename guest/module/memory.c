@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The old memory: claimed in the resource tree, hidden from /proc/vmcore when released, and given
- * to Linux block by block.
+ * The old memory: claimed in the resource tree, and given to Linux block by block.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/crash_dump.h>
 #include <linux/io.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
@@ -13,79 +11,6 @@
 #include <linux/slab.h>
 
 #include "hadump.h"
-
-/* ---- what readers look at without locks ---- */
-
-/*
- * Bit i: the i-th block of the running kernel's, counted from first_pfn, has been given. Set before
- * the block is added, cleared only when Linux refuses it. The vmcore callback runs for every page
- * that is read, hence a bitmap.
- */
-static struct {
-	unsigned long *given;
-	unsigned long first_pfn, nr_pfns;
-	unsigned int block_shift;	/* frames to blocks */
-	unsigned long save_first, save_end;	/* frames */
-	bool save_released;
-} hidden;
-
-int hadump_init_hidden(struct hadump_dump *dump)
-{
-	const struct hadump_layout *l = &dump->layout;
-	u64 first = l->nr_blocks ? l->blocks[0].start : 0;
-	u64 end = l->nr_blocks ? l->blocks[l->nr_blocks - 1].end : 0;
-
-	hidden.block_shift = ilog2(l->block_size) - PAGE_SHIFT;
-	hidden.first_pfn = PHYS_PFN(first);
-	hidden.nr_pfns = PHYS_PFN(end - first);
-	hidden.save_first = PHYS_PFN(l->save_area.start);
-	hidden.save_end = PHYS_PFN(l->save_area.end);
-	hidden.given = kvcalloc(BITS_TO_LONGS((hidden.nr_pfns >> hidden.block_shift) + 1),
-				sizeof(long), GFP_KERNEL);
-	return hidden.given ? 0 : -ENOMEM;
-}
-
-bool hadump_pfn_is_given(unsigned long pfn)
-{
-	unsigned long offset = pfn - hidden.first_pfn;
-
-	return offset < hidden.nr_pfns && test_bit(offset >> hidden.block_shift, hidden.given);
-}
-
-static bool pfn_is_ram(struct vmcore_cb *cb, unsigned long pfn)
-{
-	if (hadump_pfn_is_given(pfn))
-		return false;
-	return !(READ_ONCE(hidden.save_released) && pfn >= hidden.save_first &&
-		 pfn < hidden.save_end);
-}
-
-static struct vmcore_cb vmcore_cb = { .pfn_is_ram = pfn_is_ram };
-
-/*
- * Waits until no read of /proc/vmcore is left that may have asked the callback before the last
- * change. Unregistering a callback does just that (it synchronises with every reader: SRCU since
- * Linux commit 5039b170369d ("proc/vmcore: fix possible deadlock on concurrent mmap and read"), in
- * v5.18; an rwsem before), and nothing else that modules can call does. So one is registered for
- * nothing.
- */
-static void wait_for_vmcore_readers(void)
-{
-	struct vmcore_cb nothing = { };
-
-	register_vmcore_cb(&nothing);
-	unregister_vmcore_cb(&nothing);
-}
-
-static void hide_block(const struct hadump_block *b, bool hide)
-{
-	unsigned long bit = (PHYS_PFN(b->start) - hidden.first_pfn) >> hidden.block_shift;
-
-	if (hide)
-		set_bit(bit, hidden.given);
-	else
-		clear_bit(bit, hidden.given);
-}
 
 /* ---- claiming ---- */
 
@@ -242,7 +167,7 @@ int hadump_claim(struct hadump_dump *dump)
 			remove_resource(entry);
 	}
 	if (!rc)
-		register_vmcore_cb(&vmcore_cb);
+		hadump_vmcore_guard();
 	return rc;
 }
 
@@ -343,12 +268,12 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 		if (!hadump_block_ready(&l->blocks[i]))
 			continue;
 		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_RELEASED);
-		hide_block(&l->blocks[i], true);
+		hadump_vmcore_hide_block(&l->blocks[i], true);
 		nr++;
 	}
 	if (!nr)
 		return 0;
-	wait_for_vmcore_readers();
+	hadump_vmcore_wait_for_readers();
 
 	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
 		if (!hadump_block_ready(&l->blocks[i]))
@@ -356,7 +281,7 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 		rc = give_block(dump, i);
 		if (!rc)
 			continue;
-		hide_block(&l->blocks[i], false);
+		hadump_vmcore_hide_block(&l->blocks[i], false);
 		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_HELD);
 		if (!result)
 			result = rc;
@@ -434,8 +359,8 @@ static int release_save_area(struct hadump_dump *dump)
 		memunmap(dump->block_table);
 		dump->block_table = NULL;
 	}
-	WRITE_ONCE(hidden.save_released, true);
-	wait_for_vmcore_readers();
+	hadump_vmcore_hide_save_area();
+	hadump_vmcore_wait_for_readers();
 	if (l->save_is_ram) {
 		rc = give_ready_blocks(dump, l->save_area);
 		if (rc)

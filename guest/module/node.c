@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The dump node: a walk over the flattened tree, then the checks of docs/spec/dump-node.md.
- * Every offset and length comes from outside and is checked before use.
+ * The dump node: what the walk over the flattened tree finds, and the checks of
+ * docs/spec/dump-node.md.
  */
-#ifdef __KERNEL__
-#include <linux/string.h>
-#else
-#include <string.h>
-#endif
-
 #include "node.h"
 
-#define FDT_MAGIC 0xd00dfeedU
-#define FDT_VERSION 17U
-#define FDT_HEADER_SIZE 40U
-#define FDT_BEGIN_NODE 1U
-#define FDT_END_NODE 2U
-#define FDT_PROP 3U
-#define FDT_NOP 4U
-#define FDT_END 9U
-/* Ours is two deep; anything much deeper is nonsense. */
-#define MAX_DEPTH 16U
+#include "fdt_walk.h"
 
 #define RTAS_HEADER_SIZE 40U
 #define RTAS_SECTION_SIZE 40U
@@ -31,53 +16,29 @@ enum prop_id {
 	PROP_ELFCOREHDR, PROP_CPU, PROP_HPTE, PROP_CRASH_TIME, PROP_BOOTS, NR_PROPS
 };
 
-static const struct {
-	const char *name;
-	bool optional;
-} known_props[NR_PROPS] = {
-	[PROP_MARKER] = { HADUMP_PROP_MARKER, false },
-	[PROP_RTAS] = { HADUMP_PROP_RTAS, false },
-	[PROP_COMPATIBLE] = { "compatible", false },
-	[PROP_VERSION] = { HADUMP_PROP_VERSION, false },
-	[PROP_DUMP_ID] = { HADUMP_PROP_DUMP_ID, false },
-	[PROP_MODE] = { HADUMP_PROP_MODE, false },
-	[PROP_BOOT_REGIONS] = { HADUMP_PROP_BOOT_REGIONS, false },
-	[PROP_SAVE_AREA] = { HADUMP_PROP_SAVE_AREA, false },
-	[PROP_HELD] = { HADUMP_PROP_HELD, false },
-	[PROP_HOLES] = { HADUMP_PROP_HOLES, true },
-	[PROP_RELEASED] = { HADUMP_PROP_RELEASED, true },
-	[PROP_BLOCKS] = { HADUMP_PROP_BLOCKS, false },
-	[PROP_ELFCOREHDR] = { HADUMP_PROP_ELFCOREHDR, false },
-	[PROP_CPU] = { HADUMP_PROP_CPU, false },
-	[PROP_HPTE] = { HADUMP_PROP_HPTE, false },
-	[PROP_CRASH_TIME] = { HADUMP_PROP_CRASH_TIME, false },
-	[PROP_BOOTS] = { HADUMP_PROP_BOOTS, false },
+static const char *const prop_names[NR_PROPS] = {
+	[PROP_MARKER] = HADUMP_PROP_MARKER,
+	[PROP_RTAS] = HADUMP_PROP_RTAS,
+	[PROP_COMPATIBLE] = "compatible",
+	[PROP_VERSION] = HADUMP_PROP_VERSION,
+	[PROP_DUMP_ID] = HADUMP_PROP_DUMP_ID,
+	[PROP_MODE] = HADUMP_PROP_MODE,
+	[PROP_BOOT_REGIONS] = HADUMP_PROP_BOOT_REGIONS,
+	[PROP_SAVE_AREA] = HADUMP_PROP_SAVE_AREA,
+	[PROP_HELD] = HADUMP_PROP_HELD,
+	[PROP_HOLES] = HADUMP_PROP_HOLES,
+	[PROP_RELEASED] = HADUMP_PROP_RELEASED,
+	[PROP_BLOCKS] = HADUMP_PROP_BLOCKS,
+	[PROP_ELFCOREHDR] = HADUMP_PROP_ELFCOREHDR,
+	[PROP_CPU] = HADUMP_PROP_CPU,
+	[PROP_HPTE] = HADUMP_PROP_HPTE,
+	[PROP_CRASH_TIME] = HADUMP_PROP_CRASH_TIME,
+	[PROP_BOOTS] = HADUMP_PROP_BOOTS,
 };
 
-struct prop {
-	const u8 *data;		/* NULL: not there */
-	u32 length;
-};
-
-struct tree {
-	const u8 *base;
-	u32 structs, structs_end;	/* offsets of the structure block */
-	u32 strings, strings_end;
-};
-
-static u32 be16(const u8 *p)
+static bool is_optional(int prop)
 {
-	return (u32)p[0] << 8 | p[1];
-}
-
-static u32 be32(const u8 *p)
-{
-	return be16(p) << 16 | be16(p + 2);
-}
-
-static u64 be64(const u8 *p)
-{
-	return (u64)be32(p) << 32 | be32(p + 4);
+	return prop == PROP_HOLES || prop == PROP_RELEASED;
 }
 
 struct hadump_range hadump_list_range(const struct hadump_list *list, u32 i)
@@ -88,159 +49,7 @@ struct hadump_range hadump_list_range(const struct hadump_list *list, u32 i)
 	return r;
 }
 
-u32 hadump_tree_size(const void *header)
-{
-	const u8 *h = header;
-	u32 size = be32(h + 4);
-
-	if (be32(h) != FDT_MAGIC || be32(h + 20) < FDT_VERSION || be32(h + 24) > FDT_VERSION)
-		return 0;
-	return size < FDT_HEADER_SIZE || size > HADUMP_MAX_NODE_SIZE ? 0 : size;
-}
-
-/* Sets the blocks' bounds, all inside the tree. */
-static bool open_tree(struct tree *t, const u8 *base, u32 size)
-{
-	u32 total, structs_size, strings_size;
-
-	if (size < FDT_HEADER_SIZE)
-		return false;
-	total = hadump_tree_size(base);
-	if (!total || total > size)
-		return false;
-
-	t->base = base;
-	t->structs = be32(base + 8);
-	t->strings = be32(base + 12);
-	strings_size = be32(base + 32);
-	structs_size = be32(base + 36);
-	if (t->structs % 4 || t->structs > total || structs_size > total - t->structs ||
-	    t->strings > total || strings_size > total - t->strings)
-		return false;
-	t->structs_end = t->structs + structs_size;
-	t->strings_end = t->strings + strings_size;
-	return true;
-}
-
-/* Length of the string at @offset without its NUL, which must stand before @end; -1 when not. */
-static int string_length(const struct tree *t, u32 offset, u32 end)
-{
-	const u8 *nul;
-
-	if (offset >= end)
-		return -1;
-	nul = memchr(t->base + offset, 0, end - offset);
-	return nul ? (int)(nul - t->base - offset) : -1;
-}
-
-/* Advances *pos over a u32; false at the end of the structure block. */
-static bool next_u32(const struct tree *t, u32 *pos, u32 *value)
-{
-	if (t->structs_end - *pos < 4)
-		return false;
-	*value = be32(t->base + *pos);
-	*pos += 4;
-	return true;
-}
-
-/* Advances *pos over @length bytes and their padding. */
-static bool skip(const struct tree *t, u32 *pos, u32 length)
-{
-	u32 padded = (length + 3U) & ~3U;
-
-	if (padded < length || t->structs_end - *pos < padded)
-		return false;
-	*pos += padded;
-	return true;
-}
-
-/* A property of our node; an unknown one is ignored, the same one twice is not. */
-static const char *keep_prop(const struct tree *t, u32 name, const u8 *data, u32 length,
-			     struct prop *props)
-{
-	const char *text = (const char *)t->base + name;
-	int i;
-
-	if (string_length(t, name, t->strings_end) < 0)
-		return "a property's name lies outside the tree";
-	for (i = 0; i < NR_PROPS; i++) {
-		if (strcmp(text, known_props[i].name))
-			continue;
-		if (props[i].data)
-			return "a property is there twice";
-		props[i].data = data;
-		props[i].length = length;
-	}
-	return NULL;
-}
-
-static const char *const truncated = "the tree ends too early";
-
-/*
- * Walks the whole tree and collects the properties of /dump-kernel. Returns NULL, or what is
- * wrong.
- */
-static const char *walk(const struct tree *t, struct prop *props)
-{
-	u32 pos = t->structs, depth = 0, token, length, name;
-	bool inside = false, found = false;
-	const char *bad;
-	int n;
-
-	while (next_u32(t, &pos, &token)) {
-		switch (token) {
-		case FDT_NOP:
-			break;
-		case FDT_BEGIN_NODE:
-			n = string_length(t, pos, t->structs_end);
-			if (n < 0)
-				return truncated;
-			if (++depth > MAX_DEPTH)
-				return "the tree is too deep";
-			if (depth == 2 && !strcmp((const char *)t->base + pos, HADUMP_NODE_NAME)) {
-				if (found)
-					return "there are two dump nodes";
-				found = true;
-				inside = true;
-			}
-			if (!skip(t, &pos, (u32)n + 1))
-				return truncated;
-			break;
-		case FDT_PROP:
-			if (!depth)
-				return "a property stands outside every node";
-			if (!next_u32(t, &pos, &length) || !next_u32(t, &pos, &name))
-				return truncated;
-			if (t->structs_end - pos < length)
-				return truncated;
-			if (inside && depth == 2) {
-				bad = name > t->strings_end - t->strings ? truncated :
-				      keep_prop(t, t->strings + name, t->base + pos, length, props);
-				if (bad)
-					return bad;
-			}
-			if (!skip(t, &pos, length))
-				return truncated;
-			break;
-		case FDT_END_NODE:
-			if (!depth)
-				return "a node ends that never began";
-			if (depth == 2)
-				inside = false;
-			depth--;
-			break;
-		case FDT_END:
-			if (depth)
-				return "a node does not end";
-			return found ? NULL : "there is no dump node";
-		default:
-			return "the tree has an unknown token";
-		}
-	}
-	return truncated;
-}
-
-static bool prop_is(const struct prop *p, const char *text)
+static bool prop_is(const struct hadump_prop *p, const char *text)
 {
 	return p->length == strlen(text) + 1 && !memcmp(p->data, text, p->length);
 }
@@ -254,7 +63,7 @@ static bool good_range(const u8 *p, bool whole)
 	       start < HADUMP_MAX_ADDRESS && length <= HADUMP_MAX_ADDRESS - start;
 }
 
-static bool read_pair(const struct prop *p, bool whole, struct hadump_range *r)
+static bool read_pair(const struct hadump_prop *p, bool whole, struct hadump_range *r)
 {
 	if (p->length != 16 || !good_range(p->data, whole))
 		return false;
@@ -263,7 +72,7 @@ static bool read_pair(const struct prop *p, bool whole, struct hadump_range *r)
 	return true;
 }
 
-static bool read_list(const struct prop *p, u32 stride, u32 max, struct hadump_list *list)
+static bool read_list(const struct hadump_prop *p, u32 stride, u32 max, struct hadump_list *list)
 {
 	u32 i, bytes = stride * (u32)sizeof(u64);
 	u64 previous = 0;
@@ -361,7 +170,7 @@ static bool held_is_whole_blocks(const struct hadump_node *n)
 	return true;
 }
 
-static const char *check_rtas(const struct prop *p, const struct hadump_node *n)
+static const char *check_rtas(const struct hadump_prop *p, const struct hadump_node *n)
 {
 	u32 sections, i;
 
@@ -385,12 +194,12 @@ static const char *check_rtas(const struct prop *p, const struct hadump_node *n)
 	return NULL;
 }
 
-static const char *read_scalars(const struct prop *props, struct hadump_node *n)
+static const char *read_scalars(const struct hadump_prop *props, struct hadump_node *n)
 {
 	int i;
 
 	for (i = 0; i < NR_PROPS; i++)
-		if (!props[i].data && !known_props[i].optional)
+		if (!props[i].data && !is_optional(i))
 			return "a property is missing";
 	if (!prop_is(&props[PROP_COMPATIBLE], HADUMP_NODE_COMPATIBLE))
 		return "it is not compatible";
@@ -413,7 +222,7 @@ static const char *read_scalars(const struct prop *props, struct hadump_node *n)
 	return NULL;
 }
 
-static const char *read_ranges(const struct prop *props, struct hadump_node *n)
+static const char *read_ranges(const struct hadump_prop *props, struct hadump_node *n)
 {
 	n->boot_regions.stride = 3;
 	n->held.stride = 2;
@@ -490,16 +299,11 @@ static const char *check_overlaps(const struct hadump_node *n)
 
 int hadump_node_read(const void *tree, u32 size, struct hadump_node *node, const char **why)
 {
-	struct prop props[NR_PROPS];
-	struct tree t;
+	struct hadump_prop props[NR_PROPS];
 
 	memset(node, 0, sizeof(*node));
 	memset(props, 0, sizeof(props));
-	if (!open_tree(&t, tree, size)) {
-		*why = "it is no flattened tree of version 17";
-		return -EINVAL;
-	}
-	*why = walk(&t, props);
+	*why = hadump_fdt_collect(tree, size, prop_names, props, NR_PROPS);
 	if (!*why)
 		*why = read_scalars(props, node);
 	if (!*why)

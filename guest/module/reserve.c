@@ -36,6 +36,11 @@ int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
 
 	for_each_online_node(nid)
 		top = max(top, node_end_pfn(nid));
+	/*
+	 * Where RAM ends inside a block, that rest is a boot region after a crash
+	 * (docs/spec/save-area.md), and no place for what a boot must not touch.
+	 */
+	top = ALIGN_DOWN(top, PHYS_PFN(HADUMP_BLOCK_SIZE));
 	if (!nr || nr > top)
 		return -ENOMEM;
 

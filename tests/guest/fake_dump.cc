@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/elf_header.h"
 
 namespace hadump {
 namespace {
@@ -110,18 +111,7 @@ std::vector<Load> loads(const FakeDump& dump) {
 /// One empty note is enough: /proc/vmcore wants a PT_NOTE.
 void write_elf(const FakeDump& dump, std::byte* at) {
   const std::vector<Load> list = loads(dump);
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof(header);
-  header.e_ehsize = sizeof(header);
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<Elf64_Half>(list.size() + 1);
+  const Elf64_Ehdr header = make_elf_header(ET_CORE, list.size() + 1);
   std::memcpy(at, &header, sizeof(header));
 
   std::byte* next = at + sizeof(header);

@@ -38,6 +38,16 @@ begin "stops it"
 expect_code 0 "$script" stop
 expect_code 3 "$script" status
 
+begin "does not forget a saver that takes its time to stop"
+stub saver 'trap "" TERM; while :; do sleep 0.2; done'
+expect_code 0 "$script" start
+sleep 0.5
+HADUMP_STOP_SECONDS=1 expect_code 1 "$script" stop
+expect_said "still saving"
+expect_code 0 "$script" status
+kill -KILL "$(cat "$scratch/run/hadump-save.pid")"
+rm "$scratch/run/hadump-save.pid"
+
 begin "refuses an unknown command"
 expect_code 2 "$script" dance
 
