@@ -47,6 +47,8 @@ Result<> CrashRun::prepare_files() {
 Result<> CrashRun::boot(DomainRecord& record) {
   auto saved = read_snapshot(world_.memory, record.save_area, !low_is_verified_);
   if (!saved) return fail(std::move(saved), "the snapshot");
+  if (auto ours = check_is_ours(record, *saved); !ours)
+    return fail(std::move(ours), "the snapshot");
   times_.lap("check");
   const MemoryRoles roles = roles_of(saved->node);
   const std::uint64_t node_at =
@@ -88,6 +90,12 @@ Result<> CrashRun::boot(DomainRecord& record) {
     return fail(std::move(done), "reconnecting devices");
   if (auto done = reached(record, Step::kReconnected, "reconnect"); !done) return done;
 
+  // The hypervisor believes its own records, so it gets none that the guest could have written.
+  if (record.boots > 1) {
+    auto now = world_.domain.cpu_state();
+    if (!now) return fail(std::move(now), "reading the vCPUs");
+    saved->cpus.context = std::move(now->context);
+  }
   if (auto done = world_.domain.reset_cpus(saved->cpus.context, kernel_.entry, image->start_info);
       !done)
     return fail(std::move(done), "setting the vCPUs");
@@ -95,6 +103,7 @@ Result<> CrashRun::boot(DomainRecord& record) {
 
   if (auto done = world_.domain.start(); !done) return fail(std::move(done), "starting");
   record.started_ms = world_.wall_ms();
+  record.crash_counted = false;  // the next crash is another one
   return reached(record, Step::kStarted, "start");
 }
 

@@ -37,7 +37,19 @@ Result<> CrashRun::run(DomainRecord& record) {
   return done;
 }
 
+bool notice_start(DomainRecord& record, const DomainStatus& status, std::uint64_t now_ms) {
+  // A reset ends a shutdown, and only start() takes the pause back.
+  if (record.step != Step::kVcpusSet || status.paused) return false;
+  record.step = Step::kStarted;
+  record.started_ms = now_ms;
+  record.crash_counted = false;
+  return true;
+}
+
 Result<> CrashRun::run_steps(DomainRecord& record) {
+  auto status = world_.domain.status();
+  if (!status) return fail(std::move(status));
+  notice_start(record, *status, world_.wall_ms());
   // All that can be wrong with the files is found out before the guest is touched.
   if (auto done = prepare_files(); !done) return done;
   times_.lap("files");
@@ -175,7 +187,12 @@ Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration*
       if (!note) return fail(std::move(note));
       input.vmcoreinfo_note = std::move(*note);
     } else {
-      world_.warn("the guest has no VMCOREINFO; the dump will have none");
+      world_.warn(
+          frames.bytes() > kMaxVmcoreinfoSearch
+              ? fmt::format("no VMCOREINFO in the {} that were searched; the dump will have "
+                            "none. The guest's module says where it is",
+                            format_size(kMaxVmcoreinfoSearch))
+              : "the guest has no VMCOREINFO; the dump will have none");
     }
   }
   input.page_offset = kDefaultPageOffset;
@@ -216,9 +233,28 @@ Result<> CrashRun::add_memory(DomainRecord& record, FrameRange range) {
   return world_.memory.populate(range);
 }
 
+// A guest that has run since can have written anything there, with checksums that fit.
+Result<> CrashRun::check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const {
+  auto plan = plan_window(ram_, record.window_bytes);
+  if (!plan) return fail(std::move(plan));
+  std::vector<FrameRange> regions;
+  for (const BootRegion& region : saved.node.boot_regions) regions.push_back(region.range);
+  FrameSet old = saved.node.held;
+  old.insert(saved.node.released);
+  FrameSet expected = plan->held;
+  if (record.mode == SaveMode::kRegistered) expected.erase(record.save_area);
+  if (saved.node.dump_id != record.dump_id || saved.node.mode != record.mode ||
+      regions != plan->boot_regions || old != expected ||
+      saved.blocks.size() != round_up(block_table_bytes(ram_), kFrameSize))
+    return fail(ErrorCode::kBadData, "it is not the one that was saved");
+  return {};
+}
+
 Result<> CrashRun::plan_second_boot(const DomainRecord& record) {
   auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
   if (!saved) return fail(std::move(saved), "the dump that waits");
+  if (auto ours = check_is_ours(record, *saved); !ours)
+    return fail(std::move(ours), "the dump that waits");
   std::string complaint;
   auto rewrite = plan_rewrite(*saved, complaint);
   if (!rewrite) return fail(std::move(rewrite), "the dump that waits");
@@ -255,6 +291,20 @@ Result<> CrashRun::continue_snapshot(DomainRecord& record) {
     if (auto done = world_.journal.save(record); !done) return done;
   }
   return {};
+}
+
+bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
+                  const GuestProgress& progress) {
+  if (record.step != Step::kStarted) return false;
+  // What an earlier boot wrote there was removed before this one, so a missing id is no doubt.
+  const bool ours = progress.dump_id.empty() || progress.dump_id == to_hex(record.dump_id);
+  if (progress.state == GuestState::kDone) return ours;
+  if (progress.state != GuestState::kRegistered || record.mode != SaveMode::kRegistered)
+    return false;
+  hadump_save_header header{};
+  auto done = read_guest(memory, address_of(record.save_area.begin),
+                         std::as_writable_bytes(std::span(&header, 1)));
+  return done && header.complete != HADUMP_SNAPSHOT_COMPLETE;
 }
 
 Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Journal& journal,

@@ -91,6 +91,7 @@ class CrashRun {
   Result<> add_memory(DomainRecord& record, FrameRange range);
   Result<> end_dump_that_is_over(DomainRecord& record);
   Result<> plan_second_boot(const DomainRecord& record);
+  Result<> check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const;
   Result<> continue_snapshot(DomainRecord& record);
   Result<> boot(DomainRecord& record);
   Result<> prepare_files();
@@ -112,6 +113,17 @@ class CrashRun {
   std::vector<FrameMapping> mapped_;  ///< to be dropped when the guest runs
   bool low_is_verified_ = false;      ///< by us, just now
 };
+
+/// Notices that an agent before us has started the domain, and died before it could write that
+/// down: what stops it from then on, is a crash in the dump that waits.
+/// @return whether `record`, which is to be saved then, has changed.
+bool notice_start(DomainRecord& record, const DomainStatus& status, std::uint64_t now_ms);
+
+/// Whether a running guest is done with the dump that `record` says waits in it. In registered mode
+/// it says "done" for a second only and then registers again; that counts when the mark of the
+/// snapshot is gone, since a module that has not found its dump registers, too.
+bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
+                  const GuestProgress& progress);
 
 /// Takes added memory out of the domain and gives the guest its balloon target back: for when the
 /// guest says that its dump is done. Can be repeated.

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "core/base/elf_header.h"
+
 namespace hadump {
 namespace {
 
@@ -95,18 +97,7 @@ Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input) 
     return fail(ErrorCode::kUnsupported,
                 "the guest's memory is in too many pieces for an ELF core");
 
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof(header);
-  header.e_ehsize = sizeof(header);
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<Elf64_Half>(loads.size() + 1);
+  const Elf64_Ehdr header = make_elf_header(ET_CORE, loads.size() + 1);
 
   Elf64_Phdr note{};
   note.p_type = PT_NOTE;

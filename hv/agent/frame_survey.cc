@@ -67,6 +67,17 @@ Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
   return {};
 }
 
+// The number of frames says that none is missing, but not where they are.
+Result<bool> ends_are_ram(const GuestMemory& memory, const FrameSet& frames) {
+  for (FrameRange range : frames.ranges())
+    for (const Gfn gfn : {range.begin, Gfn{range.end.value - 1}}) {
+      auto kinds = memory.kinds({gfn, Gfn{gfn.value + 1}});
+      if (!kinds) return fail(std::move(kinds));
+      if (kinds->front() != FrameKind::kRam) return false;
+    }
+  return true;
+}
+
 void append_records(std::vector<hadump_hpte>& out, const FrameSet& set, hadump_hpte_kind kind) {
   for (FrameRange range : set.ranges())
     out.push_back({range.begin.value, range.frames(), static_cast<u32>(kind), 0});
@@ -107,7 +118,9 @@ Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram
 
   FrameSet held = ram;
   held.erase(boot);
-  if (*total == survey.ram.frames() + outside.ram.frames() + held.frames()) {
+  auto as_expected = ends_are_ram(memory, held);
+  if (!as_expected) return fail(std::move(as_expected));
+  if (*as_expected && *total == survey.ram.frames() + outside.ram.frames() + held.frames()) {
     survey.ram.insert(held);
     return survey;
   }

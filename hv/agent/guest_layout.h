@@ -11,10 +11,11 @@
 namespace hadump {
 
 /// Where libxl puts things in a PVH guest. Sources: Xen 4.17 tools/libs/light/libxl_dom.c
-/// (libxl__build_hvm: RAM ends at 4 GiB - HVM_BELOW_4G_MMIO_LENGTH, the rest starts at 4 GiB),
+/// (libxl__build_hvm: without a device model, low RAM ends at the lowest of the ACPI tables, the
+/// local APIC's page and the special pages, which are the tables; the rest starts at 4 GiB),
 /// libxl_x86_acpi.c (ACPI_INFO_PHYSICAL_ADDRESS), tools/libs/guest/xg_dom_x86.c
 /// (X86_HVM_END_SPECIAL_REGION, X86_HVM_NR_SPECIAL_PAGES).
-inline constexpr std::uint64_t kLowRamLimit = 0xf0000000;
+inline constexpr std::uint64_t kLowRamLimit = 0xfc000000;
 inline constexpr std::uint64_t kHighRamStart = 4_GiB;
 inline constexpr FrameRange kAcpiFrames{Gfn{0xfc000}, Gfn{0xfc010}};
 inline constexpr FrameRange kSpecialFrames{Gfn{0xfeff8}, Gfn{0xff000}};

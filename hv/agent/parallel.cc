@@ -30,7 +30,11 @@ std::vector<FrameRange> cut(const FrameSet& frames, std::uint64_t piece_frames) 
 
 Result<> parallel_for_pieces(const FrameSet& frames, std::uint64_t piece_frames,
                              const std::function<Result<>(FrameRange)>& work) {
-  const std::vector<FrameRange> pieces = cut(frames, piece_frames);
+  return parallel_for_each(cut(frames, piece_frames), work);
+}
+
+Result<> parallel_for_each(std::span<const FrameRange> pieces,
+                           const std::function<Result<>(FrameRange)>& work) {
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::optional<Error> error;  // guarded by mutex

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
@@ -14,5 +15,9 @@ namespace hadump {
 /// @return the first failure; pieces not begun by then are not run.
 Result<> parallel_for_pieces(const FrameSet& frames, std::uint64_t piece_frames,
                              const std::function<Result<>(FrameRange)>& work);
+
+/// The same for pieces that the caller has cut, begun in their order.
+Result<> parallel_for_each(std::span<const FrameRange> pieces,
+                           const std::function<Result<>(FrameRange)>& work);
 
 }  // namespace hadump

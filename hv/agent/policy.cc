@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
 
-#include <algorithm>
-
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 
@@ -12,6 +10,8 @@ namespace hadump {
 namespace {
 
 constexpr std::string_view kDomainSection = "domain ";
+constexpr std::uint64_t kMaxCrashLimit = 1000;  // all of them are remembered and written down
+constexpr std::uint64_t kMaxSeconds = 366ULL * 86400;
 
 Result<bool> parse_switch(const std::string& text) {
   for (const char* yes : {"yes", "on", "true", "1"})
@@ -27,6 +27,19 @@ Result<> assign(T& target, Result<Value>&& value) {
   if (!value) return fail(std::move(value));
   target = static_cast<T>(*value);
   return {};
+}
+
+Result<std::uint64_t> parse_at_most(const std::string& text, std::uint64_t limit) {
+  auto number = parse_decimal(text);
+  if (number && *number > limit)
+    return fail(ErrorCode::kBadData, fmt::format("{} is more than {}", text, limit));
+  return number;
+}
+
+Result<std::chrono::seconds> parse_seconds(const std::string& text) {
+  return parse_at_most(text, kMaxSeconds).map([](std::uint64_t n) {
+    return std::chrono::seconds(n);
+  });
 }
 
 Result<std::string> parse_path(const std::string& text) {
@@ -48,15 +61,11 @@ Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
   if (rule.key == "enabled") return assign(policy.enabled, parse_switch(rule.value));
   if (rule.key == "window") return assign(policy.window_bytes, parse_window(rule.value));
   if (rule.key == "save-area") return assign(policy.save_area, parse_save_mode(rule.value));
-  if (rule.key == "max-crashes") return assign(policy.max_crashes, parse_decimal(rule.value));
-  if (rule.key == "crash-period")
-    return assign(policy.crash_period, parse_decimal(rule.value).map([](std::uint64_t n) {
-      return std::chrono::seconds(n);
-    }));
+  if (rule.key == "max-crashes")
+    return assign(policy.max_crashes, parse_at_most(rule.value, kMaxCrashLimit));
+  if (rule.key == "crash-period") return assign(policy.crash_period, parse_seconds(rule.value));
   if (rule.key == "backend-timeout")
-    return assign(policy.backend_timeout, parse_decimal(rule.value).map([](std::uint64_t n) {
-      return std::chrono::seconds(n);
-    }));
+    return assign(policy.backend_timeout, parse_seconds(rule.value));
   if (rule.key == "kernel") return assign(policy.kernel, parse_path(rule.value));
   if (rule.key == "ramdisk") return assign(policy.ramdisk, parse_path(rule.value));
   if (rule.key == "cmdline") {
@@ -88,14 +97,6 @@ DomainPolicy PolicyTable::for_domain(const std::string& name) const {
       if ((rule.pattern == "*") == general && fnmatch(rule.pattern.c_str(), name.c_str(), 0) == 0)
         static_cast<void>(apply(rule, policy));  // add() has tried it
   return policy;
-}
-
-bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
-                       const DomainPolicy& policy) {
-  const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
-  const auto recent = std::count_if(crashes.begin(), crashes.end(),
-                                    [&](std::uint64_t crash) { return crash + period > now; });
-  return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
 }
 
 }  // namespace hadump

@@ -43,8 +43,4 @@ class PolicyTable {
   std::vector<Rule> rules_;
 };
 
-/// Whether a crash at `now` is one too many. @param crashes  when, seconds since 1970, ascending.
-bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
-                       const DomainPolicy& policy);
-
 }  // namespace hadump

@@ -73,6 +73,7 @@ std::string to_json(const DomainRecord& record) {
   json["old_limit_kib"] = record.old_limit_kib;
   json["raised_limit_kib"] = record.raised_limit_kib;
   json["crashes"] = record.crashes;
+  json["crash_counted"] = record.crash_counted;
   json["error"] = record.error;
   json["times_ms"] = nlohmann::ordered_json::object();
   for (const auto& [step, ms] : record.times) json["times_ms"][step] = ms;
@@ -115,6 +116,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("old_limit_kib").get_to(record.old_limit_kib);
   json.at("raised_limit_kib").get_to(record.raised_limit_kib);
   json.at("crashes").get_to(record.crashes);
+  json.at("crash_counted").get_to(record.crash_counted);
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())
     record.times.emplace_back(name, ms.get<double>());

@@ -17,6 +17,28 @@ constexpr std::string_view kName("VMCOREINFO\0", 11);
 constexpr std::string_view kFirstLine = "OSRELEASE=";
 constexpr std::uint64_t kSearchFrames = 4096;  // frames one thread maps at a time
 
+// Pieces of at most kSearchFrames, from the lowest and the highest in turn, until `limit` frames
+// are in it.
+std::vector<FrameRange> search_order(const FrameSet& ram, std::uint64_t limit) {
+  std::vector<FrameRange> order;
+  std::vector<FrameRange> rest(ram.ranges().begin(), ram.ranges().end());
+  std::size_t lowest = 0;
+  std::size_t end = rest.size();
+  for (bool from_below = true; lowest < end && limit > 0; from_below = !from_below) {
+    FrameRange& range = from_below ? rest[lowest] : rest[end - 1];
+    const std::uint64_t frames = std::min({range.frames(), kSearchFrames, limit});
+    FrameRange piece = range;
+    if (from_below)
+      range.begin.value = piece.end.value = range.begin.value + frames;
+    else
+      range.end.value = piece.begin.value = range.end.value - frames;
+    order.push_back(piece);
+    limit -= frames;
+    if (range.frames() == 0) from_below ? ++lowest : --end;
+  }
+  return order;
+}
+
 }  // namespace
 
 Result<std::span<const std::byte>> check_vmcoreinfo_note(std::span<const std::byte> bytes) {
@@ -36,9 +58,11 @@ Result<std::span<const std::byte>> check_vmcoreinfo_note(std::span<const std::by
   return bytes.first(text_offset + round_up(note.n_descsz, 4));
 }
 
-Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram) {
+Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram,
+                                                 std::uint64_t limit) {
   std::atomic<std::uint64_t> found = UINT64_MAX;
-  auto done = parallel_for_pieces(ram, kSearchFrames, [&](FrameRange piece) -> Result<> {
+  const std::vector<FrameRange> order = search_order(ram, limit >> kFrameShift);
+  auto done = parallel_for_each(order, [&](FrameRange piece) -> Result<> {
     if (found.load() != UINT64_MAX) return {};
     auto mapping = memory.map(piece, Access::kRead);
     if (!mapping) return fail(std::move(mapping));

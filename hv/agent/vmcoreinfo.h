@@ -16,10 +16,16 @@ namespace hadump {
 /// than `bytes`, or a text without an OSRELEASE line first.
 Result<std::span<const std::byte>> check_vmcoreinfo_note(std::span<const std::byte> bytes);
 
+/// As much of a guest's memory is searched, so that a crash run's time has a bound: some seconds.
+inline constexpr std::uint64_t kMaxVmcoreinfoSearch = 64_GiB;
+
 /// Looks through memory, on several threads, for the page that starts with the note: for guests
-/// that have not said where it is. The time grows with the guest's memory.
+/// that have not said where it is. From both ends of the memory inwards: Linux allocates the page
+/// early, when the allocator still hands out what lies at the ends (seen near either of them).
+/// @param limit  bytes to look at; what is in the middle of a larger guest is not found.
 /// @return nothing when there is none.
-Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram);
+Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram,
+                                                 std::uint64_t limit = kMaxVmcoreinfoSearch);
 
 /// Reads and checks the note at `at`.
 /// @return kBadData when it is none or the memory is not there.

@@ -47,7 +47,7 @@ int run(const AdminOptions& options) {
   if (options.command == "trigger") {
     auto done = ask(options, {{"command", "trigger"}, {"domid", chosen.front()["domid"]}});
     if (!done) return complain(done.error().what(), kExitFailed);
-    if (!options.json) std::cout << "domain '" << options.domain << "' made to crash\n";
+    if (!options.json) std::cout << "triggered the dump of domain '" << options.domain << "'\n";
   }
   if (options.json)
     std::cout << chosen.dump(2) << '\n';

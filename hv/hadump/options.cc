@@ -33,7 +33,8 @@ std::string admin_help() {
           "Commands:\n"
           "  list              one line per domain: state, since when, what is still held\n"
           "  status [DOMAIN]   all that is known, the times of the last boot included\n"
-          "  trigger DOMAIN    make a hung domain crash now, so that it is dumped\n"
+          "  trigger DOMAIN    make a hung domain crash now, so that it is dumped;\n"
+          "                    boot a crashed one that hadumpd has left as it is\n"
           "DOMAIN is a name, a UUID or a number.\n\n"
        << describe(options)
        << "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no such domain,\n"

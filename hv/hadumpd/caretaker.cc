@@ -126,13 +126,27 @@ Result<> Caretaker::rescue(unsigned domid) {
       record != nullptr && record->has_snapshot() && record->step != Step::kStarted;
   if (!status->crashed() && !unfinished)
     return fail(ErrorCode::kBusy, "the domain has not crashed");
-  return run_crash(domid, *ward);
+  auto done = run_crash(domid, *ward);
+  ward->given_up = !done;
+  return done;
 }
 
 Result<> Caretaker::trigger(unsigned domid) {
   auto status = XenDomain(handles_, domid).status();
   if (!status) return fail(std::move(status));
+  const auto found = wards_.find(domid);
+  if (found == wards_.end()) return fail(ErrorCode::kNotFound, "nobody looks after the domain");
+  // What is not looked after would be destroyed, and its memory with it.
+  if (!found->second.note.empty())
+    return fail(ErrorCode::kUnsupported, "the domain is not watched: " + found->second.note);
+  if (status->crashed()) {
+    spdlog::info("domain {} ({}): seen to again, as an admin asked", domid,
+                 found->second.config.name);
+    return rescue(domid);
+  }
   if (status->shutdown) return fail(ErrorCode::kBusy, "the domain has shut down already");
+  spdlog::info("domain {} ({}): made to crash, as an admin asked", domid,
+               found->second.config.name);
   return XenDomain(handles_, domid).crash();
 }
 

@@ -22,7 +22,7 @@ struct DomainView {
   std::string name;
   std::string uuid;
   unsigned domid = 0;
-  std::string state;  ///< watching, registered, waiting, saving, crashed, failed, ignored …
+  std::string state;  ///< docs/man/hadump.8.md has them all
   std::uint64_t since_ms = 0;
   std::uint64_t memory_bytes = 0;
   GuestProgress progress;
@@ -65,7 +65,9 @@ class Caretaker {
   Result<> rescue(unsigned domid);
 
   std::vector<DomainView> views() const;
-  /// Makes a hung domain crash. @return kNotFound, kUnsupported.
+  /// Makes a hung domain crash; one that has crashed and was left as it is, is seen to again.
+  /// @return kNotFound or kUnsupported when it is not watched, kBusy when it has shut down; the
+  ///         errors of CrashRun::run().
   Result<> trigger(unsigned domid);
 
  private:
@@ -74,6 +76,7 @@ class Caretaker {
     DomainPolicy policy;
     FrameSet ram;
     std::string note;        ///< why it is ignored
+    std::string trouble;     ///< why its dump cannot be ended; has been logged
     bool given_up = false;   ///< its present crash was left as it is
     bool published = false;  ///< what the policy asks for is in its xenstore
     std::uint64_t since_ms = 0;

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <utility>
 
 #include "core/base/text.h"
+#include "hv/agent/crash_limit.h"
 #include "hv/agent/crash_run.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/xen/xen_domain.h"
@@ -123,21 +125,21 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
     publish_policy(status.domid, ward);
     ward.published = true;
   }
-  if (ward.given_up) {
-    // Somebody else may have brought it back to life.
-    if (!status.shutdown && !status.paused) ward.given_up = false;
-    return;
-  }
   DomainRecord* record = known_record(status.uuid);
-  const bool mid_boot =
-      record != nullptr && record->has_snapshot() && record->step != Step::kStarted;
-  if (mid_boot && record->step == Step::kVcpusSet && !status.shutdown && !status.paused) {
-    // An agent before us started it and died before it could write that down.
-    record->step = Step::kStarted;
-    record->started_ms = now_ms();
+  const bool lives = !status.shutdown && !status.paused;
+  if (ward.given_up && !lives) return;
+  ward.given_up = false;  // somebody else may have brought it back to life
+  if (record != nullptr && notice_start(*record, status, now_ms())) {
     if (auto done = states_.save(*record); !done) spdlog::error("{}", done.error().what());
     restarted_.insert(status.domid);
-  } else if (mid_boot) {
+  }
+  const bool mid_boot =
+      record != nullptr && record->has_snapshot() && record->step != Step::kStarted;
+  if (lives && !mid_boot && record != nullptr && record->crash_counted) {
+    record->crash_counted = false;  // the next crash is another one
+    if (auto done = states_.save(*record); !done) spdlog::error("{}", done.error().what());
+  }
+  if (mid_boot) {
     spdlog::info("domain {} ({}): finishing what was interrupted at step {}", status.domid,
                  ward.config.name, to_string(record->step));
     if (auto done = run_crash(status.domid, ward); !done)
@@ -178,22 +180,13 @@ void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
 
 void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   DomainRecord& record = record_of(status.domid, ward);
-  const std::uint64_t now = now_ms() / 1000;
-  // A crash that an agent before us began with has been counted.
-  const bool counted = record.step != Step::kNone && record.step < Step::kSnapshotComplete;
-  if (!counted) {
-    if (crashes_too_often(record.crashes, now, ward.policy)) {
-      record.error = fmt::format("crashed more than {} times within {} s", ward.policy.max_crashes,
-                                 ward.policy.crash_period.count());
-      if (auto done = states_.save(record); !done) spdlog::error("{}", done.error().what());
-      return give_up(status.domid, ward,
-                     record.error +
-                         "; its memory is kept. Look at it, then `xl destroy` it, or "
-                         "start it again with `hadumpd --once`");
-    }
-    constexpr std::size_t kMaxRemembered = 64;
-    if (record.crashes.size() >= kMaxRemembered) record.crashes.erase(record.crashes.begin());
-    record.crashes.push_back(now);
+  if (auto counted = count_crash(record, now_ms() / 1000, ward.policy); !counted) {
+    record.error = counted.error().what();
+    if (auto done = states_.save(record); !done) spdlog::error("{}", done.error().what());
+    return give_up(status.domid, ward,
+                   record.error +
+                       "; its memory is kept. Look at it, then `xl destroy` it, or boot it again "
+                       "with `hadump trigger`");
   }
   spdlog::info("domain {} ({}): {}", status.domid, ward.config.name,
                status.crashed() ? "crashed" : "reboots");
@@ -207,17 +200,20 @@ void Caretaker::see_to_running(const DomainStatus& status, Ward& ward) {
   XenGuestStore store(handles_.store.get(), status.domid);
   auto keys = store.guest_keys();
   if (!keys) return;
-  const GuestProgress progress = check_progress(*keys, ward.ram);
-  // What an earlier boot wrote there was removed before this one, so a missing id is no doubt.
-  const bool ours = progress.dump_id.empty() || progress.dump_id == to_hex(record->dump_id);
-  if (progress.state != GuestState::kDone || !ours) return;
-  XenDomain domain(handles_, status.domid);
   XenGuestMemory memory(handles_, status.domid);
-  if (auto done = finish_dump(domain, memory, store, states_, *record, now_ms()); !done)
-    return give_up(status.domid, ward, "ending the dump: " + done.error().what());
+  if (!dump_is_over(memory, *record, check_progress(*keys, ward.ram))) return;
+  XenDomain domain(handles_, status.domid);
+  if (auto done = finish_dump(domain, memory, store, states_, *record, now_ms()); !done) {
+    // It is tried again at every look, which is no reason to say so every second.
+    if (std::exchange(ward.trouble, done.error().what()) != done.error().what())
+      spdlog::error("domain {} ({}): ending the dump: {}, trying again", status.domid,
+                    ward.config.name, done.error().what());
+    return;
+  }
+  ward.trouble.clear();
   ward.since_ms = now_ms();
-  spdlog::info("domain {} ({}): dump {} is done, the added memory is back", status.domid,
-               ward.config.name, to_hex(record->dump_id));
+  spdlog::info("domain {} ({}): dump {} is done", status.domid, ward.config.name,
+               to_hex(record->dump_id));
 }
 
 Result<> Caretaker::act(unsigned domid, const Ward& ward, ShutdownAction action) {

@@ -57,7 +57,6 @@ std::string answer_to(const std::string& request, Caretaker& caretaker) {
       json["domid"].is_number_unsigned()) {
     const unsigned domid = json["domid"].get<unsigned>();
     if (auto done = caretaker.trigger(domid); !done) return error_answer(done.error());
-    spdlog::info("domain {}: made to crash, as an admin asked", domid);
     return to_json(caretaker.views());
   }
   return error_answer(bad);

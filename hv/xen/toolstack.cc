@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "core/base/elf_header.h"
 #include "core/base/file.h"
 #include "hv/agent/guest_layout.h"
 #include "hv/agent/guest_memory.h"
@@ -55,18 +56,8 @@ std::vector<std::byte> empty_pvh_kernel() {
     char note_name[4];
     std::uint32_t note_entry;
   } image{};
-  std::memcpy(image.header.e_ident, ELFMAG, SELFMAG);
-  image.header.e_ident[EI_CLASS] = ELFCLASS64;
-  image.header.e_ident[EI_DATA] = ELFDATA2LSB;
-  image.header.e_ident[EI_VERSION] = EV_CURRENT;
-  image.header.e_type = ET_EXEC;
-  image.header.e_machine = EM_X86_64;
-  image.header.e_version = EV_CURRENT;
+  image.header = make_elf_header(ET_EXEC, 2);
   image.header.e_entry = kAddress;
-  image.header.e_phoff = sizeof(Elf64_Ehdr);
-  image.header.e_ehsize = sizeof(Elf64_Ehdr);
-  image.header.e_phentsize = sizeof(Elf64_Phdr);
-  image.header.e_phnum = 2;
   image.header.e_shentsize = sizeof(Elf64_Shdr);
   image.load.p_type = PT_LOAD;
   image.load.p_flags = PF_R | PF_X;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/base/elf_header.h"
 #include "hv/agent/acpi_tables.h"
 #include "hv/agent/guest_layout.h"
 
@@ -21,12 +22,7 @@ inline std::vector<std::byte> sample_kernel(std::uint64_t address = 16_MiB,
     char name[4];
     std::uint32_t entry;
   } head{};
-  std::memcpy(head.header.e_ident, ELFMAG, SELFMAG);
-  head.header.e_ident[EI_CLASS] = ELFCLASS64;
-  head.header.e_machine = EM_X86_64;
-  head.header.e_phoff = sizeof(head.header);
-  head.header.e_phentsize = sizeof(Elf64_Phdr);
-  head.header.e_phnum = 2;
+  head.header = make_elf_header(ET_EXEC, 2);
   head.load.p_type = PT_LOAD;
   head.load.p_paddr = address;
   head.load.p_offset = sizeof(head);

@@ -58,7 +58,8 @@ class InMemoryDomain : public Domain {
     return note("reset");
   }
   Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
-    if (context.size() != 100) return fail(ErrorCode::kBadData, "a wrong context");
+    if (context.size() != 100 || context.front() != std::byte{0x33})
+      return fail(ErrorCode::kBadData, "a wrong context");
     entry_ = entry;
     return note("reset_cpus");
   }

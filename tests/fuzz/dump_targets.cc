@@ -1,6 +1,3 @@
-#include <cstdio>
-#include <cstdlib>
-
 #include "core/vmcore/source.h"
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
@@ -63,17 +60,6 @@ std::vector<std::vector<std::byte>> kdump_seeds() {
 }
 
 }  // namespace
-
-void fuzz_require(bool holds, const char* promise) {
-  if (holds) return;
-  std::fprintf(stderr, "broken promise: %s\n", promise);
-  std::abort();
-}
-
-std::vector<std::byte> bytes_of_text(const std::string& text) {
-  const auto bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
 
 const FuzzTarget kFuzzElf = {"elf", read_dump, elf_seeds};
 const FuzzTarget kFuzzKdump = {"kdump", read_dump, kdump_seeds};

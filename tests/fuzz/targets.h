@@ -28,6 +28,23 @@ extern const FuzzTarget kFuzzPages;
 /// The printk ring of a machine.
 extern const FuzzTarget kFuzzLog;
 
+/// What a guest writes into xenstore: registration and progress. Lines KEY=VALUE.
+extern const FuzzTarget kFuzzXenstore;
+/// The flattened tree of a dump node.
+extern const FuzzTarget kFuzzNode;
+/// A save area that a guest has forged: header and small sections, with checksums that fit.
+extern const FuzzTarget kFuzzSaveArea;
+/// A VMCOREINFO note in guest memory.
+extern const FuzzTarget kFuzzNote;
+/// A guest's page tables.
+extern const FuzzTarget kFuzzTables;
+/// Kernel files, ELF and bzImage.
+extern const FuzzTarget kFuzzKernel;
+extern const FuzzTarget kFuzzAcpi;
+
+/// The module's reader of a dump node.
+extern const FuzzTarget kFuzzModuleNode;
+
 /// Ends the process with a message: a promise was broken.
 void fuzz_require(bool holds, const char* promise);
 

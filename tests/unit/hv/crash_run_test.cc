@@ -1,109 +1,16 @@
 #include "hv/agent/crash_run.h"
 
-#include <elf.h>
 #include <gmock/gmock.h>
 
 #include "core/abi/hadump_abi.h"
-#include "tests/fakes/boot_file_samples.h"
-#include "tests/fakes/in_memory_domain.h"
-#include "tests/fakes/in_memory_guest.h"
+#include "hv/agent/crash_limit.h"
+#include "tests/unit/hv/crash_run_fixture.h"
 
 namespace hadump {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr std::uint64_t kRam = 512_MiB + 1_MiB;  // a tail of 1 MiB
-constexpr std::uint64_t kWindow = 128_MiB;
-
-// A crashed guest: every 64th frame has a content of its own.
-class CrashRunTest : public testing::Test {
- protected:
-  CrashRunTest() {
-    guest.add(frames_of_bytes(0, kRam)).add(kSpecialFrames);
-    guest.add({kAcpiFrames.begin, Gfn{kAcpiFrames.begin.value + 9}});
-    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64)
-      guest.fill(Gfn{gfn}, mark(gfn));
-    guest.make_special(Gfn{1});
-    ASSERT_TRUE_OR_DIE(guest.set_limit_kib(limit_before));
-    domain.set_limit_source([this] { return guest.limit_kib(); });
-    files.kernel_bytes = sample_kernel();
-    files.ramdisk_bytes.assign(100000, std::byte{0x44});
-    files.tables = sample_acpi_tables();
-    store.target_kib = kRam >> 10;
-    config.name = "guest";
-    config.memory_bytes = kRam;
-    config.max_vcpus = 2;
-    config.cmdline = "root=/dev/xvda";
-    record.uuid = "u";
-  }
-  static void ASSERT_TRUE_OR_DIE(const Result<>& result) { EXPECT_TRUE(result); }
-  static std::byte mark(std::uint64_t gfn) { return static_cast<std::byte>(gfn / 64 % 250 + 1); }
-
-  Result<> run(DomainRecord& record_now) {
-    CrashWorld world{domain,
-                     guest,
-                     links,
-                     store,
-                     files,
-                     journal,
-                     [this] { return std::chrono::nanoseconds(++clock); },
-                     [] { return std::uint64_t{1700000000000}; },
-                     [this] {
-                       return DumpId{next_dump_id, 2, 3};
-                     },
-                     [this](const std::string& text) { warnings.push_back(text); }};
-    return CrashRun(world, {.window_bytes = kWindow}, config).run(record_now);
-  }
-  Result<> run() { return run(record); }
-
-  // The byte that the dump has for a frame, found as /proc/vmcore would; -1 when it has none.
-  int dumped(Gfn gfn) {
-    const auto saved = read_snapshot(guest, record.save_area, /*check_low=*/false);
-    if (!saved) return -2;
-    const std::uint64_t address = address_of(gfn).value;
-    Elf64_Ehdr header;
-    std::memcpy(&header, saved->elf_header.data(), sizeof(header));
-    for (unsigned i = 0; i < header.e_phnum; ++i) {
-      Elf64_Phdr segment;
-      std::memcpy(&segment, saved->elf_header.data() + header.e_phoff + i * sizeof(segment),
-                  sizeof(segment));
-      if (segment.p_type != PT_LOAD || address < segment.p_paddr ||
-          address >= segment.p_paddr + segment.p_filesz)
-        continue;
-      const GuestPhys where{segment.p_offset + address - segment.p_paddr};
-      return std::to_integer<int>(guest.content(frame_of(where))[0]);
-    }
-    return -1;
-  }
-  void expect_dump_is_true() {
-    EXPECT_TRUE(read_snapshot(guest, record.save_area, /*check_low=*/true));
-    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64 * 97)
-      ASSERT_EQ(dumped(Gfn{gfn}), std::to_integer<int>(mark(gfn))) << "frame " << gfn;
-  }
-  void expect_untouched() {
-    for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64)
-      ASSERT_EQ(guest.content(Gfn{gfn})[0], mark(gfn)) << "frame " << gfn;
-    EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift}));
-    EXPECT_EQ(guest.limit_kib(), limit_before);
-    EXPECT_EQ(domain.pauses(), 0);
-  }
-
-  const std::uint64_t limit_before = 2U << 20;
-  History history;
-  InMemoryGuest guest;
-  InMemoryDomain domain{history};
-  InMemoryGuestLinks links{history};
-  InMemoryGuestStore store;
-  InMemoryBootFiles files;
-  InMemoryJournal journal;
-  DomainConfig config;
-  DomainRecord record;
-  std::vector<std::string> warnings;
-  std::uint8_t next_dump_id = 1;
-  int clock = 0;
-};
 
 TEST_F(CrashRunTest, BootsTheGuestWithItsOldMemoryInTheDump) {
   const auto done = run();
@@ -356,6 +263,19 @@ TEST_F(CrashRunTest, FinishesASecondCrashThatWasInterrupted) {
   expect_dump_is_true();
 }
 
+// As many frames as there should be, but some of them at addresses where nobody looks.
+TEST_F(CrashRunTest, LooksAtEveryFrameWhenRamDoesNotEndWhereItShould) {
+  const FrameRange end = frames_of_bytes(512_MiB - 256_KiB, 256_KiB);
+  ASSERT_TRUE(guest.remove(end));
+  ASSERT_TRUE(guest.populate(frames_of_bytes(kRam + 64_MiB, 256_KiB)));
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_TRUE(record.full_scan);
+  EXPECT_EQ(dumped(end.begin), -1);
+}
+
 TEST_F(CrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
   ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));               // in the window
   ASSERT_TRUE(guest.remove(frames_of_bytes(256_MiB, 256_KiB)));  // held
@@ -418,6 +338,28 @@ TEST_F(CrashRunTest, UsesTheGuestsOwnSaveArea) {
   auto saved = read_snapshot(guest, record.save_area, true);
   EXPECT_EQ(saved->node.held,
             (FrameSet{frames_of_bytes(128_MiB, 128_MiB), frames_of_bytes(400_MiB, 112_MiB)}));
+}
+
+// SIGHUP, a restart of the agent and `hadump trigger` try one crash again and again.
+TEST_F(CrashRunTest, ACrashThatIsTriedAgainIsCountedOnce) {
+  DomainPolicy policy;
+  policy.max_crashes = 2;
+  guest.set_free_frames(1000);
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    ASSERT_TRUE(count_crash(record, 1000, policy)) << "attempt " << attempt;
+    ASSERT_FALSE(run());
+    record = *parse_record(to_json(record));  // by the next agent
+  }
+  EXPECT_THAT(record.crashes, ElementsAre(1000));
+
+  guest.set_free_frames(1U << 20);
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(count_crash(record, 1001, policy));  // the next crash, in the same dump
+  domain.crash_again();
+  ASSERT_TRUE(run());
+
+  EXPECT_THAT(record.crashes, ElementsAre(1000, 1001));
+  EXPECT_FALSE(count_crash(record, 1002, policy));
 }
 
 // Each of these would harm if it were believed.

@@ -2,23 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/contract/guest_memory_contract.h"
 #include "tests/fakes/in_memory_guest.h"
 
 namespace hadump {
 namespace {
-
-struct FakeSubject : GuestMemorySubject {
-  InMemoryGuest guest{{Gfn{0}, Gfn{16}}};
-  GuestMemory& memory() override { return guest; }
-  FrameRange present() override { return {Gfn{0}, Gfn{16}}; }
-  FrameRange absent() override { return {Gfn{1024}, Gfn{3072}}; }
-};
-
-TEST(InMemoryGuest, KeepsTheContract) {
-  FakeSubject subject;
-  check_guest_memory_contract(subject);
-}
 
 TEST(ReadGuest, CrossesFrames) {
   InMemoryGuest guest{{Gfn{0}, Gfn{4}}};

@@ -198,6 +198,28 @@ TEST(Vmcoreinfo, IsFoundBySearching) {
   EXPECT_EQ(*find_vmcoreinfo(guest, ram), GuestPhys{9000 << kFrameShift});
 }
 
+// Three ranges, so that the ends meet in one of them; whatever the limit cuts off is in the middle.
+TEST(Vmcoreinfo, IsSearchedFromBothEndsUpToALimit) {
+  const FrameSet ram{{Gfn{0}, Gfn{6000}}, {Gfn{10000}, Gfn{20000}}, {Gfn{30000}, Gfn{30001}}};
+  const std::uint64_t all = ram.bytes();
+  const struct {
+    std::uint64_t frame;
+    std::uint64_t needed;  // bytes searched before it is surely found
+  } cases[] = {{0, 4096 * kFrameSize},
+               {30000, 4097 * kFrameSize},
+               {5999, all / 2 + 4096 * kFrameSize},
+               {19999, all / 2 + 4096 * kFrameSize},
+               {13000, all}};
+  for (const auto& one : cases) {
+    InMemoryGuest guest;
+    for (FrameRange range : ram.ranges()) guest.add(range);
+    ASSERT_TRUE(write_guest(guest, address_of(Gfn{one.frame}), note(17, "OSRELEASE=6.1.0-x")));
+    EXPECT_EQ(*find_vmcoreinfo(guest, ram, one.needed), address_of(Gfn{one.frame})) << one.frame;
+    EXPECT_EQ(*find_vmcoreinfo(guest, ram, kFrameSize),
+              one.frame == 0 ? std::optional(GuestPhys{0}) : std::nullopt);
+  }
+}
+
 // Four levels: entry 300 of the top table, entry 5 of the next, a 1 GiB page of physical 0.
 TEST(PageOffset, IsFoundInAGuestsTablesAndNeverOutsideItsRam) {
   InMemoryGuest guest{{Gfn{0}, Gfn{256}}};

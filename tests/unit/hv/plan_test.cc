@@ -20,14 +20,17 @@ struct PlanCase {
   std::uint64_t save_mib;
 };
 
-// 0xf0000000 is 3840 MiB; memory above it goes on at 4096 MiB.
+// 0xfc000000 is 4032 MiB; memory above it goes on at 4096 MiB.
 TEST(PlanWindow, SplitsRamIntoBootRegionsAndWholeBlocks) {
   const PlanCase cases[] = {
       {512, {mib(0, 256)}, {mib(256, 512)}, 4096},
       {1537, {mib(0, 256), mib(1536, 1537)}, {mib(256, 1536)}, 4096},
       {3840, {mib(0, 256)}, {mib(256, 3840)}, 4096},
-      {3841, {mib(0, 256), mib(4096, 4097)}, {mib(256, 3840)}, 4224},
-      {5120, {mib(0, 256)}, {mib(256, 3840), mib(4096, 5376)}, 5376},
+      {4033, {mib(0, 256), mib(3968, 4032), mib(4096, 4097)}, {mib(256, 3968)}, 4224},
+      {5120,
+       {mib(0, 256), mib(3968, 4032), mib(5120, 5184)},
+       {mib(256, 3968), mib(4096, 5120)},
+       5248},
       {385, {mib(0, 256), mib(384, 385)}, {mib(256, 384)}, 4096},
   };
   for (const PlanCase& one : cases) {

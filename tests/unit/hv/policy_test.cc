@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "hv/agent/crash_limit.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 #include "hv/hadumpd/options.h"
@@ -35,6 +36,9 @@ TEST(Policies, SayWhatIsWrong) {
       {"[default]\nsave-area = here\n", "neither 'added' nor"},
       {"[default]\nenabled = perhaps\n", "neither yes nor no"},
       {"[default]\nkernel = vmlinux\n", "no absolute path"},
+      {"[default]\nmax-crashes = 4294967296\n", "more than 1000"},  // 0 in 32 bits
+      {"[default]\ncrash-period = 9223372036854775808\n", "more than"},
+      {"[default]\nbackend-timeout = 18446744073709551615\n", "more than"},
   };
   for (const auto& [text, complaint] : cases) {
     const auto table = parse_policies(text, "hadumpd.conf");
@@ -53,6 +57,36 @@ TEST(CrashLimit, CountsOnlyWhatIsRecent) {
   EXPECT_TRUE(crashes_too_often({100, 950, 960}, 1000, policy));
   policy.max_crashes = 0;
   EXPECT_TRUE(crashes_too_often({}, 1000, policy));
+}
+
+// One that was refused is not counted, so that the domain is seen to when the period is over.
+TEST(CrashLimit, NamesTheLimitAndDoesNotCountBeyondIt) {
+  DomainPolicy policy;
+  policy.max_crashes = 1;
+  policy.crash_period = std::chrono::seconds(100);
+  DomainRecord record;
+  ASSERT_TRUE(count_crash(record, 1000, policy));
+  record.crash_counted = false;  // it was booted again
+
+  const auto refused = count_crash(record, 1050, policy);
+
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kBusy);
+  EXPECT_THAT(refused.error().what(), HasSubstr("crashed more than 1 times within 100 s"));
+  EXPECT_THAT(record.crashes, testing::ElementsAre(1000));
+  EXPECT_TRUE(count_crash(record, 1100, policy));
+}
+
+TEST(CrashLimit, RemembersAsManyAsALargeLimitNeeds) {
+  DomainPolicy policy;
+  policy.max_crashes = 100;
+  DomainRecord record;
+  for (unsigned i = 0; i < policy.max_crashes; ++i) {
+    record.crash_counted = false;
+    ASSERT_TRUE(count_crash(record, 1000 + i, policy)) << i;
+  }
+  record.crash_counted = false;
+  EXPECT_FALSE(count_crash(record, 1200, policy));
 }
 
 TEST(DaemonOptions, AreParsed) {

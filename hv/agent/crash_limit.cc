@@ -1,0 +1,35 @@
+#include "hv/agent/crash_limit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hadump {
+namespace {
+
+// Of the crashes of one domain, for whoever reads its record; the limit may need more.
+constexpr std::size_t kRemembered = 64;
+
+}  // namespace
+
+bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
+                       const DomainPolicy& policy) {
+  const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
+  const auto recent = std::count_if(crashes.begin(), crashes.end(),
+                                    [&](std::uint64_t crash) { return crash + period > now; });
+  return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
+}
+
+Result<> count_crash(DomainRecord& record, std::uint64_t now, const DomainPolicy& policy) {
+  if (record.crash_counted) return {};
+  if (crashes_too_often(record.crashes, now, policy))
+    return fail(ErrorCode::kBusy, fmt::format("crashed more than {} times within {} s",
+                                              policy.max_crashes, policy.crash_period.count()));
+  while (record.crashes.size() >= std::max<std::size_t>(kRemembered, policy.max_crashes))
+    record.crashes.erase(record.crashes.begin());
+  record.crashes.push_back(now);
+  record.crash_counted = true;
+  return {};
+}
+
+}  // namespace hadump

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "hv/agent/domain.h"
+
+namespace hadump {
+
+/// What every Domain must do, as far as a domain that is not to boot can show it.
+/// @param domain  crashed, and not paused. Behind this it is reset and paused.
+inline void check_domain_contract(Domain& domain) {
+  auto status = domain.status();
+  ASSERT_TRUE(status) << status.error().what();
+  EXPECT_TRUE(status->shutdown);
+  EXPECT_EQ(status->reason, ShutdownReason::kCrash);
+
+  ASSERT_TRUE(domain.pause());
+  EXPECT_TRUE(domain.status().value().paused);
+  ASSERT_TRUE(domain.pause()) << "a second pause is no error";
+
+  auto cpus = domain.cpu_state();
+  ASSERT_TRUE(cpus) << cpus.error().what();
+  ASSERT_FALSE(cpus->vcpus.empty());
+  for (std::size_t i = 0; i < cpus->vcpus.size(); ++i) EXPECT_EQ(cpus->vcpus[i].id, i);
+  EXPECT_FALSE(cpus->context.empty());
+
+  const std::vector<MapEntry> map{{0, 1_MiB, MapType::kRam}};
+  const auto reset = domain.reset(map);
+  ASSERT_TRUE(reset) << reset.error().what();
+  status = domain.status();
+  ASSERT_TRUE(status);
+  EXPECT_FALSE(status->shutdown) << "a reset domain has not crashed";
+  EXPECT_TRUE(status->paused) << "and runs only when it is told to";
+}
+
+}  // namespace hadump

@@ -1,0 +1,76 @@
+// The contracts on real Xen: xen-contract DOMID FIRST-ABSENT-MIB, in dom0, for a crashed domain
+// that nobody needs any more.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "hv/xen/xen_domain.h"
+#include "hv/xen/xen_guest_memory.h"
+#include "hv/xen/xen_guest_store.h"
+#include "tests/contract/domain_contract.h"
+#include "tests/contract/guest_memory_contract.h"
+#include "tests/contract/guest_store_contract.h"
+
+namespace hadump {
+namespace {
+
+struct Subject {
+  unsigned domid = 0;
+  Gfn first_absent;
+};
+Subject g_subject;
+
+class OnXen : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = XenHandles::open(log_);
+    ASSERT_TRUE(opened) << opened.error().what();
+    handles_ = std::move(*opened);
+  }
+
+  XenLog log_{[](const std::string& line) { std::cerr << line << '\n'; }};
+  XenHandles handles_;
+};
+
+struct XenSubject : GuestMemorySubject {
+  explicit XenSubject(const XenHandles& handles) : guest(handles, g_subject.domid) {}
+  XenGuestMemory guest;
+  GuestMemory& memory() override { return guest; }
+  FrameRange present() override { return {Gfn{0x1000}, Gfn{0x1010}}; }
+  FrameRange absent() override {
+    return {g_subject.first_absent, Gfn{g_subject.first_absent.value + 2048}};
+  }
+};
+
+TEST_F(OnXen, GuestMemoryKeepsTheContract) {
+  XenSubject subject(handles_);
+  const std::uint64_t frames = subject.guest.total_frames().value();
+  ASSERT_TRUE(subject.guest.set_limit_kib((frames + subject.absent().frames()) * 4));
+  check_guest_memory_contract(subject);
+}
+
+TEST_F(OnXen, GuestStoreKeepsTheContract) {
+  XenGuestStore store(handles_.store.get(), g_subject.domid);
+  check_guest_store_contract(store);
+}
+
+// Last: it resets the domain.
+TEST_F(OnXen, ZDomainKeepsTheContract) {
+  XenDomain domain(handles_, g_subject.domid);
+  check_domain_contract(domain);
+}
+
+}  // namespace
+}  // namespace hadump
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  if (argc != 3) {
+    std::cerr << "usage: xen-contract DOMID FIRST-ABSENT-MIB\n";
+    return 2;
+  }
+  hadump::g_subject.domid = static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10));
+  hadump::g_subject.first_absent = hadump::Gfn{std::strtoull(argv[2], nullptr, 10) << 8};
+  return RUN_ALL_TESTS();
+}

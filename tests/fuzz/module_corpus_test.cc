@@ -1,0 +1,10 @@
+#include "tests/fuzz/corpus.h"
+
+namespace hadump {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(Module, FuzzCorpus, testing::Values(&kFuzzModuleNode),
+                         [](const auto& chosen) { return std::string(chosen.param->name); });
+
+}  // namespace
+}  // namespace hadump
