@@ -11,6 +11,7 @@ from .channel import HIDDEN, ConsoleChannel
 from .cpio import Tree
 from .errors import CheckFailed
 from .images import STANDARD_KERNEL, guest_image
+from .kernel import Kernel
 from .overlay import Overlay
 from .packages import Archive
 from .waiting import GrowingLog, Seen, wait_until
@@ -64,7 +65,7 @@ class Guest:
     @property
     def directory(self) -> str:
         """Where dom0 has the guest's kernel, initrd and configuration."""
-        return f"/work/guests/{self.config.name}"
+        return f"/scratch/guests/{self.config.name}"
 
     @property
     def config_path(self) -> str:
@@ -78,14 +79,20 @@ class Guest:
 
     def create(self, address: str) -> None:
         """Makes disk and initrd, and creates the domain.  `address`: ADDRESS/BITS."""
-        config = self.config
         self.address = address.partition("/")[0]
+        kernel_path = self._put_files(address)
+        text = self.xl_config(kernel_path)
+        self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
+        stored = asdict(replace(self.config, overlay=None))
+        state = {"config": stored, "slot": self.slot, "address": self.address}
+        path = self.host.directory / "guests" / f"{self.config.name}.json"
+        path.write_text(json.dumps(state), encoding="utf-8")
+        self.host.exec(f"xl create {self.config_path}", timeout=60)
+
+    def _put_files(self, address: str) -> str:
+        """Makes disk and initrd; returns where dom0 has the kernel."""
+        config = self.config
         image = guest_image(Archive(), config.kernel)
-        kernel = image.kernel.vmlinuz if config.compressed else image.kernel.vmlinux
-        form = "vmlinuz" if config.compressed else "vmlinux"
-        kernel_path = self.host.put_once(
-            kernel, f"{form}-{image.kernel.release}-{image.kernel.package.sha256[:8]}"
-        )
         if config.disk_gib:
             from .host import make_ext4  # pylint: disable=import-outside-toplevel,cyclic-import
 
@@ -96,13 +103,12 @@ class Guest:
             f"mkdir -p {self.directory} && cp /share/in/{initrd.name} {self.directory}/initrd"
         )
         initrd.unlink()
-        text = self.xl_config(kernel_path)
-        self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
-        stored = asdict(replace(config, overlay=None))
-        state = {"config": stored, "slot": self.slot, "address": self.address}
-        path = self.host.directory / "guests" / f"{config.name}.json"
-        path.write_text(json.dumps(state), encoding="utf-8")
-        self.host.exec(f"xl create {self.config_path}", timeout=60)
+        return self._put_kernel(image.kernel)
+
+    def _put_kernel(self, kernel: Kernel) -> str:
+        path = kernel.vmlinuz if self.config.compressed else kernel.vmlinux
+        form = "vmlinuz" if self.config.compressed else "vmlinux"
+        return self.host.put_once(path, f"{form}-{kernel.release}-{kernel.package.sha256[:8]}")
 
     def xl_config(self, kernel_path: str) -> str:
         """The text of the configuration."""

@@ -7,8 +7,9 @@ import shlex
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .waiting import Follower, GrowingLog, scaled, wait_until
 DISK_SLOTS = 3
 _NETWORK = "10.99.0"  # Inside the emulated machine only.
 _SCRATCH_BYTES = 64 << 30  # Sparse.
+_PULSE_S = 2.0
 # See tests/lab/README.md for what each of these settings avoids.
 _CPU = "max,-smap,-smep,-rdtscp,-xsave,-pku"
 _ROOM_MIB = 640  # Xen's own heap, and a save area beside each guest.
@@ -61,6 +63,9 @@ class Host:
         self._follower = Follower()
         self._files: set[str] = set()
         self._bell: socket.socket | None = None
+        self._bell_lock = threading.Lock()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._keep_ringing, daemon=True).start()
 
     @classmethod
     def start(
@@ -103,8 +108,10 @@ class Host:
     def stop(self) -> None:
         """Ends the host and removes everything of it."""
         self._follower.stop()
-        if self._bell:
-            self._bell.close()
+        self._stopped.set()
+        with self._bell_lock:
+            if self._bell:
+                self._bell.close()
         self.machine.stop()
 
     def follow(self, log: GrowingLog) -> None:
@@ -145,7 +152,7 @@ class Host:
         """Starts a bash command in dom0 in a session of its own; returns a name for it."""
         job = f"{time.time_ns():x}-{secrets.token_hex(2)}"
         lines = [f"export {name}={shlex.quote(value)}" for name, value in (env or {}).items()]
-        text = "\n".join([*lines, "cd /work || exit 99", command, ""])
+        text = "\n".join([*lines, "cd /scratch || exit 99", command, ""])
         hidden = self.share / "cmd" / f".{job}"
         hidden.write_text(text, encoding="utf-8")
         hidden.rename(self.share / "cmd" / f"{job}.run")
@@ -155,14 +162,25 @@ class Host:
     def _ring(self) -> None:
         """Tells dom0 that there is a command; it would find out by itself a little later."""
         try:
-            if self._bell is None:
-                connection = socket.socket(socket.AF_UNIX)
-                connection.connect(str(self.directory / "bell"))
-                connection.setblocking(False)
-                self._bell = connection
-            self._bell.send(b"\n")
+            with self._bell_lock:
+                if self._bell is None:
+                    connection = socket.socket(socket.AF_UNIX)
+                    connection.connect(str(self.directory / "bell"))
+                    connection.setblocking(False)
+                    self._bell = connection
+                self._bell.send(b"\n")
         except OSError:
             pass  # Another process of the lab holds it, or dom0 is not listening.
+
+    def _keep_ringing(self) -> None:
+        """Wakes a host whose CPU has lost an interrupt: any other interrupt brings it back.
+
+        QEMU 7.2 changes the set of pending interrupts at VMRUN and #VMEXIT without the lock that its
+        devices hold (target/i386/tcg/sysemu/svm_helper.c), so now and then the timer's is lost, and
+        with it all further ones: the timer is armed by its own handler.
+        """
+        while not self._stopped.wait(_PULSE_S):
+            self._ring()
 
     def finished(self, job: str) -> Result | None:
         """The result of a command that begin() started, once there is one."""
@@ -222,7 +240,7 @@ class Host:
 
     def put_once(self, local: Path, key: str) -> str:
         """Copies a file that does not change to dom0's disk, once; returns its name there."""
-        remote = f"/work/files/{key}"
+        remote = f"/scratch/files/{key}"
         if key not in self._files:
             if self.exec(f"test -e {remote}", check=False).status != 0:
                 self.put(local, f"{remote}.new")
@@ -247,15 +265,20 @@ class Host:
 
     # Guests.
 
-    def create_guest(self, config: GuestConfig) -> Guest:
-        """Creates and starts a guest.  Its console is followed from the first line."""
+    def create_guest(
+        self, config: GuestConfig, make: Callable[["Host", GuestConfig, int], Guest] = Guest
+    ) -> Guest:
+        """Creates and starts a guest.  Its console is followed from the first line.
+
+        `make`: another kind of guest; its last argument is the number of the disk.
+        """
         if config.name in self.guests and self.domain_exists(config.name):
             raise LabError(f"a guest named {config.name!r} exists")
         used = {guest.slot for guest in self.guests.values() if guest.config.name != config.name}
         slot = next((slot for slot in range(DISK_SLOTS) if slot not in used), None)
         if slot is None:
             raise LabError(f"no free place for a guest: there are {DISK_SLOTS}")
-        guest = Guest(self, config, slot)
+        guest = make(self, config, slot)
         self.guests[config.name] = guest
         guest.create(f"{_NETWORK}.{slot + 2}/24")
         return guest

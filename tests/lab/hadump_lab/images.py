@@ -142,7 +142,7 @@ def _dom0_tree(archive: Archive, packages: list[Package], kern: Kernel) -> Tree:
     tree.symlink("bin/sh", "dash")
     tree.symlink("bin/awk", "mawk")
     _add_busybox(archive, tree)
-    for folder in ("dev", "proc", "sys", "run", "share", "work", "root", "tmp", "boot",
+    for folder in ("dev", "proc", "sys", "run", "share", "scratch", "root", "tmp", "boot",
                    "var/lib/xen", "var/lib/xenstored", "var/log/xen", "etc/xen"):  # fmt: skip
         tree.directory(folder)
     tree.symlink("var/run", "/run")

@@ -1,6 +1,7 @@
 """A guest that hadumpd looks after: crash it, see it come back, compare its dump with the truth."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import load, truth
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 SAVE_AREA_MIB = 640  # Added at a crash: window, tails, and what describes them.
 # All pages, so that all can be compared; a production system leaves zero pages out.
 SETTINGS = "FORMAT=kdump\nCOMPRESS=zstd\nDUMP_LEVEL=0\nPORTION=128M\n"
+# Linux lays Xen's shared info page over the first page that is free, above the 64 KiB that it
+# leaves to firmware (reserve_shared_info()). dom0 sets the wall clock in it every 11 minutes
+# (xen_pvclock_gtod_notify()), whether the guest runs or not: wc_version to wc_sec_hi.
+_SHARED_INFO = 0x10
+_WALL_CLOCK = range(0xC00, 0xC10)
+_PAGE_SHIFT = 12
+_LOWEST_MIB = 1  # Kept as it was, to look at that frame.
 
 
 @dataclass
@@ -24,6 +32,7 @@ class Crash:
 
     truth: truth.Truth
     mark: int  # On the console, when the agent was let at it.
+    agent_mark: int  # The same in the agent's log.
 
 
 class Rescue:
@@ -33,13 +42,17 @@ class Rescue:
         """Creates the guest and waits until it is up and registered."""
         self.lab = lab
         self.agent = agent
-        overlay = load.with_load(
-            guest_overlay(STANDARD_KERNEL, SETTINGS), lab.program("lab-load")
-        )
-        self.guest: Guest = agent.host.create_guest(replace(config, overlay=overlay))
+        self.guest = self.create(config)
         self.before = self.guest.wait_up()
         self.guest.wait_for("HADUMP-LAB boot complete", 30, self.before.index)
         lab.note(f"{config.name}: {self.before.match.group(0)}")
+
+    def create(self, config: GuestConfig) -> Guest:
+        """Makes the guest, with the product in it."""
+        overlay = load.with_load(
+            guest_overlay(STANDARD_KERNEL, SETTINGS), self.lab.program("lab-load")
+        )
+        return self.agent.host.create_guest(replace(config, overlay=overlay))
 
     def fill(self, mib: int) -> None:
         """Gives the dump something to hold."""
@@ -48,14 +61,35 @@ class Rescue:
     def crash(self) -> Crash:
         """Crashes it and takes the truth while the agent is stopped; the agent goes on then."""
         self.agent.signal("STOP")
+        crash = self.crash_unseen()
+        self.agent.signal("CONT")
+        return crash
+
+    def crash_unseen(self) -> Crash:
+        """The same while no agent runs."""
         self.guest.crash()
         self.guest.wait_state("c")
-        name = f"truth-{self.guest.config.name}"
-        taken = truth.take(self.guest, self.lab.program("take-truth"), self.lab.directory / name)
+        taken = self._take("crash")
+        self.guest.host.exec(
+            f"take-truth {self.guest.domid()} {self._lowest}.truth {_LOWEST_MIB} {self._lowest}"
+        )
         self.lab.note(f"crashed; truth: {taken.present} frames in {taken.seconds} s")
-        mark = self.guest.mark()
-        self.agent.signal("CONT")
-        return Crash(taken, mark)
+        return Crash(taken, self.guest.mark(), self.agent.log.mark())
+
+    def changed_since(self, crash: Crash) -> list[int]:
+        """The frames of the crashed guest that have changed, but for Xen's shared info page."""
+        now = truth.records(self._take("now"))
+        then = truth.records(crash.truth)
+        frames = (now.keys() | then.keys()) - {_SHARED_INFO}
+        return sorted(frame for frame in frames if now.get(frame) != then.get(frame))
+
+    def _take(self, name: str) -> truth.Truth:
+        local = self.lab.directory / f"truth-{self.guest.config.name}-{name}"
+        return truth.take(self.guest, self.lab.program("take-truth"), local)
+
+    @property
+    def _lowest(self) -> str:
+        return f"{self.guest.directory}/lowest"
 
     def wait_back(self, mark: int) -> Seen:
         """Waits for userspace, with all CPUs."""
@@ -90,23 +124,56 @@ class Rescue:
             raise CheckFailed(f"something unfinished is left: {unfinished}")
         return found
 
-    def compare(self, crash: Crash, path: str) -> None:
-        """Every page of a dump equals the truth."""
-        self.guest.exec("sync")
-        local = self.lab.directory / "vmcore"
-        self.guest.get_from_disk(path.removeprefix("/var/crash/"), local)
-        found = truth.compare(crash.truth, local, self.lab.program("compare-dump"))
-        local.unlink()
-        self.lab.note(f"{path}: {found.frames} frames: {found.counts}")
-        found.expect_equal()
-        self.lab.check(found.equal == crash.truth.present, "every page equals the truth")
+    def compare(self, crash: Crash, path: str, area: tuple[int, int] | None = None) -> None:
+        """Every page of a dump equals the truth.
 
-    def dump_of(self, crash: Crash) -> str:
+        `area`: the save area that the guest had registered, [start, end) in bytes. What was in it
+        is nobody's memory, and the only part that the dump lacks.
+        """
+        found = self.comparison(crash, path)
+        present = crash.truth.present
+        if area:
+            frames = (area[0] >> _PAGE_SHIFT, area[1] >> _PAGE_SHIFT)
+            self.lab.check(found.missing == [frames], f"the save area is missing: {found.missing}")
+            found = replace(found, missing=[])
+            present -= frames[1] - frames[0]
+        if found.different == [(_SHARED_INFO, _SHARED_INFO + 1)]:
+            self._check_wall_clock(found)
+            return
+        found.expect_equal()
+        self.lab.check(found.equal == present, "every page equals the truth")
+
+    def comparison(self, crash: Crash, path: str) -> truth.Comparison:
+        """A dump beside the truth."""
+        self.guest.exec("sync")
+        self.guest.get_from_disk(path.removeprefix("/var/crash/"), self._vmcore)
+        found = truth.compare(crash.truth, self._vmcore, self.lab.program("compare-dump"))
+        self.lab.note(f"{path}: {found.frames} frames: {found.counts}")
+        return found
+
+    @property
+    def _vmcore(self) -> Path:
+        return self.lab.directory / "vmcore"
+
+    def _check_wall_clock(self, found: truth.Comparison) -> None:
+        words = truth.differences(
+            self.guest, self._lowest, self._vmcore, self.lab.program("compare-dump"), _SHARED_INFO
+        )
+        for word in words:
+            self.lab.note(f"Xen's shared info page: {word}")
+        offsets = [int(word.partition("+")[2].partition(":")[0], 16) for word in words]
+        found.expect_equal({_SHARED_INFO: "the wall clock"})
+        self.lab.check(
+            all(offset in _WALL_CLOCK for offset in offsets),
+            "every page equals the truth but for the wall clock, which dom0 has set meanwhile",
+        )
+
+    def dump_of(self, crash: Crash, area: tuple[int, int] | None = None) -> str:
         """Waits for the whole way back and compares the newest dump; returns its path."""
         up = self.wait_back(crash.mark)
         self.wait_saved(up.index)
         path = self.dumps()[-1]
-        self.compare(crash, path)
+        self.compare(crash, path, area)
         return path
 
 

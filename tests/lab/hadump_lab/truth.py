@@ -1,6 +1,7 @@
 """The truth about a domain's memory, and a dump's comparison with it.  See tests/lab/truth/."""
 
 import json
+import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from .errors import CheckFailed, LabError
 from .guest import Guest
+
+_HEADER_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ def take(guest: Guest, program: Path, local: Path, raw: str | None = None) -> Tr
     if not report["present"]:
         raise LabError(f"not one frame of {guest.config.name} could be read: {done.output}")
     return Truth(local, report["present"], report["seconds"])
+
+
+def records(truth: Truth) -> dict[int, int]:
+    """Frame number -> hash; tests/lab/truth/truth_file.h has the format."""
+    return dict(struct.iter_unpack("=QQ", truth.path.read_bytes()[_HEADER_BYTES:]))
 
 
 def compare(truth: Truth, dump: Path, program: Path, through_kdumpfile: bool = False) -> Comparison:

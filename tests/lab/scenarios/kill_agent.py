@@ -20,7 +20,7 @@ SIGKILL_STATUS = 128 + 9
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 512)
+    memory = lab.number("memory", 384)
     steps = lab.parameters.get("steps", ",".join(STEPS)).split(",")
     lab.check(set(steps) <= set(STEPS), f"steps that exist: {', '.join(steps)}")
     host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))

@@ -1,7 +1,12 @@
 """What hadumpd does for a domain besides booting it: trigger, reboot, poweroff, refusals, limits.
 
-The first guest is an honest one, the second writes garbage into every key that hadumpd reads.
-Parameters: memory (MiB), part=honest|hostile (default: both).
+part=hostile: a guest that writes garbage into every key that hadumpd reads, and crashes too often.
+part=hung: hadump trigger makes a guest crash; it reboots while its dump waits.
+part=honest: a crash that nobody watched, in a guest with a save area of its own; a reboot, a
+    poweroff.
+Without `part` the others are seen to beside the hostile one, which stays crashed to the end.
+
+Parameters: memory (MiB), honest (MiB: of that guest), part=A,B,…
 """
 
 import shlex
@@ -9,13 +14,14 @@ import shlex
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import HostConfig
 from hadump_lab.product import Agent
-from hadump_lab.rescue import SAVE_AREA_MIB, Rescue
+from hadump_lab.rescue import SAVE_AREA_MIB, Crash, Rescue
 from hadump_lab.scenario import Lab
 from hadump_lab.waiting import wait_until
 
-CONFIG = "[default]\nmax-crashes = 100\n[domain hostile]\n"
-NO_KERNEL = CONFIG + "kernel = /work/there-is-no-such-kernel\n"
-ONE_CRASH = CONFIG + "max-crashes = 1\n"
+CONFIG = "[default]\nmax-crashes = 100\n[domain honest]\nsave-area = registered\n"
+HONEST_MIB = 640  # Room for window and save area. 704: a rest of no whole block, too.
+NO_KERNEL = CONFIG + "[domain hostile]\nkernel = /scratch/there-is-no-such-kernel\n"
+ONE_CRASH = CONFIG + "[domain hostile]\nmax-crashes = 1\n"
 
 # Each value is a kind of absurd of its own; xenstore's own limit is 4096 bytes a message.
 GARBAGE = {
@@ -31,7 +37,8 @@ GARBAGE = {
 }
 NO_NUMBERS = {
     "version": "\x01" * 200, "vmcoreinfo": "", "page-offset": "zz", "mode": "registered",
-    "save-area": "over there", "state": "", "dump-id": "", "mem-held": "1e99", "progress": "",
+    "save-area": "over there", "state": "", "dump-id": "", "mem-held": "1e99",
+    "progress": "\x1b[2J",
 }  # fmt: skip
 # Inside the window, where the next kernel is loaded to.
 OVERLAPS_WINDOW = {
@@ -42,79 +49,175 @@ OVERLAPS_WINDOW = {
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 512)
-    host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
+    memory = lab.number("memory", 384)
+    parts = lab.parameters.get("part", "hostile,hung,honest").split(",")
+    honest = lab.number("honest", HONEST_MIB)
+    others = max(memory if "hung" in parts else 0, honest if "honest" in parts else 0)
+    hostile_mib = memory if "hostile" in parts else 0
+    host = lab.host(HostConfig(guests_mib=hostile_mib + others + SAVE_AREA_MIB))
     agent = Agent(host, config=NO_KERNEL)
     agent.install()
     agent.start()
-    part = lab.parameters.get("part")
-    if part != "hostile":
-        _honest(lab, agent, memory)
-    if part != "honest":
-        _hostile(lab, agent, memory)
+    if "hostile" in parts:
+        hostile, crash = _hostile(lab, agent, memory)
+    if "hung" in parts:
+        _hung(lab, agent, memory)
+    if "honest" in parts:
+        _honest(lab, agent, honest)
+    if "hostile" in parts:
+        _check_untouched(lab, hostile, crash)
+        hostile.guest.destroy()
+        _wait_forgotten(agent, "hostile")
+    lab.check(not agent.ended(), "hadumpd has survived all of it")
+
+
+def _hung(lab: Lab, agent: Agent, memory: int) -> None:
+    rescue = Rescue(lab, agent, GuestConfig("hung", memory, on_reboot="restart"))
+    guest = rescue.guest
+    _wait_state(agent, "hung", "registered")
+    mark, domid = guest.mark(), guest.domid()
+    agent.host.exec("hadump trigger hung")
+    up = rescue.wait_back(mark)
+    waits = agent.status("hung")["state"]
+    lab.check(waits in ("waiting", "saving"), f"hadump status: {waits}")
+    guest.exec("until ls /var/crash/*/.*journal 2>/dev/null; do sleep 0.2; done")
+    _in_the_background(guest, "reboot -f")
+    up = rescue.wait_back(up.index + 1)
+    lab.check(
+        agent.status("hung")["dump"]["boots"] == 2,
+        "a reboot while a dump waits boots the guest with the dump",
+    )
+    rescue.wait_saved(up.index)
+    lab.check(len(rescue.dumps()) == 1, "hadump trigger made a running guest dump")
+    lab.check(guest.domid() == domid, "the domain is the same to this day")
+    guest.forget()
+    _wait_forgotten(agent, "hung")
 
 
 def _honest(lab: Lab, agent: Agent, memory: int) -> None:
-    rescue = Rescue(lab, agent, GuestConfig("honest", memory, on_reboot="restart"))
+    config = GuestConfig("honest", memory, on_reboot="restart")
+    rescue = Rescue(lab, agent, config)
     guest = rescue.guest
-    mark = guest.mark()
-    agent.host.exec("hadump trigger honest")
-    up = rescue.wait_back(mark)
+    area = _registered_area(lab, agent, guest)
+    had = _domain_mib(guest)
+    agent.signal("TERM")
+    agent.wait_ended()
+    crash = rescue.crash_unseen()
+    agent.start()
+    up = rescue.wait_back(crash.mark)
+    lab.check(True, "a crash while hadumpd did not run is seen to")
+    dump = agent.status("honest")["dump"]
+    named = (dump["save_area"]["address"], dump["save_area"]["bytes"])
+    lab.check(
+        dump["mode"] == "registered" and named == (area[0], area[1] - area[0]),
+        "the agent has used the save area that the guest had registered",
+    )
+    lab.check(_domain_mib(guest) == had, f"and has added nothing to its {had} MiB")
     rescue.wait_saved(up.index)
-    lab.check(len(rescue.dumps()) == 1, "hadump trigger made a running guest dump")
-    refused = agent.host.exec("hadump trigger no-such-guest", check=False)
-    lab.check(refused.status != 0, "hadump trigger refuses what does not exist")
+    rescue.compare(crash, rescue.dumps()[-1], area)
+    _registered_area(lab, agent, guest)
 
-    _wait_list_state(agent, "honest", "registered")
     domid, mark = guest.domid(), guest.mark()
-    _in_the_background(guest, "/sbin/reboot")
+    _in_the_background(guest, "reboot -f")
     up = guest.wait_up(120, mark)
     guest.wait_for("HADUMP-LAB boot complete", 30, up.index)
     lab.check(guest.domid() != domid, "a reboot after a rescue makes a new domain, as configured")
     lab.check(up.match.group(2) == rescue.before.match.group(2), "with all of its memory")
-    _wait_list_state(agent, "honest", "registered")
-    rescue.dump_of(rescue.crash())
-    lab.check(len(rescue.dumps()) == 2, "a crash of the new domain is seen to, too")
+    _wait_state(agent, "honest", "registered")
 
-    _in_the_background(guest, "/sbin/poweroff")
+    _in_the_background(guest, "poweroff -f")
     wait_until(lambda: not guest.state(), 60, "the domain is gone")
-    lab.check(True, "a poweroff after a rescue ends the domain")
-    wait_until(lambda: "honest" not in agent.host.exec("hadump list").output, 20, "it is forgotten")
+    lab.check(True, "a poweroff after that ends the domain")
+    _wait_forgotten(agent, "honest")
     guest.forget()
 
 
-def _hostile(lab: Lab, agent: Agent, memory: int) -> None:
+def _hostile(lab: Lab, agent: Agent, memory: int) -> tuple[Rescue, Crash]:
+    """Returns the guest in a crash that is one too many."""
     rescue = Rescue(lab, agent, GuestConfig("hostile", memory))
     guest = rescue.guest
-    _write(agent, guest, GARBAGE)
+    _wait_state(agent, "hostile", "registered")
+    _write(guest, NO_NUMBERS)
+    lab.check(agent.status("hostile")["state"] == "watching", "a registration without numbers")
+    _write(guest, GARBAGE)
+    listed = agent.host.exec("hadump list; hadump status hostile").output
+    lab.check(listed.replace("\n", "").isprintable(), "hadump list prints nothing of the guest's")
     crash = rescue.crash()
-    _check_left(lab, agent, guest, "the kernel: ")
-    _configure(agent, CONFIG)
-    rescue.dump_of(crash)
-    _check_said(lab, agent, "hostile: ignoring the guest's registration: vmcoreinfo: ")
+    _check_left(lab, agent, rescue, crash, "the kernel: ")
 
-    _write(agent, guest, OVERLAPS_WINDOW)
-    rescue.dump_of(rescue.crash())
+    _take_free_memory(lab, agent)
+    since = agent.log.mark()
+    _configure(agent, CONFIG)  # Makes it try again.
+    _check_left(lab, agent, rescue, crash, "adding .* for the save area", since)
+    _check_said(lab, agent, "hostile: ignoring the guest's registration: vmcoreinfo: ")
+    agent.host.exec("xl destroy hog")
+
+    _write(guest, OVERLAPS_WINDOW)
+    agent.host.exec("hadump trigger hostile")
+    rescue.dump_of(crash)
     _check_said(lab, agent, "registration: save-area: not inside the memory above the window")
-    lab.check(agent.status("hostile")["dump"]["mode"] == "added", "memory was added instead")
+    dump = agent.status("hostile")["dump"]
+    lab.check(dump["mode"] == "added", "memory was added instead")
+    lab.check(len(dump["crashes"]) == 1, "one crash, tried three times, is one crash")
 
     _configure(agent, ONE_CRASH)
-    _write(agent, guest, NO_NUMBERS)
-    rescue.crash()
-    _check_left(lab, agent, guest, "crashed more than 1 times")
-    guest.destroy()
-    wait_until(lambda: "hostile" not in agent.host.exec("hadump list").output, 20, "forgotten")
-    lab.check(not agent.ended(), "hadumpd has survived all of it")
+    crash = rescue.crash()
+    _check_left(lab, agent, rescue, crash, "crashed more than 1 times within 3600 s; its memory")
+    return rescue, crash
 
 
-def _check_left(lab: Lab, agent: Agent, guest: Guest, why: str) -> None:
-    name = guest.config.name
-    agent.log.wait_for(rf"\({name}\): .*{why}.*leav(e|ing) it as it is", 30)
+def _take_free_memory(lab: Lab, agent: Agent) -> None:
+    """Leaves less of the host's memory than a save area needs, in a domain that is not watched."""
+    agent.host.exec(
+        "free=$(xl info | awk '/^free_memory/ {print $3}')\n"
+        "cat >/scratch/hog.cfg <<EOF\n"
+        'name="hog"\ntype="pvh"\nvcpus=1\non_crash="destroy"\nmemory=$((free - 128))\n'
+        "kernel=\"$(ls /scratch/files/vmlinux-* | head -n 1)\"\nEOF\n"
+        "xl create -p /scratch/hog.cfg",
+        timeout=60,
+    )
+    _wait_state(agent, "hog", "ignored")
+    refused = agent.host.exec("hadump trigger hog", check=False)
+    lab.check(refused.status == 1, f"hadump trigger: {refused.output.strip()}")
+    lab.check("c" not in agent.host.exec("xl list hog | awk 'END {print $5}'").output, "it lives")
+    refused = agent.host.exec("hadump trigger no-such-guest", check=False)
+    lab.check(refused.status == 3, f"hadump trigger: {refused.output.strip()}")
+
+
+def _check_left(
+    lab: Lab, agent: Agent, rescue: Rescue, crash: Crash, why: str, since: int = 0
+) -> None:
+    name = rescue.guest.config.name
+    since = max(since, crash.agent_mark)
+    agent.log.wait_for(rf"\({name}\): .*{why}.*leaving it as it is", 30, since)
+    lab.check(agent.status(name)["state"] == "failed", f"hadumpd has given up: {why}")
+    _check_untouched(lab, rescue, crash)
+
+
+def _check_untouched(lab: Lab, rescue: Rescue, crash: Crash) -> None:
+    guest = rescue.guest
     state = guest.state()
-    lab.check("c" in state and "p" not in state, f"left as found, {state}: {why}")
-    lab.check(agent.status(name)["state"] == "failed", "and hadump list says so")
-    mib = agent.host.exec(f"xl list {name} | awk 'END {{print $3}}'").output.strip()
-    lab.check(int(mib) < guest.config.memory_mib + 16, f"nothing was added: {mib} MiB")
+    lab.check("c" in state and "p" not in state, f"{guest.config.name} is as it was found: {state}")
+    changed = rescue.changed_since(crash)
+    lab.check(not changed, f"no page of it has changed: {[hex(frame) for frame in changed[:9]]}")
+    mib = _domain_mib(guest)
+    lab.check(mib < guest.config.memory_mib + 16, f"nothing was added: {mib} MiB")
+
+
+def _registered_area(lab: Lab, agent: Agent, guest: Guest) -> tuple[int, int]:
+    """The save area [start, end) in bytes, once the guest has registered one."""
+    _wait_state(agent, guest.config.name, "registered")
+    base = f"/local/domain/{guest.domid()}/data/hadump"
+    mode = guest.host.exec(f"xenstore-read {base}/mode").output.strip()
+    lab.check(mode == "registered", f"the guest has registered in mode {mode}")
+    area = guest.host.exec(f"xenstore-read {base}/save-area").output
+    start, length = (int(text, 16) for text in area.split())
+    lab.note(f"save area {start:#x}, {length >> 20} MiB")
+    return start, start + length
+
+
+def _domain_mib(guest: Guest) -> int:
+    return int(guest.host.exec(f"xl list {guest.config.name} | awk 'END {{print $3}}'").output)
 
 
 def _check_said(lab: Lab, agent: Agent, text: str) -> None:
@@ -128,10 +231,8 @@ def _configure(agent: Agent, text: str) -> None:
     agent.log.wait_for("configuration read again", 60, since)
 
 
-def _write(agent: Agent, guest: Guest, keys: dict[str, str]) -> None:
-    """What the guest itself could write: it owns these keys."""
-    if "c" not in guest.state():
-        _wait_list_state(agent, guest.config.name, "registered")  # Its module writes nothing now.
+def _write(guest: Guest, keys: dict[str, str]) -> None:
+    """What the guest itself could write: it owns these keys, and its module writes nothing now."""
     base = f"/local/domain/{guest.domid()}/data/hadump"
     lines = [f"xenstore-write -- {base}/{key} {shlex.quote(value)}" for key, value in keys.items()]
     guest.host.exec(" && ".join(lines))
@@ -141,5 +242,14 @@ def _in_the_background(guest: Guest, command: str) -> None:
     guest.exec(f"(sleep 1; {command}) </dev/null >/dev/null 2>&1 &")
 
 
-def _wait_list_state(agent: Agent, name: str, state: str) -> None:
-    wait_until(lambda: bool(agent.status(name)["state"] == state), 20, f"{name} is {state}")
+def _wait_state(agent: Agent, name: str, state: str) -> None:
+    def there() -> bool:
+        listed = agent.host.exec("hadump list").output
+        return name in listed and bool(agent.status(name)["state"] == state)
+
+    wait_until(there, 20, f"{name} is {state}")
+
+
+def _wait_forgotten(agent: Agent, name: str) -> None:
+    what = f"{name} is forgotten"
+    wait_until(lambda: name not in agent.host.exec("hadump list").output, 20, what)

@@ -34,7 +34,8 @@ def run(lab: Lab) -> None:
     sizes = [int(size) for size in lab.parameters.get("sizes", "512,1024,2048,4096").split(",")]
     host = lab.host(HostConfig(guests_mib=max(sizes) + SAVE_AREA_MIB, dom0_mib=2048))
     host.exec(
-        "mkdir -p /work/dump && rm -rf /var/lib/xen/dump && ln -s /work/dump /var/lib/xen/dump"
+        "mkdir -p /scratch/dump && rm -rf /var/lib/xen/dump"
+        " && ln -s /scratch/dump /var/lib/xen/dump"
     )
     agent = Agent(host)
     agent.install()
@@ -79,7 +80,7 @@ def _remove(host: Host, guest: Guest) -> None:
     """Ends the guest and whatever xl still does for it."""
     host.exec("pkill -x xl; true", check=False)
     guest.forget()
-    host.exec("rm -f /work/dump/*", check=False)
+    host.exec("rm -f /scratch/dump/*", check=False)
 
 
 def _report(lab: Lab, sizes: list[int], outcomes: list[Outcome]) -> None:

@@ -3,6 +3,7 @@
 // Compares a saved dump with what take-truth saw, frame by frame, and prints JSON.  Frame lists are
 // half-open ranges, ["0x…", "0x…"], the first kMaxListed of each.  --kdumpfile reads ELF files
 // through libkdumpfile as well.
+// compare-dump --dumps DUMP DUMP does the same with a first dump in the truth's place.
 // compare-dump --frame DUMP 0xFRAME writes that frame's bytes to standard output.
 // Exit status: 0 equal, 1 not, 2 not comparable.
 
@@ -37,6 +38,15 @@ std::vector<TruthRecord> read_truth(const std::string& path) {
   }
   static_cast<void>(std::fclose(file));
   if (!good) throw std::runtime_error(path + ": not a truth file, or cut short");
+  return records;
+}
+
+/// What a dump holds, as if it had been seen in a domain.
+std::vector<TruthRecord> truth_of(DumpReader& dump) {
+  std::vector<TruthRecord> records;
+  std::array<std::byte, kFrameSize> bytes{};
+  for (std::uint64_t frame = 0; frame < dump.end(); ++frame)
+    if (dump.read(frame, bytes)) records.push_back({frame, frame_hash(bytes)});
   return records;
 }
 
@@ -121,6 +131,12 @@ int main(int argc, char** argv) try {
   using namespace hadump::lab;
   if (argc < 3) throw std::runtime_error("usage: compare-dump TRUTH DUMP [--kdumpfile]");
   if (argc == 4 && std::strcmp(argv[1], "--frame") == 0) return write_frame(argv[2], argv[3]);
+  if (argc == 4 && std::strcmp(argv[1], "--dumps") == 0) {
+    const auto dump = open_dump(argv[3]);
+    const Comparison result = compare(truth_of(*open_dump(argv[2])), *dump);
+    result.print();
+    return result.same() ? 0 : 1;
+  }
   const bool kdumpfile = argc > 3 && std::strcmp(argv[3], "--kdumpfile") == 0;
   const auto dump = kdumpfile ? open_kdumpfile(argv[2]) : open_dump(argv[2]);
   const Comparison result = compare(read_truth(argv[1]), *dump);

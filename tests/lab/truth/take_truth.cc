@@ -33,7 +33,7 @@ namespace {
 
 constexpr std::size_t kBatch = 1024;  // One call for each frame would take minutes.
 // Where a PVH guest's RAM may be: libxl leaves the rest below 4 GiB to devices.
-constexpr std::uint64_t kLowEnd = 0xf0000;
+constexpr std::uint64_t kLowEnd = 0xfc000;
 constexpr std::uint64_t kHighStart = 0x100000;
 constexpr std::uint64_t kFramesPerMib = 256;
 
