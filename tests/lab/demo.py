@@ -148,12 +148,18 @@ class Story:
             raise CheckFailed(f"saving ended with status {saved.match.group(1)}:\n{guest.console()[-3000:]}")
         text = guest.exec(
             "awk '/^MemTotal/{print $2}' /proc/meminfo; ls /var/crash/*/vmcore;"
-            " stat -c %s /var/crash/*/vmcore; cat /sys/kernel/hadump/mem_held; sync"
+            " stat -c %s /var/crash/*/vmcore; cat /sys/kernel/hadump/mem_held;"
+            " stat -c %s /proc/vmcore; sync"
         )[1].split()
         account = self.account
-        account.timeline += [("dump-saved", saved.time - since), ("memory-back", saved.time - since)]
+        complete = guest.wait_for(r"release-region: the dump is in", 1, self.up.index)
+        back = guest.wait_for(r"release-region: .* all memory is back", 1, self.up.index)
+        account.timeline += [
+            ("dump-saved", complete.time - since), ("memory-back", back.time - since)
+        ]  # fmt: skip
         account.memory_kib["after"] = int(text[0])
         account.sizes["dump_bytes"] = int(text[2])
+        account.sizes["vmcore_bytes"] = int(text[4])
         account.dump = {"path": text[1], "format": "kdump-compressed, lzo", "complete": True}
         if text[3] != "0":
             raise CheckFailed(f"{text[3]} bytes of the old memory are still held")
@@ -169,7 +175,12 @@ class Story:
         self.account.dump["copy"] = str(copy)
         self.account.kernel_log_tail = last_words(copy)
         found = truth.compare(taken, copy, build_dir() / "tests/lab/truth/compare-dump")
-        self.account.pages = {"compared": taken.present, **found.counts, "explained": []}
+        explained = [{"gfn": frame, "why": why} for frame, why in found.explained.items()]
+        counts = dict(found.counts)
+        by_xen = counts.pop("explained")
+        self.account.pages = {
+            "compared": taken.present, **counts, "explained_by_xen": by_xen, "explained": explained,
+        }  # fmt: skip
         found.expect_equal()
         self.say("every page of the dump compared with the truth")
 
@@ -197,7 +208,7 @@ def print_account(account: Account) -> None:
         "memory-back": "all memory is back; no second reboot",
     }
     memory, pages, sizes = account.memory_kib, account.pages, account.sizes
-    print("\nWhat happened\n")
+    print("\nWhat happened (the time in which the lab read the truth is left out)\n")
     for step, at in account.timeline:
         print(f"  {at:8.1f} s  {names[step]}")
     print(f"\nThe guest's memory (MemTotal): {memory['before'] >> 10} MiB before the crash,"
@@ -205,7 +216,8 @@ def print_account(account: Account) -> None:
     print(f"The dump: {account.dump['path']} in the guest, {sizes['dump_bytes'] >> 20} MiB for"
           f" {sizes['ram_bytes'] >> 20} MiB of RAM; a copy is {account.dump['copy']}")
     print(f"Compared with the truth, page by page: {pages['compared']} pages, {pages['equal']} equal,"
-          f" {pages['different']} different, {pages['missing']} missing")
+          f" {pages['explained_by_xen']} written to by Xen since, {pages['different']} different,"
+          f" {pages['missing']} missing")
     print("\nThe crashed kernel's last words, read out of the dump:\n")
     for line in account.kernel_log_tail:
         print(f"  {line}")
@@ -259,8 +271,9 @@ def main(arguments: list[str]) -> int:
         story = Story(options, scratch)
         print("An emulated Xen host with one guest (QEMU's software emulation; about two minutes)")
         host = Host.start(HostConfig(guests_mib=options.memory + SAVE_AREA_MIB), detached=options.keep)
-        if not options.keep:
-            stack.callback(host.stop)
+        # Until the story has come to its end: nobody plays in a host that went wrong.
+        stopping = stack.enter_context(contextlib.ExitStack())
+        stopping.callback(host.stop)
         story.say(f"host up: Xen and dom0, {host.machine.directory.name}")
         try:
             story.run(host)
@@ -275,6 +288,7 @@ def main(arguments: list[str]) -> int:
             Path(options.report).write_text(story.account.to_json(), encoding="utf-8")
             print(f"The same as JSON: {options.report}")
         if options.keep:
+            stopping.pop_all()
             keep(host)
     return 0
 

@@ -3,6 +3,7 @@
 # usage: tests/setup/setup.sh [GROUP…]      groups: see packages.txt; none means all
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/long.sh"
 
 wanted() {
   awk -v groups=" $* " '!/^#/ && NF == 2 && (groups == "  " || index(groups, " " $1 " ")) {
@@ -29,12 +30,11 @@ trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
 # A mirror that answers badly once is asked again; what it said is shown when it stays bad.
 for attempt in 1 2 3; do
-  if { apt-get -q update && apt-get -q install -y --no-install-recommends $packages; } >"$log" 2>&1
-  then
+  if long "$log" apt-get -q update &&
+    long "$log" apt-get -q install -y --no-install-recommends $packages; then
     exit 0
   fi
   echo "setup: apt-get failed (attempt $attempt of 3)" >&2
-  tail -5 "$log" >&2
   sleep $((attempt * 5))
 done
 exit 1

@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     scenario_parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())
     scenario_parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")
+    scenario_parser.add_argument(
+        "--deadline", type=int, default=0, metavar="SECONDS", help="show the logs and end after that"
+    )
     scenario_parser.set_defaults(run=_scenario)
     _guest_parser(commands.add_parser("guest", help="create, crash, destroy guests"))
     return parser
@@ -231,7 +234,9 @@ def _scenario(arguments: argparse.Namespace) -> int:
         print("\n".join(scenario.names()))
         return 0
     parameters = dict(word.split("=", 1) for word in arguments.parameters)
-    return scenario.run(arguments.scenario, arguments.build, parameters, arguments.report)
+    return scenario.run(
+        arguments.scenario, arguments.build, parameters, arguments.report, arguments.deadline
+    )
 
 
 def _guest(host: Host, name: str) -> Guest:

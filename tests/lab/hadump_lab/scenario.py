@@ -82,9 +82,16 @@ class Lab:
         self._stack.close()
 
 
-def run(name: str, build: Path, parameters: dict[str, str], report: Path | None) -> int:
-    """Runs scenarios/NAME.py; returns the exit status."""
+def run(
+    name: str, build: Path, parameters: dict[str, str], report: Path | None, deadline: int = 0
+) -> int:
+    """Runs scenarios/NAME.py; returns the exit status.
+
+    `deadline`: seconds after which it is broken, whatever it waits for; so that it shows its logs, which
+    it could not if somebody else ended it.
+    """
     _turn_signals_into_interrupts()
+    _set_deadline(deadline)
     lab: Lab | None = None
     try:
         module = _load(name)
@@ -104,6 +111,7 @@ def run(name: str, build: Path, parameters: dict[str, str], report: Path | None)
         _explain(lab, f"LAB BROKEN {name}: {type(error).__name__}: {error}")
         return EXIT_BROKEN
     finally:
+        signal.alarm(0)
         if lab:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Let nothing interrupt the cleaning up.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -136,6 +144,14 @@ def _load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _set_deadline(seconds: int) -> None:
+    def too_late(_number: int, _frame: FrameType | None) -> None:
+        raise LabError(f"not finished within {seconds} s")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
 
 
 def _turn_signals_into_interrupts() -> None:

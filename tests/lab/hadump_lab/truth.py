@@ -1,4 +1,7 @@
-"""The truth about a domain's memory, and a dump's comparison with it.  See tests/lab/truth/."""
+"""The truth about a domain, its memory and registers, and a dump's comparison with it.
+
+The programs are in tests/lab/truth/.
+"""
 
 import json
 import struct
@@ -11,6 +14,9 @@ from .errors import CheckFailed, LabError
 from .guest import Guest
 
 _HEADER_BYTES = 16
+_KEPT_BYTES = 8 + 4096
+# The shared info page, and for each of a few vCPUs its vcpu_info and control block; event words.
+_MOST_EXPLAINED = 10
 
 
 @dataclass(frozen=True)
@@ -31,19 +37,24 @@ class Comparison:
     different: list[tuple[int, int]]
     missing: list[tuple[int, int]]
     extra: list[tuple[int, int]]
+    explained: dict[int, str]  # Frames that Xen itself has written to since, with the reason.
     counts: dict[str, int]
 
-    def expect_equal(self, allowed: dict[int, str] | None = None) -> None:
-        """@raises CheckFailed unless all frames are equal, but for `allowed` ones (with reasons)."""
-        known = allowed or {}
+    def expect_equal(self) -> None:
+        """@raises CheckFailed unless every frame that is not explained is equal."""
         wrong = [f"{kind} {start:#x}-{end:#x}"
                  for kind, ranges in (("different", self.different), ("missing", self.missing),
                                       ("extra", self.extra))
-                 for start, end in ranges
-                 if kind != "different" or any(f not in known for f in range(start, end))]  # fmt: skip
+                 for start, end in ranges]  # fmt: skip
+        wrong += [] if len(self.explained) <= _MOST_EXPLAINED else [f"explained: {self.explained}"]
         if wrong:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
             raise CheckFailed(f"of {self.frames} frames: {counts}; {'; '.join(wrong[:20])}")
+
+    def verdict(self) -> str:
+        """For a report, once expect_equal() has not raised."""
+        but = [f"{frame:#x} ({why})" for frame, why in self.explained.items()]
+        return f"every page equals the truth{', but for Xen writing to ' if but else ''}{', '.join(but)}"
 
 
 def take(guest: Guest, program: Path, local: Path, raw: str | None = None) -> Truth:
@@ -55,6 +66,7 @@ def take(guest: Guest, program: Path, local: Path, raw: str | None = None) -> Tr
     remote = f"{guest.directory}/truth"
     done = host.exec(f"take-truth {guest.domid()} {remote} {span} {raw or ''}", timeout=300)
     host.get(remote, local)
+    host.get(f"{remote}.kept", local.with_name(f"{local.name}.kept"))
     report = json.loads(done.output)
     if not report["present"]:
         raise LabError(f"not one frame of {guest.config.name} could be read: {done.output}")
@@ -64,6 +76,22 @@ def take(guest: Guest, program: Path, local: Path, raw: str | None = None) -> Tr
 def records(truth: Truth) -> dict[int, int]:
     """Frame number -> hash; tests/lab/truth/truth_file.h has the format."""
     return dict(struct.iter_unpack("=QQ", truth.path.read_bytes()[_HEADER_BYTES:]))
+
+
+def kept(truth: Truth) -> set[int]:
+    """The frames that Xen itself may have written to since; tests/lab/truth/xen_frames.h."""
+    data = truth.path.with_name(f"{truth.path.name}.kept").read_bytes()
+    starts = range(0, len(data), _KEPT_BYTES)
+    return {int.from_bytes(data[at : at + 8], "little") for at in starts}
+
+
+def registers(guest: Guest, program: Path) -> list[list[int] | None]:
+    """Of every vCPU, as Xen has them, in the order of elf_prstatus; None: was never brought up."""
+    host = guest.host
+    if host.exec("command -v take-registers", check=False).status != 0:
+        host.install([program])
+    found: list[list[int] | None] = json.loads(host.exec(f"take-registers {guest.domid()}").output)
+    return found
 
 
 def compare(truth: Truth, dump: Path, program: Path, through_kdumpfile: bool = False) -> Comparison:
@@ -78,10 +106,12 @@ def compare(truth: Truth, dump: Path, program: Path, through_kdumpfile: bool = F
         kind: [(int(start, 16), int(end, 16)) for start, end in found[f"{kind}_frames"]]
         for kind in ("different", "missing", "extra")
     }
-    counts = {kind: int(found[kind]) for kind in ("equal", "different", "missing", "extra")}
+    kinds = ("equal", "explained", "different", "missing", "extra")
+    counts = {kind: int(found[kind]) for kind in kinds}
+    explained = {int(frame, 16): why for frame, why in found["explained_frames"]}
     return Comparison(
         found["frames"], found["equal"],
-        ranges["different"], ranges["missing"], ranges["extra"], counts,
+        ranges["different"], ranges["missing"], ranges["extra"], explained, counts,
     )  # fmt: skip
 
 

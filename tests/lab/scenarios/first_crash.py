@@ -1,13 +1,15 @@
 """Panic, boot in the window, save, release: and every page of the dump equals the truth.
 
-Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), kaslr=0, format=elf|kdump,
-raw=1 (keep the truth's bytes and show what differs).
+Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), compressed=1 (boot its
+bzImage), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
 """
 
+import re
+import subprocess
 import time
 from pathlib import Path
 
-from hadump_lab import load, truth
+from hadump_lab import load, notes, truth
 from hadump_lab.errors import CheckFailed
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import HostConfig
@@ -18,6 +20,7 @@ from hadump_lab.waiting import Seen
 
 # All pages, so that all can be compared; a production system leaves zero pages out.
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
+Registers = list[list[int] | None]
 SAVE_AREA_MIB = 640  # Added at a crash: window, tails, and what describes them.
 
 
@@ -39,7 +42,7 @@ def run(lab: Lab) -> None:
     lab.check(registered.split() == ["1", "1"], "the module works and is registered")
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
 
-    taken = _crash(lab, agent, guest)
+    taken, registers = _crash(lab, agent, guest)
     since = guest.mark()
     agent.signal("CONT")
     after = guest.wait_up(120, since)
@@ -47,6 +50,7 @@ def run(lab: Lab) -> None:
     lab.check(after.match.group(4) != before.match.group(4), "the guest has booted again")
     lab.check(after.match.group(3) == before.match.group(3), "with all its CPUs")
     lab.check("release_region" in guest.exec("ls /sys/kernel")[1], "the module has found the dump")
+    _check_claims(lab, guest)
     stays = guest.exec("dmesg | grep -c 'check of every page stays'", check=False)[1].strip()
     lab.check(stays == "0", "reading the dump costs no hypercall for each page")
     done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 600, after.index)
@@ -58,7 +62,7 @@ def run(lab: Lab) -> None:
         "agent_continues_to_userspace_s": round(after.time - lab.report["resumed"], 2),
         "userspace_to_saved_s": round(done.time - after.time, 2),
     }
-    _compare(lab, guest, taken)
+    _compare(lab, guest, taken, registers)
 
 
 def _guest_config(lab: Lab, memory: int) -> GuestConfig:
@@ -71,12 +75,12 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
         maxmem_mib=lab.number("maxmem", 0) or None,
         vcpus=lab.number("vcpus", 2),
         kernel=kernel,
-        cmdline="nokaslr" if lab.parameters.get("kaslr") == "0" else "",
+        compressed=lab.number("compressed", 0) == 1,
         overlay=overlay,
     )
 
 
-def _crash(lab: Lab, agent: Agent, guest: Guest) -> truth.Truth:
+def _crash(lab: Lab, agent: Agent, guest: Guest) -> tuple[truth.Truth, Registers]:
     """Crashes the guest and takes the truth while the agent is stopped."""
     agent.signal("STOP")
     guest.crash()
@@ -88,8 +92,32 @@ def _crash(lab: Lab, agent: Agent, guest: Guest) -> truth.Truth:
     lab.check(
         taken.present >= guest.config.memory_mib * 256 - 1024, "the truth has all of the memory"
     )
+    registers = truth.registers(guest, lab.program("take-registers"))
     lab.report["resumed"] = time.monotonic()
-    return taken
+    return taken, registers
+
+
+def _check_claims(lab: Lab, guest: Guest) -> None:
+    """Nobody else can take what is held. Looked at in this order, because saving goes on."""
+    lines = guest.exec("cat /proc/iomem; cat /sys/kernel/hadump/regions")[1]
+    held = _ranges(r"^([0-9a-f]+)-([0-9a-f]+) : hadump", lines, end_is_last=True)
+    wanted = _ranges(r"^0x([0-9a-f]+) 0x([0-9a-f]+) held", lines, end_is_last=False)
+    claimed = sum(end - start for start, end in held)
+    lab.check(wanted and claimed, "regions lists what is held, and /proc/iomem who claims it")
+    open_ends = [one for one in wanted if not _covered(one, held)]
+    lab.check(not open_ends, f"every held range is claimed in /proc/iomem: {claimed >> 20} MiB")
+
+
+def _ranges(pattern: str, text: str, end_is_last: bool) -> list[tuple[int, int]]:
+    found = re.findall(pattern, text, re.MULTILINE)
+    return sorted((int(start, 16), int(end, 16) + end_is_last) for start, end in found)
+
+
+def _covered(one: tuple[int, int], by: list[tuple[int, int]]) -> bool:
+    at, end = one
+    for start, stop in by:
+        at = stop if start <= at < stop else at
+    return at >= end
 
 
 def _check_memory(lab: Lab, guest: Guest, before: Seen) -> None:
@@ -100,7 +128,7 @@ def _check_memory(lab: Lab, guest: Guest, before: Seen) -> None:
     lab.check(guest.exec("cat /sys/kernel/hadump/mem_held")[1].strip() == "0", "nothing is held")
 
 
-def _compare(lab: Lab, guest: Guest, taken: truth.Truth) -> None:
+def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -> None:
     guest.exec("sync")
     path = guest.exec("ls /var/crash/*/vmcore")[1].split()
     lab.check(len(path) == 1, f"one dump: {path}")
@@ -113,8 +141,32 @@ def _compare(lab: Lab, guest: Guest, taken: truth.Truth) -> None:
     if "raw" in lab.parameters:
         _show_differences(lab, guest, local, found)
     found.expect_equal()
-    lab.check(found.equal == taken.present, "every page equals the truth")
+    lab.check(found.equal + len(found.explained) == taken.present, found.verdict())
     _check_log(lab, guest, Path(path[0]).parent)
+    _check_registers(lab, notes.registers(local), registers)
+    _check_makedumpfile(lab, local)
+
+
+def _check_registers(lab: Lab, noted: list[list[int]], true: Registers) -> None:
+    lab.check(len(noted) == len(true), f"a CPU note for each of {len(true)} vCPUs")
+    wrong = [cpu for cpu, one in enumerate(true) if one is not None and noted[cpu] != one]
+    lab.check(not wrong, f"with the registers that Xen has of it{wrong or ''}")
+
+
+def _check_makedumpfile(lab: Lab, dump: Path) -> None:
+    """Debian's reads what was saved: the kernel's log, and all that is needed for filtering."""
+    for words, name in ((["--dump-dmesg"], "dmesg"), (["-l", "-d", "31"], "filtered")):
+        target = dump.with_name(name)
+        done = subprocess.run(
+            ["makedumpfile", *words, str(dump), str(target)],
+            text=True, capture_output=True, check=False,
+        )  # fmt: skip
+        said = (done.stdout + done.stderr)[-400:]
+        lab.check(done.returncode == 0, f"makedumpfile {' '.join(words)} reads the dump")
+        if not target.exists() or target.stat().st_size == 0:
+            raise CheckFailed(f"makedumpfile {words} wrote nothing: {said}")
+    text = dump.with_name("dmesg").read_text(encoding="utf-8", errors="replace")
+    lab.check("sysrq triggered crash" in text, "and finds the panic in its log")
 
 
 def _show_differences(lab: Lab, guest: Guest, dump: Path, found: truth.Comparison) -> None:

@@ -13,6 +13,7 @@ from hadump_lab.host import Host, HostConfig
 from hadump_lab.images import STANDARD_KERNEL
 from hadump_lab.product import Agent, guest_overlay
 from hadump_lab.scenario import Lab
+from hadump_lab.waiting import Seen
 
 SAVE_AREA_MIB = 640
 COREDUMP_LIMIT_S = 300.0
@@ -60,20 +61,48 @@ def _measure(lab: Lab, host: Host, agent: Agent, mode: str, memory: int) -> Outc
     guest.wait_up(90)
     guest.wait_for("HADUMP-LAB boot complete", 60)
     time.sleep(2)  # hadumpd prepares a new domain; that is not on the way back.
+    agent_mark = agent.log.mark()
     panic = guest.crash()
     seconds, steps = None, {}
     try:
         limit = COREDUMP_LIMIT_S / 3 if mode == "coredump-restart" else 120
         up = guest.wait_up(limit, panic.index)  # The lab multiplies deadlines by three.
         seconds = round(up.time - panic.time, 2)
+        steps = _around(guest, panic, up)
         if mode == "hadump":
-            steps = agent.status("bench")["dump"]["times_ms"]
+            steps |= _agent_steps(agent, panic, up, agent_mark)
     except DeadlineExceeded:
         if mode != "coredump-restart":
             raise
     lab.note(f"{memory} MiB, {mode}: " + (f"{seconds} s" if seconds else "stopped after 5 minutes"))
     _remove(host, guest)
     return Outcome(mode, memory, seconds, steps)
+
+
+def _around(guest: Guest, panic: Seen, up: Seen) -> dict[str, float]:
+    """What every way has: until the kernel has started /init, and from there to userspace."""
+    init = guest.log.find("Run /init as init process", panic.index)
+    if init is None:
+        return {}
+    return {"panic to init": _ms(init.time - panic.time), "init to userspace": _ms(up.time - init.time)}
+
+
+def _agent_steps(agent: Agent, panic: Seen, up: Seen, since: int) -> dict[str, float]:
+    """The agent's part, step by step, and what is before and behind it."""
+    crashed = agent.log.find(r"\(bench\): crashed", since)
+    started = agent.log.find(r"\(bench\): started again", since)
+    if crashed is None or started is None:
+        return {}
+    return {
+        "noticed": _ms(crashed.time - panic.time),
+        **agent.status("bench")["dump"]["times_ms"],
+        "agent, all": _ms(started.time - crashed.time),
+        "kernel and userspace": _ms(up.time - started.time),
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def _remove(host: Host, guest: Guest) -> None:
@@ -95,9 +124,9 @@ def _report(lab: Lab, sizes: list[int], outcomes: list[Outcome]) -> None:
             )
         if row["restart"] and row["hadump"]:
             row["ratio"] = round(row["hadump"] / row["restart"], 2)  # type: ignore[operator]
-        steps = [o.steps_ms for o in outcomes if o.memory_mib == memory and o.steps_ms]
-        if steps:
-            row["steps_ms"] = {
+        for mode in ("restart", "hadump"):
+            steps = [o.steps_ms for o in outcomes if (o.mode, o.memory_mib) == (mode, memory)]
+            row[f"{mode}_steps_ms"] = {
                 name: round(statistics.median(s.get(name, 0.0) for s in steps), 1)
                 for name in steps[0]
             }

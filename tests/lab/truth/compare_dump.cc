@@ -1,11 +1,11 @@
 // compare-dump TRUTH DUMP [--kdumpfile]
 //
 // Compares a saved dump with what take-truth saw, frame by frame, and prints JSON.  Frame lists are
-// half-open ranges, ["0x…", "0x…"], the first kMaxListed of each.  --kdumpfile reads ELF files
-// through libkdumpfile as well.
-// compare-dump --dumps DUMP DUMP does the same with a first dump in the truth's place.
-// compare-dump --frame DUMP 0xFRAME writes that frame's bytes to standard output.
-// Exit status: 0 equal, 1 not, 2 not comparable.
+// half-open ranges, ["0x…", "0x…"], the first kMaxListed of each; "explained" ones, with the
+// reason, are those that Xen itself has written to (xen_frames.h).  --kdumpfile reads ELF files
+// through libkdumpfile as well. compare-dump --dumps DUMP DUMP does the same with a first dump in
+// the truth's place. compare-dump --frame DUMP 0xFRAME writes that frame's bytes to standard
+// output. Exit status: 0 equal or explained, 1 not, 2 not comparable.
 
 #include <algorithm>
 #include <array>
@@ -13,12 +13,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "tests/lab/truth/dump_reader.h"
 #include "tests/lab/truth/truth_file.h"
+#include "tests/lab/truth/xen_frames.h"
 
 namespace hadump::lab {
 namespace {
@@ -39,6 +42,19 @@ std::vector<TruthRecord> read_truth(const std::string& path) {
   static_cast<void>(std::fclose(file));
   if (!good) throw std::runtime_error(path + ": not a truth file, or cut short");
   return records;
+}
+
+using Kept = std::map<std::uint64_t, std::array<std::byte, kFrameSize>>;
+
+/// What was kept beside a truth file; nothing when there is none.
+Kept read_kept(const std::string& path) {
+  Kept kept;
+  std::FILE* file = std::fopen((path + ".kept").c_str(), "r");
+  if (file == nullptr) return kept;
+  for (KeptFrame frame; std::fread(&frame, sizeof(frame), 1, file) == 1;)
+    std::memcpy(kept[frame.frame].data(), frame.bytes, kFrameSize);
+  static_cast<void>(std::fclose(file));
+  return kept;
 }
 
 /// What a dump holds, as if it had been seen in a domain.
@@ -82,6 +98,7 @@ struct Comparison {
   FrameList different;
   FrameList missing;
   FrameList extra;
+  std::vector<std::pair<std::uint64_t, const char*>> explained;
 
   bool same() const { return different.count() + missing.count() + extra.count() == 0; }
 
@@ -90,11 +107,21 @@ struct Comparison {
     different.print("different");
     missing.print("missing");
     extra.print("extra");
-    std::printf("}\n");
+    std::printf(",\n \"explained\": %zu, \"explained_frames\": [", explained.size());
+    for (const auto& [frame, why] : explained)
+      std::printf("%s[\"%#" PRIx64 "\", \"%s\"]", frame == explained.front().first ? "" : ", ",
+                  frame, why);
+    std::printf("]}\n");
   }
 };
 
-Comparison compare(const std::vector<TruthRecord>& truth, DumpReader& dump) {
+std::optional<const char*> explain(const TruthRecord& record, FrameBytes now, const Kept& kept) {
+  const auto before = kept.find(record.frame);
+  return before != kept.end() ? explain_kept(record.frame, before->second, now)
+                              : explain_vcpu_info(record.hash, now);
+}
+
+Comparison compare(const std::vector<TruthRecord>& truth, DumpReader& dump, const Kept& kept = {}) {
   Comparison result;
   result.frames = truth.size();
   std::array<std::byte, kFrameSize> bytes{};
@@ -108,10 +135,12 @@ Comparison compare(const std::vector<TruthRecord>& truth, DumpReader& dump) {
     expected = record.frame + 1;
     if (!dump.read(record.frame, bytes))
       result.missing.add(record.frame);
-    else if (frame_hash(bytes) != record.hash)
-      result.different.add(record.frame);
-    else
+    else if (frame_hash(bytes) == record.hash)
       ++result.equal;
+    else if (const auto why = explain(record, bytes, kept))
+      result.explained.emplace_back(record.frame, *why);
+    else
+      result.different.add(record.frame);
   }
   note_extra(dump.end());
   return result;
@@ -139,7 +168,7 @@ int main(int argc, char** argv) try {
   }
   const bool kdumpfile = argc > 3 && std::strcmp(argv[3], "--kdumpfile") == 0;
   const auto dump = kdumpfile ? open_kdumpfile(argv[2]) : open_dump(argv[2]);
-  const Comparison result = compare(read_truth(argv[1]), *dump);
+  const Comparison result = compare(read_truth(argv[1]), *dump, read_kept(argv[1]));
   result.print();
   return result.same() ? 0 : 1;
 } catch (const std::exception& error) {

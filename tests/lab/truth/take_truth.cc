@@ -4,7 +4,8 @@
 // comparison of a dump with it shows what the dump path changed, lost or made up.  Nothing here is
 // shared with the product, so that a bug there is not a bug here as well.
 //
-// RAW, if given, gets the frames themselves as a sparse file, for looking at differences.
+// TRUTH.kept gets the bytes of the few frames that Xen itself may still write to (xen_frames.h).
+// RAW, if given, gets all frames as a sparse file, for looking at differences.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@ extern "C" {
 }
 
 #include "tests/lab/truth/truth_file.h"
+#include "tests/lab/truth/xen_frames.h"
 
 namespace hadump::lab {
 namespace {
@@ -52,13 +55,19 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
   std::exit(2);
 }
 
+File create(const std::string& path) {
+  File file(std::fopen(path.c_str(), "w"));
+  if (!file) die(path);
+  return file;
+}
+
 class TruthTaker {
  public:
-  TruthTaker(std::uint32_t domid, const char* raw) : domid_(domid) {
+  TruthTaker(std::uint32_t domid, const std::string& path, const char* raw)
+      : domid_(domid), path_(path), kept_(create(path + ".kept")) {
     foreign_.reset(xenforeignmemory_open(nullptr, 0));
     if (!foreign_) die("opening foreign memory");
-    if (raw != nullptr) raw_.reset(std::fopen(raw, "w"));
-    if (raw != nullptr && !raw_) die(raw);
+    if (raw != nullptr) raw_ = create(raw);
   }
 
   /// Frames [begin, end).
@@ -67,16 +76,16 @@ class TruthTaker {
       scan_batch(at, static_cast<std::size_t>(std::min<std::uint64_t>(kBatch, end - at)));
   }
 
-  void write(const char* path) const {
-    File file(std::fopen(path, "w"));
+  void write() const {
+    const File file = create(path_);
     TruthHeader header{};
     std::memcpy(header.magic, kTruthMagic, sizeof(header.magic));
     header.frames = records_.size();
-    if (!file || std::fwrite(&header, sizeof(header), 1, file.get()) != 1 ||
+    if (std::fwrite(&header, sizeof(header), 1, file.get()) != 1 ||
         std::fwrite(records_.data(), sizeof(TruthRecord), records_.size(), file.get()) !=
             records_.size() ||
-        std::fflush(file.get()) != 0)
-      die(path);
+        std::fflush(file.get()) != 0 || std::fflush(kept_.get()) != 0)
+      die(path_);
   }
 
   void report(double seconds) const {
@@ -104,14 +113,21 @@ class TruthTaker {
         ++absent_[std::abs(errors_[i])];
         continue;
       }
-      const std::span<const std::byte, kFrameSize> frame(bytes + i * kFrameSize, kFrameSize);
+      const FrameBytes frame(bytes + i * kFrameSize, kFrameSize);
       records_.push_back({first + i, frame_hash(frame)});
-      if (raw_) keep(first + i, frame);
+      if (raw_) put_raw(first + i, frame);
+      if (may_be_xens(first + i, frame)) keep(first + i, frame);
     }
     xenforeignmemory_unmap(foreign_.get(), mapped, count);
   }
 
-  void keep(std::uint64_t number, std::span<const std::byte, kFrameSize> frame) const {
+  void keep(std::uint64_t number, FrameBytes frame) const {
+    if (std::fwrite(&number, sizeof(number), 1, kept_.get()) != 1 ||
+        std::fwrite(frame.data(), frame.size(), 1, kept_.get()) != 1)
+      die("writing the kept frames");
+  }
+
+  void put_raw(std::uint64_t number, FrameBytes frame) const {
     // A copy: writing foreign pages straight to some file systems fails with EFAULT.
     std::array<std::byte, kFrameSize> copy;
     std::copy(frame.begin(), frame.end(), copy.begin());
@@ -121,7 +137,9 @@ class TruthTaker {
   }
 
   std::uint32_t domid_;
+  std::string path_;
   Foreign foreign_;
+  File kept_;
   File raw_;
   std::array<xen_pfn_t, kBatch> frames_{};
   std::array<int, kBatch> errors_{};
@@ -140,12 +158,12 @@ int main(int argc, char** argv) {
   }
   const std::uint64_t frames = std::strtoull(argv[3], nullptr, 10) * kFramesPerMib;
   const auto start = std::chrono::steady_clock::now();
-  TruthTaker taker(static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)),
+  TruthTaker taker(static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)), argv[2],
                    argc > 4 ? argv[4] : nullptr);
   const std::uint64_t low = std::min(frames, kLowEnd);
   taker.scan(0, low);
   if (frames > low) taker.scan(kHighStart, kHighStart + (frames - low));
-  taker.write(argv[2]);
+  taker.write();
   taker.report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return 0;
 }

@@ -21,6 +21,12 @@ struct TruthRecord {
   std::uint64_t hash;   ///< frame_hash() of its 4096 bytes.
 };
 
+/// Beside a truth file NAME lies NAME.kept: records of frames whose bytes were kept, ascending.
+struct KeptFrame {
+  std::uint64_t frame;
+  std::byte bytes[kFrameSize];
+};
+
 /// XXH64, seed 0: accidents do not pass it, and it is quick without vector units.
 std::uint64_t frame_hash(std::span<const std::byte, kFrameSize> frame);
 

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Sourced by check, demo and setup.sh: long commands that show what they are doing.
+
+# long LOG COMMAND…: runs it with its output in LOG, shows the newest line of that every ten seconds,
+# and the end of it when it fails. Returns the command's status.
+long() {
+  local log=$1 pid status=0 line shown=''
+  shift
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      sleep 1
+      kill -0 "$pid" 2>/dev/null || break 2
+    done
+    line=$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-110)
+    [ "$line" = "$shown" ] || printf '   %s\n' "$line"
+    shown=$line
+  done
+  wait "$pid" || status=$?
+  [ "$status" = 0 ] || tail -n 40 "$log"
+  return "$status"
+}
+
+# build_preset PRESET JOBS: configures and builds; says what cannot be built here.
+build_preset() {
+  mkdir -p build
+  long "build/$1.configure.log" cmake --preset "$1" -DCMAKE_C_COMPILER_LAUNCHER=ccache \
+    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache || return
+  grep 'not built here' "build/$1.configure.log" || :
+  long "build/$1.build.log" cmake --build --preset "$1" --parallel "$2" || return
+  tail -n 1 "build/$1.build.log"
+}
