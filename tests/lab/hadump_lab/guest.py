@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import loader
 from .channel import HIDDEN, ConsoleChannel
 from .cpio import Tree
 from .errors import CheckFailed
@@ -32,6 +33,7 @@ class GuestConfig:
     vcpus: int = 2
     kernel: str = STANDARD_KERNEL  # A package: NAME or NAME/SUITE.
     compressed: bool = False  # Give Xen the bzImage; takes 15 s longer under emulation.
+    boot_loader: bool = False  # Give Xen a GRUB that boots the bzImage.
     cmdline: str = ""
     disk_gib: int = 16  # 0: no disk.  Sparse, ext4, at /var/crash.
     network: bool = True
@@ -50,6 +52,7 @@ class Guest:
         self.config = config
         self.slot = slot
         self.address = ""
+        self.kernel_path = ""  # In dom0: what a boot loader boots, too.
         self.log = GrowingLog(host.share / "console" / f"guest-{config.name}.log", HIDDEN)
         host.follow(self.log)
         self._channel = ConsoleChannel(self.log, self.type)
@@ -102,8 +105,18 @@ class Guest:
         self.host.exec(
             f"mkdir -p {self.directory} && cp /share/in/{initrd.name} {self.directory}/initrd"
         )
+        self.kernel_path = self._put_kernel(image.kernel)
+        if config.boot_loader:
+            made = self.host.share / "in" / f"{config.name}.grub"
+            loader.standalone(image.kernel.vmlinuz, initrd, self.cmdline, made)
+            self.host.exec(f"mv /share/in/{made.name} {self.directory}/grub")
         initrd.unlink()
-        return self._put_kernel(image.kernel)
+        return f"{self.directory}/grub" if config.boot_loader else self.kernel_path
+
+    @property
+    def cmdline(self) -> str:
+        """Of its kernel."""
+        return f"console=hvc0 earlyprintk=xen {self.config.cmdline}".strip()
 
     def _put_kernel(self, kernel: Kernel) -> str:
         path = kernel.vmlinuz if self.config.compressed else kernel.vmlinux
@@ -117,14 +130,14 @@ class Guest:
             f'name="{config.name}"',
             'type="pvh"',
             f'kernel="{kernel_path}"',
-            f'ramdisk="{self.directory}/initrd"',
-            f'cmdline="console=hvc0 earlyprintk=xen {config.cmdline}"',
             f"memory={config.memory_mib}",
             f"vcpus={config.vcpus}",
             'tsc_mode="native"',  # The emulated processor has no RDTSCP for the others.
             f'on_crash="{config.on_crash}"',
             f'on_reboot="{config.on_reboot}"',
         ]
+        if not config.boot_loader:
+            lines += [f'ramdisk="{self.directory}/initrd"', f'cmdline="{self.cmdline}"']
         if config.maxmem_mib:
             lines.append(f"maxmem={config.maxmem_mib}")
         if config.disk_gib:

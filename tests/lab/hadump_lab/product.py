@@ -96,6 +96,17 @@ class Agent:
     def install(self) -> None:
         """Copies the programs and writes the configuration."""
         self.host.install([program("hv/hadumpd/hadumpd"), program("hv/hadump/hadump")])
+        self._write_config()
+
+    def configure(self, text: str) -> None:
+        """Another configuration for the daemon that runs."""
+        self.config = text
+        self._write_config()
+        since = self.log.mark()
+        self.signal("HUP")
+        self.log.wait_for("configuration read again", 60, since)
+
+    def _write_config(self) -> None:
         self.host.exec(
             f"mkdir -p /etc/hadump && cat >/etc/hadump/hadumpd.conf <<'EOF'\n{self.config}\nEOF"
         )

@@ -1,7 +1,7 @@
 """Panic, boot in the window, save, release: and every page of the dump equals the truth.
 
 Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), compressed=1 (boot its
-bzImage), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
+bzImage), kaslr=1 (a boot loader starts it, and it randomises its layout), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
 """
 
 import re
@@ -20,6 +20,7 @@ from hadump_lab.waiting import Seen
 
 # All pages, so that all can be compared; a production system leaves zero pages out.
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
+PAGE_OFFSET = "0xffff888000000000"  # Without KASLR.
 Registers = list[list[int] | None]
 SAVE_AREA_MIB = 640  # Added at a crash: window, tails, and what describes them.
 
@@ -35,7 +36,9 @@ def run(lab: Lab) -> None:
     lab.note("hadumpd runs")
 
     guest = host.create_guest(config)
-    before = guest.wait_up()
+    before = guest.wait_up(90)
+    if config.boot_loader:
+        _boot_without_loader(lab, agent, guest)
     guest.wait_for("HADUMP-LAB boot complete", 30)
     lab.note(before.match.group(0))
     registered = guest.exec("cat /sys/kernel/hadump/enabled /sys/kernel/hadump/registered")[1]
@@ -76,7 +79,19 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
         vcpus=lab.number("vcpus", 2),
         kernel=kernel,
         compressed=lab.number("compressed", 0) == 1,
+        boot_loader=lab.number("kaslr", 0) == 1,
         overlay=overlay,
+    )
+
+
+def _boot_without_loader(lab: Lab, agent: Agent, guest: Guest) -> None:
+    """The window's memory map is for the kernel itself: the loader's files are named to the agent."""
+    key = f"/local/domain/{guest.domid()}/data/hadump/page-offset"
+    offset = agent.host.exec(f"xenstore-read {key}").output.strip()
+    lab.check(offset != PAGE_OFFSET, f"KASLR has moved the direct map to {offset}")
+    agent.configure(
+        f"[domain {guest.config.name}]\nkernel = {guest.kernel_path}\n"
+        f"ramdisk = {guest.directory}/initrd\ncmdline = {guest.cmdline}\n"
     )
 
 

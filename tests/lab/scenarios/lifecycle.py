@@ -147,7 +147,7 @@ def _hostile(lab: Lab, agent: Agent, memory: int) -> tuple[Rescue, Crash]:
 
     _take_free_memory(lab, agent)
     since = agent.log.mark()
-    _configure(agent, CONFIG)  # Makes it try again.
+    agent.configure(CONFIG)  # Makes it try again.
     _check_left(lab, agent, rescue, crash, "adding .* for the save area", since)
     _check_said(lab, agent, "hostile: ignoring the guest's registration: vmcoreinfo: ")
     agent.host.exec("xl destroy hog")
@@ -160,7 +160,7 @@ def _hostile(lab: Lab, agent: Agent, memory: int) -> tuple[Rescue, Crash]:
     lab.check(dump["mode"] == "added", "memory was added instead")
     lab.check(len(dump["crashes"]) == 1, "one crash, tried three times, is one crash")
 
-    _configure(agent, ONE_CRASH)
+    agent.configure(ONE_CRASH)
     crash = rescue.crash()
     _check_left(lab, agent, rescue, crash, "crashed more than 1 times within 3600 s; its memory")
     return rescue, crash
@@ -222,13 +222,6 @@ def _domain_mib(guest: Guest) -> int:
 
 def _check_said(lab: Lab, agent: Agent, text: str) -> None:
     lab.check(text in agent.log.text(), f"hadumpd said: {text}")
-
-
-def _configure(agent: Agent, text: str) -> None:
-    agent.host.exec(f"cat >/etc/hadump/hadumpd.conf <<'EOF'\n{text}\nEOF")
-    since = agent.log.mark()
-    agent.signal("HUP")
-    agent.log.wait_for("configuration read again", 60, since)
 
 
 def _write(guest: Guest, keys: dict[str, str]) -> None:
