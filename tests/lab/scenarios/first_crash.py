@@ -16,7 +16,7 @@ from hadump_lab.host import HostConfig
 from hadump_lab.images import STANDARD_KERNEL
 from hadump_lab.product import Agent, guest_overlay
 from hadump_lab.scenario import Lab
-from hadump_lab.waiting import Seen
+from hadump_lab.waiting import Seen, wait_until
 
 # All pages, so that all can be compared; a production system leaves zero pages out.
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
@@ -45,6 +45,7 @@ def run(lab: Lab) -> None:
     lab.check(registered.split() == ["1", "1"], "the module works and is registered")
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
 
+    accounts = _accounts(guest)
     taken, registers = _crash(lab, agent, guest)
     since = guest.mark()
     agent.signal("CONT")
@@ -59,6 +60,7 @@ def run(lab: Lab) -> None:
     done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 600, after.index)
     lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
     _check_memory(lab, guest, before)
+    _check_accounts(lab, guest, accounts)
     lab.check("0% packet loss" in guest.exec("ping -c 2 10.99.0.1")[1], "the network is back")
     lab.report = {
         "agent": agent.status(guest.config.name),
@@ -141,6 +143,21 @@ def _check_memory(lab: Lab, guest: Guest, before: Seen) -> None:
     lab.note(f"MemTotal before {had} KiB, now {has} KiB")
     lab.check(abs(has - had) * 100 <= had, "MemTotal is within 1 % of what it was")
     lab.check(guest.exec("cat /sys/kernel/hadump/mem_held")[1].strip() == "0", "nothing is held")
+
+
+def _accounts(guest: Guest) -> list[str]:
+    """What Xen and the toolstack say: MiB of the domain, and the balloon's target in KiB."""
+    return guest.host.exec(
+        f"xl list {guest.config.name} | awk 'END {{print $3}}';"
+        f" xenstore-read /local/domain/{guest.domid()}/memory/target"
+    ).output.split()
+
+
+def _check_accounts(lab: Lab, guest: Guest, before: list[str]) -> None:
+    """The agent takes its memory back when the guest says that the dump is over: soon after."""
+    wait_until(lambda: _accounts(guest)[0] == before[0], 20, f"Xen counts {before[0]} MiB again")
+    now = _accounts(guest)
+    lab.check(now == before, f"memory and balloon target are Xen's again as before: {before}")
 
 
 def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -> None:
