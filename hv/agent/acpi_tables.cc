@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "hv/agent/checksum.h"
+
 namespace hadump {
 namespace {
 
@@ -75,6 +77,13 @@ Result<> check_children(const Image& image, std::span<const std::byte> root, std
 }
 
 }  // namespace
+
+std::string acpi_tables_key(const AcpiShape& shape) {
+  std::vector<std::byte> map;
+  for (const bool available : shape.available) map.push_back(std::byte{available});
+  return fmt::format("{}vcpus-{:016x}-{}{}", map.size(), checksum(map),
+                     shape.acpi ? "acpi" : "none", shape.apic ? "" : "-noapic");
+}
 
 Result<GuestPhys> check_acpi_tables(const AcpiTables& tables) {
   const Image image(tables);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/error.h"
@@ -17,6 +18,16 @@ struct AcpiTables {
 
   FrameRange frames() const { return {first, Gfn{first.value + (bytes.size() >> kFrameShift)}}; }
 };
+
+/// What shapes a guest's tables.
+struct AcpiShape {
+  std::vector<bool> available;  ///< one per vCPU: the MADT lists it as enabled
+  bool acpi = true;
+  bool apic = true;
+};
+
+/// Equal for domains whose tables are equal; fit for a file name however many vCPUs there are.
+std::string acpi_tables_key(const AcpiShape& shape);
 
 /// Finds the root pointer and checks the checksum of every table reachable from it.
 /// @return where the root pointer is; kBadData when a table is missing or damaged.

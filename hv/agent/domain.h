@@ -17,7 +17,8 @@ namespace hadump {
 
 /// Every vCPU's registers, and the hypervisor's own record of the whole virtual machine.
 struct CpuState {
-  std::vector<hadump_vcpu> vcpus;  ///< by number, without gaps
+  /// By number, without gaps: one that was never started has nothing but its number.
+  std::vector<hadump_vcpu> vcpus;
   std::vector<std::byte> context;  ///< opaque; reset_cpus() wants it back
 };
 

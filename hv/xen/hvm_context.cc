@@ -189,6 +189,12 @@ hadump_vcpu vcpu_from_context(unsigned id, const vcpu_guest_context_x86_64_t& co
   return vcpu;
 }
 
+hadump_vcpu vcpu_never_started(unsigned id) {
+  hadump_vcpu vcpu{};
+  vcpu.id = id;
+  return vcpu;
+}
+
 Result<std::vector<std::byte>> make_boot_context(std::span<const std::byte> old, unsigned vcpus,
                                                  GuestPhys entry, GuestPhys start_info) {
   const auto header = find_hvm_record(old, HVM_SAVE_CODE(HEADER), 0);

@@ -22,6 +22,9 @@ hadump_vcpu vcpu_from_record(unsigned id, const hvm_hw_cpu& record);
 /// The same from the other interface, for a vCPU that Xen keeps no record for.
 hadump_vcpu vcpu_from_context(unsigned id, const vcpu_guest_context_x86_64_t& context);
 
+/// The record of a vCPU that has never been started and has no registers: its number, all else 0.
+hadump_vcpu vcpu_never_started(unsigned id);
+
 /// The records that put a domain's vCPUs into the state after power-on, vCPU 0 at a PVH entry
 /// (xen/docs/misc/pvh.pandoc): CPU, local APIC and MTRR.
 /// @param old  the domain's context before the reset: header and what must not change.

@@ -79,6 +79,17 @@ std::vector<std::byte> empty_pvh_kernel() {
   return {bytes, bytes + sizeof(image)};
 }
 
+bool true_or_default(libxl_defbool value) {
+  return libxl_defbool_is_default(value) || libxl_defbool_val(value);
+}
+
+AcpiShape acpi_shape(const libxl_domain_build_info& build) {
+  AcpiShape shape{{}, true_or_default(build.acpi), true_or_default(build.apic)};
+  for (int i = 0; i < build.max_vcpus; ++i)
+    shape.available.push_back(libxl_bitmap_test(&build.avail_vcpus, i) != 0);
+  return shape;
+}
+
 // Destroys a domain that must not stay.
 class TwinGuard {
  public:
@@ -123,10 +134,7 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   out.kernel = text_or_empty(build.kernel);
   out.ramdisk = text_or_empty(build.ramdisk);
   out.cmdline = text_or_empty(build.cmdline);
-  out.acpi_key = fmt::format(
-      "{}vcpus-{}{}", build.max_vcpus,
-      libxl_defbool_is_default(build.acpi) || libxl_defbool_val(build.acpi) ? "acpi" : "none",
-      libxl_defbool_is_default(build.apic) || libxl_defbool_val(build.apic) ? "" : "-noapic");
+  out.acpi_key = acpi_tables_key(acpi_shape(build));
   out.on_poweroff = action_of(config.value.on_poweroff);
   out.on_reboot = action_of(config.value.on_reboot);
   out.on_crash = action_of(config.value.on_crash);
@@ -154,9 +162,8 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
   libxl_uuid_generate(&create.uuid);
   libxl_domain_build_info_init_type(&build, LIBXL_DOMAIN_TYPE_PVH);
   build.max_vcpus = model.value.b_info.max_vcpus;
-  if (libxl_cpu_bitmap_alloc(context_, &build.avail_vcpus, build.max_vcpus) != 0)
-    return fail(ErrorCode::kOs, "allocating a vCPU map");
-  for (int i = 0; i < build.max_vcpus; ++i) libxl_bitmap_set(&build.avail_vcpus, i);
+  // The MADT enables those that the guest started with; what it may add later, it knows how to.
+  libxl_bitmap_copy_alloc(context_, &build.avail_vcpus, &model.value.b_info.avail_vcpus);
   build.max_memkb = build.target_memkb = kTwinMemoryKib;
   build.kernel = strdup(kernel_path.c_str());
   build.acpi = model.value.b_info.acpi;

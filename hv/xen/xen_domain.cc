@@ -82,24 +82,35 @@ Result<CpuState> XenDomain::cpu_state() const {
   auto status = this->status();
   if (!status) return fail(std::move(status));
   for (unsigned id = 0; id <= status->max_vcpu_id; ++id) {
-    xc_vcpuinfo_t info;
-    if (xc_vcpu_getinfo(handles_.control.get(), domid_, id, &info) != 0)
-      return fail_os(errno, fmt::format("asking about vCPU {}", id));
-    hvm_hw_cpu record;
-    const auto found = find_hvm_record(state.context, HVM_SAVE_CODE(CPU), id);
-    if (found.size() >= sizeof(record)) {
-      std::memcpy(&record, found.data(), sizeof(record));
-      state.vcpus.push_back(vcpu_from_record(id, record));
-    } else {
-      // A vCPU that stopped itself, such as the others in a panic, has no record.
-      vcpu_guest_context_any_t any{};
-      if (xc_vcpu_getcontext(handles_.control.get(), domid_, id, &any) != 0)
-        return fail_os(errno, fmt::format("reading vCPU {}'s context", id));
-      state.vcpus.push_back(vcpu_from_context(id, any.x64));
-    }
-    if (info.online != 0) state.vcpus.back().flags |= HADUMP_VCPU_ONLINE;
+    auto vcpu = vcpu_state(id, state.context);
+    if (!vcpu) return fail(std::move(vcpu));
+    state.vcpus.push_back(*vcpu);
   }
   return state;
+}
+
+Result<hadump_vcpu> XenDomain::vcpu_state(unsigned id, std::span<const std::byte> context) const {
+  xc_vcpuinfo_t info;
+  if (xc_vcpu_getinfo(handles_.control.get(), domid_, id, &info) != 0)
+    return fail_os(errno, fmt::format("asking about vCPU {}", id));
+  hadump_vcpu vcpu{};
+  hvm_hw_cpu record;
+  const auto found = find_hvm_record(context, HVM_SAVE_CODE(CPU), id);
+  if (found.size() >= sizeof(record)) {
+    std::memcpy(&record, found.data(), sizeof(record));
+    vcpu = vcpu_from_record(id, record);
+  } else {
+    // A vCPU that stopped itself, such as the others in a panic, has no record.
+    vcpu_guest_context_any_t any{};
+    if (xc_vcpu_getcontext(handles_.control.get(), domid_, id, &any) == 0)
+      vcpu = vcpu_from_context(id, any.x64);
+    else if (errno == ENODATA)  // never started: XEN_DOMCTL_getvcpucontext, is_initialised
+      return vcpu_never_started(id);
+    else
+      return fail_os(errno, fmt::format("reading vCPU {}'s context", id));
+  }
+  if (info.online != 0) vcpu.flags |= HADUMP_VCPU_ONLINE;
+  return vcpu;
 }
 
 Result<> XenDomain::reset(std::span<const MapEntry> map) {

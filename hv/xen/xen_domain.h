@@ -22,6 +22,8 @@ class XenDomain : public Domain {
   Result<> crash();
 
  private:
+  Result<hadump_vcpu> vcpu_state(unsigned id, std::span<const std::byte> context) const;
+
   const XenHandles& handles_;
   unsigned domid_;
 };

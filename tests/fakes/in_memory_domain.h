@@ -40,12 +40,18 @@ class InMemoryDomain : public Domain {
     ++pauses_;
     return note("pause");
   }
+  /// vCPUs that exist but were never started, behind the two that run.
+  void add_idle_vcpus(u32 count) { idle_vcpus_ = count; }
   Result<CpuState> cpu_state() const override {
     CpuState state;
-    for (u32 id = 0; id < 2; ++id) {
+    constexpr u32 kRunning = 2;
+    for (u32 id = 0; id < kRunning + idle_vcpus_; ++id) {
       hadump_vcpu vcpu{};
       vcpu.id = id;
-      vcpu.gregs[16] = 0xffffffff81000000 + id;
+      if (id < kRunning) {
+        vcpu.flags = HADUMP_VCPU_ONLINE;
+        vcpu.gregs[16] = 0xffffffff81000000 + id;
+      }
       state.vcpus.push_back(vcpu);
     }
     state.context.assign(100, std::byte{0x33});
@@ -81,6 +87,7 @@ class InMemoryDomain : public Domain {
   History& history_;
   DomainStatus status_;
   int pauses_ = 0;
+  u32 idle_vcpus_ = 0;
   std::string failing_;
   std::vector<MapEntry> map_;
   GuestPhys entry_;

@@ -1,7 +1,8 @@
 """Panic, boot in the window, save, release: and every page of the dump equals the truth.
 
-Parameters: memory, maxmem (MiB), vcpus, load (MiB), kernel (a package), compressed=1 (boot its
-bzImage), kaslr=1 (a boot loader starts it, and it randomises its layout), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
+Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never started), load (MiB),
+kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
+randomises its layout), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
 """
 
 import re
@@ -82,6 +83,7 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
         kernel=kernel,
         compressed=lab.number("compressed", 0) == 1,
         boot_loader=lab.number("kaslr", 0) == 1,
+        extra=f"maxvcpus={lab.parameters['maxvcpus']}" if "maxvcpus" in lab.parameters else "",
         overlay=overlay,
     )
 

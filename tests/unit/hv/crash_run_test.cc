@@ -50,6 +50,26 @@ TEST_F(CrashRunTest, DumpsAHypervisorPageInTheWindow) {
   EXPECT_EQ(dumped(Gfn{1}), 0x77);
 }
 
+// As many notes as vCPUs, so that a note's place says whose it is.
+TEST_F(CrashRunTest, KeepsThePlaceOfAVcpuThatWasNeverStarted) {
+  domain.add_idle_vcpus(2);
+  config.max_vcpus = 4;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  const auto saved = read_snapshot(guest, record.save_area, true);
+  ASSERT_TRUE(saved) << saved.error().what();
+  ASSERT_EQ(saved->cpus.vcpus.size(), 4U);
+  EXPECT_TRUE(saved->cpus.vcpus[1].flags & HADUMP_VCPU_ONLINE);
+  EXPECT_EQ(saved->cpus.vcpus[3].id, 3U);
+  EXPECT_EQ(saved->cpus.vcpus[3].flags, 0U);
+  Elf64_Phdr notes;
+  std::memcpy(&notes, saved->elf_header.data() + sizeof(Elf64_Ehdr), sizeof(notes));
+  constexpr std::size_t kNote = sizeof(Elf64_Nhdr) + 8 + 336;
+  EXPECT_EQ(notes.p_filesz, 4 * kNote + 16);
+}
+
 TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
   guest.set_free_frames(1000);
 

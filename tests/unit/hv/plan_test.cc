@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "hv/agent/boot_image.h"
 #include "hv/agent/guest_layout.h"
 #include "hv/agent/kernel_image.h"
@@ -137,6 +139,20 @@ TEST(ExtractKernel, RefusesWhatIsNoKernel) {
   EXPECT_FALSE(extract_kernel(std::vector<std::byte>(100)));
   EXPECT_FALSE(extract_kernel({}));
   EXPECT_FALSE(unpack(std::vector<std::byte>(64, std::byte{0x1f})));
+}
+
+TEST(AcpiTablesKey, TellsApartWhatShapesTheTables) {
+  const AcpiShape shapes[] = {{{true, true, true, true}},     {{true, true, false, false}},
+                              {{true, false, true, false}},   {{true, true}},
+                              {{true, true}, false},          {{true, true}, true, false},
+                              {std::vector<bool>(4096, true)}};
+  std::set<std::string> keys;
+  for (const AcpiShape& shape : shapes) {
+    keys.insert(acpi_tables_key(shape));
+    EXPECT_LT(acpi_tables_key(shape).size(), 100U);
+    EXPECT_EQ(acpi_tables_key(shape).find('/'), std::string::npos);
+  }
+  EXPECT_EQ(keys.size(), std::size(shapes));
 }
 
 TEST(CheckAcpiTables, FindsTheRootAndEveryDamage) {
