@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <string_view>
 
 #include "core/abi/hadump_abi.h"
 
@@ -75,6 +76,25 @@ std::vector<std::byte> write_start_info(const BootInput& input, GuestPhys at, Gu
   return out;
 }
 
+// Where the parameters end that the kernel reads itself: at a lone "--", quoted or not
+// (kernel/params.c, parse_args() and next_arg()).
+std::size_t end_of_parameters(std::string_view cmdline) {
+  for (std::size_t at = 0; at < cmdline.size();) {
+    if (cmdline[at] == ' ' || cmdline[at] == '\t') {
+      ++at;
+      continue;
+    }
+    const std::size_t begin = at;
+    for (bool quoted = false; at < cmdline.size(); ++at) {
+      if (cmdline[at] == '"') quoted = !quoted;
+      if (!quoted && (cmdline[at] == ' ' || cmdline[at] == '\t')) break;
+    }
+    const std::string_view word = cmdline.substr(begin, at - begin);
+    if (word == "--" || word == "\"--\"") return begin;
+  }
+  return cmdline.size();
+}
+
 }  // namespace
 
 Result<BootImage> plan_boot(const BootInput& input) {
@@ -121,9 +141,14 @@ std::string capture_cmdline(const std::string& configured, GuestPhys elf_header,
   // A block of memory that comes back holds its own struct pages, as after a normal boot: without
   // this they would have to fit into the window, and MemTotal would count them
   // (mm/memory_hotplug.c; kernels without the parameter ignore it).
-  return fmt::format("{}{}elfcorehdr={:#x} {}={:#x} memory_hotplug.memmap_on_memory=1", configured,
-                     configured.empty() ? "" : " ", elf_header.value, HADUMP_PARAM_NODE,
-                     node.value);
+  const std::string ours =
+      fmt::format("elfcorehdr={:#x} {}={:#x} memory_hotplug.memmap_on_memory=1", elf_header.value,
+                  HADUMP_PARAM_NODE, node.value);
+  const std::size_t end = end_of_parameters(configured);
+  std::string before = configured.substr(0, end);
+  const std::string behind = configured.substr(end);
+  if (!before.empty() && before.back() != ' ') before += ' ';
+  return before + ours + (behind.empty() ? "" : " ") + behind;
 }
 
 }  // namespace hadump

@@ -39,8 +39,9 @@ Result<BootImage> plan_boot(const BootInput& input);
 Result<> load_boot_image(const GuestMemory& memory, const BootImage& image,
                          const KernelImage& kernel, std::span<const std::byte> initrd);
 
-/// The domain's own command line with what the capture kernel needs appended; what an earlier boot
-/// appended is not there, since this starts from the configuration.
+/// The domain's own command line and what the capture kernel needs: at the end, but before a "--",
+/// behind which Linux leaves everything to init. What an earlier boot added is not there, since
+/// this starts from the configuration.
 std::string capture_cmdline(const std::string& configured, GuestPhys elf_header, GuestPhys node);
 
 }  // namespace hadump

@@ -112,6 +112,23 @@ TEST(CaptureCmdline, KeepsTheConfiguredOne) {
             "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
 }
 
+// Linux reads no parameter behind it: the guest would boot without its dump.
+TEST(CaptureCmdline, AddsNothingBehindTheDoubleDash) {
+  const std::string ours = "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1";
+  const std::pair<std::string, std::string> cases[] = {
+      {"quiet -- single", "quiet " + ours + " -- single"},
+      {"quiet --", "quiet " + ours + " --"},
+      {"-- single", ours + " -- single"},
+      {"quiet\t--\tx -- y", "quiet\t " + ours + " --\tx -- y"},
+      {"quiet \"--\" x", "quiet " + ours + " \"--\" x"},
+      {"a=\"b -- c\" d", "a=\"b -- c\" d " + ours},
+      {"a=--  --b", "a=--  --b " + ours},
+      {"a=\"b -- c", "a=\"b -- c " + ours},
+  };
+  for (const auto& [configured, expected] : cases)
+    EXPECT_EQ(capture_cmdline(configured, GuestPhys{0x1000}, GuestPhys{0x2000}), expected);
+}
+
 TEST(ParseKernel, FindsSegmentsAndEntry) {
   const auto file = sample_kernel(16_MiB, 8192);
   const auto kernel = parse_kernel(file);
