@@ -97,7 +97,17 @@ std::size_t end_of_parameters(std::string_view cmdline) {
 
 }  // namespace
 
+Result<> check_memory_map(const std::vector<MapEntry>& map) {
+  if (map.size() > kMaxMapEntries)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("the guest has given its memory back in so many pieces that its memory "
+                            "map would have {} entries; a kernel takes {}",
+                            map.size(), kMaxMapEntries));
+  return {};
+}
+
 Result<BootImage> plan_boot(const BootInput& input) {
+  if (auto fits = check_memory_map(input.memory_map); !fits) return fail(std::move(fits));
   if (!input.window.contains(input.kernel))
     return fail(
         ErrorCode::kBadData,

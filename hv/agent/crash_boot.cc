@@ -44,22 +44,29 @@ Result<> CrashRun::prepare_files() {
   return {};
 }
 
+Result<std::vector<MapEntry>> CrashRun::memory_map_of(const DumpNode& node) const {
+  const MemoryRoles roles = roles_of(node);
+  auto map = capture_memory_map(roles.usable, roles.held, acpi_.frames());
+  if (auto fits = check_memory_map(map); !fits) return fail(std::move(fits));
+  return map;
+}
+
 Result<> CrashRun::boot(DomainRecord& record) {
   auto saved = read_snapshot(world_.memory, record.save_area, !low_is_verified_);
   if (!saved) return fail(std::move(saved), "the snapshot");
   if (auto ours = check_is_ours(record, *saved); !ours)
     return fail(std::move(ours), "the snapshot");
   times_.lap("check");
-  const MemoryRoles roles = roles_of(saved->node);
+  auto map = memory_map_of(saved->node);
+  if (!map) return fail(std::move(map));
   const std::uint64_t node_at =
       address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
-  const std::vector<MapEntry> map = capture_memory_map(roles.usable, roles.held, acpi_.frames());
   auto image = plan_boot({.window = saved->node.boot_regions.front().range,
                           .kernel = kernel_.extent(),
                           .initrd_bytes = ramdisk_.size(),
                           .cmdline = capture_cmdline(
                               config_.cmdline, saved->node.elf_header.address, GuestPhys{node_at}),
-                          .memory_map = map,
+                          .memory_map = *map,
                           .rsdp = rsdp_});
   if (!image) return fail(std::move(image), "planning the boot");
   times_.lap("plan");
@@ -71,7 +78,7 @@ Result<> CrashRun::boot(DomainRecord& record) {
   // From here on nobody but us uses the guest's memory, and there is no way back.
   record.committed = true;
   if (auto done = world_.journal.save(record); !done) return done;
-  if (auto done = world_.domain.reset(map); !done) return fail(std::move(done), "resetting");
+  if (auto done = world_.domain.reset(*map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
   if (auto done = fill_window(record, *saved); !done)

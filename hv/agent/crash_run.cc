@@ -259,6 +259,10 @@ Result<> CrashRun::plan_second_boot(const DomainRecord& record) {
   auto rewrite = plan_rewrite(*saved, complaint);
   if (!rewrite) return fail(std::move(rewrite), "the dump that waits");
   if (!complaint.empty()) world_.warn(complaint);
+  // What cannot be booted is found out while nothing has been changed.
+  auto node = decode_dump_node(rewrite->node);
+  if (!node) return fail(std::move(node), "the dump that waits");
+  if (auto map = memory_map_of(*node); !map) return fail(std::move(map), "the dump that waits");
   return world_.journal.save_rewrite(record, *rewrite);
 }
 

@@ -94,6 +94,7 @@ class CrashRun {
   Result<> check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const;
   Result<> continue_snapshot(DomainRecord& record);
   Result<> boot(DomainRecord& record);
+  Result<std::vector<MapEntry>> memory_map_of(const DumpNode& node) const;
   Result<> prepare_files();
   Result<> fill_window(DomainRecord& record, const SavedSnapshot& saved);
   Result<> keep_balloon_still(DomainRecord& record);

@@ -105,6 +105,21 @@ TEST(PlanBoot, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(plan_boot(input));
 }
 
+// Linux copies the map into a table of 128 without a look at the number.
+TEST(PlanBoot, RefusesAMapThatIsTooLongForLinux) {
+  BootInput input{.window = mib(0, 128),
+                  .kernel = mib(16, 100),
+                  .initrd_bytes = 0,
+                  .cmdline = "a",
+                  .memory_map = std::vector<MapEntry>(126, MapEntry{0, 4096, MapType::kRam}),
+                  .rsdp = {}};
+  EXPECT_TRUE(plan_boot(input));
+  input.memory_map.push_back({0, 4096, MapType::kRam});
+  const auto refused = plan_boot(input);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+}
+
 TEST(CaptureCmdline, KeepsTheConfiguredOne) {
   EXPECT_EQ(capture_cmdline("console=hvc0", GuestPhys{0x1000}, GuestPhys{0x2000}),
             "console=hvc0 elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
