@@ -81,8 +81,7 @@ Result<> CrashRun::boot(DomainRecord& record) {
   if (auto done = world_.domain.reset(*map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
-  if (auto done = fill_window(record, *saved); !done)
-    return fail(std::move(done), "filling the window");
+  if (auto done = fill_window(*saved); !done) return fail(std::move(done), "filling the window");
   if (auto done = write_guest(world_.memory, address_of(acpi_.first), acpi_.bytes); !done)
     return fail(std::move(done), "writing the ACPI tables");
   if (auto done = load_boot_image(world_.memory, *image, kernel_, ramdisk_); !done) return done;
@@ -114,8 +113,9 @@ Result<> CrashRun::boot(DomainRecord& record) {
   return reached(record, Step::kStarted, "start");
 }
 
-// Frames of the boot regions that had been ballooned out must be there for the next kernel.
-Result<> CrashRun::fill_window(DomainRecord& record, const SavedSnapshot& saved) {
+// Frames of the boot regions that had been ballooned out must be there for the next kernel. The
+// limit has had room for them since the snapshot.
+Result<> CrashRun::fill_window(const SavedSnapshot& saved) {
   for (const BootRegion& region : saved.node.boot_regions) {
     const FrameSet missing = saved.survey.absent.intersection(region.range);
     for (FrameRange range : missing.ranges()) {
@@ -127,7 +127,7 @@ Result<> CrashRun::fill_window(DomainRecord& record, const SavedSnapshot& saved)
         while (end < kinds->size() && (*kinds)[end] == (*kinds)[i]) ++end;
         const FrameRange run{Gfn{range.begin.value + i}, Gfn{range.begin.value + end}};
         if ((*kinds)[i] == FrameKind::kAbsent)
-          if (auto done = add_memory(record, run); !done) return done;
+          if (auto done = world_.memory.populate(run); !done) return done;
         i = end;
       }
     }

@@ -73,8 +73,11 @@ Result<> CrashRun::end_dump_that_is_over(DomainRecord& record) {
   auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
   if (saved || saved.error().code() != ErrorCode::kNotFound) return {};
   world_.warn("the dump that waited is over; this crash begins a new one");
-  return finish_dump(world_.domain, world_.memory, world_.store, world_.journal, record,
-                     world_.wall_ms());
+  auto beyond = finish_dump(world_.domain, world_.memory, world_.store, world_.journal, record,
+                            world_.wall_ms());
+  if (!beyond) return fail(std::move(beyond));
+  if (*beyond != 0) world_.warn(memory_kept_text(*beyond));
+  return {};
 }
 
 // Makes the domain what it was before take_snapshot(). Failures are told, since nothing else can be
@@ -205,10 +208,13 @@ Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration*
 
 Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
                                    const SaveLayout& layout, FrameRange registered) {
+  std::uint64_t window_holes = 0;  // fill_window() will fill them
+  for (FrameRange region : input.plan.boot_regions)
+    window_holes += input.survey.absent.intersection(region).bytes();
   if (registration_.mode == SaveMode::kRegistered && layout.length <= registered.bytes()) {
     record.mode = input.mode = SaveMode::kRegistered;
     record.save_area = input.save_area = registered;
-    return {};
+    return raise_limit(record, window_holes);
   }
   if (registration_.mode == SaveMode::kRegistered)
     world_.warn("the registered save area is too small for this crash; adding memory instead");
@@ -216,21 +222,25 @@ Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
   const Gfn start = added_save_area_start(ram_);
   record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};
   input.save_area = record.save_area;
-  if (auto done = add_memory(record, record.save_area); !done)
+  auto done = raise_limit(record, record.save_area.bytes() + window_holes);
+  if (done) done = world_.memory.populate(record.save_area);
+  if (!done)
     return fail(std::move(done),
                 fmt::format("adding {} for the save area", format_size(layout.length)));
   return {};
 }
 
-// Written down before it is done, so that whoever finds half of it knows what to undo.
-Result<> CrashRun::add_memory(DomainRecord& record, FrameRange range) {
+// Once for a dump, by all that is added for it: a guest that runs with its dump can give such
+// memory away and take other memory for it, but never more than this. Written down before it is
+// done, so that whoever finds half of it knows what to undo.
+Result<> CrashRun::raise_limit(DomainRecord& record, std::uint64_t bytes) {
+  if (bytes == 0) return {};
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
-  if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
-  record.raised_limit_kib = status->max_memory_kib + (range.bytes() >> 10);
+  record.old_limit_kib = status->max_memory_kib;
+  record.raised_limit_kib = record.old_limit_kib + (bytes >> 10);
   if (auto done = world_.journal.save(record); !done) return done;
-  if (auto done = world_.memory.set_limit_kib(record.raised_limit_kib); !done) return done;
-  return world_.memory.populate(range);
+  return world_.memory.set_limit_kib(record.raised_limit_kib);
 }
 
 // A guest that has run since can have written anything there, with checksums that fit.
@@ -311,8 +321,27 @@ bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
   return done && header.complete != HADUMP_SNAPSHOT_COMPLETE;
 }
 
-Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Journal& journal,
-                     DomainRecord& record, std::uint64_t now_ms) {
+std::string memory_kept_text(std::uint64_t kib) {
+  return fmt::format("the guest has kept {} of the memory that was added for its dump",
+                     format_size(kib << 10));
+}
+
+namespace {
+
+// The hypervisor lets a domain keep what it has when its limit becomes smaller. 0 when it would not
+// say: the dump is over all the same.
+std::uint64_t kib_beyond_limit(const Domain& domain, const GuestMemory& memory) {
+  auto status = domain.status();
+  auto frames = memory.total_frames();
+  if (!status || !frames) return 0;
+  const std::uint64_t kib = *frames << (kFrameShift - 10);
+  return kib > status->max_memory_kib ? kib - status->max_memory_kib : 0;
+}
+
+}  // namespace
+
+Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store,
+                                  Journal& journal, DomainRecord& record, std::uint64_t now_ms) {
   if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
     if (auto done = memory.remove(record.save_area); !done)
       return fail(std::move(done), "taking the save area back");
@@ -334,10 +363,13 @@ Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Jou
         return fail(std::move(done), "restoring the balloon target");
     record.raised_target_kib = record.old_target_kib = 0;
   }
+  const std::uint64_t beyond = kib_beyond_limit(domain, memory);
   record.step = Step::kDone;
   record.done_ms = now_ms;
-  if (auto done = journal.save(record); !done) return done;
-  return store.publish(HADUMP_XS_AGENT_STATE, "save-area-returned");
+  if (auto done = journal.save(record); !done) return fail(std::move(done));
+  if (auto done = store.publish(HADUMP_XS_AGENT_STATE, "save-area-returned"); !done)
+    return fail(std::move(done));
+  return beyond;
 }
 
 }  // namespace hadump

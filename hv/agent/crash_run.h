@@ -88,7 +88,7 @@ class CrashRun {
   Result<> find_vmcoreinfo_for(SnapshotInput& input, const Registration* registration);
   Result<> place_save_area(DomainRecord& record, SnapshotInput& input, const SaveLayout& layout,
                            FrameRange registered);
-  Result<> add_memory(DomainRecord& record, FrameRange range);
+  Result<> raise_limit(DomainRecord& record, std::uint64_t bytes);
   Result<> end_dump_that_is_over(DomainRecord& record);
   Result<> plan_second_boot(const DomainRecord& record);
   Result<> check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const;
@@ -96,7 +96,7 @@ class CrashRun {
   Result<> boot(DomainRecord& record);
   Result<std::vector<MapEntry>> memory_map_of(const DumpNode& node) const;
   Result<> prepare_files();
-  Result<> fill_window(DomainRecord& record, const SavedSnapshot& saved);
+  Result<> fill_window(const SavedSnapshot& saved);
   Result<> keep_balloon_still(DomainRecord& record);
   Result<> reached(DomainRecord& record, Step step, const char* timing);
   void undo(DomainRecord& record);
@@ -128,7 +128,12 @@ bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
 
 /// Takes added memory out of the domain and gives the guest its balloon target back: for when the
 /// guest says that its dump is done. Can be repeated.
-Result<> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store, Journal& journal,
-                     DomainRecord& record, std::uint64_t now_ms);
+/// @return how many KiB the domain still has beyond its limit: none, unless the guest has moved
+///         memory that was added for the dump to another place. It is worth a line in the log.
+Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store,
+                                  Journal& journal, DomainRecord& record, std::uint64_t now_ms);
+
+/// The line for the log when finish_dump() says that there is something.
+std::string memory_kept_text(std::uint64_t kib);
 
 }  // namespace hadump

@@ -203,13 +203,16 @@ void Caretaker::see_to_running(const DomainStatus& status, Ward& ward) {
   XenGuestMemory memory(handles_, status.domid);
   if (!dump_is_over(memory, *record, check_progress(*keys, ward.ram))) return;
   XenDomain domain(handles_, status.domid);
-  if (auto done = finish_dump(domain, memory, store, states_, *record, now_ms()); !done) {
+  auto beyond = finish_dump(domain, memory, store, states_, *record, now_ms());
+  if (!beyond) {
     // It is tried again at every look, which is no reason to say so every second.
-    if (std::exchange(ward.trouble, done.error().what()) != done.error().what())
+    if (std::exchange(ward.trouble, beyond.error().what()) != beyond.error().what())
       spdlog::error("domain {} ({}): ending the dump: {}, trying again", status.domid,
-                    ward.config.name, done.error().what());
+                    ward.config.name, beyond.error().what());
     return;
   }
+  if (*beyond != 0)
+    spdlog::warn("domain {} ({}): {}", status.domid, ward.config.name, memory_kept_text(*beyond));
   ward.trouble.clear();
   ward.since_ms = now_ms();
   spdlog::info("domain {} ({}): dump {} is done", status.domid, ward.config.name,

@@ -321,6 +321,52 @@ TEST_F(CrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
   EXPECT_EQ(guest.limit_kib(), limit_before);
 }
 
+// What was added for the window, a guest can put elsewhere, and crash: it is filled again, but the
+// limit must not grow each time.
+TEST_F(CrashRunTest, RaisesTheLimitOnceForADump) {
+  const FrameRange hole{Gfn{640}, Gfn{704}};
+  ASSERT_TRUE(guest.remove(hole));
+  ASSERT_TRUE(run());
+  const std::uint64_t limit =
+      limit_before + (record.save_area.bytes() >> 10) + (hole.bytes() >> 10);
+  EXPECT_EQ(guest.limit_kib(), limit);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(guest.remove(hole));
+    domain.crash_again();
+    ASSERT_TRUE(run());
+    EXPECT_EQ(guest.limit_kib(), limit);
+    EXPECT_TRUE(guest.exists(hole.begin));
+  }
+  EXPECT_EQ(finish_dump(domain, guest, store, journal, record, 5).value(), 0U);
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+}
+
+TEST_F(CrashRunTest, RaisesTheLimitForTheWindowsHolesInRegisteredModeToo) {
+  ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));
+  store.keys = {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x10000000 0x9000000"}};
+  ASSERT_TRUE(run());
+  ASSERT_EQ(record.mode, SaveMode::kRegistered);
+  EXPECT_EQ(guest.limit_kib(), limit_before + 256);
+  ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+}
+
+// The guest gives frames of its save area to the hypervisor and takes as many elsewhere.
+TEST_F(CrashRunTest, SaysHowMuchAddedMemoryAGuestHasKept) {
+  const std::uint64_t limit = (*guest.total_frames() + 1) * 4;
+  ASSERT_TRUE(guest.set_limit_kib(limit));
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(guest.remove({record.save_area.begin, Gfn{record.save_area.begin.value + 256}}));
+  ASSERT_TRUE(guest.populate(frames_of_bytes(kRam + 64_MiB, 1_MiB)));
+
+  const auto kept = finish_dump(domain, guest, store, journal, record, 5);
+
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(*kept, 1024U - 4);
+  EXPECT_THAT(memory_kept_text(*kept), HasSubstr("1020 KiB"));
+  EXPECT_EQ(guest.limit_kib(), limit);
+}
+
 TEST_F(CrashRunTest, GivesAddedMemoryBackWhenTheDumpIsDone) {
   ASSERT_TRUE(run());
 
