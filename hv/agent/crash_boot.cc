@@ -52,7 +52,7 @@ Result<std::vector<MapEntry>> CrashRun::memory_map_of(const DumpNode& node) cons
 }
 
 Result<> CrashRun::boot(DomainRecord& record) {
-  auto saved = read_snapshot(world_.memory, record.save_area, !low_is_verified_);
+  auto saved = read_saved(record, !low_is_verified_);
   if (!saved) return fail(std::move(saved), "the snapshot");
   if (auto ours = check_is_ours(record, *saved); !ours)
     return fail(std::move(ours), "the snapshot");

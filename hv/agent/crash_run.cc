@@ -70,7 +70,7 @@ Result<> CrashRun::run_steps(DomainRecord& record) {
 // each other: such a crash begins a new dump.
 Result<> CrashRun::end_dump_that_is_over(DomainRecord& record) {
   if (record.step != Step::kStarted) return {};
-  auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
+  auto saved = read_saved(record, /*check_low=*/false);
   if (saved || saved.error().code() != ErrorCode::kNotFound) return {};
   world_.warn("the dump that waited is over; this crash begins a new one");
   auto beyond = finish_dump(world_.domain, world_.memory, world_.store, world_.journal, record,
@@ -260,8 +260,13 @@ Result<> CrashRun::check_is_ours(const DomainRecord& record, const SavedSnapshot
   return {};
 }
 
+Result<SavedSnapshot> CrashRun::read_saved(const DomainRecord& record, bool check_low) const {
+  const SnapshotLimits limits{.vcpus = config_.max_vcpus, .blocks = block_table_bytes(ram_)};
+  return read_snapshot(world_.memory, record.save_area, check_low, limits);
+}
+
 Result<> CrashRun::plan_second_boot(const DomainRecord& record) {
-  auto saved = read_snapshot(world_.memory, record.save_area, /*check_low=*/false);
+  auto saved = read_saved(record, /*check_low=*/false);
   if (!saved) return fail(std::move(saved), "the dump that waits");
   if (auto ours = check_is_ours(record, *saved); !ours)
     return fail(std::move(ours), "the dump that waits");

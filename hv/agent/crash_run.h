@@ -91,6 +91,7 @@ class CrashRun {
   Result<> raise_limit(DomainRecord& record, std::uint64_t bytes);
   Result<> end_dump_that_is_over(DomainRecord& record);
   Result<> plan_second_boot(const DomainRecord& record);
+  Result<SavedSnapshot> read_saved(const DomainRecord& record, bool check_low) const;
   Result<> check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const;
   Result<> continue_snapshot(DomainRecord& record);
   Result<> boot(DomainRecord& record);

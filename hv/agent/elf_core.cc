@@ -112,6 +112,12 @@ Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input) 
   return out;
 }
 
+std::uint64_t max_elf_core_header_bytes(std::uint64_t vcpus) {
+  constexpr std::uint64_t kPrstatusNote = 512;  // 356, and what aligns it
+  return sizeof(Elf64_Ehdr) + kMaxProgramHeaders * sizeof(Elf64_Phdr) + vcpus * kPrstatusNote +
+         HADUMP_MAX_VMCOREINFO + kFrameSize;
+}
+
 std::span<const std::byte> vmcoreinfo_note_of(std::span<const std::byte> elf_header) {
   Elf64_Ehdr header;
   if (elf_header.size() < sizeof(header)) return {};

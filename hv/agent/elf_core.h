@@ -27,6 +27,9 @@ struct ElfCoreInput {
 /// @return kUnsupported when memory is in more pieces than an ELF file can list.
 Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input);
 
+/// The most bytes that such a header can have.
+std::uint64_t max_elf_core_header_bytes(std::uint64_t vcpus);
+
 /// The VMCOREINFO note of a header made by build_elf_core_header; empty when there is none or the
 /// header is not such a one.
 std::span<const std::byte> vmcoreinfo_note_of(std::span<const std::byte> elf_header);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "hv/agent/parallel.h"
 
@@ -53,15 +54,14 @@ Result<> scan(const GuestMemory& memory, const FrameSet& frames, Collector& coll
 // A frame that is no guest memory but can be mapped is one of the hypervisor's own pages, such as
 // the shared info page that Linux puts over a page of its RAM.
 Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
-  const FrameSet candidates = survey.absent;
+  const FrameSet candidates = std::exchange(survey.absent, {});
   for (FrameRange range : candidates.ranges()) {
     auto mapping = memory.map(range, Access::kRead);
     if (!mapping) return fail(std::move(mapping));
     for (std::size_t i = 0; i < range.frames(); ++i) {
-      const FrameRange frame{Gfn{range.begin.value + i}, Gfn{range.begin.value + i + 1}};
-      if (!mapping->present(i)) continue;
-      survey.absent.erase(frame);
-      survey.special.insert(frame);
+      const Gfn gfn{range.begin.value + i};
+      FrameSet& set = mapping->present(i) ? survey.special : survey.absent;
+      set.insert({gfn, Gfn{gfn.value + 1}});  // ascending, so always at the end
     }
   }
   return {};
@@ -85,9 +85,17 @@ void append_records(std::vector<hadump_hpte>& out, const FrameSet& set, hadump_h
 
 }  // namespace
 
+// Side by side, so that each range goes to the end of the result: a guest decides how many ranges
+// there are, and putting them into the middle of a large set one by one would take minutes.
 FrameSet FrameSurvey::dumped() const {
-  FrameSet frames = ram;
-  frames.insert(special);
+  FrameSet frames;
+  auto next = special.ranges().begin();
+  const auto end = special.ranges().end();
+  for (FrameRange range : ram.ranges()) {
+    for (; next != end && next->begin < range.begin; ++next) frames.insert(*next);
+    frames.insert(range);
+  }
+  for (; next != end; ++next) frames.insert(*next);
   return frames;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
@@ -8,6 +9,10 @@
 #include "hv/agent/window_plan.h"
 
 namespace hadump {
+
+/// The most records of a survey: as many pieces of memory as an ELF core can list, and as many
+/// holes between them.
+inline constexpr std::size_t kMaxSurveyRecords = 2 * std::size_t{65534};
 
 /// What is behind every frame of the guest's RAM layout. Sets are disjoint.
 struct FrameSurvey {

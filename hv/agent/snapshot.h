@@ -42,6 +42,17 @@ Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
                         const SaveLayout& layout, StepTimes& times,
                         const std::function<Result<>()>& copied, std::vector<FrameMapping>& mapped);
 
+/// The most that a snapshot of one domain can have. Whoever reads a save area reads memory of the
+/// guest, which can have written any lengths there, with checksums that fit.
+struct SnapshotLimits {
+  std::uint64_t vcpus = HADUMP_MAX_VCPUS;
+  std::uint64_t blocks = HADUMP_MAX_ADDRESS / HADUMP_BLOCK_SIZE;  ///< block_table_bytes()
+};
+
+/// The most bytes that a section may have. LOW is never in our memory as a whole and has no limit
+/// of its own.
+std::uint64_t max_section_bytes(hadump_section_index index, const SnapshotLimits& limits);
+
 /// A snapshot as it is in the save area.
 struct SavedSnapshot {
   hadump_save_header header;
@@ -53,11 +64,11 @@ struct SavedSnapshot {
 };
 
 /// Reads a snapshot and checks its mark and every checksum, LOW's only when asked, since that takes
-/// as long as it is large.
+/// as long as it is large. Allocates and works no more than `limits` allow.
 /// @return kNotFound when the mark is missing: there is no snapshot. kBadData when anything is
 ///         wrong with it.
-Result<SavedSnapshot> read_snapshot(const GuestMemory& memory, FrameRange save_area,
-                                    bool check_low);
+Result<SavedSnapshot> read_snapshot(const GuestMemory& memory, FrameRange save_area, bool check_low,
+                                    const SnapshotLimits& limits = {});
 
 /// What a second crash changes in a save area: three pieces, small enough for a journal file.
 struct SnapshotRewrite {

@@ -109,9 +109,15 @@ Result<Sections> build_sections(const SnapshotInput& input, const SaveLayout& la
   auto tree = encode_dump_node(node);
   if (!tree) return fail(std::move(tree));
   sections.bytes[HADUMP_SECTION_NODE] = std::move(*tree);
-  for (unsigned i = 0; i < HADUMP_NR_SECTIONS; ++i)
+  const SnapshotLimits limits{.vcpus = input.cpus.vcpus.size()};
+  for (unsigned i = 0; i < HADUMP_NR_SECTIONS; ++i) {
     if (sections.bytes[i].size() > layout.capacity[i])
       return fail(ErrorCode::kNoSpace, fmt::format("section {} does not fit the save area", i));
+    // Nobody would read it back.
+    if (sections.bytes[i].size() > max_section_bytes(static_cast<hadump_section_index>(i), limits))
+      return fail(ErrorCode::kUnsupported,
+                  fmt::format("section {} would have {} bytes", i, sections.bytes[i].size()));
+  }
   return sections;
 }
 

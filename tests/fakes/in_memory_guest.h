@@ -114,7 +114,7 @@ class InMemoryGuest : public GuestMemory {
   }
 
  private:
-  static constexpr std::uint64_t kArenaBytes = 8_GiB;  // of address space; untouched costs nothing
+  static constexpr std::uint64_t kArenaBytes = 32_GiB;  // of address space; untouched costs nothing
   std::byte* page(Gfn gfn) const { return arena_ + (gfn.value << kFrameShift); }
   Result<> failure(const std::string& what) const {
     const std::lock_guard lock(mutex_);

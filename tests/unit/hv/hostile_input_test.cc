@@ -171,6 +171,36 @@ TEST(SurveyFromRecords, RefusesOverlapAndOverflow) {
   for (const auto& records : bad) EXPECT_FALSE(survey_from_records(records));
 }
 
+// As alternating as a guest can make its memory; both ways must not take longer than they are long.
+TEST(SurveyFromRecords, TakesTheLongestListThereIs) {
+  std::vector<hadump_hpte> records;
+  for (std::uint64_t gfn = 0; gfn < kMaxSurveyRecords; ++gfn)
+    records.push_back(
+        {gfn, 1, static_cast<u32>(gfn % 2 ? HADUMP_HPTE_RAM : HADUMP_HPTE_SPECIAL), 0});
+  const auto survey = survey_from_records(records);
+  ASSERT_TRUE(survey);
+  EXPECT_EQ(survey->special.ranges().size(), kMaxSurveyRecords / 2);
+  EXPECT_EQ(survey->dumped(), (FrameSet{{Gfn{0}, Gfn{kMaxSurveyRecords}}}));
+  EXPECT_EQ(survey->records().size(), kMaxSurveyRecords);
+}
+
+TEST(SurveyFrames, TellsHypervisorPagesFromHoles) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{128_MiB >> kFrameShift}}};
+  for (std::uint64_t gfn = 1; gfn < 2000; gfn += 2) guest.make_special(Gfn{gfn});
+  ASSERT_TRUE(guest.remove({Gfn{500}, Gfn{600}}));
+  const FrameSet ram{{Gfn{0}, Gfn{256_MiB >> kFrameShift}}};
+  const WindowPlan plan = *plan_window(ram, 128_MiB);
+
+  const auto survey = survey_frames(guest, ram, plan, {});
+
+  ASSERT_TRUE(survey) << survey.error().what();
+  EXPECT_EQ(survey->special.frames(), 950U);
+  EXPECT_TRUE(survey->absent.contains(FrameRange{Gfn{500}, Gfn{600}}));
+  EXPECT_FALSE(survey->absent.contains(Gfn{499}));
+  EXPECT_TRUE(survey->special.contains(Gfn{601}));
+  EXPECT_TRUE(survey->dumped().contains(FrameRange{Gfn{600}, Gfn{2000}}));
+}
+
 std::vector<std::byte> note(std::uint32_t text_bytes, std::string_view text) {
   std::vector<std::byte> out(sizeof(Elf64_Nhdr) + 12 + round_up(text.size(), 4));
   const Elf64_Nhdr header{11, text_bytes, 0};
