@@ -45,7 +45,9 @@ int run(const AdminOptions& options) {
   if (chosen.empty() && !options.domain.empty())
     return complain("no domain '" + options.domain + "'", kExitNoDomain);
   if (options.command == "trigger") {
-    auto done = ask(options, {{"command", "trigger"}, {"domid", chosen.front()["domid"]}});
+    auto domid = domain_to_trigger(chosen, options.domain);
+    if (!domid) return complain(domid.error().what(), kExitFailed);
+    auto done = ask(options, {{"command", "trigger"}, {"domid", *domid}});
     if (!done) return complain(done.error().what(), kExitFailed);
     if (!options.json) std::cout << "triggered the dump of domain '" << options.domain << "'\n";
   }

@@ -44,6 +44,16 @@ bool is_domain(const Json& domain, const std::string& wanted) {
          std::to_string(number_at(domain, "domid")) == wanted;
 }
 
+Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wanted) {
+  if (domains.empty()) return fail(ErrorCode::kNotFound, "no domain '" + wanted + "'");
+  if (domains.size() == 1) return static_cast<unsigned>(number_at(domains.front(), "domid"));
+  std::string all;
+  for (const Json& domain : domains)
+    all += fmt::format("{}{} (domain {}, {})", all.empty() ? "" : ", ", text_at(domain, "name"),
+                       number_at(domain, "domid"), text_at(domain, "uuid"));
+  return fail(ErrorCode::kBadData, fmt::format("'{}' may be {}; give the UUID", wanted, all));
+}
+
 std::string list_text(const Json& domains, std::uint64_t now_ms) {
   std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9}\n", "NAME", "ID", "STATE",
                                 "SINCE", "MEMORY", "HELD");

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/base/error.h"
+
 namespace hadump {
 
 /// The table of `hadump list`. @param domains  the array of hadumpd's answer.
@@ -13,5 +15,12 @@ std::string list_text(const nlohmann::ordered_json& domains, std::uint64_t now_m
 std::string status_text(const nlohmann::ordered_json& domain, std::uint64_t now_ms);
 /// Whether `wanted` names this domain: its name, UUID or number.
 bool is_domain(const nlohmann::ordered_json& domain, const std::string& wanted);
+
+/// The number of the one domain that was meant.
+/// @param domains  those that `wanted` names. @return kNotFound for none, kBadData, naming them
+/// all,
+///                 for more than one: a domain may be called what another has as its number.
+Result<unsigned> domain_to_trigger(const nlohmann::ordered_json& domains,
+                                   const std::string& wanted);
 
 }  // namespace hadump

@@ -124,5 +124,19 @@ TEST(Report, ShowsWhatIsHeldAndForHowLong) {
   EXPECT_FALSE(is_domain(domains[0], "8"));
 }
 
+// A domain may be called what another has as its number; the wrong one must not be made to crash.
+TEST(Trigger, RefusesANameThatFitsTwoDomains) {
+  const auto domains = nlohmann::ordered_json::parse(R"([
+    {"name": "7", "uuid": "u", "domid": 3}, {"name": "web", "uuid": "v", "domid": 7}])");
+  const auto refused = domain_to_trigger(domains, "7");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kBadData);
+  EXPECT_THAT(refused.error().what(), HasSubstr("web (domain 7, v)"));
+  const auto one = nlohmann::ordered_json::array({domains[1]});
+  EXPECT_EQ(domain_to_trigger(one, "web").value(), 7U);
+  EXPECT_EQ(domain_to_trigger(nlohmann::ordered_json::array(), "x").error().code(),
+            ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace hadump
