@@ -22,6 +22,17 @@ bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
+// Of a line like "saving  42% of 1 GiB, …": one word, blanks, a percentage.
+std::optional<unsigned> percent_in(std::string_view line) {
+  line.remove_prefix(std::min(line.find(' '), line.size()));
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  const std::size_t digits = line.find('%');
+  if (digits == std::string_view::npos || digits > 3) return {};
+  auto percent = parse_decimal(line.substr(0, digits));
+  if (!percent || *percent > 100) return {};
+  return static_cast<unsigned>(*percent);
+}
+
 // "0xADDRESS 0xLENGTH", not empty, not beyond what any guest can address.
 Result<PhysRange> parse_range(const char* key, const std::string& text) {
   const auto bad = [&](const char* why) {
@@ -129,7 +140,10 @@ GuestProgress check_progress(const GuestKeys& keys, const FrameSet& ram) {
     if (auto bytes = parse_decimal(*text); bytes && *bytes <= ram.bytes())
       progress.held_bytes = *bytes;
   if (const std::string* text = find(keys, HADUMP_XS_PROGRESS))
-    if (text->size() <= kMaxProgressText && is_printable(*text)) progress.text = *text;
+    if (text->size() <= kMaxProgressText && is_printable(*text)) {
+      progress.text = *text;
+      progress.saved_percent = percent_in(*text);
+    }
   return progress;
 }
 

@@ -37,7 +37,8 @@ struct GuestProgress {
   GuestState state = GuestState::kNone;
   std::string dump_id;  ///< 32 hex digits or empty
   std::optional<std::uint64_t> held_bytes;
-  std::string text;  ///< printable
+  std::optional<unsigned> saved_percent;  ///< of the dump, from `text`
+  std::string text;                       ///< printable
 };
 /// Anything malformed is left out.
 GuestProgress check_progress(const GuestKeys& keys, const FrameSet& ram);

@@ -37,6 +37,14 @@ std::string held(const Json& domain) {
   return format_size(all - number_at(domain["dump"], "released_bytes"));
 }
 
+// How much of the dump the guest says to have saved.
+std::string saved(const Json& domain) {
+  if (!dump_waits(domain) || !domain.contains("guest") ||
+      !domain["guest"].contains("saved_percent"))
+    return "-";
+  return fmt::format("{}%", number_at(domain["guest"], "saved_percent"));
+}
+
 }  // namespace
 
 bool is_domain(const Json& domain, const std::string& wanted) {
@@ -55,13 +63,13 @@ Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wante
 }
 
 std::string list_text(const Json& domains, std::uint64_t now_ms) {
-  std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9}\n", "NAME", "ID", "STATE",
-                                "SINCE", "MEMORY", "HELD");
+  std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}\n", "NAME", "ID",
+                                "STATE", "SINCE", "MEMORY", "HELD", "SAVED");
   for (const Json& domain : domains)
-    out += fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9}{}\n", text_at(domain, "name"),
+    out += fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}{}\n", text_at(domain, "name"),
                        number_at(domain, "domid"), text_at(domain, "state"),
                        age(number_at(domain, "since_ms"), now_ms),
-                       format_size(number_at(domain, "memory_bytes")), held(domain),
+                       format_size(number_at(domain, "memory_bytes")), held(domain), saved(domain),
                        text_at(domain, "note").empty() ? "" : "  " + text_at(domain, "note"));
   return out;
 }
@@ -80,8 +88,8 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
   out += fmt::format("  dump      {}, step {}, boot {}, {} mode\n", text_at(dump, "dump_id"),
                      text_at(dump, "step"), number_at(dump, "boots"), text_at(dump, "mode"));
   if (dump_waits(domain))
-    out += fmt::format("  held      {}, released {}\n", held(domain),
-                       format_size(number_at(dump, "released_bytes")));
+    out += fmt::format("  held      {}, released {}, saved {}\n", held(domain),
+                       format_size(number_at(dump, "released_bytes")), saved(domain));
   if (!text_at(dump, "error").empty()) out += "  error     " + text_at(dump, "error") + "\n";
   if (dump.contains("times_ms") && !dump["times_ms"].empty()) {
     out += "  times    ";

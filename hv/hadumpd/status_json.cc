@@ -19,6 +19,8 @@ std::string to_json(const std::vector<DomainView>& views) {
                        {"dump_id", view.progress.dump_id},
                        {"progress", view.progress.text}};
     if (view.progress.held_bytes) domain["guest"]["held_bytes"] = *view.progress.held_bytes;
+    if (view.progress.saved_percent)
+      domain["guest"]["saved_percent"] = *view.progress.saved_percent;
     if (view.record) {
       domain["dump"] = nlohmann::ordered_json::parse(to_json(*view.record));
       const std::uint64_t held = view.record->held_bytes;

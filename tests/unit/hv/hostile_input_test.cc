@@ -90,6 +90,18 @@ TEST_F(RegistrationTest, ProgressLeavesGarbageOut) {
   EXPECT_EQ(progress.text, "");
 }
 
+TEST_F(RegistrationTest, TakesAPercentageFromTheSaversLine) {
+  const auto percent = [&](const char* line) {
+    return check_progress({{"progress", line}}, ram).saved_percent;
+  };
+  EXPECT_EQ(percent("saving  42% of 768 MiB, 12 MiB written, 256 MiB released"), 42U);
+  EXPECT_EQ(percent("saving   0% of 768 MiB"), 0U);
+  EXPECT_EQ(percent("finishing 100% of 768 MiB"), 100U);
+  for (const char* line : {"", "saving", "saving 101% of 1 GiB", "saving 4294967338% of 1 GiB",
+                           "saving -1% of", "saving %", "saving 4 2%", "42%", "100% \n"})
+    EXPECT_FALSE(percent(line)) << line;
+}
+
 DumpNode sample_node() {
   DumpNode node;
   node.dump_id = {9, 8, 7};

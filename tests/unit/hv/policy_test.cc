@@ -110,15 +110,15 @@ TEST(AdminOptions, AreParsed) {
 TEST(Report, ShowsWhatIsHeldAndForHowLong) {
   const auto domains = nlohmann::ordered_json::parse(R"([
     {"name": "g1", "uuid": "u", "domid": 7, "state": "saving", "since_ms": 1000,
-     "memory_bytes": 1073741824, "note": "",
+     "memory_bytes": 1073741824, "note": "", "guest": {"state": "saving", "saved_percent": 42},
      "dump": {"step": "started", "held_bytes": 805306368, "released_bytes": 268435456}},
     {"name": "g2", "uuid": "v", "domid": 8, "state": "ignored", "since_ms": 1000,
      "memory_bytes": 536870912, "note": "not a PVH guest"}])");
   EXPECT_EQ(list_text(domains, 62000),
-            "NAME                        ID STATE           SINCE    MEMORY      HELD\n"
-            "g1                           7 saving       00:01:01     1 GiB   512 MiB\n"
-            "g2                           8 ignored      00:01:01   512 MiB         -  not a PVH "
-            "guest\n");
+            "NAME                        ID STATE           SINCE    MEMORY      HELD SAVED\n"
+            "g1                           7 saving       00:01:01     1 GiB   512 MiB   42%\n"
+            "g2                           8 ignored      00:01:01   512 MiB         -     -  not a "
+            "PVH guest\n");
   EXPECT_TRUE(is_domain(domains[0], "g1"));
   EXPECT_TRUE(is_domain(domains[0], "7"));
   EXPECT_FALSE(is_domain(domains[0], "8"));
