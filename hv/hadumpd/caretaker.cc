@@ -55,7 +55,7 @@ DomainRecord* Caretaker::known_record(const std::string& uuid) {
 
 void Caretaker::publish_policy(unsigned domid, const Ward& ward) {
   auto plan = plan_window(ward.ram, ward.policy.window_bytes);
-  if (!plan) return;  // make_ward() has said so
+  if (!plan) return;  // said when the dump that waits is over
   XenGuestStore store(handles_.store.get(), domid);
   std::vector<std::pair<const char*, std::string>> values = {
       {HADUMP_XS_AGENT_VERSION, std::to_string(HADUMP_ABI_VERSION)},
@@ -63,9 +63,9 @@ void Caretaker::publish_policy(unsigned domid, const Ward& ward) {
       {HADUMP_XS_AGENT_RESERVE,
        std::to_string(save_area_reserve(ward.ram, *plan, ward.config.max_vcpus))},
       {HADUMP_XS_AGENT_MODE, std::string(to_string(ward.policy.save_area))}};
-  const DomainRecord* record = known_record(ward.config.uuid);
-  if (record == nullptr || !record->has_snapshot())
-    values.emplace_back(HADUMP_XS_AGENT_STATE, "watching");
+  const std::string_view state =
+      agent_state_for(known_record(ward.config.uuid), guest_state(domid, ward));
+  if (!state.empty()) values.emplace_back(HADUMP_XS_AGENT_STATE, state);
   for (const auto& [key, value] : values)
     if (auto done = store.publish(key, value); !done)
       spdlog::warn("domain {}: {}, continuing", domid, done.error().what());
@@ -96,7 +96,6 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
                            .backend_deadline = ward.policy.backend_timeout};
   DomainRecord& record = record_of(domid, ward);
   auto done = CrashRun(world, policy, ward.config).run(record);
-  ward.since_ms = wall_ms();
   if (done) {
     log_times(record);
     restarted_.insert(domid);
@@ -156,36 +155,37 @@ std::set<unsigned> Caretaker::wards() const {
   return domids;
 }
 
-std::vector<DomainView> Caretaker::views() const {
+// One look into xenstore, since it is done every second.
+GuestState Caretaker::guest_state(unsigned domid, const Ward& ward) const {
+  auto state = XenGuestStore(handles_.store.get(), domid).guest_key(HADUMP_XS_STATE);
+  return state ? check_progress({{HADUMP_XS_STATE, *state}}, ward.ram).state : GuestState::kNone;
+}
+
+void Caretaker::note_state(unsigned domid, const Ward& ward) {
+  ShownState::Facts facts{.ignored = !ward.note.empty(),
+                          .given_up = ward.given_up,
+                          .record = known_record(ward.config.uuid)};
+  if (!facts.ignored) facts.guest = guest_state(domid, ward);
+  shown_[ward.config.uuid].update(facts, wall_ms());
+}
+
+std::vector<DomainView> Caretaker::views() {
   std::vector<DomainView> views;
   for (const auto& [domid, ward] : wards_) {
+    note_state(domid, ward);
+    const ShownState& shown = shown_[ward.config.uuid];
     DomainView view;
     view.name = ward.config.name;
     view.uuid = ward.config.uuid;
     view.domid = domid;
-    view.since_ms = ward.since_ms;
+    view.state = shown.state();
+    view.since_ms = shown.since_ms();
     view.memory_bytes = ward.config.memory_bytes;
     view.note = ward.note;
-    const auto record = records_.find(ward.config.uuid);
-    if (record != records_.end()) view.record = record->second;
+    if (const DomainRecord* record = known_record(ward.config.uuid)) view.record = *record;
     if (!ward.ram.empty())
       if (auto keys = XenGuestStore(handles_.store.get(), domid).guest_keys())
         view.progress = check_progress(*keys, ward.ram);
-    const bool waits = view.record && view.record->step == Step::kStarted;
-    if (!ward.note.empty())
-      view.state = "ignored";
-    else if (ward.given_up)
-      view.state = "failed";
-    else if (view.record && view.record->has_snapshot() && !waits)
-      view.state = "booting";
-    else if (waits && view.progress.state == GuestState::kSaving)
-      view.state = "saving";
-    else if (waits)
-      view.state = "waiting";
-    else if (view.progress.state == GuestState::kRegistered)
-      view.state = "registered";
-    else
-      view.state = "watching";
     views.push_back(std::move(view));
   }
   return views;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "hv/agent/care_rules.h"
 #include "hv/agent/policy.h"
 #include "hv/agent/record.h"
 #include "hv/agent/registration.h"
@@ -64,7 +65,7 @@ class Caretaker {
   /// Sees to one crashed domain now, whatever the crash-loop limit says.
   Result<> rescue(unsigned domid);
 
-  std::vector<DomainView> views() const;
+  std::vector<DomainView> views();
   /// Makes a hung domain crash; one that has crashed and was left as it is, is seen to again.
   /// @return kNotFound or kUnsupported when it is not watched, kBusy when it has shut down; the
   ///         errors of CrashRun::run().
@@ -79,7 +80,6 @@ class Caretaker {
     std::string trouble;     ///< why its dump cannot be ended; has been logged
     bool given_up = false;   ///< its present crash was left as it is
     bool published = false;  ///< what the policy asks for is in its xenstore
-    std::uint64_t since_ms = 0;
   };
 
   Ward* ward_of(const DomainStatus& status);
@@ -87,6 +87,8 @@ class Caretaker {
   void publish_policy(unsigned domid, const Ward& ward);
   void forget_gone(const std::vector<DomainStatus>& present);
   void look_at(const DomainStatus& status, Ward& ward);
+  GuestState guest_state(unsigned domid, const Ward& ward) const;
+  void note_state(unsigned domid, const Ward& ward);
   void see_to_shutdown(const DomainStatus& status, Ward& ward);
   void see_to_crash(const DomainStatus& status, Ward& ward);
   void see_to_running(const DomainStatus& status, Ward& ward);
@@ -107,6 +109,7 @@ class Caretaker {
   std::set<unsigned> restarted_;
   std::map<std::string, DomainRecord> records_;  ///< by UUID
   std::map<unsigned, Ward> wards_;               ///< by domid
+  std::map<std::string, ShownState> shown_;      ///< by UUID; outlives a new configuration
 };
 
 }  // namespace hadump

@@ -41,23 +41,10 @@ Result<Caretaker::Ward> Caretaker::make_ward(unsigned domid) {
   }
   if (!ward.policy.cmdline.empty()) config->cmdline = ward.policy.cmdline;
   ward.config = std::move(*config);
-  ward.since_ms = now_ms();
-  const bool owned = known_record(ward.config.uuid) != nullptr;
-  if (ward.config.name.starts_with(kTwinPrefix)) {
-    ward.note = "made by hadumpd itself";
-  } else if (!ward.policy.enabled) {
-    ward.note = "the policy says so";
-  } else if (!ward.config.pvh) {
-    ward.note = "not a PVH guest";
-  } else if (ward.config.on_crash != ShutdownAction::kPreserve && !owned) {
-    ward.note = "its on_crash is not \"preserve\"";
-  } else if (auto ram = pvh_ram(ward.config.memory_bytes); !ram) {
-    ward.note = ram.error().what();
-  } else {
-    ward.ram = std::move(*ram);
-    if (auto plan = plan_window(ward.ram, ward.policy.window_bytes); !plan)
-      ward.note = plan.error().what();
-  }
+  ward.note = ward.config.name.starts_with(kTwinPrefix)
+                  ? "made by hadumpd itself"
+                  : why_not_watched(ward.config, ward.policy, known_record(ward.config.uuid));
+  if (auto ram = pvh_ram(ward.config.memory_bytes)) ward.ram = std::move(*ram);
   return ward;
 }
 
@@ -86,6 +73,8 @@ Result<> Caretaker::look_around() {
   for (const DomainStatus& status : *domains) {
     if (status.dying) continue;
     if (Ward* ward = ward_of(status); ward != nullptr && ward->note.empty()) look_at(status, *ward);
+    if (const auto ward = wards_.find(status.domid); ward != wards_.end())  // unless it is gone now
+      note_state(status.domid, ward->second);
   }
   return {};
 }
@@ -97,6 +86,7 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
     });
   };
   std::erase_if(wards_, [&](const auto& ward) { return !is_present(ward.second.config.uuid); });
+  std::erase_if(shown_, [&](const auto& shown) { return !is_present(shown.first); });
   std::erase_if(records_, [&](const auto& record) {
     if (is_present(record.first)) return false;
     if (record.second.has_snapshot())
@@ -114,7 +104,6 @@ void Caretaker::reconsider() {
 
 void Caretaker::give_up(unsigned domid, Ward& ward, const std::string& why) {
   ward.given_up = true;
-  ward.since_ms = now_ms();
   spdlog::error("domain {} ({}): {}; leaving it as it is. SIGHUP makes hadumpd try again", domid,
                 ward.config.name, why);
 }
@@ -152,29 +141,14 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
 }
 
 void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
-  const DomainRecord* record = known_record(status.uuid);
-  const bool owned = record != nullptr && record->started_ms != 0;
-  const bool waits = record != nullptr && record->step == Step::kStarted;
-  switch (status.reason) {
-    case ShutdownReason::kWatchdog:
-      if (!owned && ward.config.on_watchdog != ShutdownAction::kPreserve) return;
-      return see_to_crash(status, ward);
-    case ShutdownReason::kCrash:
-      return see_to_crash(status, ward);
-    case ShutdownReason::kReboot:
-      if (waits) {
-        // Destroying the domain would lose what has not been saved.
-        spdlog::info("domain {} ({}): reboots while a dump waits; booting it again with the dump",
-                     status.domid, ward.config.name);
-        return see_to_crash(status, ward);
-      }
-      if (owned) obey(status, ward, ward.config.on_reboot);
+  const ShutdownDuty duty = duty_at_shutdown(status, ward.config, known_record(status.uuid));
+  switch (duty.kind) {
+    case ShutdownDuty::Kind::kNothing:
       return;
-    case ShutdownReason::kPoweroff:
-      if (owned) obey(status, ward, ward.config.on_poweroff);
-      return;
-    default:
-      return;  // suspended or in a migration: somebody else's business
+    case ShutdownDuty::Kind::kRescue:
+      return see_to_crash(status, ward);
+    case ShutdownDuty::Kind::kObey:
+      return obey(status, ward, duty.action);
   }
 }
 
@@ -188,8 +162,9 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
                        "; its memory is kept. Look at it, then `xl destroy` it, or boot it again "
                        "with `hadump trigger`");
   }
-  spdlog::info("domain {} ({}): {}", status.domid, ward.config.name,
-               status.crashed() ? "crashed" : "reboots");
+  spdlog::info(
+      "domain {} ({}): {}", status.domid, ward.config.name,
+      status.crashed() ? "crashed" : "reboots while a dump waits; booting it again with the dump");
   if (auto done = run_crash(status.domid, ward); !done)
     give_up(status.domid, ward, done.error().what());
 }
@@ -214,9 +189,13 @@ void Caretaker::see_to_running(const DomainStatus& status, Ward& ward) {
   if (*beyond != 0)
     spdlog::warn("domain {} ({}): {}", status.domid, ward.config.name, memory_kept_text(*beyond));
   ward.trouble.clear();
-  ward.since_ms = now_ms();
   spdlog::info("domain {} ({}): dump {} is done", status.domid, ward.config.name,
                to_hex(record->dump_id));
+  // What was not asked while the dump waited.
+  ward.note = why_not_watched(ward.config, ward.policy, record);
+  if (!ward.note.empty())
+    spdlog::info("domain {} ({}): not watched any more: {}", status.domid, ward.config.name,
+                 ward.note);
 }
 
 Result<> Caretaker::act(unsigned domid, const Ward& ward, ShutdownAction action) {
@@ -245,30 +224,20 @@ Result<> Caretaker::act(unsigned domid, const Ward& ward, ShutdownAction action)
   return {};
 }
 
-// xl exited when it preserved the domain, so its configuration is ours to follow.
 void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction action) {
   spdlog::info("domain {} ({}): shut down; doing what its configuration says", status.domid,
                ward.config.name);
-  DomainRecord* record = known_record(status.uuid);
-  const bool restart =
-      action == ShutdownAction::kRestart || action == ShutdownAction::kCoredumpRestart;
-  const DomainRecord kept = *record;
+  const DomainRecord kept = *known_record(status.uuid);
   if (auto done = act(status.domid, ward, action); !done)
     return give_up(status.domid, ward, done.error().what());
-  if (action == ShutdownAction::kPreserve || action == ShutdownAction::kSoftReset)
+  const Aftermath aftermath = aftermath_of(action);
+  if (aftermath == Aftermath::kStays)
     return give_up(status.domid, ward, "shut down, and is to be preserved");
-  const std::string uuid = kept.uuid;
   wards_.erase(status.domid);  // `ward` is gone from here on
-  if (!restart) return;
-  // No xl looks after the new domain either: it stays ours, without a dump.
-  DomainRecord fresh;
-  fresh.uuid = uuid;
-  fresh.name = kept.name;
-  fresh.step = Step::kDone;
-  fresh.crashes = kept.crashes;
-  fresh.started_ms = now_ms();
+  if (aftermath == Aftermath::kGone) return;
+  DomainRecord fresh = record_of_successor(kept, now_ms());
   if (auto done = states_.save(fresh); !done) spdlog::error("{}", done.error().what());
-  records_.insert_or_assign(uuid, std::move(fresh));
+  records_.insert_or_assign(kept.uuid, std::move(fresh));
 }
 
 }  // namespace hadump

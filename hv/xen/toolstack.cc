@@ -191,11 +191,13 @@ Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
       rc != 0)
     return libxl_error(rc, "reading the domain's configuration");
   if (rename) {
-    const std::string kept = fmt::format("{}-{}", config.value.c_info.name, domid);
-    if (const int rc = libxl_domain_rename(context_, domid, config.value.c_info.name, kept.c_str());
+    // As xl does: the old one gets another UUID as well, the new one is the domain from then on.
+    libxl_uuid kept;
+    libxl_uuid_generate(&kept);
+    if (const int rc = libxl_domain_preserve(context_, domid, &config.value.c_info,
+                                             fmt::format("-{}", domid).c_str(), kept);
         rc != 0)
       return libxl_error(rc, "renaming the domain");
-    libxl_uuid_generate(&config.value.c_info.uuid);
   } else if (auto done = destroy(domid); !done) {
     return fail(std::move(done));
   }

@@ -24,8 +24,9 @@ class Toolstack {
 
   Result<> destroy(unsigned domid) const;
   /// Destroys the domain and creates it again from its configuration, running.
-  /// @param rename  keep the old one under another name instead (xl's rename-restart).
-  /// @return the new domain's number.
+  /// @param rename  keep the old one, under another name and another UUID, instead of destroying it
+  ///                (xl's rename-restart).
+  /// @return the number of the new domain, which has the old one's name and UUID.
   Result<unsigned> recreate(unsigned domid, bool rename) const;
   /// xl's core dump, for on_crash="coredump-…".
   Result<> dump_core(unsigned domid, const std::string& path) const;

@@ -15,10 +15,15 @@ Result<GuestKeys> XenGuestStore::guest_keys() const {
   for (const char* key : {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET,
                           HADUMP_XS_MODE, HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID,
                           HADUMP_XS_MEM_HELD, HADUMP_XS_PROGRESS}) {
-    auto value = store_.read(fmt::format("{}/{}/{}", home_, HADUMP_XS_GUEST, key));
-    if (value && value->size() <= HADUMP_XS_MAX_VALUE) keys.emplace(key, std::move(*value));
+    if (auto value = guest_key(key)) keys.emplace(key, std::move(*value));
   }
   return keys;
+}
+
+std::optional<std::string> XenGuestStore::guest_key(const char* key) const {
+  auto value = store_.read(fmt::format("{}/{}/{}", home_, HADUMP_XS_GUEST, key));
+  if (value && value->size() > HADUMP_XS_MAX_VALUE) return {};
+  return value;
 }
 
 Result<> XenGuestStore::clear_guest_keys() {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "hv/agent/domain.h"
 #include "hv/xen/xen_store.h"
 
@@ -15,6 +18,9 @@ class XenGuestStore : public GuestStore {
   Result<> publish(const std::string& key, const std::string& value) override;
   Result<std::uint64_t> balloon_target_kib() const override;
   Result<> set_balloon_target_kib(std::uint64_t kib) override;
+
+  /// One of guest_keys(), for who looks often and needs no more.
+  std::optional<std::string> guest_key(const char* key) const;
 
  private:
   XenStore store_;

@@ -1,0 +1,112 @@
+#include "hv/agent/care_rules.h"
+
+#include "hv/agent/guest_layout.h"
+#include "hv/agent/window_plan.h"
+
+namespace hadump {
+namespace {
+
+bool dump_runs(const DomainRecord* record) {
+  return record != nullptr && record->step == Step::kStarted;
+}
+
+std::string_view state_of(const ShownState::Facts& facts) {
+  if (facts.ignored) return "ignored";
+  if (facts.given_up) return "failed";
+  if (facts.record != nullptr && facts.record->has_snapshot() && !dump_runs(facts.record))
+    return "booting";
+  if (dump_runs(facts.record)) return facts.guest == GuestState::kSaving ? "saving" : "waiting";
+  return facts.guest == GuestState::kRegistered ? "registered" : "watching";
+}
+
+// When a state began that was there before we looked for the first time; 0: nobody knows.
+std::uint64_t earliest_known(std::string_view state, const DomainRecord* record) {
+  if (record == nullptr) return 0;
+  if (state == "booting" || state == "failed") return record->noticed_ms;
+  if (state == "waiting" || state == "saving") return record->started_ms;
+  return record->done_ms != 0 ? record->done_ms : record->started_ms;
+}
+
+}  // namespace
+
+std::string why_not_watched(const DomainConfig& config, const DomainPolicy& policy,
+                            const DomainRecord* record) {
+  if (!config.pvh) return "not a PVH guest";
+  auto ram = pvh_ram(config.memory_bytes);
+  if (!ram) return ram.error().what();
+  if (record != nullptr && record->has_snapshot()) return "";
+  if (!policy.enabled) return "the policy says so";
+  if (config.on_crash != ShutdownAction::kPreserve && record == nullptr)
+    return "its on_crash is not \"preserve\"";
+  if (auto plan = plan_window(*ram, policy.window_bytes); !plan) return plan.error().what();
+  return "";
+}
+
+std::string_view agent_state_for(const DomainRecord* record, GuestState guest) {
+  if (record != nullptr && record->has_snapshot()) return "";
+  const bool over = record != nullptr && record->step == Step::kDone;
+  return over && guest == GuestState::kDone ? "save-area-returned" : "watching";
+}
+
+ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& config,
+                              const DomainRecord* record) {
+  const bool owned = record != nullptr && record->started_ms != 0;
+  const auto obey = [&](ShutdownAction action) {
+    return owned ? ShutdownDuty{ShutdownDuty::Kind::kObey, action} : ShutdownDuty{};
+  };
+  switch (status.reason) {
+    case ShutdownReason::kWatchdog:
+      if (!owned && config.on_watchdog != ShutdownAction::kPreserve) return {};
+      return {ShutdownDuty::Kind::kRescue};
+    case ShutdownReason::kCrash:
+      return {ShutdownDuty::Kind::kRescue};
+    case ShutdownReason::kReboot:
+      // Destroying the domain would lose what has not been saved.
+      if (dump_runs(record)) return {ShutdownDuty::Kind::kRescue};
+      return obey(config.on_reboot);
+    case ShutdownReason::kPoweroff:
+      return obey(config.on_poweroff);
+    default:
+      return {};  // suspended or in a migration
+  }
+}
+
+Aftermath aftermath_of(ShutdownAction action) {
+  switch (action) {
+    case ShutdownAction::kDestroy:
+    case ShutdownAction::kCoredumpDestroy:
+      return Aftermath::kGone;
+    case ShutdownAction::kRestart:
+    case ShutdownAction::kRenameRestart:
+    case ShutdownAction::kCoredumpRestart:
+      return Aftermath::kReplaced;
+    case ShutdownAction::kPreserve:
+    case ShutdownAction::kSoftReset:  // libxl refuses it for PVH and would destroy the domain
+      return Aftermath::kStays;
+  }
+  return Aftermath::kStays;
+}
+
+DomainRecord record_of_successor(const DomainRecord& old, std::uint64_t now_ms) {
+  DomainRecord fresh;
+  fresh.uuid = old.uuid;
+  fresh.name = old.name;
+  fresh.step = Step::kDone;
+  fresh.crashes = old.crashes;
+  fresh.started_ms = now_ms;
+  return fresh;
+}
+
+void ShownState::update(const Facts& facts, std::uint64_t now_ms) {
+  const std::string_view state = state_of(facts);
+  // A domain that crashes between two looks is booting, or waiting, for another time.
+  const bool known_exactly = state == "booting" || state == "waiting";
+  if (const std::uint64_t known = earliest_known(state, facts.record);
+      known != 0 && (known_exactly || state_.empty()))
+    since_ms_ = known;
+  else if (state != state_)
+    since_ms_ = now_ms;
+  state_ = state;
+}
+
+}  // namespace hadump
