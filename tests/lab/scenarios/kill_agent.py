@@ -14,9 +14,10 @@ from hadump_lab.scenario import Lab
 
 STEPS = [
     "paused", "vcpus-saved", "memory-added", "low-copied", "snapshot-complete",
-    "backends-disconnected", "reset", "loaded", "reconnected", "vcpus-set", "started",
+    "backends-disconnected", "reset", "loaded", "reconnected", "vcpus-set", "started", "done",
 ]  # fmt: skip
 SIGKILL_STATUS = 128 + 9
+SAVE_SECONDS = 600  # "done" comes when the guest has saved its dump; all others within a minute.
 
 
 def run(lab: Lab) -> None:
@@ -40,7 +41,7 @@ def _kill_at(lab: Lab, agent: Agent, rescue: Rescue, steps: list[str]) -> None:
     agent.start(kill_at=steps[0])
     crash = rescue.crash()
     for step, following in zip(steps, [*steps[1:], None]):
-        agent.wait_ended()
+        agent.wait_ended(SAVE_SECONDS if step == "done" else 60)
         result = agent.host.finished(agent.job or "")
         lab.check(result and result.status == SIGKILL_STATUS, f"hadumpd was killed behind {step}")
         lab.check(rescue.guest.state(), "the domain is still there")
