@@ -66,6 +66,34 @@ expect_not_called "release-region"
 expect_said "less than 2 MiB free"
 rm "$scratch/bin/df"
 
+begin "gives up as configured when the target cannot be made"
+: >"$scratch/file"
+: >"$scratch/kernel/hadump/release_mem"
+printf '%s\n' "TARGET=$scratch/file/crash" FAILURE_ACTION=release >"$HADUMP_CONF"
+expect_code 1 "$saver"
+expect_not_called "release-region"
+grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
+: >"$scratch/kernel/hadump/release_mem"
+printf '%s\n' "TARGET=$scratch/file/crash" >"$HADUMP_CONF"
+expect_code 1 "$saver"
+expect_said "cannot make $scratch/file/crash"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+
+begin "saves all the same when a number of the configuration is none"
+conf MIN_FREE_MB=64M KEEP_OLD=all
+expect_code 0 "$saver"
+expect_said "MIN_FREE_MB=64M is no number, using 64"
+expect_said "KEEP_OLD=all is no number, using 0"
+expect_called "release-region save"
+
+begin "keeps everything when the earlier save is not found"
+stub release-region 'exit 8'
+conf
+expect_code 8 "$saver"
+expect_said "What to do next"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+stub release-region 'exit 0'
+
 begin "deletes the oldest complete dumps, and only those"
 old_dump guest-20250101T000000
 old_dump guest-20250301T000000
