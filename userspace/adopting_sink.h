@@ -36,7 +36,8 @@ class AdoptingSink : public DumpSink {
   Result<> publish(std::uint64_t size) override;
   std::string location() const override { return inner_->location(); }
 
-  static constexpr std::uint64_t kMaxPendingBytes = 16U << 20;
+  /// The bitmap of left-out pages differs until it is passed: 32 MiB for a terabyte.
+  static constexpr std::uint64_t kMaxPendingBytes = 128U << 20;
 
  private:
   AdoptingSink(std::unique_ptr<DumpSink> inner, UniqueFd fd)

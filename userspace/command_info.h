@@ -10,6 +10,7 @@ namespace hadump {
 
 struct InfoOptions {
   bool help = false;
+  bool json = false;
   unsigned log_lines = 10;
   std::vector<std::string> files;  ///< One dump, or all parts of a split one.
 };

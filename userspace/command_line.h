@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
@@ -14,6 +15,9 @@ Result<boost::program_options::variables_map> parse_command_line(
     const std::vector<std::string>& args,
     const boost::program_options::options_description& options,
     const boost::program_options::positional_options_description& positional = {});
+
+/// Dump levels as in "1,31". @return kBadData with the reason.
+Result<std::vector<unsigned>> parse_levels(std::string_view text);
 
 /// "Usage: release-region NAME …", the options, and the exit codes.
 std::string help_text(const std::string& usage,

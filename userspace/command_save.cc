@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "core/base/text.h"
 #include "userspace/exit_codes.h"
 #include "userspace/save_session.h"
@@ -14,6 +16,13 @@ namespace {
 void report_failure(const Error& error, const SaveSession& session, const SaveSeams& seams) {
   seams.log.error("{}",
                   error.code() == ErrorCode::kCancelled ? "stopped by a signal" : error.what());
+  if (session.lacks_earlier()) {
+    seams.log.error(
+        "nothing was changed. What to do next: make the earlier save's place accessible (is it "
+        "mounted?) and run the same command again, or name its file with --with FILE; with "
+        "--without-earlier the rest is saved as an incomplete dump");
+    return;
+  }
   const auto& partial = session.partial_files();
   if (partial.empty()) return;
   seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
@@ -21,10 +30,21 @@ void report_failure(const Error& error, const SaveSession& session, const SaveSe
   if (error.code() == ErrorCode::kNoSpace)
     seams.log.error(
         "nothing unsaved was released. What to do next: make room and run the same command again, "
-        "or save to another place with --to OTHER --with {}",
-        partial.front());
+        "or save to another place with --to OTHER, and keep {} until that is done",
+        fmt::join(partial, ", "));
   else
     seams.log.error("nothing unsaved was released. What to do next: run the same command again");
+}
+
+// At a level that leaves classes out, a page that is kept for want of knowledge costs room.
+void warn_of_unknown(const SaveOutcome& outcome, const SaveOptions& options,
+                     const SaveSeams& seams) {
+  const bool filtered = std::any_of(options.levels.begin(), options.levels.end(),
+                                    [](unsigned level) { return (level & ~kLevelZero) != 0; });
+  const std::uint64_t frames = outcome.kept_unknown + outcome.summary.progress.frames_unclassified;
+  if (filtered && frames != 0)
+    seams.log.warn("{} of memory was kept because nothing says what it was used for",
+                   format_size(frames << kFrameShift));
 }
 
 int report_success(const SaveOutcome& outcome, const SaveOptions& options, const SaveSeams& seams) {
@@ -35,14 +55,15 @@ int report_success(const SaveOutcome& outcome, const SaveOptions& options, const
                    format_size(summary.progress.frames_total << kFrameShift),
                    format_size(summary.progress.bytes_written),
                    std::chrono::duration<double>(summary.progress.elapsed).count());
-  const bool wanted_back = options.release && seams.releaser != nullptr && !options.vmcore_given;
+  warn_of_unknown(outcome, options, seams);
+  const bool wanted_back = options.release && seams.releaser != nullptr;
   if (wanted_back)
     seams.log.info("{} given back in this run; {}", format_size(outcome.bytes_released),
                    outcome.all_back ? "all memory is back" : "some memory is still held");
   if (!summary.complete) {
     seams.log.warn("{} of memory could not be read and is marked as lost in the dump{}",
                    format_size(summary.missing.bytes()),
-                   options.release_lost || !wanted_back
+                   outcome.bytes_kept_lost == 0 || !wanted_back
                        ? ""
                        : "; it stays held. What to do next: run the same command with "
                          "--release-lost to give it up");
@@ -53,7 +74,13 @@ int report_success(const SaveOutcome& outcome, const SaveOptions& options, const
 
 }  // namespace
 
-int run_save(const SaveOptions& options, const SaveSeams& seams, Streams io) {
+int run_save(const SaveOptions& options, const SaveSeams& world, Streams io) {
+  SaveSeams seams = world;
+  if (options.vmcore_given) {
+    // Of the waiting dump nothing is saved, released or told to the host.
+    seams.releaser = nullptr;
+    seams.dump.reset();
+  }
   if (!seams.dump && !options.vmcore_given) {
     seams.log.info("no dump waits: nothing to do");
     return kExitNothing;
@@ -62,7 +89,7 @@ int run_save(const SaveOptions& options, const SaveSeams& seams, Streams io) {
   auto outcome = session.run();
   if (!outcome) {
     report_failure(outcome.error(), session, seams);
-    return exit_code_of(outcome.error());
+    return session.lacks_earlier() ? kExitEarlier : exit_code_of(outcome.error());
   }
   return report_success(*outcome, options, seams);
 }

@@ -34,6 +34,8 @@ struct SaveOptions {
   std::uint64_t portion_bytes = 256_MiB;
   bool release = true;
   bool release_lost = false;  ///< Give up frames that could not be read.
+  /// Save the rest when what was released before cannot be found; the dump is incomplete then.
+  bool without_earlier = false;
   ProgressMode progress = ProgressMode::kAuto;
   std::string log_to;
   std::vector<std::string> vmcore{"/proc/vmcore"};  ///< One file, or the parts of a split one.
@@ -44,7 +46,8 @@ struct SaveOptions {
 Result<SaveOptions> parse_save(const std::vector<std::string>& args);
 std::string help_save();
 
-/// The world of a save. References are borrowed.
+/// The world of a save. References are borrowed. Of a save of a file (--vmcore) the dump that
+/// waits, if any, is no part.
 struct SaveSeams {
   /// Null when no dump waits.
   RegionReleaser* releaser = nullptr;
@@ -62,6 +65,8 @@ struct SaveSeams {
       open_sink;
   /// What the module gives back at a time.
   std::uint64_t block_bytes = HADUMP_BLOCK_SIZE;
+  /// Where the saves of a dump are noted (SaveRegistry); empty for nowhere.
+  std::string state_dir;
 };
 
 /// Saves the waiting dump and gives its memory back; see help_save() and release-region(8).

@@ -68,7 +68,17 @@ Result<VerifyOptions> parse_verify(const std::vector<std::string>& args) {
   return options;
 }
 
-int run_verify(const VmcoreSource& source, const std::function<bool()>& cancelled, Streams io) {
+int run_verify(const VmcoreSource& source, const DumpFiles& files,
+               const std::function<bool()>& cancelled, Streams io) {
+  const auto tables = check_kdump_tables(files, source, cancelled);
+  if (!tables) {
+    io.err << "release-region verify: " << tables.error().what() << '\n';
+    return exit_code_of(tables.error());
+  }
+  for (const std::string& text : tables->texts) io.out << "tables: " << text << '\n';
+  if (tables->problems > tables->texts.size())
+    io.out << fmt::format("and {} more problems of the tables\n",
+                          tables->problems - tables->texts.size());
   Counts counts;
   std::vector<std::byte> buffer(kBatchFrames * kFrameSize);
   constexpr std::uint64_t kStep = 64_MiB >> kFrameShift;
@@ -92,7 +102,8 @@ int run_verify(const VmcoreSource& source, const std::function<bool()>& cancelle
     }
     io.out << "lost or damaged: " << format_range(range) << '\n';
   }
-  return counts.bad.empty() && !source.layout().incomplete ? kExitOk : kExitIncomplete;
+  const bool good = counts.bad.empty() && tables->problems == 0 && !source.layout().incomplete;
+  return good ? kExitOk : kExitIncomplete;
 }
 
 }  // namespace hadump

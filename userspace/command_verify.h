@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/vmcore/source.h"
+#include "userspace/kdump_check.h"
 #include "userspace/streams.h"
 
 namespace hadump {
@@ -17,10 +18,12 @@ struct VerifyOptions {
 Result<VerifyOptions> parse_verify(const std::vector<std::string>& args);
 std::string help_verify();
 
-/// Reads every page of a dump.
-/// @return exit status: 0; 5 when pages are lost or damaged, or the dump says that it is
-/// incomplete;
+/// Reads every page of a dump, and checks its tables against each other.
+/// @param files  of the same dump.
+/// @return exit status: 0; 5 when pages are lost or damaged, tables contradict each other, or the
+///         dump says that it is incomplete;
 ///         6 when cancelled; 1 when it cannot be read at all.
-int run_verify(const VmcoreSource& source, const std::function<bool()>& cancelled, Streams io);
+int run_verify(const VmcoreSource& source, const DumpFiles& files,
+               const std::function<bool()>& cancelled, Streams io);
 
 }  // namespace hadump

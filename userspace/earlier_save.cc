@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 #include "core/base/file.h"
+#include "userspace/lost_frames.h"
 
 namespace hadump {
 namespace {
@@ -57,7 +59,8 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
     todo.pop_back();
     if (is_known(saves, next)) continue;
     auto content = read_journal(next);
-    if (!content && content.error().code() == ErrorCode::kNotFound && next == path) return saves;
+    // Whether it is needed is for the caller to find out, from what the others have.
+    if (!content && content.error().code() == ErrorCode::kNotFound) continue;
     if (!content) return fail(std::move(content));
     if (content->dump_id != dump_id)
       return fail(
@@ -74,7 +77,17 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
   return saves;
 }
 
-std::string journal_of(const std::string& named) {
+void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more) {
+  for (const EarlierSave& save : more)
+    if (!is_known(saves, save.journal)) saves.push_back(save);
+}
+
+bool has_its_files(const EarlierSave& save) {
+  return std::all_of(save.content.files.begin(), save.content.files.end(), exists);
+}
+
+std::string journal_of(const std::string& given) {
+  const std::string named = std::filesystem::absolute(given).string();
   if (named.ends_with(".hadump-journal")) return named;
   const std::size_t mark = named.rfind("-incomplete");
   return journal_path(mark == std::string::npos ? named : named.substr(0, mark));
@@ -83,13 +96,18 @@ std::string journal_of(const std::string& named) {
 Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
                                                          FrameSet held,
                                                          const std::vector<EarlierSave>& earlier,
+                                                         const FrameSet& gone,
                                                          const OpenVmcore& open) {
   FrameSet known = held;
+  FrameSet lost = gone;
   std::vector<MergedVmcore::Part> parts;
   parts.push_back({std::move(current), std::move(held)});
   for (const EarlierSave& save : earlier) {
     FrameSet wanted = save.content.durable;
+    // Not every format can say that a page is lost: an ELF file has zeros there.
+    wanted.erase(save.content.lost);
     wanted.erase(known);
+    lost.insert(save.content.lost);
     if (wanted.empty()) continue;
     auto source = open(save.content.files);
     if (!source)
@@ -98,6 +116,8 @@ Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreS
     parts.push_back({std::move(*source), wanted});
     known.insert(wanted);
   }
+  lost.erase(known);
+  if (!lost.empty()) parts.push_back({std::make_unique<LostFrames>(lost), lost});
   return std::make_unique<MergedVmcore>(std::move(parts));
 }
 

@@ -21,11 +21,18 @@ struct EarlierSave {
 /// Sets `content.published`, and `content.files` to where the files are.
 Result<> settle_names(JournalContent& content);
 
-/// Reads the journal at `path` and those it builds on, newest first; empty when there is none.
+/// Reads the journal at `path` and those it builds on, newest first; those that are not there are
+/// left out, so that it may be empty.
 /// @return kBadData for a journal of another dump (its file must not be touched), a damaged one, or
 ///         a chain that is too long or goes round.
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id);
+
+/// Appends those of `more` that `saves` does not have yet.
+void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more);
+
+/// True when the files that the save was written to are where its journal says.
+bool has_its_files(const EarlierSave& save);
 
 /// The journal that belongs to what a user calls "the incomplete dump": the target's name, that
 /// name with "-incomplete", or the journal itself.
@@ -37,11 +44,13 @@ using OpenVmcore =
 
 /// The whole dump again: what the system still holds, and from the earlier saves' files the rest.
 /// @param held  what `current` can still be read for.
+/// @param gone  what nobody has any more: it reads as unreadable.
 /// @return the errors of opening the earlier files; without them the dump would have gaps, so the
 ///         caller must not go on as if nothing were missing.
 Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
                                                          FrameSet held,
                                                          const std::vector<EarlierSave>& earlier,
+                                                         const FrameSet& gone,
                                                          const OpenVmcore& open);
 
 }  // namespace hadump

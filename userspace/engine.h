@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,12 +15,21 @@ struct OpenedFilter {
   std::unique_ptr<PageFilter> filter;
   /// struct page arrays, mem_section, page tables: read until the last portion is written.
   FrameSet needed_later;
+  /// Frames so far that were kept because nothing says what they are for. Some may be counted
+  /// more than once. Empty without a filter.
+  std::function<std::uint64_t()> kept_unknown;
 };
 
 /// @param source  borrowed by the filter.
 /// @return why pages cannot be told apart (kNotFound, kUnsupported, kBadData): every page is kept
 ///         then.
 Result<OpenedFilter> open_filter(const VmcoreSource& source);
+
+/// Calls `take` with the runs of all `frames`, ascending. In steps of a section's size: what is
+/// known at a time stays small, however large the machine is.
+/// @param filter  null, or one that fails: all is kept.
+void for_each_run(const FrameSet& frames, const PageFilter* filter,
+                  const std::function<void(const PageRun&)>& take);
 
 /// The crashed kernel's log as text. @return kNotFound, kBadData.
 Result<std::string> crashed_kernel_log(const VmcoreSource& source);

@@ -24,7 +24,8 @@ const char* exit_codes_text() {
          "  4  the target is full; the partial dump is readable and can be continued\n"
          "  5  the dump is written, but pages of it could not be read\n"
          "  6  stopped by a signal; the partial dump is readable and can be continued\n"
-         "  7  the dump is safe, but some memory could not be given back\n";
+         "  7  the dump is safe, but some memory could not be given back\n"
+         "  8  what was released before is in an earlier save that cannot be found\n";
 }
 
 }  // namespace hadump

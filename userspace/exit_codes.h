@@ -15,6 +15,7 @@ enum ExitCode : int {
   kExitIncomplete = 5,  ///< The dump is written, but pages of it could not be read.
   kExitCancelled = 6,   ///< SIGTERM or SIGINT. The partial dump is readable and can be continued.
   kExitHeld = 7,        ///< The dump is safe, but some memory could not be given back.
+  kExitEarlier = 8,     ///< What was released before is in no save that can be found.
 };
 
 /// The exit status for an error that ends a command.

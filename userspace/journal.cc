@@ -10,6 +10,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/vmcore/page_filter.h"
 
 namespace hadump {
 namespace {
@@ -32,11 +33,21 @@ std::string name_lines(const char* word, const std::vector<std::string>& names) 
   return lines;
 }
 
+std::string step_lines(const FrameSet& frames, unsigned level) {
+  return fmt::format("level {}\n", level) + range_lines("durable", frames);
+}
+
+std::string durable_lines(const JournalContent& content) {
+  std::string lines;
+  for (const LevelStep& step : content.steps) lines += step_lines(step.frames, step.level);
+  return lines;
+}
+
 std::string head_lines(const JournalContent& content) {
   return fmt::format("{}\ndump {}\nsettings {}\n", kFirstLine, content.dump_id, content.settings) +
          name_lines("with", content.with) + name_lines("file", content.files) +
          name_lines("final", content.finals) + range_lines("frames", content.frames) + "begin\n" +
-         range_lines("lost", content.lost) + range_lines("durable", content.durable);
+         range_lines("lost", content.lost) + durable_lines(content);
 }
 
 std::optional<FrameRange> parse_range(std::string_view text) {
@@ -54,6 +65,19 @@ bool insert_range(std::string_view text, FrameSet& into) {
   return range.has_value();
 }
 
+bool take_durable(std::string_view text, JournalContent& content) {
+  if (content.steps.empty()) content.steps.emplace_back();
+  return insert_range(text, content.durable) && insert_range(text, content.steps.back().frames);
+}
+
+bool take_level(std::string_view text, JournalContent& content) {
+  const auto level = parse_decimal(text);
+  if (!level || *level > kMaxDumpLevel) return false;
+  if (content.steps.empty() || content.steps.back().level != *level)
+    content.steps.push_back({static_cast<unsigned>(*level), {}});
+  return true;
+}
+
 // Takes one line in. False for a line that is none of ours: a torn one.
 bool take_line(std::string_view line, JournalContent& content, bool& begun) {
   const std::size_t blank = line.find(' ');
@@ -61,7 +85,8 @@ bool take_line(std::string_view line, JournalContent& content, bool& begun) {
   const std::string_view rest =
       blank == std::string_view::npos ? std::string_view{} : line.substr(blank + 1);
   if (word == "begin") return begun = true;
-  if (word == "durable") return insert_range(rest, content.durable);
+  if (word == "durable") return take_durable(rest, content);
+  if (word == "level") return take_level(rest, content);
   if (word == "lost") return insert_range(rest, content.lost);
   if (word == "frames") return insert_range(rest, content.frames);
   if (word == "dump") content.dump_id = rest;
@@ -99,9 +124,9 @@ Result<> Journal::append(const std::string& lines) {
   return {};
 }
 
-Result<> Journal::add_durable(const FrameSet& frames, const FrameSet& lost) {
+Result<> Journal::add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) {
   // Lost first: torn between the two, the frames are written again, and lost again.
-  return append(range_lines("lost", lost) + range_lines("durable", frames));
+  return append(range_lines("lost", lost) + step_lines(frames, level));
 }
 
 Result<> Journal::set_published() {

@@ -9,6 +9,13 @@
 
 namespace hadump {
 
+/// Frames that were made durable at one dump level.
+struct LevelStep {
+  unsigned level = 0;
+  FrameSet frames;
+  bool operator==(const LevelStep&) const = default;
+};
+
 /// What one save has made durable, kept next to its file so that a save after a second crash, a
 /// full disk or a kill knows which memory that file is the only copy of.
 struct JournalContent {
@@ -19,6 +26,9 @@ struct JournalContent {
   FrameSet frames;                  ///< Everything that the dump is to hold.
   FrameSet durable;                 ///< What of it is safe in `files`, left-out pages included.
   FrameSet lost;                    ///< What of it could not be read.
+  /// The same as `durable`, by the level that was in force, in the order of writing: to continue in
+  /// place, the same pages have to be left out again.
+  std::vector<LevelStep> steps;
   /// Journals of earlier saves of this dump whose files hold what this one has not got yet.
   std::vector<std::string> with;
   bool published = false;  ///< The dump is whole and has its final name (`finals`).
@@ -31,7 +41,8 @@ class DurableRecord {
  public:
   virtual ~DurableRecord() = default;
   /// When this returns Ok, a later save will know that these frames are safe.
-  virtual Result<> add_durable(const FrameSet& frames, const FrameSet& lost) = 0;
+  /// @param level  that they were written at.
+  virtual Result<> add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) = 0;
 };
 
 /// The journal's file. Lines of text, only ever appended, each batch followed by fsync: whatever
@@ -43,7 +54,7 @@ class Journal : public DurableRecord {
   /// Goes on with the journal at `path`, of which `content` is what read_journal() said.
   static Result<Journal> reopen(const std::string& path, const JournalContent& content);
 
-  Result<> add_durable(const FrameSet& frames, const FrameSet& lost) override;
+  Result<> add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) override;
   /// The dump has its final names. From now on its whole memory may be released.
   Result<> set_published();
   /// The dump is done: nothing is held any more.

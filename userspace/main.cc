@@ -16,6 +16,8 @@
 #include "userspace/command_status.h"
 #include "userspace/command_verify.h"
 #include "userspace/exit_codes.h"
+#include "userspace/json_log.h"
+#include "userspace/kdump_check.h"
 #include "userspace/signal_stop.h"
 #include "userspace/sysfs_releaser.h"
 
@@ -23,6 +25,7 @@ namespace hadump {
 namespace {
 
 constexpr const char* kKernelDir = "/sys/kernel";
+constexpr const char* kStateDir = "/var/lib/hadump";
 using Args = std::vector<std::string>;
 
 int usage_error(const char* command, const Error& error) {
@@ -74,10 +77,14 @@ std::string host_name() {
 }
 
 // Messages go to stderr, and to the file when one is named. Throws what spdlog throws.
-std::shared_ptr<spdlog::logger> make_log(const std::string& file) {
+std::shared_ptr<spdlog::logger> make_log(const std::string& file, ProgressMode progress) {
   auto log = std::make_shared<spdlog::logger>("release-region");
   log->sinks().push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  log->sinks().back()->set_pattern("release-region: %v");
+  // With JSON, whoever reads stderr finds one object in every line.
+  if (progress == ProgressMode::kJson)
+    log->sinks().back()->set_formatter(json_log_formatter());
+  else
+    log->sinks().back()->set_pattern("release-region: %v");
   if (!file.empty()) {
     log->sinks().push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
     log->sinks().back()->set_pattern("%Y-%m-%dT%H:%M:%S %l: %v");
@@ -88,8 +95,10 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& file) {
 
 int run_with_world(const SaveOptions& options, Streams io) {
   const SignalStop stop;  // Before any thread.
-  const auto log = make_log(options.log_to);
-  auto dump = read_waiting_dump(kKernelDir);
+  const auto log = make_log(options.log_to, options.progress);
+  // A save of a file has nothing to do with the dump that waits.
+  Result<WaitingDump> dump = fail(ErrorCode::kNotFound, "not asked for");
+  if (!options.vmcore_given) dump = read_waiting_dump(kKernelDir);
   if (!dump && dump.error().code() != ErrorCode::kNotFound) {
     log->error("{}", dump.error().what());
     return kExitFailed;
@@ -106,7 +115,9 @@ int run_with_world(const SaveOptions& options, Streams io) {
                         [](const std::string& path, const std::string& partial) {
                           return partial.empty() ? open_file_sink(path)
                                                  : reopen_file_sink(partial, path);
-                        }};
+                        },
+                        HADUMP_BLOCK_SIZE,
+                        kStateDir};
   return run_save(options, seams, io);
 }
 
@@ -146,9 +157,14 @@ int verify(const Args& args, Streams io) {
   if (options->help) return print(help_verify());
   const SignalStop stop;
   const auto source = open_for("verify", options->files);
-  return source ? run_verify(
-                      *source, [&stop] { return stop.requested(); }, io)
-                : kExitFailed;
+  if (!source) return kExitFailed;
+  const auto files = open_dump_files(options->files);
+  if (!files) {
+    std::cerr << "release-region verify: " << files.error().what() << '\n';
+    return kExitFailed;
+  }
+  return run_verify(
+      *source, *files, [&stop] { return stop.requested(); }, io);
 }
 
 int estimate(const Args& args, Streams io) {
@@ -160,6 +176,9 @@ int estimate(const Args& args, Streams io) {
                            : waits                  ? "/proc/vmcore"
                                                     : "/proc/kcore";
   const auto source = open_for("estimate", {file});
+  if (!source && file == "/proc/kcore")
+    std::cerr << "What to do next: run it as root; where the kernel is locked down or has no "
+                 "/proc/kcore, give it a dump: estimate --vmcore FILE\n";
   return source ? run_estimate(*options, *source, SteadyClock(), io) : kExitFailed;
 }
 

@@ -36,6 +36,9 @@ po::options_description describe() {
       ("release-lost", "give back blocks with unreadable pages too: they are lost then")
       ("with", po::value<Words>()->composing(),
        "an incomplete dump of this crash that holds what has been released since")
+      ("without-earlier",
+       "when the save that holds what has been released cannot be found: save the rest. The dump is "
+       "incomplete")
       ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
       ("log-to", po::value<std::string>(), "append messages to this file too")
       ("vmcore", po::value<Words>()->composing(),
@@ -52,20 +55,6 @@ Result<OutputFormat> parse_format(const std::string& text) {
   if (text == "kdump") return OutputFormat::kKdump;
   if (text == "flattened") return OutputFormat::kFlattened;
   return fail(ErrorCode::kBadData, fmt::format("'{}' is no format: elf, kdump or flattened", text));
-}
-
-Result<std::vector<unsigned>> parse_levels(std::string_view text) {
-  std::vector<unsigned> levels;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    const auto level = parse_decimal(text.substr(0, comma));
-    if (!level || *level > kMaxDumpLevel)
-      return fail(ErrorCode::kBadData,
-                  fmt::format("a dump level is a number from 0 to {}", kMaxDumpLevel));
-    levels.push_back(static_cast<unsigned>(*level));
-    if (comma == std::string_view::npos) return levels;
-    text.remove_prefix(comma + 1);
-  }
 }
 
 // What the words say one by one.
@@ -94,6 +83,7 @@ Result<SaveOptions> read_values(const po::variables_map& values) {
   options.threads = values["threads"].as<unsigned>();
   options.release = values.count("no-release") == 0;
   options.release_lost = values.count("release-lost") > 0;
+  options.without_earlier = values.count("without-earlier") > 0;
   if (values.count("log-to") > 0) options.log_to = values["log-to"].as<std::string>();
   options.vmcore_given = values.count("vmcore") > 0;
   if (options.vmcore_given) options.vmcore = values["vmcore"].as<std::vector<std::string>>();

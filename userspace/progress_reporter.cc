@@ -47,8 +47,6 @@ std::string progress_line(const SaveProgress& progress) {
 }
 
 std::string progress_json(const SaveProgress& progress) {
-  static constexpr const char* kClassKeys[kPageClasses] = {
-      "kept", "zero", "cache", "private_cache", "user", "free", "hwpoison", "offline"};
   const DumpProgress& dump = progress.dump;
   std::string classes;
   for (std::size_t i = 0; i < kPageClasses; ++i)
@@ -57,14 +55,15 @@ std::string progress_json(const SaveProgress& progress) {
   const auto left = dump.remaining();
   return fmt::format(
       "{{\"phase\":\"{}\",\"pages_total\":{},\"pages_done\":{},\"pages_durable\":{},"
-      "\"pages_left_out\":{},\"pages_missing\":{},\"pages_by_class\":{{{}}},\"bytes_read\":{},"
+      "\"pages_left_out\":{},\"pages_missing\":{},\"pages_absent\":{},\"pages_unclassified\":{},"
+      "\"pages_unknown\":{},\"pages_by_class\":{{{}}},\"bytes_read\":{},"
       "\"bytes_written\":{},\"bytes_released\":{},\"bytes_held\":{},\"seconds\":{:.3f},"
       "\"bytes_per_second\":{:.0f},\"seconds_left\":{}}}",
       progress.phase, dump.frames_total, dump.frames_done, dump.frames_durable,
-      dump.frames_left_out, dump.frames_missing, classes, dump.bytes_read, dump.bytes_written,
-      progress.bytes_released, progress.bytes_held,
-      std::chrono::duration<double>(dump.elapsed).count(), dump.bytes_per_second(),
-      left ? std::to_string(left->count()) : "null");
+      dump.frames_left_out, dump.frames_missing, dump.frames_absent, dump.frames_unclassified,
+      progress.kept_unknown, classes, dump.bytes_read, dump.bytes_written, progress.bytes_released,
+      progress.bytes_held, std::chrono::duration<double>(dump.elapsed).count(),
+      dump.bytes_per_second(), left ? std::to_string(left->count()) : "null");
 }
 
 ProgressReporter::ProgressReporter(ProgressMode mode, std::ostream& out, bool terminal,

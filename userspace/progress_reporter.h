@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,12 +19,17 @@ enum class ProgressMode { kAuto, kPlain, kJson, kNone };
 /// "auto", "plain", "json", "none". kBadData otherwise.
 Result<ProgressMode> parse_progress_mode(std::string_view text);
 
+/// The classes' names in JSON, in the order of PageClass.
+inline constexpr std::array<const char*, kPageClasses> kClassKeys{
+    "kept", "zero", "cache", "private_cache", "user", "free", "hwpoison", "offline"};
+
 /// How far a save is.
 struct SaveProgress {
   DumpProgress dump;
   std::uint64_t bytes_released = 0;
   std::uint64_t bytes_held = 0;
-  std::string_view phase = "saving";  ///< "saving", "releasing", "done".
+  std::uint64_t kept_unknown = 0;     ///< Frames kept although nothing says what they are for.
+  std::string_view phase = "saving";  ///< "saving", "done".
 };
 
 /// One line for people, at most 120 printable characters.

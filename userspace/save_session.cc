@@ -38,6 +38,7 @@ const char* name_of(OutputFormat format) {
 SaveSession::SaveSession(const SaveOptions& options, const SaveSeams& seams, Streams io)
     : options_(options),
       seams_(seams),
+      registry_(seams.state_dir),
       dump_id_(seams.dump ? seams.dump->dump_id : kNoDumpId),
       progress_(options.progress, io.err, io.err_is_terminal, seams.clock,
                 [releaser = seams.releaser](const std::string& line) {
@@ -47,12 +48,12 @@ SaveSession::SaveSession(const SaveOptions& options, const SaveSeams& seams, Str
 
 bool SaveSession::may_release() const {
   const bool acknowledged = !target_.is_stream() || options_.ack_fd >= 0;
-  return seams_.releaser != nullptr && options_.release && acknowledged && !options_.vmcore_given;
+  return seams_.releaser != nullptr && options_.release && acknowledged;
 }
 
 // A stream cannot be continued, and a file that is copied can be copied again.
 bool SaveSession::keeps_journal() const {
-  return seams_.dump && !target_.is_stream() && !options_.vmcore_given;
+  return seams_.dump && !target_.is_stream();
 }
 
 std::string SaveSession::settings() const {
@@ -61,16 +62,13 @@ std::string SaveSession::settings() const {
                      fmt::join(options_.levels, ","));
 }
 
-void SaveSession::show(const DumpProgress& dump, std::string_view phase) {
-  SaveProgress now{dump, 0, 0, phase};
+void SaveSession::show(const DumpProgress& dump) {
+  SaveProgress now{dump, 0, 0, kept_unknown_ ? kept_unknown_() : 0, "saving"};
   if (blocks_) {
     now.bytes_released = blocks_->released_bytes();
     now.bytes_held = blocks_->held().bytes();
   }
-  if (phase == "saving")
-    progress_.update(now);
-  else
-    progress_.finish(now);
+  progress_.update(now);
 }
 
 // What waits, where it goes, and what earlier saves have left.
@@ -80,11 +78,23 @@ Result<> SaveSession::look_around() {
   if (!target) return fail(std::move(target));
   target_ = std::move(*target);
 
-  if (seams_.releaser != nullptr && !options_.vmcore_given) {
+  if (seams_.releaser != nullptr) {
     auto regions = seams_.releaser->regions();
     if (!regions) return fail(std::move(regions), "reading what is held");
     regions_ = std::move(*regions);
+    released_ = regions_.in_state(RegionState::kReleased);
+    released_.insert(regions_.in_state(RegionState::kPartial));
   }
+  if (auto found = find_earlier(); !found) return found;
+  if (may_release())
+    blocks_ = std::make_unique<BlockReleaser>(
+        *seams_.releaser, regions_.in_state(RegionState::kHeld), seams_.block_bytes,
+        [this](const std::string& text) { seams_.log.warn("{}, continuing", text); });
+  return {};
+}
+
+// The target's own, those that the user names, and those that were noted.
+Result<> SaveSession::find_earlier() {
   if (keeps_journal()) {
     auto own = read_earlier_saves(journal_path(target_.files.front()), dump_id_);
     if (!own) return fail(std::move(own));
@@ -97,13 +107,57 @@ Result<> SaveSession::look_around() {
     if (more->empty())
       return fail(ErrorCode::kNotFound,
                   fmt::format("{} has no journal, {}", with, journal_of(with)));
-    earlier_.insert(earlier_.end(), more->begin(), more->end());
+    add_earlier_saves(earlier_, *more);
   }
-  if (may_release())
-    blocks_ = std::make_unique<BlockReleaser>(
-        *seams_.releaser, regions_.in_state(RegionState::kHeld), seams_.block_bytes,
-        [this](const std::string& text) { seams_.log.warn("{}, continuing", text); });
+  if (seams_.dump) find_registered();
+  // What is not there cannot help; check_released() says whether it is needed.
+  const bool published = own_journal_ && earlier_.front().content.published;
+  for (std::size_t i = published ? 1 : 0; i < earlier_.size();) {
+    if (has_its_files(earlier_[i])) {
+      ++i;
+      continue;
+    }
+    seams_.log.warn("the earlier save in {} is not there any more, continuing",
+                    fmt::join(earlier_[i].content.files, ", "));
+    if (i == 0) own_journal_ = false;
+    earlier_.erase(earlier_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   return {};
+}
+
+void SaveSession::find_registered() {
+  const auto journals = registry_.journals(dump_id_);
+  if (!journals) seams_.log.warn("{}, continuing", journals.error().what());
+  for (const std::string& journal : journals ? *journals : std::vector<std::string>()) {
+    const auto more = read_earlier_saves(journal, dump_id_);
+    if (more && !more->empty())
+      add_earlier_saves(earlier_, *more);
+    else
+      seams_.log.warn("an earlier save cannot be used, continuing: {}",
+                      more ? journal + " is not there" : more.error().what());
+  }
+}
+
+// A dump must not pass over in silence what was released and is in no earlier save.
+Result<> SaveSession::check_released(const VmcoreLayout& now) {
+  gone_ = released_;
+  // Without an earlier save nobody can tell holes from memory in what is gone.
+  FrameSet extent = earlier_.empty() ? released_ : now.frames;
+  for (const EarlierSave& save : earlier_) {
+    extent.insert(save.content.frames);
+    gone_.erase(save.content.durable);
+  }
+  gone_ = gone_.intersection(extent);
+  if (gone_.empty()) return {};
+  const std::string text =
+      fmt::format("{} of memory was released before, and no earlier save that has it was found",
+                  format_size(gone_.bytes()));
+  if (options_.without_earlier) {
+    seams_.log.warn("{}; the dump will be incomplete", text);
+    return {};
+  }
+  lacks_earlier_ = true;
+  return fail(ErrorCode::kNotFound, text);
 }
 
 Result<std::unique_ptr<VmcoreSource>> SaveSession::open_source() {
@@ -111,13 +165,16 @@ Result<std::unique_ptr<VmcoreSource>> SaveSession::open_source() {
   if (!current) return fail(std::move(current));
   // What is released, or asked to be, is no longer what it was.
   FrameSet held = (*current)->layout().frames;
-  held.erase(regions_.in_state(RegionState::kReleased));
-  held.erase(regions_.in_state(RegionState::kPartial));
+  held.erase(released_);
+  if (auto checked = check_released((*current)->layout()); !checked)
+    return fail(std::move(checked));
   frames_ = held;
-  if (earlier_.empty() && held == (*current)->layout().frames) return current;
+  if (earlier_.empty() && gone_.empty()) return current;
+  frames_.insert(gone_);
   // All that the first of them was to hold: the dump's extent at the crash.
   for (const EarlierSave& save : earlier_) frames_.insert(save.content.frames);
-  return merge_with_earlier(std::move(*current), std::move(held), earlier_, seams_.open_vmcore);
+  return merge_with_earlier(std::move(*current), std::move(held), earlier_, gone_,
+                            seams_.open_vmcore);
 }
 
 void SaveSession::save_kernel_log(const VmcoreSource& source) {
@@ -140,7 +197,7 @@ DumpOptions SaveSession::dump_options() {
   dump.codec = options_.codec;
   dump.workers = options_.threads;
   dump.dump_level = options_.levels.front();
-  dump.on_progress = [this](const DumpProgress& now) { show(now, "saving"); };
+  dump.on_progress = [this](const DumpProgress& now) { show(now); };
   dump.cancelled = seams_.cancelled;
   return dump;
 }
@@ -186,13 +243,18 @@ Result<> SaveSession::start_journal(bool adopt) {
   const std::string path = journal_path(target_.files.front());
   auto started = [&]() -> Result<Journal> {
     if (adopt) return Journal::reopen(path, earlier_.front().content);
-    JournalContent start{dump_id_, settings(), partial_files_, target_.files, frames_, {},
-                         {},       {},         false};
+    JournalContent start;
+    start.dump_id = dump_id_;
+    start.settings = settings();
+    start.files = partial_files_;
+    start.finals = target_.files;
+    start.frames = frames_;
     for (EarlierSave& save : earlier_) {
       // The old journal makes room, by a copy, so that there is no moment without either: its
       // files are the only copy of what it lists.
       if (save.journal == path) {
-        save.journal = fmt::format("{}.{}", path, earlier_.size());
+        for (std::size_t i = 1; exists(save.journal); ++i)
+          save.journal = fmt::format("{}.{}", path, i);
         if (auto copied = Journal::create(save.journal, save.content); !copied)
           return fail(std::move(copied));
       }
@@ -202,21 +264,42 @@ Result<> SaveSession::start_journal(bool adopt) {
   }();
   if (!started) return fail(std::move(started));
   journal_ = std::make_unique<Journal>(std::move(*started));
+  // The memory is safe without it: a save elsewhere then asks for this one's name.
+  if (auto noted = registry_.add(dump_id_, path); !noted)
+    seams_.log.warn("noting where this save is: {}, continuing", noted.error().what());
   return {};
 }
 
 // Makes the writer produce what the partial files hold already.
 Result<> SaveSession::pass_adopted(DumpWriter& writer) {
-  const FrameSet& durable = earlier_.front().content.durable;
-  for (;;) {
-    const FrameSet portion = writer.next_portion(options_.portion_bytes).intersection(durable);
-    if (portion.empty()) break;
-    if (auto done = writer.write_portion(portion); !done) return done;
-    if (auto done = writer.make_durable(); !done) return done;
+  for (const LevelStep& step : earlier_.front().content.steps) {
+    writer.set_dump_level(step.level);
+    for (;;) {
+      const FrameSet portion =
+          writer.next_portion(options_.portion_bytes).intersection(step.frames);
+      if (portion.empty()) break;
+      if (auto done = writer.write_portion(portion); !done) return done;
+      if (auto done = writer.make_durable(); !done) return done;
+    }
   }
   for (AdoptingSink* sink : adopting_)
     if (auto done = sink->commit(); !done) return done;
   return {};
+}
+
+// Goes on at the level that the last durable portion has: the first one that fitted.
+SaverOptions SaveSession::saver_options(bool adopt) const {
+  SaverOptions saver{options_.portion_bytes, options_.levels.front(), {}, {}};
+  auto level = options_.levels.begin();
+  if (adopt) {
+    const JournalContent& old = earlier_.front().content;
+    saver.already_lost = old.lost;
+    if (!old.steps.empty()) saver.level = old.steps.back().level;
+    level = std::find(options_.levels.begin(), options_.levels.end(), saver.level);
+  }
+  if (level != options_.levels.end())
+    saver.fallback_levels.assign(level + 1, options_.levels.end());
+  return saver;
 }
 
 Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const PageFilter* filter,
@@ -231,10 +314,7 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
 
   FrameSet unsaved = frames_;
   if (adopt) unsaved.erase(earlier_.front().content.durable);
-  Saver saver(**writer, journal_.get(), blocks_.get(), unsaved, needed_later,
-              {options_.portion_bytes,
-               {options_.levels.begin() + 1, options_.levels.end()},
-               adopt ? earlier_.front().content.lost : FrameSet()});
+  Saver saver(**writer, journal_.get(), blocks_.get(), unsaved, needed_later, saver_options(adopt));
   // From here on memory is given back.
   if (auto saved = saver.save_portions(); !saved) return fail(std::move(saved));
   auto summary = (*writer)->finish();
@@ -242,7 +322,7 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
   partial_files_.clear();
   if (journal_)
     if (auto noted = journal_->set_published(); !noted) return fail(std::move(noted));
-  return SaveOutcome{std::move(*summary), 0, false, false};
+  return SaveOutcome{std::move(*summary), 0, false, kept_unknown_ ? kept_unknown_() : 0, 0, false};
 }
 
 Result<SaveOutcome> SaveSession::save_from(const VmcoreSource& source, const PageFilter* filter,
@@ -261,18 +341,23 @@ Result<SaveOutcome> SaveSession::save_all() {
   auto source = open_source();
   if (!source) return fail(std::move(source));
   save_kernel_log(**source);
-  OpenedFilter opened;
+  const OpenedFilter opened = open_page_filter(**source);
+  kept_unknown_ = opened.kept_unknown;
+  auto outcome = save_from(**source, opened.filter.get(), opened.needed_later);
+  kept_unknown_ = {};
+  return outcome;
+}
+
+// At every level: reading a page with a hardware error may kill this kernel, too.
+OpenedFilter SaveSession::open_page_filter(const VmcoreSource& source) {
+  auto filter = open_filter(source);
+  if (filter) return std::move(*filter);
   constexpr unsigned kNeedsClasses = kMaxDumpLevel & ~kLevelZero;
   const bool wanted = std::any_of(options_.levels.begin(), options_.levels.end(),
                                   [](unsigned level) { return (level & kNeedsClasses) != 0; });
-  if (wanted) {
-    auto filter = open_filter(**source);
-    if (filter)
-      opened = std::move(*filter);
-    else
-      seams_.log.warn("{}; every page is kept, continuing", filter.error().what());
-  }
-  return save_from(**source, opened.filter.get(), opened.needed_later);
+  seams_.log.log(wanted ? spdlog::level::warn : spdlog::level::info,
+                 "{}; every page is kept, continuing", filter.error().what());
+  return {};
 }
 
 // Source, filter and writer are gone here: nobody reads the old memory any more.
@@ -286,12 +371,17 @@ Result<> SaveSession::release_all(SaveOutcome& outcome, const FrameSet& unsafe) 
 }
 
 Result<> SaveSession::remove_journals(const SaveOutcome& outcome) {
+  if (auto forgotten = registry_.forget(dump_id_); !forgotten) return forgotten;
   if (journal_)
     if (auto removed = journal_->remove(); !removed) return removed;
   for (const EarlierSave& save : earlier_) {
     // An earlier partial of the same target is now a part of the whole dump.
     const bool ours = save.journal.starts_with(journal_path(target_.files.front()));
-    if (!ours) continue;
+    if (!ours) {
+      if (outcome.summary.complete)
+        seams_.log.info("not needed any more: {}", fmt::join(save.content.files, ", "));
+      continue;
+    }
     static_cast<void>(::unlink(save.journal.c_str()));  // May be journal_'s own; gone already.
     if (save.content.published || !outcome.summary.complete) continue;
     for (const std::string& file : save.content.files)
@@ -323,9 +413,13 @@ Result<SaveOutcome> SaveSession::run() {
   }
   // Only what could not be read is unsafe now, and the user may give that up.
   if (!options_.release_lost) unsafe = outcome.summary.missing;
+  unsafe.erase(released_);
+  outcome.bytes_kept_lost = unsafe.bytes();
   if (auto done = release_all(outcome, unsafe); !done)
     seams_.log.warn("{}, continuing", done.error().what());
-  show(outcome.summary.progress, "done");
+  const SaveProgress end{outcome.summary.progress, outcome.bytes_released,
+                         blocks_ ? blocks_->held().bytes() : 0, outcome.kept_unknown, "done"};
+  progress_.finish(end);
   return outcome;
 }
 

@@ -9,6 +9,7 @@
 #include "userspace/command_save.h"
 #include "userspace/earlier_save.h"
 #include "userspace/engine.h"
+#include "userspace/save_registry.h"
 #include "userspace/saver.h"
 #include "userspace/target.h"
 
@@ -18,8 +19,10 @@ namespace hadump {
 struct SaveOutcome {
   DumpSummary summary;
   std::uint64_t bytes_released = 0;
-  bool released_now = false;  ///< The dump was whole already; only memory was given back.
-  bool all_back = false;      ///< Nothing is held any more, the save area included.
+  bool released_now = false;          ///< The dump was whole already; only memory was given back.
+  std::uint64_t kept_unknown = 0;     ///< Frames kept although nothing says what they are for.
+  std::uint64_t bytes_kept_lost = 0;  ///< Still held because they could not be read.
+  bool all_back = false;              ///< Nothing is held any more, the save area included.
 };
 
 /// One run of `release-region save`, from the look at what there is to the last released block.
@@ -32,11 +35,17 @@ class SaveSession {
   /// Where the partial dump is, for the message after a failure; empty when there is none.
   const std::vector<std::string>& partial_files() const { return partial_files_; }
   const SaveTarget& target() const { return target_; }
+  /// The save was refused because what was released before is in no save that was found.
+  bool lacks_earlier() const { return lacks_earlier_; }
 
  private:
   Result<> look_around();
+  Result<> find_earlier();
+  void find_registered();
+  Result<> check_released(const VmcoreLayout& now);
   Result<std::unique_ptr<VmcoreSource>> open_source();
   void save_kernel_log(const VmcoreSource& source);
+  OpenedFilter open_page_filter(const VmcoreSource& source);
   Result<SaveOutcome> save_all();
   Result<SaveOutcome> save_from(const VmcoreSource& source, const PageFilter* filter,
                                 const FrameSet& needed_later);
@@ -45,6 +54,7 @@ class SaveSession {
   Result<std::vector<std::unique_ptr<DumpSink>>> open_sinks(bool adopt);
   Result<> pass_adopted(DumpWriter& writer);
   Result<> start_journal(bool adopt);
+  SaverOptions saver_options(bool adopt) const;
   Result<> release_all(SaveOutcome& outcome, const FrameSet& unsafe);
   Result<> remove_journals(const SaveOutcome& outcome);
   bool can_adopt() const;
@@ -52,13 +62,16 @@ class SaveSession {
   bool keeps_journal() const;
   DumpOptions dump_options();
   std::string settings() const;
-  void show(const DumpProgress& dump, std::string_view phase);
+  void show(const DumpProgress& dump);
 
   const SaveOptions& options_;
   const SaveSeams& seams_;
+  SaveRegistry registry_;
   std::string dump_id_;
   SaveTarget target_;
   RegionTable regions_;
+  FrameSet released_;                 ///< Or asked to be: no longer what it was at the crash.
+  FrameSet gone_;                     ///< What of it no earlier save has.
   FrameSet frames_;                   ///< What the dump is to hold.
   std::vector<EarlierSave> earlier_;  ///< Newest first; the first may be the target's own.
   bool own_journal_ = false;          ///< earlier_[0] is of this very target.
@@ -66,6 +79,8 @@ class SaveSession {
   std::unique_ptr<BlockReleaser> blocks_;
   std::vector<AdoptingSink*> adopting_;  ///< Owned by the writer.
   std::vector<std::string> partial_files_;
+  bool lacks_earlier_ = false;
+  std::function<std::uint64_t()> kept_unknown_;  ///< Of the filter, while there is one.
   ProgressReporter progress_;
 };
 

@@ -1,14 +1,25 @@
 #include "userspace/saver.h"
 
+#include <limits>
+
 namespace hadump {
 
 Result<> Saver::write_with_fallback(const FrameSet& portion) {
-  for (;;) {
-    auto written = writer_.write_portion(portion);
-    if (written || written.error().code() != ErrorCode::kNoSpace) return written;
-    if (next_fallback_ == options_.fallback_levels.size()) return written;
-    writer_.set_dump_level(options_.fallback_levels[next_fallback_++]);
+  auto written = writer_.write_portion(portion);
+  while (!written && written.error().code() == ErrorCode::kNoSpace &&
+         next_fallback_ < options_.fallback_levels.size()) {
+    options_.level = options_.fallback_levels[next_fallback_++];
+    writer_.set_dump_level(options_.level);
+    // The first part of a large portion is durable already, and must not be written again.
+    const FrameSet rest =
+        portion.intersection(writer_.next_portion(std::numeric_limits<std::uint64_t>::max()));
+    if (rest.empty()) break;
+    auto again = writer_.write_portion(rest);
+    // What was given to a pipe cannot be taken back: the reason stays the first one.
+    if (!again && again.error().code() == ErrorCode::kBusy) break;
+    written = std::move(again);
   }
+  return written;
 }
 
 Result<> Saver::save_portion(const FrameSet& portion) {
@@ -23,7 +34,8 @@ Result<> Saver::save_portion(const FrameSet& portion) {
   const FrameSet missing = writer_.summary().missing;
   for (FrameRange range : portion.ranges()) newly_lost.insert(missing.intersection(range));
   if (record_ != nullptr)
-    if (auto noted = record_->add_durable(portion, newly_lost); !noted) return noted;
+    if (auto noted = record_->add_durable(portion, newly_lost, options_.level); !noted)
+      return noted;
   unsaved_.erase(portion);
   lost_.insert(newly_lost);
   // From here on the portion may go.

@@ -14,6 +14,7 @@ namespace hadump {
 
 struct SaverOptions {
   std::uint64_t portion_bytes = 256_MiB;
+  unsigned level = 0;  ///< That the writer is at now.
   /// Dump levels to fall back to, one after the other, when the target runs full.
   std::vector<unsigned> fallback_levels;
   /// Frames that an earlier run could not read: not to be released.
@@ -62,7 +63,7 @@ class Saver {
   FrameSet unsaved_;
   FrameSet lost_;
   FrameSet needed_later_;
-  SaverOptions options_;
+  SaverOptions options_;  ///< `level` follows the writer's.
   std::size_t next_fallback_ = 0;
 };
 

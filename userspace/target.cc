@@ -27,9 +27,13 @@ Result<> make_directory(const fs::path& path) {
   return sync_directory_of(path.string());
 }
 
+// Absolute, because a later save may be started elsewhere.
 Result<std::string> file_in(const std::string& to, const std::string& directory_name) {
-  if (!names_directory(to)) return to;
-  const fs::path directory = fs::path(to) / directory_name;
+  std::error_code error;
+  const fs::path absolute = fs::absolute(to, error);
+  if (error) return fail_os(error.value(), "finding " + to);
+  if (!names_directory(to)) return absolute.string();
+  const fs::path directory = absolute / directory_name;
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored))
     if (auto made = make_directory(directory); !made) return fail(std::move(made));

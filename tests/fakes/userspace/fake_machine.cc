@@ -19,7 +19,10 @@ class FakeReleaser : public RegionReleaser {
     return machine_.table();
   }
   Result<> release(FrameRange range) override { return machine_.release(range); }
-  Result<> report_progress(std::string_view) override { return {}; }
+  Result<> report_progress(std::string_view) override {
+    ++machine_.told_host_;
+    return {};
+  }
 
  private:
   FakeMachine& machine_;

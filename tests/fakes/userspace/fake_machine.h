@@ -53,6 +53,8 @@ class FakeMachine {
   FrameSet old_frames() const;
   FrameSet held_frames() const;
   bool all_back() const { return shared_->save_area_released; }
+  /// Lines for the host's display, from savers in this process.
+  std::uint64_t told_host() const { return told_host_; }
   /// The first rule that a saver broke; empty when none.
   std::string violation() const { return shared_->violation.data(); }
 
@@ -86,6 +88,7 @@ class FakeMachine {
   std::uint64_t seed_;
   std::uint64_t frames_;
   Shared* shared_;
+  std::uint64_t told_host_ = 0;
 };
 
 }  // namespace hadump

@@ -13,6 +13,8 @@
 #include "userspace/command_show.h"
 #include "userspace/command_status.h"
 #include "userspace/journal.h"
+#include "userspace/json_log.h"
+#include "userspace/save_registry.h"
 #include "userspace/sysfs_releaser.h"
 #include "userspace/target.h"
 #include "userspace/waiting_dump.h"
@@ -204,6 +206,7 @@ const JournalContent kContent{std::string(32, 'a'),
                               {{Gfn{0}, Gfn{100}}, {Gfn{200}, Gfn{300}}},
                               {},
                               {},
+                              {},
                               {"/old journal"},
                               false};
 
@@ -211,11 +214,13 @@ TEST(Journal, ComesBackAsItWasWritten) {
   const TemporaryDirectory dir;
   auto journal = Journal::create(dir / "j", kContent);
   ASSERT_TRUE(journal);
-  ASSERT_TRUE(journal->add_durable({{Gfn{0}, Gfn{50}}}, {{Gfn{3}, Gfn{4}}}));
-  ASSERT_TRUE(journal->add_durable({{Gfn{50}, Gfn{100}}, {Gfn{200}, Gfn{201}}}, {}));
+  ASSERT_TRUE(journal->add_durable({{Gfn{0}, Gfn{50}}}, {{Gfn{3}, Gfn{4}}}, 1));
+  ASSERT_TRUE(journal->add_durable({{Gfn{50}, Gfn{100}}}, {}, 1));
+  ASSERT_TRUE(journal->add_durable({{Gfn{200}, Gfn{201}}}, {}, 31));
   JournalContent expected = kContent;
   expected.durable = {{Gfn{0}, Gfn{100}}, {Gfn{200}, Gfn{201}}};
   expected.lost = {{Gfn{3}, Gfn{4}}};
+  expected.steps = {{1, {{Gfn{0}, Gfn{100}}}}, {31, {{Gfn{200}, Gfn{201}}}}};
   EXPECT_EQ(*read_journal(dir / "j"), expected);
   ASSERT_TRUE(Journal::reopen(dir / "j", expected));
   EXPECT_EQ(*read_journal(dir / "j"), expected);
@@ -226,8 +231,8 @@ TEST(Journal, BelievesOnlyWholeLines) {
   const TemporaryDirectory dir;
   auto journal = Journal::create(dir / "j", kContent);
   const std::size_t head = read_text_file(dir / "j", 4096)->size();
-  ASSERT_TRUE(journal->add_durable({{Gfn{0x10}, Gfn{0x20}}}, {}));
-  ASSERT_TRUE(journal->add_durable({{Gfn{0x20}, Gfn{0x300}}}, {}));
+  ASSERT_TRUE(journal->add_durable({{Gfn{0x10}, Gfn{0x20}}}, {}, 0));
+  ASSERT_TRUE(journal->add_durable({{Gfn{0x20}, Gfn{0x300}}}, {}, 0));
   const std::string whole = *read_text_file(dir / "j", 4096);
   const FrameSet possible[] = {{}, {{Gfn{0x10}, Gfn{0x20}}}, {{Gfn{0x10}, Gfn{0x300}}}};
   for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
@@ -321,6 +326,28 @@ TEST(Progress, IsOneLineForPeopleAndOneObjectForPrograms) {
   EXPECT_THAT(progress_json(half_way()), HasSubstr("\"pages_done\":500,"));
   EXPECT_THAT(progress_json(half_way()), HasSubstr("\"bytes_released\":1048576,"));
   EXPECT_EQ(progress_json(half_way()).find('\n'), std::string::npos);
+}
+
+TEST(JsonLog, IsOneObjectALine) {
+  std::ostringstream out;
+  spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  log.set_formatter(json_log_formatter());
+  log.warn("a \"name\"\nof two lines");
+  EXPECT_EQ(out.str(),
+            "{\"level\":\"warning\",\"message\":\"a \\\"name\\\"\\u000aof two lines\"}\n");
+}
+
+TEST(SaveRegistry, KnowsTheNewestFirstAndForgets) {
+  const TemporaryDirectory dir;
+  const SaveRegistry registry(dir / "new/state");
+  EXPECT_TRUE(registry.journals("id")->empty());
+  for (const char* journal : {"/a", "/b", "/a"}) ASSERT_TRUE(registry.add("id", journal));
+  ASSERT_TRUE(registry.add("other", "/c"));
+  EXPECT_THAT(*registry.journals("id"), ElementsAre("/a", "/b"));
+  ASSERT_TRUE(registry.forget("id"));
+  ASSERT_TRUE(registry.forget("id"));
+  EXPECT_TRUE(registry.journals("id")->empty());
+  EXPECT_THAT(*registry.journals("other"), ElementsAre("/c"));
 }
 
 TEST(Progress, IsShownEveryFiveSecondsInALogAndEachSecondToTheHost) {

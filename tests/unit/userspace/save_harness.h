@@ -51,7 +51,8 @@ struct SaveRun {
 
 /// Runs one save on a fake machine, in this process.
 inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
-                         std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max()) {
+                         std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max(),
+                         const std::string& state_dir = "") {
   std::ostringstream messages;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
   log.set_pattern("%l: %v");
@@ -76,7 +77,8 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
         return std::make_unique<PowerCutSink>(
             std::move(*file), [&machine] { machine.event(); }, capacity);
       },
-      FakeMachine::kBlockFrames* kFrameSize};
+      FakeMachine::kBlockFrames* kFrameSize,
+      state_dir};
   std::ostringstream out;
   const int exit_code = run_save(options, seams, {out, out, false});
   return {exit_code, messages.str()};

@@ -13,6 +13,8 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
 class SaveInFormat : public testing::TestWithParam<OutputFormat> {};
 
 TEST_P(SaveInFormat, WritesEveryFrameAndGivesAllMemoryBack) {
@@ -133,6 +135,87 @@ TEST_P(SaveInFormat, ContinuesInPlaceWhenThereIsRoomAgain) {
   EXPECT_TRUE(machine.all_back());
 }
 
+// What was released is only in the first save's file: a save elsewhere finds it by itself, also
+// after another crash.
+TEST_P(SaveInFormat, FindsAnEarlierSaveElsewhere) {
+  for (const bool rebooted : {false, true}) {
+    FakeMachine machine(3, 1, 6);
+    const FrameSet all = machine.old_frames();
+    const TemporaryDirectory dir;
+    const std::string state = dir / "state";
+    ASSERT_EQ(save_here(machine, save_options(dir / "a", GetParam()), 2_MiB, state).exit_code,
+              kExitTargetFull);
+    if (rebooted) machine.reboot();
+    ASSERT_EQ(save_here(machine, save_options(dir / "b", GetParam()), 2_MiB, state).exit_code,
+              kExitTargetFull);
+    const SaveRun last = save_here(machine, save_options(dir / "c", GetParam()), kNoLimit, state);
+    EXPECT_EQ(last.exit_code, kExitOk) << last.messages;
+    expect_truth({dir / "c"}, machine, all);
+    EXPECT_TRUE(machine.all_back());
+    EXPECT_EQ(machine.violation(), "");
+    EXPECT_TRUE(std::filesystem::is_empty(state));
+  }
+}
+
+// The frames of `frames` that the dump says it has lost.
+FrameSet lost_in(const std::string& path, const FrameSet& frames) {
+  auto dump = open_vmcore(path);
+  FrameSet lost;
+  std::vector<std::byte> page(kFrameSize);
+  for (FrameRange range : frames.ranges())
+    for (Gfn gfn = range.begin; dump && gfn < range.end; gfn = Gfn{gfn.value + 1}) {
+      FrameStatus status = FrameStatus::kRead;
+      EXPECT_TRUE((*dump)->read(gfn, page, {&status, 1}));
+      if (status == FrameStatus::kFailed) lost.insert({gfn, Gfn{gfn.value + 1}});
+    }
+  EXPECT_TRUE(dump && (*dump)->layout().incomplete);
+  return lost;
+}
+
+TEST_P(SaveInFormat, RefusesToPassOverWhatWasReleased) {
+  FakeMachine machine(3, 1, 6);
+  const TemporaryDirectory dir;
+  ASSERT_EQ(save_here(machine, save_options(dir / "a", GetParam()), 2_MiB).exit_code,
+            kExitTargetFull);
+  const FrameSet held = machine.held_frames();
+  FrameSet released = machine.old_frames();
+  released.erase(held);
+  released.erase({Gfn{0}, Gfn{FakeMachine::kBlockFrames}});
+  ASSERT_FALSE(released.empty());
+
+  SaveOptions options = save_options(dir / "b", GetParam());
+  const SaveRun refused = save_here(machine, options);
+  EXPECT_EQ(refused.exit_code, kExitEarlier);
+  EXPECT_THAT(refused.messages, HasSubstr("--with FILE"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "b-incomplete"));
+  EXPECT_EQ(machine.held_frames(), held);
+
+  options.without_earlier = true;
+  const SaveRun rest = save_here(machine, options);
+  EXPECT_EQ(rest.exit_code, kExitIncomplete) << rest.messages;
+  const FrameSet lost = lost_in(dir / "b", machine.old_frames());
+  // An ELF file only says that something is missing.
+  EXPECT_EQ(lost, GetParam() == OutputFormat::kKdump ? released : FrameSet());
+  expect_truth({dir / "b"}, machine, held);
+  EXPECT_TRUE(machine.all_back());
+  EXPECT_EQ(machine.violation(), "");
+}
+
+// The noted save's file was deleted, or its disk is not there.
+TEST_P(SaveInFormat, RefusesWhenAnEarlierSavesFileIsGone) {
+  FakeMachine machine(3, 1, 6);
+  const TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  ASSERT_EQ(save_here(machine, save_options(dir / "a", GetParam()), 2_MiB, state).exit_code,
+            kExitTargetFull);
+  std::filesystem::rename(dir / "a-incomplete", dir / "elsewhere");
+  const SaveOptions options = save_options(dir / "b", GetParam());
+  EXPECT_EQ(save_here(machine, options, kNoLimit, state).exit_code, kExitEarlier);
+  std::filesystem::rename(dir / "elsewhere", dir / "a-incomplete");
+  EXPECT_EQ(save_here(machine, options, kNoLimit, state).exit_code, kExitOk);
+  expect_truth({dir / "b"}, machine, machine.old_frames());
+}
+
 std::string format_name(const testing::TestParamInfo<OutputFormat>& format) {
   return format.param == OutputFormat::kElf ? "Elf" : "Kdump";
 }
@@ -225,12 +308,38 @@ TEST(Save, LeavesAnotherDumpsFileAlone) {
                              {},
                              {},
                              {},
+                             {},
                              false};
   ASSERT_TRUE(Journal::create(journal_path(dir / "vmcore"), other));
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", OutputFormat::kElf));
   EXPECT_EQ(run.exit_code, kExitFailed);
   EXPECT_THAT(run.messages, HasSubstr("another dump"));
   EXPECT_EQ(*read_journal(journal_path(dir / "vmcore")), other);
+}
+
+// A dump waits, but what is saved is a file: nothing is released, noted or told to the host, and a
+// failure is not about held memory.
+TEST(Save, LeavesTheWaitingDumpAloneWhenAFileIsSaved) {
+  FakeMachine machine(8, 1, 4);
+  const TemporaryDirectory dir;
+  SaveOptions options = save_options(dir / "first", OutputFormat::kKdump);
+  options.release = false;
+  ASSERT_EQ(save_here(machine, options).exit_code, kExitOk);
+  const std::uint64_t told = machine.told_host();
+  EXPECT_GT(told, 0U);
+  const FrameSet held = machine.held_frames();
+
+  SaveOptions convert = save_options(dir / "second", OutputFormat::kElf);
+  convert.vmcore = {dir / "first"};
+  convert.vmcore_given = true;
+  const SaveRun full = save_here(machine, convert, 1_MiB);
+  EXPECT_EQ(full.exit_code, kExitTargetFull);
+  EXPECT_THAT(full.messages, testing::Not(HasSubstr("released")));
+  EXPECT_EQ(save_here(machine, convert).exit_code, kExitOk);
+  expect_truth({dir / "second"}, machine, machine.old_frames());
+  EXPECT_EQ(machine.told_host(), told);
+  EXPECT_EQ(machine.held_frames(), held);
+  EXPECT_FALSE(std::filesystem::exists(journal_path(dir / "second")));
 }
 
 TEST(Save, NamesADirectoryAfterTheCrash) {

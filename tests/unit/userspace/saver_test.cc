@@ -1,0 +1,73 @@
+// The saver's own decisions, against a writer that does as it is told.
+#include <gmock/gmock.h>
+
+#include "core/dump/dump_writer.h"
+#include "userspace/saver.h"
+
+namespace hadump {
+namespace {
+
+// Takes everything, except that a portion at level 0 stops in its middle, as on a full disk: the
+// first half is durable then, as after the first step of a large portion.
+class HalfWriter : public DumpWriter {
+ public:
+  explicit HalfWriter(FrameSet frames) : left_(std::move(frames)) {}
+
+  FrameSet next_portion(std::uint64_t) const override { return left_; }
+  Result<> write_portion(const FrameSet& portion) override {
+    if (left_.intersection(portion) != portion) return fail(ErrorCode::kBadData, "written already");
+    if (broken_) return fail(ErrorCode::kBusy, "this dump has failed");
+    if (level_ == 0) {
+      broken_ = is_pipe_;
+      const FrameRange all = portion.ranges().front();
+      left_.erase({all.begin, Gfn{(all.begin.value + all.end.value) / 2}});
+      return fail(ErrorCode::kNoSpace, "the disk is full");
+    }
+    left_.erase(portion);
+    return {};
+  }
+  Result<> make_durable() override { return {}; }
+  void set_dump_level(unsigned level) override { level_ = level; }
+  Result<DumpSummary> finish() override { return summary(); }
+  DumpSummary summary() const override { return {}; }
+
+  bool is_pipe_ = false;
+
+ private:
+  FrameSet left_;
+  unsigned level_ = 0;
+  bool broken_ = false;
+};
+
+class Notes : public DurableRecord {
+ public:
+  Result<> add_durable(const FrameSet& frames, const FrameSet&, unsigned level) override {
+    durable_.insert(frames);
+    level_ = level;
+    return {};
+  }
+  FrameSet durable_;
+  unsigned level_ = 0;
+};
+
+const FrameSet kFrames{{Gfn{0}, Gfn{1000}}};
+
+TEST(Saver, FallsBackFromWhereALargePortionStopped) {
+  HalfWriter writer(kFrames);
+  Notes notes;
+  Saver saver(writer, &notes, nullptr, kFrames, {}, {1_GiB, 0, {31}, {}});
+  const auto saved = saver.save_portions();
+  ASSERT_TRUE(saved) << saved.error().what();
+  EXPECT_EQ(notes.durable_, kFrames);
+  EXPECT_EQ(notes.level_, 31U);
+}
+
+TEST(Saver, SaysThatAPipeIsFullAndNotThatItIsBroken) {
+  HalfWriter writer(kFrames);
+  writer.is_pipe_ = true;
+  Saver saver(writer, nullptr, nullptr, kFrames, {}, {1_GiB, 0, {17, 31}, {}});
+  EXPECT_EQ(saver.save_portions().error().code(), ErrorCode::kNoSpace);
+}
+
+}  // namespace
+}  // namespace hadump
