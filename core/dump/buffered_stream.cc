@@ -1,5 +1,8 @@
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "core/base/file.h"
@@ -18,6 +21,10 @@ class BufferedStream : public DataStream {
       : fd_(fd), name_(std::move(name)), write_behind_(write_behind) {}
 
   Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    if (offset < end_)
+      if (auto back = go_back(offset); !back) return back;
+    if (bytes.empty()) return {};
+    end_ = offset + bytes.size();  // Of what may be there, also when it fails.
     if (auto written = write_all_at(fd_, bytes, offset, name_); !written) return written;
     if (write_behind_) limit_dirty(offset, offset + bytes.size());
     return {};
@@ -30,6 +37,16 @@ class BufferedStream : public DataStream {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
   };
+
+  Result<> go_back(std::uint64_t offset) {
+    end_ = offset;
+    filling_ = {};
+    struct stat info {};
+    if (::fstat(fd_, &info) != 0) return fail_os(errno, "looking at " + name_);
+    if (info.st_size <= static_cast<off_t>(offset)) return {};
+    return ::ftruncate(fd_, static_cast<off_t>(offset)) == 0 ? Result<>()
+                                                             : fail_os(errno, "cutting " + name_);
+  }
 
   /// Errors are ignored here: this is about when the disk writes; fdatasync() says whether it did.
   void limit_dirty(std::uint64_t begin, std::uint64_t end) {
@@ -63,6 +80,7 @@ class BufferedStream : public DataStream {
   int fd_;
   std::string name_;
   bool write_behind_;
+  std::uint64_t end_ = 0;
   Extent filling_;
   Extent in_flight_;
 };

@@ -15,11 +15,17 @@ class DataStream {
  public:
   virtual ~DataStream() = default;
 
-  /// As DumpSink::write_data(). An error of an earlier write may come out here.
+  /// As DumpSink::write_data(). An error of an earlier write may come out here, but going back
+  /// (also by an empty write) forgets the errors of what lay behind `offset`, and gives its space
+  /// back to the file system.
   virtual Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
 
   /// Returns when everything has been handed to the file system; fdatasync() is the caller's.
   virtual Result<> flush() = 0;
+
+  /// Gives back to the file system what was allocated ahead of the data, and does so no more:
+  /// something else needs the space. @return false when there was nothing.
+  virtual bool give_back_space() { return false; }
 };
 
 /// Ordinary writes.

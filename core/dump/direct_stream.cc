@@ -24,10 +24,12 @@ constexpr std::size_t kBufferBytes = 512 << 10;
 constexpr unsigned kBuffers = 4;
 /// Fits every device that Linux runs on; the format keeps tables out of the data's blocks.
 constexpr std::uint64_t kAlignment = 4096;
+constexpr std::uint64_t kNoError = ~std::uint64_t{0};
 constexpr std::uint64_t kPreallocateBytes = 64U << 20;
 
 /// Bytes are gathered in aligned buffers; full ones are written behind the caller's back, a few at
 /// a time. The last block of a flush is padded with zeros and written again when it fills.
+/// Where direct writes turn out not to be possible after all, it goes on by ordinary ones.
 class DirectStream : public DataStream {
  public:
   DirectStream(int plain_fd, UniqueFd direct_fd, std::string name)
@@ -39,11 +41,7 @@ class DirectStream : public DataStream {
     while (in_flight_ > 0 && reap_one()) {
     }
     ::io_uring_queue_exit(&ring_);
-    // What was preallocated in vain goes back to the file system; a failure costs only space, and
-    // zeros at the end of a file that says itself where its data ends.
-    struct stat info {};
-    if (preallocated_ > 0 && ::fstat(plain_fd_, &info) == 0 && info.st_size > data_end())
-      static_cast<void>(::ftruncate(plain_fd_, data_end()) == 0);
+    if (preallocated_ > 0) cut_to(data_end());
   }
 
   bool open() {
@@ -59,8 +57,12 @@ class DirectStream : public DataStream {
   }
 
   Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    if (offset != end())
-      if (auto moved = move_to(offset); !moved) return moved;
+    if (auto ready = leave_if_refused(); !ready) return ready;
+    if (plain_) return plain_->write(offset, bytes);
+    if (offset != end()) {
+      auto moved = offset < end() ? go_back(offset) : go_forward(offset);
+      if (!moved) return moved;
+    }
     while (!bytes.empty()) {
       const std::size_t size = std::min(bytes.size(), kBufferBytes - used_);
       std::memcpy(current().bytes.get() + used_, bytes.data(), size);
@@ -76,12 +78,23 @@ class DirectStream : public DataStream {
   }
 
   Result<> flush() override {
+    if (auto ready = leave_if_refused(); !ready) return ready;
+    if (plain_) return plain_->flush();
     if (used_ > 0) {
       const std::size_t whole = round_up(used_, kAlignment);
       std::memset(current().bytes.get() + used_, 0, whole - used_);
       if (auto sent = submit(whole); !sent) return sent;
     }
-    return wait_for_all();
+    if (auto done = wait_for_all(); !done) return done;
+    flushed_end_ = end();
+    return {};
+  }
+
+  bool give_back_space() override {
+    const bool had_some = preallocates_ && preallocated_ > submitted_end_;
+    preallocates_ = false;
+    if (had_some) cut_to(data_end());
+    return had_some;
   }
 
  private:
@@ -97,15 +110,57 @@ class DirectStream : public DataStream {
 
   Buffer& current() { return buffers_[current_]; }
   std::uint64_t end() const { return base_ + used_; }
-  off_t data_end() const { return static_cast<off_t>(std::max(size_at_first_, submitted_end_)); }
+  std::uint64_t data_end() const { return std::max(size_at_first_, submitted_end_); }
 
-  /// A hole, or back after a failure. The rest of the block that `offset` is in is read back.
-  Result<> move_to(std::uint64_t offset) {
-    if (auto flushed = flush(); !flushed) {
-      forget(offset);
-      return flushed;
+  /// A failure costs only space, and zeros at the end of a file that says itself where its data
+  /// ends.
+  void cut_to(std::uint64_t end) const {
+    struct stat info {};
+    if (::fstat(plain_fd_, &info) == 0 && info.st_size > static_cast<off_t>(end))
+      static_cast<void>(::ftruncate(plain_fd_, static_cast<off_t>(end)) == 0);
+  }
+
+  /// For good: where one direct write is refused, all are.
+  Result<> leave_if_refused() {
+    if (!refused_ || plain_) return {};
+    if (auto done = wait_for_all(); !done) return done;
+    preallocates_ = false;
+    cut_to(data_end());
+    preallocated_ = 0;
+    plain_ = make_buffered_stream(plain_fd_, name_, true);
+    return plain_->write(base_, {current().bytes.get(), used_});
+  }
+
+  /// Over a hole.
+  Result<> go_forward(std::uint64_t offset) {
+    auto flushed = flush();
+    forget(offset);
+    return flushed ? read_back(offset) : flushed;
+  }
+
+  /// After a failure. What lies behind `offset` is void, whether it is on its way or failed: it is
+  /// neither written any more nor told of.
+  Result<> go_back(std::uint64_t offset) {
+    while (in_flight_ > 0)
+      if (!reap_one()) return fail_os(EIO, "waiting for " + name_);
+    if (error_begin_ < offset) return take_error();
+    static_cast<void>(take_error());  // See above.
+    const std::uint64_t keep = round_up(offset, kAlignment);
+    flushed_end_ = std::min(flushed_end_, offset);
+    submitted_end_ = std::min(submitted_end_, keep);
+    size_at_first_ = std::min(size_at_first_, keep);
+    preallocates_ = false;  // It was after an error: whatever there is left is needed.
+    cut_to(keep);
+    if (offset >= base_) {
+      used_ = static_cast<std::size_t>(offset - base_);
+      return {};
     }
     forget(offset);
+    return read_back(offset);
+  }
+
+  /// The rest of the block that `offset` is in.
+  Result<> read_back(std::uint64_t offset) {
     const std::uint64_t block = round_down(offset, kAlignment);
     if (block == offset) return {};
     used_ = static_cast<std::size_t>(offset - block);
@@ -128,11 +183,11 @@ class DirectStream : public DataStream {
   }
 
   Result<> submit(std::size_t size) {
-    preallocate(base_ + size);
     Buffer& buffer = current();
     buffer.offset = base_;
     buffer.size = size;
     submitted_end_ = std::max(submitted_end_, base_ + size);
+    preallocate(base_ + size);
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
     if (entry == nullptr) return write_now(buffer, 0);
     ::io_uring_prep_write(entry, fd_.get(), buffer.bytes.get(), static_cast<unsigned>(size), base_);
@@ -160,14 +215,24 @@ class DirectStream : public DataStream {
     --in_flight_;
     // A short write goes on by hand: it is rare, and its rest says why.
     Result<> outcome;
-    if (result == -EINVAL)  // O_DIRECT was accepted by open() but is not by write(): some network
-      outcome = write_now(buffer, 0);  // and stacked file systems
-    else if (result < 0)
+    if (result == -EINVAL) {  // O_DIRECT was accepted by open() but is not by write(): some network
+      refused_ = true;        // and stacked file systems
+      outcome = write_now(buffer, 0);
+    } else if (result < 0)
       outcome = fail_os(-result, "writing " + name_);
     else if (static_cast<std::size_t>(result) < buffer.size)
       outcome = write_now(buffer, static_cast<std::size_t>(result));
-    if (!outcome && error_) error_ = std::move(outcome);
+    if (!outcome) note_error(buffer, std::move(outcome));
     return true;
+  }
+
+  void note_error(const Buffer& buffer, Result<> outcome) {
+    // What did not fit has left what was there as it was; after another error nobody knows.
+    const int error = outcome.error().os_errno();
+    const bool did_not_fit = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    const std::uint64_t begin = did_not_fit ? std::max(buffer.offset, flushed_end_) : buffer.offset;
+    error_begin_ = std::min(error_begin_, begin);
+    if (error_) error_ = std::move(outcome);
   }
 
   Result<> write_now(const Buffer& buffer, std::size_t from) {
@@ -182,7 +247,10 @@ class DirectStream : public DataStream {
     return take_error();
   }
 
-  Result<> take_error() { return std::exchange(error_, Result<>()); }
+  Result<> take_error() {
+    error_begin_ = kNoError;
+    return std::exchange(error_, Result<>());
+  }
 
   /// Keeps the file in few pieces, and its end ahead of the writes: a direct write that extends a
   /// file is waited for by the file system, with the file locked (ext4_dio_write_iter(),
@@ -194,6 +262,8 @@ class DirectStream : public DataStream {
     preallocates_ = ::fallocate(plain_fd_, 0, static_cast<off_t>(from),
                                 static_cast<off_t>(kPreallocateBytes)) == 0;
     preallocated_ = from + kPreallocateBytes;
+    // A part of it may have been found (ext4): tables need it.
+    if (!preallocates_) cut_to(data_end());
   }
 
   int plain_fd_;
@@ -205,10 +275,14 @@ class DirectStream : public DataStream {
   std::size_t used_ = 0;
   unsigned in_flight_ = 0;
   Result<> error_;  ///< The first failure of a write that nobody was told of yet.
+  std::uint64_t error_begin_ = kNoError;  ///< From here on, nothing is certain.
+  std::uint64_t flushed_end_ = 0;         ///< Up to here, a flush() has succeeded.
   std::uint64_t preallocated_ = 0;
   std::uint64_t size_at_first_ = 0;  ///< Of a file that is gone on with.
   std::uint64_t submitted_end_ = 0;
   bool preallocates_ = true;
+  bool refused_ = false;
+  std::unique_ptr<DataStream> plain_;  ///< Instead of all this, once direct writes were refused.
   io_uring ring_{};
   bool ring_ready_ = false;
 };

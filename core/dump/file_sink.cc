@@ -52,7 +52,11 @@ class FileSink : public DumpSink {
   }
 
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    return write_all_at(fd_.get(), bytes, offset, path_);
+    auto written = write_all_at(fd_.get(), bytes, offset, path_);
+    // What is allocated ahead of the data is room for the tables as well.
+    if (!written && written.error().code() == ErrorCode::kNoSpace && stream_->give_back_space())
+      written = write_all_at(fd_.get(), bytes, offset, path_);
+    return written;
   }
 
   Result<> make_durable() override {

@@ -26,6 +26,9 @@ class DumpSink {
 
   /// Page data. Mostly ascending, but may go forward over a hole, or back after a failure.
   /// The bytes are copied or written before this returns; they may still be on their way to disk.
+  ///
+  /// Going back makes what was written from `offset` on void, and its errors too. With no bytes at
+  /// all, that is all that is asked for.
   /// @return kNoSpace, kOs. After a failure of either write function the contents of the range
   ///         that was to be written are unspecified, everything before it is as it was.
   virtual Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
@@ -35,6 +38,8 @@ class DumpSink {
 
   /// Returns when everything written so far is safe from a power cut. A sink that cannot promise
   /// that says kUnsupported: what it was given must then not be released.
+  /// kNoSpace: some of what came since the last success did not fit; what is older is unharmed, and
+  /// whoever writes all of the rest again may go on. After any other error nobody may.
   virtual Result<> make_durable() = 0;
 
   /// Makes the file appear under its final name, durably. Called once, last, when it is whole.

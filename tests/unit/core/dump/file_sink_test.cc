@@ -148,6 +148,65 @@ TEST_P(FileSink, SaysWhenTheFileMayNotGrow) {
   EXPECT_FALSE(fs::exists(path_));
 }
 
+/// A file that may not grow beyond `bytes` while this lives: a full disk, to what writes it.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old_), 0);
+    const rlimit small{bytes, old_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &old_), 0);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit old_{};
+  void (*old_handler_)(int);
+};
+
+// The caller goes back to where the last portion ended, and writes less: nothing may be told, and
+// nothing written, of what failed before.
+TEST_P(FileSink, ForgetsWhatDidNotFitWhenItGoesBack) {
+  constexpr std::size_t kLimit = 2U << 20;
+  for (const std::size_t saved : {std::size_t{100'000}, std::size_t{1U << 20}}) {
+    for (const std::size_t less : {std::size_t{0}, std::size_t{200'000}}) {
+      auto sink = open();
+      ASSERT_TRUE(sink);
+      std::vector<std::byte> expected(4096 + saved, std::byte{1});
+      ASSERT_TRUE((*sink)->write_data(4096, std::span(expected).subspan(4096)));
+      ASSERT_TRUE((*sink)->make_durable());
+      {
+        const FileSizeLimit limit(kLimit);
+        const std::vector<std::byte> pages(50'000, std::byte{2});
+        Result<> written;
+        for (std::uint64_t at = expected.size(); written && at < 3 * kLimit; at += pages.size())
+          written = (*sink)->write_data(at, pages);
+        if (written) written = (*sink)->make_durable();
+        ASSERT_FALSE(written);
+        auto back = (*sink)->write_data(expected.size(), {});
+        ASSERT_TRUE(back) << back.error().what();
+        const std::vector<std::byte> fewer(less, std::byte{3});
+        ASSERT_TRUE((*sink)->write_data(expected.size(), fewer));
+        expected.insert(expected.end(), fewer.begin(), fewer.end());
+        const auto durable = (*sink)->make_durable();
+        ASSERT_TRUE(durable) << durable.error().what();
+        EXPECT_LE(fs::file_size((*sink)->location()), round_up(expected.size(), kFrameSize))
+            << "what did not become data is space for tables";
+      }
+      std::fill_n(expected.begin(), 4096, std::byte{0});
+      ASSERT_TRUE((*sink)->publish(expected.size()));
+      const auto content = read_file(path_, 1U << 30);
+      ASSERT_TRUE(content);
+      EXPECT_TRUE(*content == expected) << saved << ", " << less;
+      fs::remove(path_);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, FileSink, testing::Bool(), [](const auto& which) {
   return std::string(which.param ? "direct" : "buffered");
 });
