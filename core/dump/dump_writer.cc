@@ -78,6 +78,7 @@ class Writer : public DumpWriter {
 
  private:
   FrameSet portion_of(const FrameSet& left, std::uint64_t max_bytes) const;
+  Result<> write_steps(FrameSet rest);
   Result<> write_step(const FrameSet& step, const FrameSet& next_step);
   Result<> take_back(Error error);
   Result<> consume(Chunk& chunk);
@@ -92,6 +93,7 @@ class Writer : public DumpWriter {
   unsigned worker_count_;
   FrameSet left_;          ///< Can still be written.
   FrameSet durable_left_;  ///< As it was at the last checkpoint.
+  FrameSet kept_;          ///< Durable steps of the last portion: no news when it is given again.
   /// What the caller asked for last: probably what will be asked for next.
   mutable std::uint64_t asked_bytes_ = kMaxPortionBytes;
   FrameSet missing_;
@@ -180,13 +182,18 @@ FrameSet Writer::portion_of(const FrameSet& left, std::uint64_t max_bytes) const
 
 Result<> Writer::write_portion(const FrameSet& portion) {
   if (failed_) return fail(ErrorCode::kBusy, "this dump has failed");
-  if (left_.intersection(portion) != portion)
-    return fail(ErrorCode::kBadData, "a portion must be part of what is still to be written");
   // A portion that fails is taken back as a whole, and only that one.
   if (pending_)
-    if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
-  constexpr std::uint64_t kStepFrames = kMaxPortionBytes >> kFrameShift;
+    if (auto done = make_durable(); !done && !is_no_promise(done)) return done;
   FrameSet rest = portion;
+  rest.erase(kept_);
+  if (left_.intersection(rest) != rest)
+    return fail(ErrorCode::kBadData, "a portion must be part of what is still to be written");
+  return write_steps(std::move(rest));
+}
+
+Result<> Writer::write_steps(FrameSet rest) {
+  constexpr std::uint64_t kStepFrames = kMaxPortionBytes >> kFrameShift;
   while (!rest.empty()) {
     const FrameSet step = first_frames(rest, kStepFrames);
     rest.erase(step);
@@ -200,6 +207,7 @@ Result<> Writer::write_portion(const FrameSet& portion) {
       return take_back(std::move(done).error());
     if (rest.empty()) break;
     if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
+    kept_.insert(step);
   }
   return {};
 }
@@ -212,6 +220,7 @@ Result<> Writer::write_step(const FrameSet& step, const FrameSet& next_step) {
   auto done = pipeline_->run([&] { return cursor.next(); }, [&] { return later.next(); },
                              [this](Chunk& chunk) { return consume(chunk); });
   if (!done) return done;
+  if (auto reserved = format_->reserve(); !reserved) return reserved;
   pending_ = true;
   // Frames that were passed over cannot be written any more, each file being in ascending order.
   for (const FrameSet& part : by_output(step)) {
@@ -245,8 +254,9 @@ Result<> Writer::consume(Chunk& chunk) {
   return {};
 }
 
-/// The error of the portion, or, when things are past going back, that of the attempt.
+/// The error of the portion; when things are past going back, it was the last one.
 Result<> Writer::take_back(Error error) {
+  pipeline_->discard_ahead();
   if (auto undone = format_->rollback(); !undone) failed_ = true;
   done_ = durable_;
   left_ = durable_left_;
@@ -257,12 +267,16 @@ Result<> Writer::take_back(Error error) {
 
 Result<> Writer::make_durable() {
   if (failed_) return fail(ErrorCode::kBusy, "this dump has failed");
-  return checkpoint();
+  auto done = checkpoint();
+  if (done || is_no_promise(done)) kept_ = {};
+  return done;
 }
 
 Result<> Writer::checkpoint() {
   auto done = format_->checkpoint();
   const bool no_promise = is_no_promise(done);
+  if (!done && done.error().code() == ErrorCode::kNoSpace)
+    return take_back(std::move(done).error());
   if (!done && !no_promise) {
     failed_ = true;
     return done;

@@ -84,21 +84,24 @@ class DumpWriter {
 
   /// Reads, filters, compresses and writes these frames. Frames of `frames` that are passed over
   /// cannot be written later: the file's tables are in ascending order. Portions of more than
-  /// kMaxPortionBytes are made durable in steps of that size.
+  /// kMaxPortionBytes are made durable in steps of that size. A portion that failed may be given
+  /// again as it was: the steps of it that are durable are passed over.
   ///
   /// Unreadable frames are recorded as lost, which is not an error.
   /// @return kNoSpace, kOs: the sinks' errors. The writer is then back at the last durable step,
   ///         and so is the file except for unused bytes at its end: the caller may go on from
   ///         there, at a higher level for instance, with what next_portion() says. kCancelled
-  ///         likewise. kBadData when `portion` is not part of what is still to be written. After
-  ///         an error on a sink that cannot rewrite, the writer can only be destroyed.
+  ///         likewise; or with the same portion. kBadData when `portion` is not part of what is
+  ///         still to be written. After an error on a sink that cannot rewrite, the writer can only
+  ///         be destroyed.
   virtual Result<> write_portion(const FrameSet& portion) = 0;
 
   /// When this returns Ok, all frames of the portions so far are safe and may be released.
-  /// @return the sinks' errors: nothing of the last portion may then be released, and the writer
-  ///         can only be destroyed (what had become durable before stays). kUnsupported for a sink
-  ///         that cannot promise it (a pipe): the file is as good as it gets, and the caller
-  ///         decides.
+  /// @return kNoSpace when the target turned out to be full only now: as write_portion(), so the
+  ///         last portion is to be written again, at a higher level for instance. The sinks' other
+  ///         errors: nothing of the last portion may then be released, and the writer can only be
+  ///         destroyed (what had become durable before stays). kUnsupported for a sink that cannot
+  ///         promise it (a pipe): the file is as good as it gets, and the caller decides.
   virtual Result<> make_durable() = 0;
 
   /// From the next portion on. Lowering the level is allowed too. @pre level <= kMaxDumpLevel.

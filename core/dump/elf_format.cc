@@ -215,7 +215,7 @@ void ElfFormat::split_only_load(std::vector<Load>& loads) {
   loads.push_back(rest);
 }
 
-Result<> ElfFormat::write_headers(bool complete) {
+std::vector<std::byte> ElfFormat::headers(bool complete) const {
   std::vector<Load> loads = all_loads();
   split_only_load(loads);
   std::vector<GuestVirt> addresses;
@@ -241,6 +241,22 @@ Result<> ElfFormat::write_headers(bool complete) {
     header.p_memsz = loads[i].memory_frames << kFrameShift;
     append_object(bytes, header);
   }
+  return bytes;
+}
+
+/// A longer table than any before needs blocks that were a hole.
+Result<> ElfFormat::reserve() {
+  DumpSink& sink = *outputs_.front().sink;
+  const std::size_t size = headers(false).size();
+  if (!sink.can_rewrite() || size <= table_bytes_) return {};
+  const std::vector<std::byte> zeros(size - table_bytes_);
+  if (auto put = sink.write_table(table_bytes_, zeros); !put) return put;
+  table_bytes_ = size;
+  return {};
+}
+
+Result<> ElfFormat::write_headers(bool complete) {
+  std::vector<std::byte> bytes = headers(complete);
   // Nothing is left behind of a longer table: equal dumps are equal files.
   bytes.resize(table_bytes_ = std::max(table_bytes_, bytes.size()));
   bytes_written_ += bytes.size();
@@ -251,26 +267,42 @@ Result<> ElfFormat::write_headers(bool complete) {
 Result<> ElfFormat::fill_to_end() {
   if (high_water_ >= now_.data_end || now_.data_end == data_begin_) return {};
   static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  auto put = outputs_.front().sink->write_data(now_.data_end - kFrameSize, kZeros);
+  if (!put) return put;
   high_water_ = now_.data_end;
   bytes_written_ += kZeros.size();
-  return outputs_.front().sink->write_data(now_.data_end - kFrameSize, kZeros);
+  return {};
 }
 
 Result<> ElfFormat::checkpoint() {
   DumpSink& sink = *outputs_.front().sink;
-  if (sink.can_rewrite())
-    if (auto done = fill_to_end(); !done) return done;
-  durable_ = now_;
-  if (!sink.can_rewrite()) return sink.make_durable();
+  if (!sink.can_rewrite()) {
+    durable_ = now_;
+    return sink.make_durable();
+  }
+  if (auto done = fill_to_end(); !done) return done;
+  if (auto done = reserve(); !done) return done;
   if (auto done = sink.make_durable(); !done) return done;
+  is_tabled_ = true;
   if (auto done = write_headers(false); !done) return done;
-  return sink.make_durable();
+  if (auto done = sink.make_durable(); !done) return done;
+  durable_ = now_;
+  is_tabled_ = false;
+  return {};
 }
 
 Result<> ElfFormat::rollback() {
-  if (!outputs_.front().sink->can_rewrite())
+  DumpSink& sink = *outputs_.front().sink;
+  if (!sink.can_rewrite())
     return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
+  if (auto back = sink.write_data(durable_.data_end, {}); !back) return back;
   now_ = durable_;
+  high_water_ = std::min(high_water_, now_.data_end);
+  if (!is_tabled_) return {};
+  // Before anything else is written where these headers say that there are pages.
+  if (auto done = write_headers(false); !done) return done;
+  if (auto done = sink.make_durable(); !done) return done;
+  is_tabled_ = false;
   return {};
 }
 

@@ -18,6 +18,7 @@ class ElfFormat : public DumpFormat {
 
   Result<> begin() override;
   Result<> append(const Chunk& chunk) override;
+  Result<> reserve() override;
   Result<> checkpoint() override;
   Result<> rollback() override;
   Result<> finish(bool complete, unsigned dump_level) override;
@@ -43,6 +44,7 @@ class ElfFormat : public DumpFormat {
     std::size_t closed;  ///< Valid part of loads_.
   };
 
+  std::vector<std::byte> headers(bool complete) const;
   Result<> write_headers(bool complete);
   Result<> fill_to_end();
   Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
@@ -64,7 +66,8 @@ class ElfFormat : public DumpFormat {
   Position durable_{};
   std::uint64_t high_water_ = 0;     ///< End of what was ever written, rolled back or not.
   std::uint64_t attempted_end_ = 0;  ///< Likewise, failed writes included.
-  std::size_t table_bytes_ = 0;      ///< The longest table so far.
+  std::size_t table_bytes_ = 0;      ///< The longest table so far, or room for it.
+  bool is_tabled_ = false;           ///< Something pending may be in the file's headers.
   std::uint64_t bytes_written_ = 0;
 };
 

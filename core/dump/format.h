@@ -39,13 +39,19 @@ class DumpFormat {
   /// Headers and empty tables.
   virtual Result<> begin() = 0;
   virtual Result<> append(const Chunk& chunk) = 0;
+  /// Takes the room that the tables will need for what is pending, so that it is missed now and not
+  /// by checkpoint(). A sink that cannot rewrite needs none.
+  virtual Result<> reserve() { return {}; }
   /// Makes what is pending durable and visible in the tables, in an order that leaves no moment at
   /// which the file says something wrong. kUnsupported when the sink promises nothing; the tables
-  /// are written then all the same.
+  /// are written then all the same. After kNoSpace, rollback() is possible.
   virtual Result<> checkpoint() = 0;
+  /// Also tells the sinks that they are to forget what they know of it. When this fails, the file
+  /// may say something wrong if it is written to any more.
   /// @return kUnsupported when the sink cannot rewrite.
   virtual Result<> rollback() = 0;
-  /// Final header and name. @pre nothing is pending.
+  /// Final header and name; for a sink that cannot rewrite, what was not appended is recorded as
+  /// lost. @pre nothing is pending.
   virtual Result<> finish(bool complete, unsigned dump_level) = 0;
 
   virtual std::vector<FormatOutput>& outputs() = 0;

@@ -64,7 +64,7 @@ KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
     const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
     // The first block of the data is the page of zeros that all zero pages share.
     const Position start{data + kFrameSize, 0, output.range.begin};
-    stripes_.push_back({start, start, PendingBits(input_.frames), {}, data, 0});
+    stripes_.push_back({start, start, PendingBits(input_.frames), {}, data, 0, false, false});
   }
 }
 
@@ -166,6 +166,7 @@ Result<> KdumpFormat::append(const Chunk& chunk) {
 
 void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
   Position& now = stripe.now;
+  stripe.has_room = false;
   if (chunk.frames.begin != now.cursor)  // Frames that were passed over keep their (empty) places.
     now.rank += input_.frames.intersection({now.cursor, chunk.frames.begin}).frames();
   now.cursor = chunk.frames.end;
@@ -185,14 +186,40 @@ void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
   now.rank += descs.size() - before;
 }
 
+/// By zeros, which say what a hole says. The bitmaps are in the file from the start.
+Result<> KdumpFormat::reserve() {
+  for (std::size_t i = 0; i < stripes_.size(); ++i) {
+    if (stripes_[i].has_room || !outputs_[i].sink->can_rewrite()) continue;
+    if (auto done = clear_pending_descs(i); !done) return done;
+    stripes_[i].has_room = true;
+  }
+  return {};
+}
+
 Result<> KdumpFormat::checkpoint() {
+  if (!outputs_.front().sink->can_rewrite()) {
+    if (auto done = write_pending_bits(); !done) return done;
+    if (auto done = write_pending_descs(); !done) return done;
+    commit();
+    return sync_all();
+  }
+  if (auto done = reserve(); !done) return done;
+  for (Stripe& stripe : stripes_) stripe.is_tabled = true;
   if (auto done = write_pending_bits(); !done) return done;
-  const bool promises = outputs_.front().sink->can_rewrite();
-  if (promises)
-    if (auto done = sync_all(); !done) return done;
+  if (auto done = sync_all(); !done) return done;
   if (auto done = write_pending_descs(); !done) return done;
-  for (Stripe& stripe : stripes_) stripe.durable = stripe.now;
-  return sync_all();
+  if (auto done = sync_all(); !done) return done;
+  commit();
+  return {};
+}
+
+void KdumpFormat::commit() {
+  for (Stripe& stripe : stripes_) {
+    stripe.bits.commit();
+    stripe.descs.clear();
+    stripe.durable = stripe.now;
+    stripe.is_tabled = false;
+  }
 }
 
 Result<> KdumpFormat::sync_all() {
@@ -216,7 +243,6 @@ Result<> KdumpFormat::write_pending_bits() {
             !put)
           return put;
     }
-    stripe.bits.commit();
   }
   return {};
 }
@@ -249,25 +275,64 @@ Result<> KdumpFormat::write_bits_between(Stripe& stripe, DumpSink& sink, std::ui
 }
 
 Result<> KdumpFormat::write_pending_descs() {
-  for (std::size_t i = 0; i < stripes_.size(); ++i) {
+  for (std::size_t i = 0; i < stripes_.size(); ++i)
     for (const DescRun& run : stripes_[i].descs)
       if (auto put =
               put_table(*outputs_[i].sink, descs_offset_ + run.first_rank * sizeof(KdumpPageDesc),
                         std::as_bytes(std::span(run.descs)));
           !put)
         return put;
-    stripes_[i].descs.clear();
+  return {};
+}
+
+Result<> KdumpFormat::clear_pending_descs(std::size_t index) {
+  std::vector<std::byte> zeros;
+  for (const DescRun& run : stripes_[index].descs) {
+    zeros.resize(run.descs.size() * sizeof(KdumpPageDesc));
+    if (auto put = outputs_[index].sink->write_table(
+            descs_offset_ + run.first_rank * sizeof(KdumpPageDesc), zeros);
+        !put)
+      return put;
+  }
+  return {};
+}
+
+/// Back to what says that these frames are not saved.
+Result<> KdumpFormat::widen_pending_bits(const Stripe& stripe) {
+  std::vector<std::uint8_t> bits;
+  for (const PendingBits::Piece& piece : stripe.bits.pieces()) {
+    bits.resize(piece.bits.size());
+    stripe.bits.fill(piece.first_byte, bits);
+    for (FormatOutput& output : outputs_)
+      if (auto put = put_table(*output.sink, bitmap2_offset_ + piece.first_byte,
+                               std::as_bytes(std::span(bits)));
+          !put)
+        return put;
   }
   return {};
 }
 
 Result<> KdumpFormat::rollback() {
+  bool is_tabled = false;
   for (std::size_t i = 0; i < stripes_.size(); ++i) {
     if (!outputs_[i].sink->can_rewrite())
       return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
-    stripes_[i].now = stripes_[i].durable;
-    stripes_[i].bits.rollback();
-    stripes_[i].descs.clear();
+    is_tabled = is_tabled || stripes_[i].is_tabled;
+    if (auto back = outputs_[i].sink->write_data(stripes_[i].durable.data_end, {}); !back)
+      return back;
+  }
+  if (is_tabled) {
+    for (std::size_t i = 0; i < stripes_.size(); ++i)
+      if (auto done = clear_pending_descs(i); !done) return done;
+    if (auto done = sync_all(); !done) return done;
+    for (const Stripe& stripe : stripes_)
+      if (auto done = widen_pending_bits(stripe); !done) return done;
+  }
+  for (Stripe& stripe : stripes_) {
+    stripe.now = stripe.durable;
+    stripe.bits.rollback();
+    stripe.descs.clear();
+    stripe.is_tabled = false;
   }
   return {};
 }

@@ -19,13 +19,16 @@ namespace hadump {
 /// own way, which is just what an unsaved frame is.
 ///
 /// Order within a checkpoint, so that a power cut at any point leaves no wrong content: page data
-/// and narrowed bits; durable; descriptors; durable.
+/// and narrowed bits, and the descriptors' places so that they have room; durable; descriptors;
+/// durable. A rollback afterwards takes the descriptors out again first, and durably, because their
+/// data is going to be overwritten.
 class KdumpFormat : public DumpFormat {
  public:
   KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs);
 
   Result<> begin() override;
   Result<> append(const Chunk& chunk) override;
+  Result<> reserve() override;
   Result<> checkpoint() override;
   Result<> rollback() override;
   Result<> finish(bool complete, unsigned dump_level) override;
@@ -52,6 +55,8 @@ class KdumpFormat : public DumpFormat {
     std::vector<DescRun> descs;
     std::uint64_t data_begin = 0;
     std::uint64_t bitmap_written_to = 0;  ///< Only for a sink that cannot rewrite.
+    bool has_room = false;                ///< The pending descriptors' places are allocated.
+    bool is_tabled = false;               ///< Something pending may be in the file's tables.
   };
 
   std::uint64_t sub_header_bytes() const { return sizeof(KdumpSubHeader) + notes_.bytes.size(); }
@@ -62,6 +67,9 @@ class KdumpFormat : public DumpFormat {
   Result<> write_bits_once(Stripe& stripe, DumpSink& sink);
   Result<> write_bits_between(Stripe& stripe, DumpSink& sink, std::uint64_t end);
   Result<> write_pending_descs();
+  Result<> clear_pending_descs(std::size_t index);
+  Result<> widen_pending_bits(const Stripe& stripe);
+  void commit();
   Result<> sync_all();
   Result<> put_table(DumpSink& sink, std::uint64_t offset, std::span<const std::byte> bytes);
   std::size_t stripe_of(Gfn gfn) const;

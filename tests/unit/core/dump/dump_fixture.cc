@@ -137,6 +137,12 @@ Result<> PatternFilter::classify(FrameRange range, std::vector<PageRun>& runs) c
   return {};
 }
 
+FrameSet frames_of(const ReadBack& back) {
+  FrameSet set;
+  for (const auto& [gfn, page] : back.pages) set.insert({gfn, Gfn{gfn.value + 1}});
+  return set;
+}
+
 Page page_of(const VmcoreSource& source, Gfn gfn) {
   Page page{};
   FrameStatus status{};
@@ -146,7 +152,7 @@ Page page_of(const VmcoreSource& source, Gfn gfn) {
 
 DumpRun run_dump(const VmcoreSource& source, const RunOptions& options) {
   DumpRun run;
-  auto sink = std::make_unique<MemorySink>(run.log, options.can_rewrite);
+  auto sink = std::make_unique<MemorySink>(run.log, options.can_rewrite, options.acknowledges);
   sink->fail_at(options.fail_at, options.fail_errno);
   std::vector<std::unique_ptr<DumpSink>> sinks;
   sinks.push_back(std::move(sink));
@@ -166,7 +172,9 @@ DumpRun run_dump(const VmcoreSource& source, const RunOptions& options) {
       run.summary = fail(std::move(durable));
       return run;
     }
-    if (durable) run.durable.insert(portion);
+    if (!durable) continue;
+    run.durable.insert(portion);
+    run.portions.push_back(portion);
   }
   run.summary = (*writer)->finish();
   return run;

@@ -41,12 +41,14 @@ class PatternFilter : public PageFilter {
   Result<> classify(FrameRange range, std::vector<PageRun>& runs) const override;
 };
 
+FrameSet frames_of(const ReadBack& back);
 Page page_of(const VmcoreSource& source, Gfn gfn);
 
 struct DumpRun {
   std::shared_ptr<SinkLog> log = std::make_shared<SinkLog>();
   Result<DumpSummary> summary = fail(ErrorCode::kCancelled, "not run");
-  FrameSet durable;  ///< Portions whose make_durable() returned.
+  FrameSet durable;                ///< Portions whose make_durable() returned.
+  std::vector<FrameSet> portions;  ///< The same, one by one.
 };
 
 struct RunOptions {
@@ -54,6 +56,7 @@ struct RunOptions {
   const PageFilter* filter = nullptr;
   std::uint64_t portion_bytes = 1_MiB;
   bool can_rewrite = true;
+  bool acknowledges = false;  ///< Only for a sink that cannot rewrite.
   std::uint64_t fail_at = ~std::uint64_t{0};
   int fail_errno = 0;
 };

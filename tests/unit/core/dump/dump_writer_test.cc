@@ -1,11 +1,17 @@
 #include "core/dump/dump_writer.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <string_view>
 
+#include "core/base/file.h"
 #include "core/dump/codec_governor.h"
+#include "core/dump/flattened_sink.h"
+#include "core/vmcore/kdump_layout.h"
 #include "tests/unit/core/dump/dump_fixture.h"
 
 namespace hadump {
@@ -38,12 +44,6 @@ class EveryFormat : public testing::TestWithParam<Case> {
       ASSERT_TRUE(page == page_of(*machine_, gfn)) << std::hex << gfn.value;
   }
 };
-
-FrameSet frames_of(const ReadBack& back) {
-  FrameSet set;
-  for (const auto& [gfn, page] : back.pages) set.insert({gfn, Gfn{gfn.value + 1}});
-  return set;
-}
 
 TEST_P(EveryFormat, HoldsEveryPage) {
   const DumpRun run = run_dump(*machine_, options());

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -51,11 +52,15 @@ struct SinkLog {
   }
 };
 
-/// A sink in memory that can run full (or fail otherwise) at a given byte.
+enum class SinkCall { kData, kTable, kSync };
+
+/// A sink in memory that can run full (or fail otherwise) at a given byte or call.
 class MemorySink : public DumpSink {
  public:
-  explicit MemorySink(std::shared_ptr<SinkLog> log, bool can_rewrite = true)
-      : log_(std::move(log)), can_rewrite_(can_rewrite) {}
+  /// @param acknowledges  make_durable() means something although nothing can be rewritten.
+  explicit MemorySink(std::shared_ptr<SinkLog> log, bool can_rewrite = true,
+                      bool acknowledges = false)
+      : log_(std::move(log)), can_rewrite_(can_rewrite), acknowledges_(acknowledges) {}
 
   /// Writing byte number `byte` (of all that are written) fails; what lies before it arrives.
   void fail_at(std::uint64_t byte, int errno_value) {
@@ -63,23 +68,25 @@ class MemorySink : public DumpSink {
     errno_ = errno_value;
   }
 
+  /// Asked before every call that does something; the errno that it fails with, or 0.
+  void fail_when(std::function<int(SinkCall)> errno_of) { errno_of_ = std::move(errno_of); }
+
   bool can_rewrite() const override { return can_rewrite_; }
 
   Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    const std::uint64_t room = fail_at_ > log_->total ? fail_at_ - log_->total : 0;
-    const auto arriving = bytes.first(std::min<std::size_t>(bytes.size(), room));
-    if (!arriving.empty()) log_->writes.push_back({offset, {arriving.begin(), arriving.end()}});
-    log_->total += arriving.size();
-    if (arriving.size() < bytes.size()) return fail_os(errno_, "writing memory");
-    return {};
+    if (bytes.empty()) return {};
+    if (const int error = error_of(SinkCall::kData)) return fail_os(error, "writing data");
+    return put(offset, bytes);
   }
 
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    return write_data(offset, bytes);
+    if (const int error = error_of(SinkCall::kTable)) return fail_os(error, "writing a table");
+    return put(offset, bytes);
   }
 
   Result<> make_durable() override {
-    if (!can_rewrite_) return fail(ErrorCode::kUnsupported, "a pipe");
+    if (const int error = error_of(SinkCall::kSync)) return fail_os(error, "syncing");
+    if (!can_rewrite_ && !acknowledges_) return fail(ErrorCode::kUnsupported, "a pipe");
     log_->syncs.push_back(log_->writes.size());
     return {};
   }
@@ -92,8 +99,21 @@ class MemorySink : public DumpSink {
   std::string location() const override { return "memory"; }
 
  private:
+  int error_of(SinkCall call) const { return errno_of_ ? errno_of_(call) : 0; }
+
+  Result<> put(std::uint64_t offset, std::span<const std::byte> bytes) {
+    const std::uint64_t room = fail_at_ > log_->total ? fail_at_ - log_->total : 0;
+    const auto arriving = bytes.first(std::min<std::size_t>(bytes.size(), room));
+    if (!arriving.empty()) log_->writes.push_back({offset, {arriving.begin(), arriving.end()}});
+    log_->total += arriving.size();
+    if (arriving.size() < bytes.size()) return fail_os(errno_, "writing memory");
+    return {};
+  }
+
   std::shared_ptr<SinkLog> log_;
   bool can_rewrite_;
+  bool acknowledges_;
+  std::function<int(SinkCall)> errno_of_;
   std::uint64_t fail_at_ = ~std::uint64_t{0};
   int errno_ = 0;
 };
