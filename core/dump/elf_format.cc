@@ -17,6 +17,8 @@ constexpr Elf64_Word kIncomplete = 1;  // DUMP_ELF_INCOMPLETE of makedumpfile an
 constexpr std::uint64_t kKernelTextMap = 0xffffffff80000000;
 /// For the notes, for the text mapping and its pieces.
 constexpr std::size_t kExtraHeaders = 64;
+/// A dump with more runs of unreadable frames than this has a bad disk, not a bad page.
+constexpr std::size_t kLostRuns = 256;
 constexpr std::uint64_t kFirstMegabyte = 1_MiB >> kFrameShift;
 
 Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
@@ -36,10 +38,10 @@ void append_object(std::vector<std::byte>& bytes, const T& object) {
 ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
     : input_(std::move(input)), notes_(encode_notes(input_.layout->notes)) {
   outputs_.push_back(std::move(output));
-  // A split needs kLongRun frames left out, so there cannot be more than this.
+  // A split needs kLongRun frames left out or some lost, so there are seldom more than this.
   const std::size_t ranges = input_.frames.ranges().size();
   const std::size_t splits =
-      static_cast<std::size_t>(input_.frames.frames() / (kLongRun + 1)) + 2 * ranges;
+      static_cast<std::size_t>(input_.frames.frames() / (kLongRun + 1)) + 2 * ranges + kLostRuns;
   capacity_ = 2 * std::min(splits, kMaxLoads) + kExtraHeaders;
   const std::uint64_t notes_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
   data_begin_ = round_up(notes_offset + notes_.bytes.size(), kFrameSize);
@@ -63,13 +65,14 @@ Result<> ElfFormat::begin() {
 /// Zero pages that the level leaves out are nothing else than left-out ones: both read as zeros.
 bool ElfFormat::is_in_file(const PageOutcome& page) const {
   if (page.fate == PageFate::kZero) return (input_.dump_level & kLevelZero) == 0;
-  return page.fate != PageFate::kLeftOut;
+  return page.fate == PageFate::kData;
 }
 
 Result<> ElfFormat::append(const Chunk& chunk) {
   if (chunk.frames.begin != now_.cursor) {
     close_load();
     now_.open = {chunk.frames.begin, 0, 0, now_.data_end};
+    now_.gap_has_lost = false;
   }
   const auto pages = chunk.outcomes();
   for (std::size_t i = 0; i < pages.size();) {
@@ -83,22 +86,33 @@ Result<> ElfFormat::append(const Chunk& chunk) {
   return {};
 }
 
+/// Between what is in the file and what is to come behind it.
+Result<> ElfFormat::end_gap() {
+  Load& open = now_.open;
+  const std::uint64_t gap = open.memory_frames - open.file_frames;
+  const bool has_lost = std::exchange(now_.gap_has_lost, false);
+  const bool is_empty = gap >= kLongRun || has_lost;
+  const std::size_t still_to_come = 2 * input_.frames.ranges().size();
+  if (is_empty && 2 * (now_.closed + still_to_come) + kExtraHeaders < capacity_) {
+    const Gfn next{open.first.value + open.memory_frames};
+    close_load();
+    open = {next, 0, 0, now_.data_end};
+  } else if (gap > 0) {
+    if (auto done = leave_hole(gap); !done) return done;
+    open.file_frames += gap;
+  }
+  return {};
+}
+
 Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file) {
   Load& open = now_.open;
   if (!in_file) {
     open.memory_frames += pages.size();
+    for (const PageOutcome& page : pages)
+      now_.gap_has_lost = now_.gap_has_lost || page.fate == PageFate::kLost;
     return {};
   }
-  const std::uint64_t left_out = open.memory_frames - open.file_frames;
-  const std::size_t still_to_come = 2 * input_.frames.ranges().size();
-  if (left_out >= kLongRun && 2 * (now_.closed + still_to_come) + kExtraHeaders < capacity_) {
-    const Gfn next{open.first.value + open.memory_frames};
-    close_load();
-    now_.open = {next, 0, 0, now_.data_end};
-  } else if (left_out > 0) {
-    if (auto done = leave_hole(left_out); !done) return done;
-    open.file_frames += left_out;
-  }
+  if (auto done = end_gap(); !done) return done;
   for (std::size_t i = 0; i < pages.size();) {
     std::size_t end = i;
     while (end < pages.size() &&

@@ -10,8 +10,9 @@ namespace hadump {
 ///
 /// Left-out pages read as zeros. A run of kLongRun of them has a PT_LOAD of its own with p_filesz 0
 /// (makedumpfile -E ends a PT_LOAD at the same places); a shorter one, and pages of zeros, are
-/// holes in the file. The table of program headers has room for kMaxLoads; beyond that, long runs
-/// are holes too. What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
+/// holes in the file. Unreadable pages must not look like zeros: any run of them is without
+/// contents, too. The table of program headers has room for kMaxLoads; beyond that, such runs are
+/// holes. What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
 class ElfFormat : public DumpFormat {
  public:
   ElfFormat(FormatInput input, FormatOutput output);
@@ -40,13 +41,15 @@ class ElfFormat : public DumpFormat {
   struct Position {
     std::uint64_t data_end = 0;
     Gfn cursor;
-    Load open;           ///< The PT_LOAD that is being added to; not in loads_ yet.
-    std::size_t closed;  ///< Valid part of loads_.
+    Load open;                  ///< The PT_LOAD that is being added to; not in loads_ yet.
+    std::size_t closed;         ///< Valid part of loads_.
+    bool gap_has_lost = false;  ///< Of the frames behind what `open` has in the file.
   };
 
   std::vector<std::byte> headers(bool complete) const;
   Result<> write_headers(bool complete);
   Result<> fill_to_end();
+  Result<> end_gap();
   Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
   Result<> leave_hole(std::uint64_t frames);
   bool is_in_file(const PageOutcome& page) const;
