@@ -63,6 +63,10 @@ class Writer : public DumpWriter {
     done_.frames_total = left_.frames();
   }
 
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer() override;
+
   Result<> open(const VmcoreSource& source, const PageFilter* filter,
                 std::vector<std::unique_ptr<DumpSink>> sinks);
 
@@ -102,6 +106,8 @@ class Writer : public DumpWriter {
   bool pending_ = false;  ///< Something was written since the last checkpoint.
   FrameSet pending_missing_;
   bool failed_ = false;
+  bool has_begun_ = false;  ///< The headers are written,
+  bool has_ended_ = false;  ///< and what belongs at the end.
   Clock::time_point begun_ = Clock::now();
   Clock::time_point told_{};
   bool adaptive_ = false;
@@ -138,9 +144,19 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   if (!format) return fail(std::move(format));
   format_ = std::move(*format);
   if (auto begun = format_->begin(); !begun) return begun;
+  has_begun_ = true;
   pipeline_ = std::make_unique<Pipeline>(
       worker_count_, [this](Chunk& chunk, unsigned worker) { fill(chunk, *workers_[worker]); });
   return {};
+}
+
+/// A file says all the time what it has. A stream can say so only at its end, which this is when
+/// there was an error, or no finish(): it becomes a readable dump that is flagged incomplete.
+/// Errors are of no interest, whoever destroys this has one already.
+Writer::~Writer() {
+  if (!has_begun_ || has_ended_ || format_->outputs().front().sink->can_rewrite()) return;
+  static_cast<void>(format_->checkpoint());
+  static_cast<void>(format_->finish(false, level_));
 }
 
 /// On a worker's thread.
@@ -295,6 +311,7 @@ Result<DumpSummary> Writer::finish() {
   if (!durable && !is_no_promise(durable)) return fail(std::move(durable));
   if (done_.frames_done != done_.frames_total)
     return fail(ErrorCode::kIncomplete, "not all of the memory was written");
+  has_ended_ = true;
   if (auto done = format_->finish(missing_.empty(), level_); !done) {
     failed_ = true;
     return fail(std::move(done));

@@ -55,6 +55,9 @@ inline constexpr std::uint64_t kMaxPortionBytes = 256_MiB;
 /// power, therefore costs only what is still held. After that, a new writer for the frames that
 /// are still held, with other sinks, saves the rest.
 ///
+/// A sink that cannot rewrite gets its tables and an end as far as possible when the writer is
+/// destroyed, whatever happened: what it has then is a readable dump that says it is incomplete.
+///
 /// Between the calls the workers go on with what next_portion() would say: frames that are still to
 /// be written are read at any time, frames that were written are not read again.
 ///

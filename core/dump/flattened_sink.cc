@@ -69,6 +69,13 @@ class FlattenedSink : public DumpSink {
  private:
   /// One system call for the record and its header: they are many on a dump of single pages.
   Result<> write_record(RecordHeader header, std::span<const std::byte> bytes) {
+    if (is_broken_) return fail(ErrorCode::kOs, name_ + " ends within a record");
+    auto written = write_parts(header, bytes);
+    is_broken_ = !written;  // Whatever came next would be taken for the rest of this record.
+    return written;
+  }
+
+  Result<> write_parts(RecordHeader header, std::span<const std::byte> bytes) {
     std::array<iovec, 2> parts{
         {{&header, sizeof(header)}, {const_cast<std::byte*>(bytes.data()), bytes.size()}}};
     const std::span<const std::byte> head{reinterpret_cast<const std::byte*>(&header),
@@ -86,6 +93,7 @@ class FlattenedSink : public DumpSink {
 
   UniqueFd fd_;
   std::string name_;
+  bool is_broken_ = false;
 };
 
 }  // namespace

@@ -248,16 +248,21 @@ Result<> KdumpFormat::write_pending_bits() {
 }
 
 /// For a sink that cannot rewrite: every byte once, in ascending order, those between the pieces
-/// too. The last byte may still change and waits.
+/// too. The last byte waits when it has frames that are still to come.
 Result<> KdumpFormat::write_bits_once(Stripe& stripe, DumpSink& sink) {
   for (const PendingBits::Piece& piece : stripe.bits.pieces()) {
     if (auto done = write_bits_between(stripe, sink, piece.first_byte); !done) return done;
-    const auto known =
-        std::span(piece.bits)
-            .first(piece.bits.size() - (&piece == &stripe.bits.pieces().back() ? 1 : 0));
-    if (auto put = put_table(sink, bitmap2_offset_ + piece.first_byte, std::as_bytes(known)); !put)
+    std::size_t known = piece.bits.size();
+    const FrameRange still{stripe.now.cursor,
+                           std::max(stripe.now.cursor, Gfn{piece.end_byte() * 8})};
+    if (&piece == &stripe.bits.pieces().back() && !still.empty() &&
+        !input_.frames.intersection(still).empty())
+      --known;
+    if (auto put = put_table(sink, bitmap2_offset_ + piece.first_byte,
+                             std::as_bytes(std::span(piece.bits).first(known)));
+        !put)
       return put;
-    stripe.bitmap_written_to = piece.first_byte + known.size();
+    stripe.bitmap_written_to = piece.first_byte + known;
   }
   return {};
 }

@@ -40,6 +40,8 @@ FrameSet first_frames(const FrameSet& frames, std::uint64_t most) {
     if (most == 0) break;
     if (range.frames() > most) {
       const Gfn aligned{round_down(range.begin.value + most, kChunkFrames)};
+      // Rather fewer than a part of a chunk, and of a byte of a bitmap.
+      if (aligned <= range.begin && !first.empty()) break;
       range.end = aligned > range.begin ? aligned : Gfn{range.begin.value + most};
       most = range.frames();
     }

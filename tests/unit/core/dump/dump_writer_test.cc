@@ -186,6 +186,48 @@ TEST_P(EveryFormat, RecordsUnreadableFramesAndGoesOn) {
   EXPECT_TRUE(run.log->published_size) << "whole, but for what nobody can read";
 }
 
+// A stream that ends early ends as a dump of what it has, which says that it is incomplete.
+TEST_P(EveryFormat, EndsAStreamAsAnIncompleteDump) {
+  for (int stop_after : {1, 5, 12}) {
+    RunOptions pipe = options();
+    pipe.can_rewrite = false;
+    int asked = 0;
+    pipe.dump.cancelled = [&] { return ++asked > stop_after; };
+    const DumpRun run = run_dump(*machine_, pipe);
+    ASSERT_FALSE(run.summary);
+    EXPECT_EQ(run.summary.error().code(), ErrorCode::kCancelled);
+    EXPECT_TRUE(run.log->published_size) << "it has its end record";
+    const auto back = read(run.log->image());
+    ASSERT_TRUE(back);
+    EXPECT_TRUE(back->incomplete);
+    expect_true_contents(*back);
+    EXPECT_GE(back->pages.size(), 30U * static_cast<unsigned>(stop_after));
+    if (GetParam().format == DumpFormatKind::kElf) continue;
+    FrameSet all = frames_of(*back);
+    all.insert(back->lost);
+    EXPECT_EQ(all, frames()) << "nothing looks as if it had been left out";
+  }
+}
+
+// The peer has acknowledged it, so it may be released: it must be in what the peer has.
+TEST_P(EveryFormat, HoldsWhatWasAcknowledgedWhenAStreamIsCut) {
+  if (GetParam().format == DumpFormatKind::kElf) GTEST_SKIP() << "its headers come at the end";
+  RunOptions pipe = options();
+  pipe.can_rewrite = false;
+  pipe.acknowledges = true;
+  const DumpRun run = run_dump(*machine_, pipe);
+  ASSERT_TRUE(run.summary) << run.summary.error().what();
+  ASSERT_EQ(run.portions.size() + 1, run.log->syncs.size()) << "one more by finish()";
+  FrameSet acknowledged;
+  for (std::size_t i = 0; i < run.portions.size(); ++i) {
+    acknowledged.insert(run.portions[i]);
+    const auto back = read(run.log->image(run.log->syncs[i]));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(frames_of(*back).intersection(acknowledged), acknowledged) << i;
+    expect_true_contents(*back);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EveryFormat,
                          testing::Values(Case{"elf", DumpFormatKind::kElf, CodecKind::kNone},
                                          Case{"raw", DumpFormatKind::kKdump, CodecKind::kNone},

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <libkdumpfile/kdumpfile.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "core/base/file.h"
@@ -100,6 +101,52 @@ TEST_P(Kdumpfile, FindsVmcoreinfo) {
       << kdump_get_err(handle.get());
   EXPECT_STREQ(release, "6.1.0-test");
 }
+
+/// A save that was stopped while it wrote to a pipe, put together as its reader would do it.
+class StoppedStream : public testing::TestWithParam<DumpFormatKind> {};
+
+TEST_P(StoppedStream, IsPutTogetherByMakedumpfileAsAnIncompleteDump) {
+  if (std::system("command -v makedumpfile >/dev/null") != 0)
+    GTEST_SKIP() << "makedumpfile is not installed";
+  const auto machine = make_machine();
+  const std::string stream = testing::TempDir() + "stopped-stream";
+  const std::string whole = testing::TempDir() + "stopped-stream-rearranged";
+  {
+    std::vector<std::unique_ptr<DumpSink>> sinks;
+    sinks.push_back(std::move(
+        *open_flattened_sink(*open_file(stream, O_WRONLY | O_CREAT | O_TRUNC, 0600), stream)));
+    DumpOptions options;
+    options.format = GetParam();
+    options.cancelled = [asked = 0]() mutable { return ++asked > 5; };
+    auto writer =
+        DumpWriter::create(*machine, nullptr, machine->layout().frames, options, std::move(sinks));
+    ASSERT_TRUE(writer);
+    ASSERT_EQ((*writer)->write_portion((*writer)->next_portion(256_MiB)).error().code(),
+              ErrorCode::kCancelled);
+  }
+  fs::remove(whole);
+  const std::string command = "makedumpfile -R '" + whole + "' <'" + stream + "' >/dev/null 2>&1";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const auto image = read_file(whole, 1U << 30);
+  ASSERT_TRUE(image);
+  const auto back = GetParam() == DumpFormatKind::kElf ? read_elf(*image) : read_kdump(*image);
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->incomplete);
+  EXPECT_GE(back->pages.size(), 150U);
+  for (const auto& [gfn, page] : back->pages) ASSERT_TRUE(page == page_of(*machine, gfn));
+  for (const std::string& path : {stream, whole}) {
+    const auto ours = open_vmcore(path);
+    ASSERT_TRUE(ours) << ours.error().what();
+    EXPECT_TRUE((*ours)->layout().incomplete) << path;
+    fs::remove(path);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoppedStream,
+                         testing::Values(DumpFormatKind::kElf, DumpFormatKind::kKdump),
+                         [](const auto& which) {
+                           return which.param == DumpFormatKind::kElf ? "elf" : "kdump";
+                         });
 
 constexpr Form kForms[] = {
     {"elf", DumpFormatKind::kElf, CodecKind::kNone, false},
