@@ -105,6 +105,7 @@ class Writer : public DumpWriter {
   DumpProgress durable_;
   bool pending_ = false;  ///< Something was written since the last checkpoint.
   FrameSet pending_missing_;
+  bool source_is_whole_ = true;
   bool failed_ = false;
   bool has_begun_ = false;  ///< The headers are written,
   bool has_ended_ = false;  ///< and what belongs at the end.
@@ -143,6 +144,7 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                     : make_kdump_format(std::move(input), std::move(outputs));
   if (!format) return fail(std::move(format));
   format_ = std::move(*format);
+  source_is_whole_ = !source.layout().incomplete;
   if (auto begun = format_->begin(); !begun) return begun;
   has_begun_ = true;
   pipeline_ = std::make_unique<Pipeline>(
@@ -312,7 +314,7 @@ Result<DumpSummary> Writer::finish() {
   if (done_.frames_done != done_.frames_total)
     return fail(ErrorCode::kIncomplete, "not all of the memory was written");
   has_ended_ = true;
-  if (auto done = format_->finish(missing_.empty(), level_); !done) {
+  if (auto done = format_->finish(missing_.empty() && source_is_whole_, level_); !done) {
     failed_ = true;
     return fail(std::move(done));
   }
@@ -336,7 +338,8 @@ DumpSummary Writer::summary() const {
   DumpSummary summary;
   summary.progress = progress();
   summary.missing = missing_;
-  summary.complete = missing_.empty() && done_.frames_done == done_.frames_total;
+  summary.complete =
+      source_is_whole_ && missing_.empty() && done_.frames_done == done_.frames_total;
   for (const FormatOutput& output : format_->outputs())
     summary.locations.push_back(output.sink->location());
   summary.sizes = format_->sizes();

@@ -33,8 +33,9 @@ struct DumpOptions {
 /// What came of a dump.
 struct DumpSummary {
   DumpProgress progress;
-  FrameSet missing;                    ///< Unreadable frames; the dump records them as lost.
-  bool complete = true;                ///< Every frame was saved or left out by the level: no loss.
+  FrameSet missing;      ///< Unreadable frames; the dump records them as lost.
+  bool complete = true;  ///< Every frame was saved or left out by the level: no loss, not even
+                         ///< in the source.
   std::vector<std::string> locations;  ///< One per sink.
   std::vector<std::uint64_t> sizes;    ///< Bytes of each file.
 };

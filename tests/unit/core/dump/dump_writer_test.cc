@@ -332,6 +332,34 @@ TEST(DumpWriter, RefusesWhatItCannotDo) {
   EXPECT_EQ(create(frames, elf, 2), ErrorCode::kUnsupported);
 }
 
+// A dump without its end record may miss anything that was left out only for lack of it.
+TEST(DumpWriter, KeepsAnIncompleteDumpIncomplete) {
+  const auto machine = make_machine();
+  const std::string path = testing::TempDir() + "cut-dump";
+  std::vector<std::unique_ptr<DumpSink>> sinks;
+  sinks.push_back(
+      std::move(*open_flattened_sink(*open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600), path)));
+  auto writer =
+      DumpWriter::create(*machine, nullptr, machine->layout().frames, {}, std::move(sinks));
+  ASSERT_TRUE(writer);
+  for (FrameSet portion; !(portion = (*writer)->next_portion(256_MiB)).empty();)
+    ASSERT_TRUE((*writer)->write_portion(portion));
+  ASSERT_TRUE((*writer)->finish());
+  constexpr std::uintmax_t kEndRecordBytes = 16;
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - kEndRecordBytes);
+  const auto cut = open_vmcore({path});
+  ASSERT_TRUE(cut) << cut.error().what();
+  ASSERT_TRUE((*cut)->layout().incomplete);
+  const DumpRun run = run_dump(**cut, {});
+  ASSERT_TRUE(run.summary) << run.summary.error().what();
+  EXPECT_TRUE(run.summary->missing.empty());
+  EXPECT_FALSE(run.summary->complete);
+  const auto back = read_kdump(run.log->image());
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->incomplete);
+  std::filesystem::remove(path);
+}
+
 TEST(DumpWriter, SaysWhichFramesCannotBeWrittenAnyMore) {
   const auto machine = make_machine();
   std::vector<std::unique_ptr<DumpSink>> sinks;
