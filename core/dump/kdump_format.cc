@@ -101,7 +101,7 @@ Result<> KdumpFormat::write_header(std::size_t index, bool complete, unsigned du
   header.sub_header_blocks =
       static_cast<std::int32_t>(round_up(sub_header_bytes(), kBlock) / kBlock);
   header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_bytes_ / kBlock);
-  header.max_mapnr = static_cast<std::uint32_t>(max_mapnr_);
+  header.max_mapnr = static_cast<std::uint32_t>(std::min<std::uint64_t>(max_mapnr_, UINT32_MAX));
   header.cpus =
       static_cast<std::int32_t>(std::max<std::size_t>(1, cpu_notes(*input_.layout).size()));
 

@@ -34,7 +34,7 @@ struct KdumpHeader {
   std::int32_t block_size = kFrameSize;
   std::int32_t sub_header_blocks = 0;
   std::uint32_t bitmap_blocks = 0;  ///< Of both bitmaps together.
-  std::uint32_t max_mapnr = 0;      ///< The low 32 bits.
+  std::uint32_t max_mapnr = 0;      ///< Or UINT32_MAX; the sub header has all of it.
   std::uint32_t total_ram_blocks = 0;
   std::uint32_t device_blocks = 0;
   std::uint32_t written_blocks = 0;

@@ -360,6 +360,42 @@ TEST(DumpWriter, KeepsAnIncompleteDumpIncomplete) {
   std::filesystem::remove(path);
 }
 
+/// Keeps the header and nothing else.
+class HeaderSink : public DumpSink {
+ public:
+  explicit HeaderSink(std::shared_ptr<std::vector<std::byte>> header)
+      : header_(std::move(header)) {}
+  bool can_rewrite() const override { return true; }
+  Result<> write_data(std::uint64_t, std::span<const std::byte>) override { return {}; }
+  Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    if (offset == 0) header_->assign(bytes.begin(), bytes.end());
+    return {};
+  }
+  Result<> make_durable() override { return {}; }
+  Result<> publish(std::uint64_t) override { return {}; }
+  std::string location() const override { return "nowhere"; }
+
+ private:
+  std::shared_ptr<std::vector<std::byte>> header_;
+};
+
+// As makedumpfile does: a reader that knows only this field must not think that there is nothing.
+TEST(DumpWriter, SaysTheLargestFrameNumberThatFitsTheOldField) {
+  constexpr std::uint64_t kFirst = (std::uint64_t{1} << 32) + 128;
+  const InMemoryVmcore machine(FrameSet{{Gfn{kFirst}, Gfn{kFirst + 8}}});
+  const auto bytes = std::make_shared<std::vector<std::byte>>();
+  std::vector<std::unique_ptr<DumpSink>> sinks;
+  sinks.push_back(std::make_unique<HeaderSink>(bytes));
+  ASSERT_TRUE(DumpWriter::create(machine, nullptr, machine.layout().frames, {}, std::move(sinks)));
+  KdumpHeader header;
+  KdumpSubHeader sub;
+  ASSERT_GE(bytes->size(), kFrameSize + sizeof(sub));
+  std::memcpy(&header, bytes->data(), sizeof(header));
+  std::memcpy(&sub, bytes->data() + kFrameSize, sizeof(sub));
+  EXPECT_EQ(header.max_mapnr, UINT32_MAX);
+  EXPECT_EQ(sub.max_mapnr_64, kFirst + 8);
+}
+
 TEST(DumpWriter, SaysWhichFramesCannotBeWrittenAnyMore) {
   const auto machine = make_machine();
   std::vector<std::unique_ptr<DumpSink>> sinks;
