@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <utility>
 
 #include "core/dump/codec.h"
 
@@ -13,9 +14,11 @@ namespace hadump {
 /// While writing takes most of the time, there are CPU seconds to spend on smaller pages; while
 /// writing waits for workers, a faster codec brings more.
 ///
-/// Threads: wrote() from the writing thread, choice() from any.
+/// Threads: go_on() and wrote() from the writing thread, choice() from any.
 class CodecGovernor {
  public:
+  using Time = std::chrono::steady_clock::time_point;
+
   /// From the fastest to the strongest.
   static constexpr std::array<CodecChoice, 5> kLadder{{{CodecKind::kLzo, 0},
                                                        {CodecKind::kZstd, -5},
@@ -25,10 +28,13 @@ class CodecGovernor {
   static constexpr std::uint32_t kFlags =
       kdump_flag(CodecKind::kLzo) | kdump_flag(CodecKind::kZstd);
 
-  /// One chunk was handed to the sink: that took `writing`; since the last call `all` passed.
-  void wrote(std::chrono::nanoseconds writing, std::chrono::nanoseconds all) {
-    writing_ += writing;
-    all_ += all;
+  /// What passed since the last chunk (a checkpoint, pages released) says nothing about either.
+  void go_on(Time now) { last_ = now; }
+
+  /// One chunk was handed to the sink, in [begin, end).
+  void wrote(Time begin, Time end) {
+    writing_ += end - begin;
+    all_ += end - std::exchange(last_, end);
     if (++chunks_ < kChunksPerDecision) return;
     const double busy =
         all_.count() > 0 ? static_cast<double>(writing_.count()) / static_cast<double>(all_.count())
@@ -48,6 +54,7 @@ class CodecGovernor {
   static constexpr double kIdle = 0.3;
 
   std::atomic<std::size_t> step_{2};
+  Time last_{};  ///< When there began to be a next chunk to wait for.
   std::chrono::nanoseconds writing_{};
   std::chrono::nanoseconds all_{};
   unsigned chunks_ = 0;

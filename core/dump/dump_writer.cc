@@ -113,7 +113,6 @@ class Writer : public DumpWriter {
   Clock::time_point told_{};
   bool adaptive_ = false;
   CodecGovernor governor_;
-  Clock::time_point last_written_ = Clock::now();
   std::unique_ptr<DumpFormat> format_;
   std::vector<std::unique_ptr<ChunkWorker>> workers_;
   std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
@@ -235,6 +234,7 @@ Result<> Writer::write_steps(FrameSet rest) {
 Result<> Writer::write_step(const FrameSet& step, const FrameSet& next_step) {
   PortionCursor cursor(by_output(step));
   PortionCursor later(by_output(next_step));
+  governor_.go_on(Clock::now());
   auto done = pipeline_->run([&] { return cursor.next(); }, [&] { return later.next(); },
                              [this](Chunk& chunk) { return consume(chunk); });
   if (!done) return done;
@@ -259,7 +259,7 @@ Result<> Writer::consume(Chunk& chunk) {
   const auto begun = Clock::now();
   if (auto done = format_->append(chunk); !done) return done;
   const auto ended = Clock::now();
-  if (adaptive_) governor_.wrote(ended - begun, ended - std::exchange(last_written_, ended));
+  if (adaptive_) governor_.wrote(begun, ended);
   if (chunk.counts.frames_missing > 0)
     for (std::size_t i = 0; i < chunk.frames.frames(); ++i)
       if (chunk.pages[i].fate == PageFate::kLost) {

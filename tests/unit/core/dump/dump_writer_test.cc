@@ -429,15 +429,40 @@ TEST(DumpWriter, ChoosesACodecThatReadersKnow) {
   EXPECT_GT(run.summary->progress.frames_compressed, 0U);
 }
 
+using std::chrono::milliseconds;
+
+/// So many decisions' worth of chunks, each `all` after the one before, of which `writing` was
+/// writing. Returns when the last one ended.
+CodecGovernor::Time write_chunks(CodecGovernor& governor, CodecGovernor::Time now, int count,
+                                 milliseconds writing, milliseconds all) {
+  for (int i = 0; i < count; ++i) {
+    now += all;
+    governor.wrote(now - writing, now);
+  }
+  return now;
+}
+
 TEST(CodecGovernor, SpendsSpareTimeAndSavesItWhenThereIsNone) {
-  using std::chrono::milliseconds;
   CodecGovernor governor;
-  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(9), milliseconds(10));
+  CodecGovernor::Time now{};
+  governor.go_on(now);
+  now = write_chunks(governor, now, 10 * 128, milliseconds(9), milliseconds(10));
   EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.back());
-  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(1), milliseconds(10));
+  now = write_chunks(governor, now, 10 * 128, milliseconds(1), milliseconds(10));
   EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
-  for (int i = 0; i < 10 * 128; ++i) governor.wrote(milliseconds(45), milliseconds(100));
+  write_chunks(governor, now, 10 * 128, milliseconds(45), milliseconds(100));
   EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
+}
+
+TEST(CodecGovernor, DoesNotTakeACheckpointForIdleTime) {
+  CodecGovernor governor;
+  CodecGovernor::Time now{};
+  for (int i = 0; i < 10 * 4; ++i) {
+    now += std::chrono::seconds(5);
+    governor.go_on(now);
+    now = write_chunks(governor, now, 32, milliseconds(9), milliseconds(10));
+  }
+  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.back());
 }
 
 TEST(DumpWriter, CanBeCancelled) {
