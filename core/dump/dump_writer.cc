@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -19,6 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMaxWorkers = 1024;
+constexpr std::size_t kMaxCpus = 1U << 17;
 constexpr std::size_t kMaxSinks = 16;
 /// x86-64 has 52 bits of physical address.
 constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
@@ -26,11 +28,20 @@ constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
 constexpr std::size_t kMaxRanges = 16384;
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 
+/// A cpu_set_t has room for 1024; the kernel says EINVAL when it knows of more.
 unsigned usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
+  for (std::size_t room = CPU_SETSIZE; room <= kMaxCpus; room *= 2) {
+    cpu_set_t* const set = CPU_ALLOC(room);
+    if (set == nullptr) return 1;
+    const std::size_t size = CPU_ALLOC_SIZE(room);
+    CPU_ZERO_S(size, set);
+    const bool got = ::sched_getaffinity(0, size, set) == 0;
+    const bool too_small = !got && errno == EINVAL;
+    const int cpus = got ? CPU_COUNT_S(size, set) : 1;
+    CPU_FREE(set);
+    if (!too_small) return std::clamp(static_cast<unsigned>(cpus), 1U, kMaxWorkers);
+  }
+  return 1;
 }
 
 Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t sinks) {
