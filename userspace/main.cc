@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <iostream>
 
 #include "core/dump/file_sink.h"
@@ -222,8 +223,15 @@ int run(int argc, char** argv) {
 }  // namespace hadump
 
 int main(int argc, char** argv) {
+  // A reader that goes away, or a limit on the size of files, is an error of a write: with a
+  // message, an exit code, and a partial dump in order.
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   try {
-    return hadump::run(argc, argv);
+    const int code = hadump::run(argc, argv);
+    if (std::cout.flush()) return code;
+    std::cerr << "release-region: writing to standard output failed\n";
+    return code == hadump::kExitOk ? hadump::kExitFailed : code;
   } catch (const std::exception& error) {  // No memory, or spdlog without its file.
     std::cerr << "release-region: " << error.what() << '\n';
     return hadump::kExitFailed;
