@@ -317,9 +317,7 @@ static int release_held(struct hadump_dump *dump, struct hadump_range r)
 	if (rc)
 		return rc;
 	dump->touched = true;
-	rc = give_ready_blocks(dump, r);
-	dump->layout.failed = rc ? r : (struct hadump_range){ };
-	return rc;
+	return give_ready_blocks(dump, r);
 }
 
 /*

@@ -7,8 +7,9 @@
  * was asked for, and it is *given* once, when its last frame has been asked for. Frames without
  * memory behind them (holes) need no asking and never count as released already.
  *
- * The invariant: a frame is asked for at most once, and a block is given only when every frame of
- * it that holds memory has been asked for.
+ * The invariant: a block is given once, and only when every frame of it that holds memory has been
+ * asked for. A block that Linux would not add stays complete but not given; asking for any frame of
+ * it again is how that is tried again, and only then may frames be asked for twice.
  */
 #ifndef HADUMP_RELEASE_POLICY_H
 #define HADUMP_RELEASE_POLICY_H
@@ -40,12 +41,6 @@ struct hadump_layout {
 	struct hadump_block *blocks;	/* ascending */
 	u32 nr_blocks;
 	u64 block_size;
-
-	/*
-	 * The last write whose block Linux would not add. Its frames stay asked for, so exactly
-	 * this range may be written again.
-	 */
-	struct hadump_range failed;
 };
 
 static inline u64 hadump_block_frames(const struct hadump_block *b)
@@ -292,8 +287,13 @@ static inline bool hadump_is_held(const struct hadump_layout *l, struct hadump_r
 	return i < l->nr_held && hadump_range_contains(l->held[i], r);
 }
 
-static inline bool hadump_any_asked(const struct hadump_layout *l, struct hadump_range r)
+/*
+ * True when @r has frames that were asked for, and none of them is in a block that waits for another
+ * try: then whoever asks is wrong about what has been released.
+ */
+static inline bool hadump_is_released(const struct hadump_layout *l, struct hadump_range r)
 {
+	bool any = false;
 	u32 i;
 
 	for (i = hadump_block_after(l, r.start);
@@ -301,10 +301,11 @@ static inline bool hadump_any_asked(const struct hadump_layout *l, struct hadump
 		u64 wanted, asked;
 
 		hadump_count_frames(l, &l->blocks[i], r, &wanted, &asked);
-		if (asked)
-			return true;
+		if (asked && hadump_block_ready(&l->blocks[i]))
+			return false;
+		any = any || asked;
 	}
-	return false;
+	return any;
 }
 
 /*
@@ -355,9 +356,7 @@ static inline int hadump_check_release(const struct hadump_layout *l, u64 start,
 	}
 	if (!hadump_is_held(l, r))
 		return -ERANGE;
-	if (hadump_range_equal(r, l->failed))
-		return 0;
-	return hadump_any_asked(l, r) ? -EALREADY : 0;
+	return hadump_is_released(l, r) ? -EALREADY : 0;
 }
 
 /* True when asking for @r needs a bitmap in @b that is not there yet. */

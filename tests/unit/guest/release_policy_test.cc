@@ -68,10 +68,43 @@ TEST(Release, CanBeRepeatedAsItWasWhenLinuxRefused) {
   ReleasedMemory memory = two_blocks();
   EXPECT_EQ(-ENOMEM, memory.release(frames(16, 48), [](std::size_t i) { return i == 0; }));
   EXPECT_TRUE(memory.layout().blocks[0].given);
-  EXPECT_EQ(-EALREADY, memory.check(frames(32, 48)));
+  EXPECT_EQ(HADUMP_REGION_PARTIAL, memory.state_of(40)) << "asked for, but not back";
+  EXPECT_EQ(-EALREADY, memory.check(frames(16, 32))) << "Linux has all of it";
   EXPECT_EQ(-EBUSY, memory.check(kSave));
   EXPECT_EQ(0, memory.release(frames(16, 48)));
   EXPECT_EQ(0U, hadump_held_bytes(&memory.layout()));
+  EXPECT_EQ(-EALREADY, memory.check(frames(16, 48)));
+}
+
+// A saver that was started anew does not know the writes of the one before, only the listing.
+TEST(Release, TakesAnyPieceOfABlockThatLinuxRefused) {
+  ReleasedMemory memory({frames(16, 64)}, {}, kSave, false);
+  const auto refuse = [](std::size_t) { return false; };
+  EXPECT_EQ(-ENOMEM, memory.release(frames(16, 36), refuse));
+  EXPECT_EQ(-ENOMEM, memory.release(frames(48, 64), refuse));
+  ASSERT_EQ(0, memory.release(frames(36, 40))) << "a write in between";
+  EXPECT_EQ(-EALREADY, memory.check(frames(32, 36))) << "not complete: nothing to try again";
+  EXPECT_EQ(-ENOMEM, memory.release(frames(20, 21), refuse)) << "refused once more";
+  ASSERT_EQ(0, memory.release(frames(20, 21)));
+  EXPECT_TRUE(memory.layout().blocks[0].given);
+  ASSERT_EQ(0, memory.release(frames(40, 64))) << "new and refused frames in one write";
+  EXPECT_TRUE(memory.layout().blocks[1].given);
+  EXPECT_TRUE(memory.layout().blocks[2].given);
+  EXPECT_EQ(0, memory.release_save_area());
+}
+
+TEST(Release, RepeatsAWriteThatReachesIntoABlockThatIsNotComplete) {
+  ReleasedMemory memory = two_blocks();
+  EXPECT_EQ(-ENOMEM, memory.release(frames(16, 40), [](std::size_t) { return false; }));
+  EXPECT_EQ(0, memory.release(frames(16, 40)));
+  EXPECT_EQ(-EALREADY, memory.check(frames(16, 40)));
+  EXPECT_EQ(0, memory.release(frames(40, 48)));
+  EXPECT_EQ(0U, hadump_held_bytes(&memory.layout()));
+}
+
+TEST(Release, DoesNotTakeABlockWithoutMemoryForARefusedOne) {
+  ReleasedMemory memory({frames(16, 48)}, {frames(32, 48)}, kSave, false);
+  EXPECT_EQ(0, memory.release(frames(16, 32)));
   EXPECT_EQ(-EALREADY, memory.check(frames(16, 48)));
 }
 

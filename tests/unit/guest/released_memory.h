@@ -56,9 +56,7 @@ class ReleasedMemory {
       hadump_range r, const std::function<bool(std::size_t)>& add = [](auto) { return true; }) {
     if (const int rc = check(r); rc != 0) return rc;
     ask(r);
-    const bool all = give(r, add);
-    layout_.failed = all ? hadump_range{} : r;
-    return all ? 0 : -ENOMEM;
+    return give(r, add) ? 0 : -ENOMEM;
   }
 
   /// As memory.c's release_save_area().
