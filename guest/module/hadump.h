@@ -67,14 +67,15 @@ void hadump_forget_save_area(void);
 int hadump_vmcore_prepare(struct hadump_dump *dump);
 /* From here on /proc/vmcore shows only memory that is held. */
 void hadump_vmcore_guard(void);
-void hadump_vmcore_hide_block(const struct hadump_block *b, bool hide);
+/* For ever: what has once been on its way to Linux is never shown again. */
+void hadump_vmcore_hide_block(const struct hadump_block *b);
 void hadump_vmcore_hide_save_area(void);
 /*
  * Waits until no read of /proc/vmcore is left that may have asked the callback before the last
  * change. Sleeps.
  */
 void hadump_vmcore_wait_for_readers(void);
-/* True for frames that Linux has back; any context. */
+/* True for frames that Linux has back, or would not take; any context. */
 bool hadump_pfn_is_given(unsigned long pfn);
 
 /* online.c */
@@ -86,9 +87,9 @@ bool hadump_can_online(void);
  * Returns -EOPNOTSUPP when nothing keeps the memory out of Xen's balloon, or 0.
  */
 int hadump_online_prepare(void);
-/* To be called just before and after a block is added, the latter with add_memory's result. */
 /* Whether a block's frames are there all the time, while it is added and after. */
 bool hadump_online_keeps_frames(void);
+/* To be called just before and after a block is added, the latter with add_memory's result. */
 void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b);
 void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc);
 

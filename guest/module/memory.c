@@ -178,14 +178,14 @@ int hadump_claim(struct hadump_dump *dump)
  * a crash between the two loses nothing, since only blocks that were asked for as a whole are
  * marked.
  */
-static void mark_block(struct hadump_dump *dump, const struct hadump_block *b, u8 state)
+static void mark_released(struct hadump_dump *dump, const struct hadump_block *b)
 {
 	u64 i;
 
 	if (!dump->block_table)
 		return;
 	for (i = b->start / HADUMP_BLOCK_SIZE; i < b->end / HADUMP_BLOCK_SIZE; i++)
-		WRITE_ONCE(dump->block_table[i], state);
+		WRITE_ONCE(dump->block_table[i], HADUMP_BLOCK_RELEASED);
 	wmb();	/* must be in memory before anything of the block changes */
 }
 
@@ -243,7 +243,8 @@ static int give_block(struct hadump_dump *dump, u32 i)
 	hadump_after_add(&dump->layout, b, rc);
 	if (rc) {
 		res->flags |= IORESOURCE_BUSY;
-		pr_err("%#llx-%#llx: cannot be added (%d), still held\n", b->start, b->end, rc);
+		pr_err("%#llx-%#llx: cannot be added (%d), waits for another try\n", b->start,
+		       b->end, rc);
 		return rc;
 	}
 	remove_resource(res);
@@ -256,7 +257,9 @@ static int give_block(struct hadump_dump *dump, u32 i)
 /*
  * Gives every ready block that @r touches. Goes on after a failure; returns the first one's errno.
  *
- * The order keeps the invariant: marked in the table, hidden, no reader left, added.
+ * The order keeps the invariant: marked in the table, hidden, no reader left, added. A block that
+ * Linux does not add stays marked and hidden, since its content may be gone: Linux may have put
+ * struct pages there, and its frames may have gone to Xen and come back empty.
  */
 static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 {
@@ -267,8 +270,8 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
 		if (!hadump_block_ready(&l->blocks[i]))
 			continue;
-		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_RELEASED);
-		hadump_vmcore_hide_block(&l->blocks[i], true);
+		mark_released(dump, &l->blocks[i]);
+		hadump_vmcore_hide_block(&l->blocks[i]);
 		nr++;
 	}
 	if (!nr)
@@ -279,10 +282,6 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 		if (!hadump_block_ready(&l->blocks[i]))
 			continue;
 		rc = give_block(dump, i);
-		if (!rc)
-			continue;
-		hadump_vmcore_hide_block(&l->blocks[i], false);
-		mark_block(dump, &l->blocks[i], HADUMP_BLOCK_HELD);
 		if (!result)
 			result = rc;
 	}

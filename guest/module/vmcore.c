@@ -15,7 +15,7 @@
 
 /*
  * Bit i: the i-th block of the running kernel's, counted from first_pfn, has been given. Set before
- * the block is added, cleared only when Linux refuses it.
+ * the block is added, and never cleared: where Linux refuses it, its content may be gone already.
  */
 static struct {
 	unsigned long *given;
@@ -101,14 +101,9 @@ void hadump_vmcore_guard(void)
 	drop_xens_callback();
 }
 
-void hadump_vmcore_hide_block(const struct hadump_block *b, bool hide)
+void hadump_vmcore_hide_block(const struct hadump_block *b)
 {
-	unsigned long bit = (PHYS_PFN(b->start) - hidden.first_pfn) >> hidden.block_shift;
-
-	if (hide)
-		set_bit(bit, hidden.given);
-	else
-		clear_bit(bit, hidden.given);
+	set_bit((PHYS_PFN(b->start) - hidden.first_pfn) >> hidden.block_shift, hidden.given);
 }
 
 void hadump_vmcore_hide_save_area(void)
