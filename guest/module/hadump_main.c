@@ -216,10 +216,12 @@ static int __init hadump_init(void)
 	if (rc)
 		goto failed;
 	rc = hadump_register_init();
-	if (rc) {
+	if (rc && !hadump_dump) {
 		hadump_sysfs_exit();
 		goto failed;
 	}
+	if (rc)
+		pr_warn("cannot register with the agent (%d), the dump can be released\n", rc);
 	return 0;
 
 failed:
@@ -229,9 +231,9 @@ failed:
 
 static void __exit hadump_exit(void)
 {
-	/* Only without a dump, see hadump_init(). */
-	hadump_register_exit();
+	/* Only without a dump, see hadump_init(). The files first: a write asks for work. */
 	hadump_sysfs_exit();
+	hadump_register_exit();
 }
 
 module_init(hadump_init);

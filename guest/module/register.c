@@ -36,6 +36,7 @@ MODULE_PARM_DESC(mode, "added or registered: the save area; default: what the ag
 /* Protects all below; taken before hadump_lock. */
 static DEFINE_MUTEX(xs_lock);
 static bool xs_ready;		/* xenstore answers */
+static bool watching;		/* agent_watch is registered */
 static bool wanted = true;	/* the admin wants registration */
 static bool written;		/* our keys are there */
 static bool returned;		/* the dump is over and the agent has its memory back */
@@ -71,7 +72,7 @@ static bool wants_registered_mode(void)
 	char *asked;
 	bool result;
 
-	if (mode && *mode)
+	if (is_text(mode, "added") || is_text(mode, "registered"))
 		return is_text(mode, "registered");
 	asked = read_agent(HADUMP_XS_AGENT_MODE);
 	result = is_text(asked, "registered");
@@ -291,8 +292,9 @@ static int xenstore_up(struct notifier_block *nb, unsigned long event, void *dat
 {
 	int rc = register_xenbus_watch(&agent_watch);
 
+	watching = !rc;
 	if (rc)
-		pr_warn("cannot watch xenstore (%d)\n", rc);
+		pr_warn("cannot watch xenstore (%d), not seeing what the agent changes\n", rc);
 	WRITE_ONCE(xs_ready, true);
 	queue_delayed_work(system_wq, &publish_work, 0);
 	return NOTIFY_DONE;
@@ -302,10 +304,9 @@ static struct notifier_block xenstore_notifier = { .notifier_call = xenstore_up 
 
 int hadump_register_init(void)
 {
-	if (mode && *mode && strcmp(mode, "added") && strcmp(mode, "registered")) {
-		pr_err("mode=%s: neither added nor registered\n", mode);
-		return -EINVAL;
-	}
+	if (mode && *mode && !is_text(mode, "added") && !is_text(mode, "registered"))
+		pr_warn("mode=%s: neither added nor registered, doing what the agent asks for\n",
+			mode);
 	if (!xen_domain() || xen_initial_domain())
 		return 0;
 	if (panic_timeout > 0)
@@ -320,7 +321,7 @@ void hadump_register_exit(void)
 	if (!xen_domain() || xen_initial_domain())
 		return;
 	unregister_xenstore_notifier(&xenstore_notifier);
-	if (xs_ready)
+	if (watching)
 		unregister_xenbus_watch(&agent_watch);
 	cancel_work_sync(&agent_work);
 	cancel_delayed_work_sync(&publish_work);
