@@ -11,8 +11,8 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+#include "block_group.h"
 #include "node.h"
-#include "release_policy.h"
 
 /*
  * The dump that waits. Built once by init and never freed: /proc/vmcore outlives the dump, and what
@@ -24,7 +24,7 @@ struct hadump_dump {
 	u32 tree_size;
 	struct hadump_node node;
 	struct hadump_layout layout;
-	struct resource **block_res;	/* [layout.nr_blocks]; NULL: given */
+	struct resource **block_res;	/* [layout.nr_blocks], at a group's first; NULL: given */
 	struct resource *save_res;	/* added mode only */
 	u8 *block_table;		/* BLOCKS in the save area; NULL once that is released */
 	bool touched;			/* something has been released */
@@ -89,9 +89,9 @@ bool hadump_can_online(void);
 int hadump_online_prepare(void);
 /* Whether a block's frames are there all the time, while it is added and after. */
 bool hadump_online_keeps_frames(void);
-/* To be called just before and after a block is added, the latter with add_memory's result. */
-void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b);
-void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc);
+/* To be called just before a group is added, and after Linux has taken it. */
+void hadump_before_add(const struct hadump_layout *l, struct hadump_group g);
+void hadump_after_add(const struct hadump_layout *l, struct hadump_group g);
 
 /* reserve.c */
 
@@ -115,6 +115,8 @@ void hadump_get_progress(char *buf);
 /* register.c */
 int hadump_register_init(void);
 void hadump_register_exit(void);
+/* To be called when the save area has been released, without hadump_lock; may take seconds. */
+void hadump_dump_is_over(void);
 /* Publishes the current state soon; any context that may sleep. */
 void hadump_publish(void);
 bool hadump_is_registered(void);

@@ -117,24 +117,25 @@ static void undo_claims(struct resource *entry)
 	}
 }
 
-/* One resource per range of a block: a block is given by the one that covers all of it. */
+/* One resource per range of a group: it is given by the one that covers all of it. */
 static int claim_blocks(struct hadump_dump *dump)
 {
 	struct hadump_layout *l = &dump->layout;
+	struct hadump_group g;
 	struct resource *res;
-	u32 i, n;
+	u32 n;
 
-	for (i = 0; i < l->nr_blocks; i++) {
-		struct hadump_range block = { l->blocks[i].start, l->blocks[i].end };
-		bool save = l->save_is_ram && hadump_range_contains(l->save_area, block);
+	for (g = hadump_group_of(l, 0); g.first < l->nr_blocks; g = hadump_group_of(l, g.end)) {
+		struct hadump_range r = hadump_group_range(l, g);
+		bool save = l->save_is_ram && hadump_range_contains(l->save_area, r);
 
-		for (n = hadump_range_after(l->ours, l->nr_ours, block.start);
-		     n < l->nr_ours && l->ours[n].start < block.end; n++) {
-			res = claim_range(hadump_range_common(l->ours[n], block),
+		for (n = hadump_range_after(l->ours, l->nr_ours, r.start);
+		     n < l->nr_ours && l->ours[n].start < r.end; n++) {
+			res = claim_range(hadump_range_common(l->ours[n], r),
 					  save ? "hadump save area" : "hadump held");
 			if (IS_ERR(res))
 				return PTR_ERR(res);
-			dump->block_res[i] = res;
+			dump->block_res[g.first] = res;
 		}
 	}
 	return 0;
@@ -201,6 +202,9 @@ static int node_of(u64 start)
  * a normal boot, and a large machine does not need its small window for them. Only where frames are
  * there and stay; Linux refuses it with -EINVAL unless memory_hotplug.memmap_on_memory is set, which
  * the agent does.
+ *
+ * Not for the blocks of a registered save area: the next one must lie there, struct pages would cut
+ * it (Linux does not move them), and nowhere else is memory that has no such cuts.
  */
 static bool holds_own_struct_pages(const struct hadump_layout *l, const struct hadump_block *b)
 {
@@ -209,20 +213,26 @@ static bool holds_own_struct_pages(const struct hadump_layout *l, const struct h
 		.end = b->start + PHYS_PFN(b->end - b->start) * sizeof(struct page),
 	};
 
-	return hadump_online_keeps_frames() && !hadump_common_bytes(l->holes, l->nr_holes, r);
+	return !b->nr_save && hadump_online_keeps_frames() &&
+	       !hadump_common_bytes(l->holes, l->nr_holes, r);
 }
 
-static int add_block(const struct hadump_layout *l, const struct hadump_block *b)
+/*
+ * Several blocks are added by one call, so that the struct pages of all of them lie somewhere else:
+ * one by one, the second block's would be in the first.
+ */
+static int add_group(const struct hadump_layout *l, struct hadump_group g)
 {
 	static const char name[] = "System RAM (hadump)";
-	u64 size = b->end - b->start;
+	struct hadump_range r = hadump_group_range(l, g);
+	u64 size = hadump_range_size(r);
 	int rc = -EINVAL;
 
-	if (holds_own_struct_pages(l, b))
-		rc = add_memory_driver_managed(node_of(b->start), b->start, size, name,
+	if (holds_own_struct_pages(l, &l->blocks[g.first]))
+		rc = add_memory_driver_managed(node_of(r.start), r.start, size, name,
 					       MHP_MEMMAP_ON_MEMORY);
 	if (rc == -EINVAL)
-		rc = add_memory_driver_managed(node_of(b->start), b->start, size, name, MHP_NONE);
+		rc = add_memory_driver_managed(node_of(r.start), r.start, size, name, MHP_NONE);
 	return rc;
 }
 
@@ -231,31 +241,34 @@ static int add_block(const struct hadump_layout *l, const struct hadump_block *b
  * __request_region(), which descends into a resource that is not busy (drivers/dax/kmem.c does it
  * this way, too). Its "System RAM" is then our child, and removing ours lifts it.
  */
-static int give_block(struct hadump_dump *dump, u32 i)
+static int give_group(struct hadump_dump *dump, struct hadump_group g)
 {
-	struct hadump_block *b = &dump->layout.blocks[i];
-	struct resource *res = dump->block_res[i];
+	struct hadump_layout *l = &dump->layout;
+	struct hadump_range r = hadump_group_range(l, g);
+	struct resource *res = dump->block_res[g.first];
+	u32 i;
 	int rc;
 
-	hadump_before_add(&dump->layout, b);
+	hadump_before_add(l, g);
 	res->flags &= ~IORESOURCE_BUSY;
-	rc = add_block(&dump->layout, b);
-	hadump_after_add(&dump->layout, b, rc);
+	rc = add_group(l, g);
 	if (rc) {
 		res->flags |= IORESOURCE_BUSY;
-		pr_err("%#llx-%#llx: cannot be added (%d), waits for another try\n", b->start,
-		       b->end, rc);
+		pr_err("%#llx-%#llx: cannot be added (%d), waits for another try\n", r.start,
+		       r.end, rc);
 		return rc;
 	}
+	hadump_after_add(l, g);
 	remove_resource(res);
 	kfree(res);
-	dump->block_res[i] = NULL;
-	b->given = true;
+	dump->block_res[g.first] = NULL;
+	for (i = g.first; i < g.end; i++)
+		l->blocks[i].given = true;
 	return 0;
 }
 
 /*
- * Gives every ready block that @r touches. Goes on after a failure; returns the first one's errno.
+ * Gives every ready group that @r touches. Goes on after a failure; returns the first one's errno.
  *
  * The order keeps the invariant: marked in the table, hidden, no reader left, added. A block that
  * Linux does not add stays marked and hidden, since its content may be gone: Linux may have put
@@ -264,24 +277,24 @@ static int give_block(struct hadump_dump *dump, u32 i)
 static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 {
 	struct hadump_layout *l = &dump->layout;
-	u32 i, nr = 0, first = hadump_block_after(l, r.start);
+	struct hadump_group g, first = hadump_first_group(l, r);
 	int rc, result = 0;
+	u32 i, nr = 0;
 
-	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
-		if (!hadump_block_ready(&l->blocks[i]))
+	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
+		if (!hadump_group_ready(l, g))
 			continue;
-		mark_released(dump, &l->blocks[i]);
-		hadump_vmcore_hide_block(&l->blocks[i]);
-		nr++;
+		for (i = g.first; i < g.end; i++, nr++) {
+			mark_released(dump, &l->blocks[i]);
+			hadump_vmcore_hide_block(&l->blocks[i]);
+		}
 	}
 	if (!nr)
 		return 0;
 	hadump_vmcore_wait_for_readers();
 
-	for (i = first; i < l->nr_blocks && l->blocks[i].start < r.end; i++) {
-		if (!hadump_block_ready(&l->blocks[i]))
-			continue;
-		rc = give_block(dump, i);
+	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
+		rc = hadump_group_ready(l, g) ? give_group(dump, g) : 0;
 		if (!result)
 			result = rc;
 	}
@@ -386,6 +399,8 @@ int hadump_release(u64 start, u64 length, bool *done)
 		rc = release_held(dump, (struct hadump_range){ start, start + length });
 	}
 	mutex_unlock(&hadump_lock);
+	if (*done)
+		hadump_dump_is_over();
 	hadump_publish();
 	return rc;
 }
@@ -406,6 +421,8 @@ int hadump_release_all(bool *done)
 		*done = !rc;
 	}
 	mutex_unlock(&hadump_lock);
+	if (*done)
+		hadump_dump_is_over();
 	hadump_publish();
 	return rc;
 }

@@ -182,6 +182,12 @@ static int start_kprobe(void)
 	return rc;
 }
 
+/*
+ * For each block, how many frames Xen has got of it in the populate way. Kept when Linux refuses the
+ * block: the next try must not return them again. Protected by hadump_lock.
+ */
+static u64 *returned;
+
 int hadump_online_prepare(void)
 {
 	int rc;
@@ -195,6 +201,12 @@ int hadump_online_prepare(void)
 	if (!hadump_can_online())
 		return -EOPNOTSUPP;
 	rc = populate ? -EOPNOTSUPP : start_kprobe();
+	if (rc) {
+		returned = kvcalloc(hadump_dump->layout.nr_blocks + 1, sizeof(*returned),
+				    GFP_KERNEL);
+		if (!returned)
+			return -ENOMEM;
+	}
 	way = rc ? WAY_POPULATE : WAY_KPROBE;
 	if (rc && !populate)
 		pr_info("no kprobe at %s (%d): memory goes back through Xen's balloon\n",
@@ -224,39 +236,49 @@ static u64 return_to_xen(u64 first_pfn, u64 nr)
 	return done;
 }
 
-/* Frames that the last hadump_before_add() returned to Xen. Protected by hadump_lock. */
-static u64 returned;
-
 bool hadump_online_keeps_frames(void)
 {
 	return way != WAY_POPULATE;
 }
 
-void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b)
+static void return_block(const struct hadump_layout *l, u32 i)
 {
+	const struct hadump_block *b = &l->blocks[i];
 	struct hadump_range run;
 
-	returned = 0;
-	if (way != WAY_POPULATE)
-		return;
 	for (run = hadump_next_wanted(l, b->start, b->end); run.start < run.end;
 	     run = hadump_next_wanted(l, run.end, b->end))
-		returned += return_to_xen(PHYS_PFN(run.start),
-					  hadump_range_size(run) >> PAGE_SHIFT);
-	if (returned != b->nr_wanted)
+		returned[i] += return_to_xen(PHYS_PFN(run.start),
+					     hadump_range_size(run) >> PAGE_SHIFT);
+	if (returned[i] != b->nr_wanted)
 		pr_warn("%#llx-%#llx: Xen took back %llu of %llu frames, continuing\n",
-			b->start, b->end, returned, b->nr_wanted);
+			b->start, b->end, returned[i], b->nr_wanted);
 }
 
-void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc)
+void hadump_before_add(const struct hadump_layout *l, struct hadump_group g)
 {
-	if (way != WAY_POPULATE || rc)
+	u32 i;
+
+	for (i = g.first; i < g.end && way == WAY_POPULATE; i++)
+		if (!returned[i])
+			return_block(l, i);
+}
+
+void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)
+{
+	u32 i;
+
+	if (way != WAY_POPULATE)
 		return;
-	account_holes(hadump_block_frames(b) - b->nr_wanted);
+	for (i = g.first; i < g.end; i++) {
+		const struct hadump_block *b = &l->blocks[i];
+
+		account_holes(hadump_block_frames(b) - b->nr_wanted);
+		balloon_stats.current_pages -= returned[i];
+	}
 	/*
 	 * The driver sees that it has less than its target, and populates what is in the balloon.
 	 */
-	balloon_stats.current_pages -= returned;
 	balloon_set_new_target(balloon_stats.target_pages);
 }
 
@@ -277,11 +299,11 @@ bool hadump_online_keeps_frames(void)
 	return true;
 }
 
-void hadump_before_add(const struct hadump_layout *l, const struct hadump_block *b)
+void hadump_before_add(const struct hadump_layout *l, struct hadump_group g)
 {
 }
 
-void hadump_after_add(const struct hadump_layout *l, const struct hadump_block *b, int rc)
+void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)
 {
 }
 

@@ -43,6 +43,15 @@ static bool returned;		/* the dump is over and the agent has its memory back */
 static struct hadump_range reserved;	/* registered mode's save area; else empty */
 static unsigned long last_write;	/* jiffies */
 
+/*
+ * A reservation that failed is tried again by itself, at growing intervals: the pages in the way may
+ * be gone by then, but each try moves memory about.
+ */
+#define RETRY_FIRST (5 * HZ)
+#define RETRY_MOST (3600 * HZ)
+static u64 missing;		/* bytes that could not be reserved; 0: none */
+static unsigned long retry_wait, retry_at;	/* jiffies */
+
 static bool is_text(const char *text, const char *name)
 {
 	return text && !strcmp(text, name);
@@ -80,6 +89,27 @@ static bool wants_registered_mode(void)
 	return result;
 }
 
+static void retry(struct work_struct *work)
+{
+	hadump_publish();
+}
+
+static DECLARE_DELAYED_WORK(retry_work, retry);
+
+/* xs_lock held. */
+static void note_missing(u64 bytes)
+{
+	if (bytes == missing) {
+		retry_wait = min_t(unsigned long, retry_wait * 2, RETRY_MOST);
+	} else {
+		pr_warn("cannot reserve %llu bytes, using mode added until it can\n", bytes);
+		retry_wait = RETRY_FIRST;
+	}
+	missing = bytes;
+	retry_at = jiffies + retry_wait;
+	mod_delayed_work(system_wq, &retry_work, retry_wait);
+}
+
 /* Makes the reservation fit the mode; without one the mode is added. xs_lock held. */
 static void update_reservation(void)
 {
@@ -87,16 +117,36 @@ static void update_reservation(void)
 
 	if (wanted && wants_registered_mode())
 		bytes = round_up(read_agent_number(HADUMP_XS_AGENT_RESERVE), PAGE_SIZE);
-	if (bytes == hadump_range_size(reserved))
+	if (bytes && bytes == missing && time_before(jiffies, retry_at))
 		return;
+	if (bytes == hadump_range_size(reserved)) {
+		missing = 0;
+		return;
+	}
 	if (hadump_range_size(reserved))
 		hadump_unreserve(reserved);
 	reserved = (struct hadump_range){ };
 	if (bytes >= HADUMP_MAX_ADDRESS ||
-	    (bytes && hadump_reserve(bytes, read_agent_number(HADUMP_XS_AGENT_WINDOW), &reserved)))
-		pr_warn("cannot reserve %llu bytes, using mode added\n", bytes);
-	else if (bytes)
+	    (bytes && hadump_reserve(bytes, read_agent_number(HADUMP_XS_AGENT_WINDOW),
+				     &reserved))) {
+		note_missing(bytes);
+		return;
+	}
+	missing = 0;
+	if (bytes)
 		pr_info("save area reserved: %#llx-%#llx\n", reserved.start, reserved.end);
+}
+
+/*
+ * In registered mode the next save area has to lie where the last one did (see memory.c): taken at
+ * once, before others have pages there. It is announced when the dump's end has been.
+ */
+void hadump_dump_is_over(void)
+{
+	mutex_lock(&xs_lock);
+	if (xs_ready && hadump_dump->node.registered)
+		update_reservation();
+	mutex_unlock(&xs_lock);
 }
 
 /* What is written in one go. */
@@ -323,10 +373,13 @@ void hadump_register_exit(void)
 	unregister_xenstore_notifier(&xenstore_notifier);
 	if (watching)
 		unregister_xenbus_watch(&agent_watch);
+	mutex_lock(&xs_lock);
+	wanted = false;		/* from here on nothing asks for another try */
+	mutex_unlock(&xs_lock);
 	cancel_work_sync(&agent_work);
+	cancel_delayed_work_sync(&retry_work);
 	cancel_delayed_work_sync(&publish_work);
 	mutex_lock(&xs_lock);
-	wanted = false;
 	if (xs_ready)
 		write_state();	/* removes the keys and the reservation */
 	mutex_unlock(&xs_lock);
@@ -366,6 +419,10 @@ int hadump_set_registered(bool registered)
 int hadump_register_init(void)
 {
 	return 0;
+}
+
+void hadump_dump_is_over(void)
+{
 }
 
 void hadump_register_exit(void)

@@ -151,6 +151,38 @@ TEST(Release, GivesARegisteredSaveAreaBackLast) {
   EXPECT_EQ(-EALREADY, memory.check(frames(40, 56)));
 }
 
+TEST(Group, IsOneBlockButForTheWholeBlocksOfARegisteredSaveArea) {
+  // The save area [40, 84) cuts [32, 48), fills [48, 80), and ends in a block that is not all ours.
+  const ReleasedMemory memory({frames(16, 40), frames(96, 128)}, {}, frames(40, 84), true);
+  const std::vector<std::pair<u64, u64>> wanted = {{16, 32}, {32, 80},  {32, 80},  {32, 80},
+                                                   {80, 96}, {96, 112}, {112, 128}};
+  ASSERT_EQ(wanted.size(), memory.layout().nr_blocks);
+  for (u32 i = 0; i < memory.layout().nr_blocks; ++i) {
+    const hadump_range range =
+        hadump_group_range(&memory.layout(), hadump_group_of(&memory.layout(), i));
+    EXPECT_EQ(wanted[i], std::pair(range.start / kTestFrame, range.end / kTestFrame)) << i;
+  }
+}
+
+TEST(Group, IsGivenAsAWholeOrNotAtAll) {
+  ReleasedMemory memory({frames(16, 40), frames(72, 96)}, {}, frames(40, 72), true);
+  ASSERT_EQ(0, memory.release(frames(16, 40)));
+  ASSERT_EQ(0, memory.release(frames(72, 96)));
+  std::vector<std::size_t> tried;
+  const auto refuse = [&](std::size_t i) {
+    tried.push_back(i);
+    return false;
+  };
+  EXPECT_EQ(-ENOMEM, memory.release_save_area(refuse));
+  EXPECT_EQ((std::vector<std::size_t>{1}), tried) << "one piece, named by its first block";
+  EXPECT_FALSE(memory.layout().save_released);
+  EXPECT_EQ(-ENOMEM, memory.release(frames(74, 75), refuse)) << "its last block, once more";
+  EXPECT_EQ((std::vector<std::size_t>{1, 1}), tried);
+  ASSERT_EQ(0, memory.release_save_area());
+  for (u32 i = 0; i < memory.layout().nr_blocks; ++i)
+    EXPECT_TRUE(memory.layout().blocks[i].given) << i;
+}
+
 TEST(NextPiece, CutsIntoAlignedPowersOfTwoOfOneKind) {
   // A chunk [16, 32) with the holes [19, 24).
   const ReleasedMemory memory({frames(16, 32)}, {frames(19, 24)}, kSave, false);

@@ -5,6 +5,7 @@
 #include <vector>
 
 extern "C" {
+#include "block_group.h"
 #include "region_state.h"
 }
 
@@ -51,7 +52,7 @@ class ReleasedMemory {
     return hadump_check_release(&layout_, r.start, r.end - r.start);
   }
 
-  /// As memory.c's release_held(). `add` says whether Linux takes block i.
+  /// As memory.c's release_held(). `add` says whether Linux takes the group of block i.
   int release(
       hadump_range r, const std::function<bool(std::size_t)>& add = [](auto) { return true; }) {
     if (const int rc = check(r); rc != 0) return rc;
@@ -60,12 +61,12 @@ class ReleasedMemory {
   }
 
   /// As memory.c's release_save_area().
-  int release_save_area() {
+  int release_save_area(const std::function<bool(std::size_t)>& add = [](auto) { return true; }) {
     if (const int rc = check(layout_.save_area); rc != 0) return rc;
-    give({0, HADUMP_MAX_ADDRESS}, [](auto) { return true; });
+    if (!give({0, HADUMP_MAX_ADDRESS}, add)) return -ENOMEM;
     if (layout_.save_is_ram) {
       ask(layout_.save_area);
-      give(layout_.save_area, [](auto) { return true; });
+      if (!give(layout_.save_area, add)) return -ENOMEM;
     }
     layout_.save_released = true;
     return 0;
@@ -92,11 +93,12 @@ class ReleasedMemory {
 
   bool give(hadump_range r, const std::function<bool(std::size_t)>& add) {
     bool all = true;
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (!hadump_range_overlaps(r, {blocks_[i].start, blocks_[i].end})) continue;
-      if (!hadump_block_ready(&blocks_[i])) continue;
-      blocks_[i].given = add(i);
-      all = all && blocks_[i].given;
+    for (hadump_group group = hadump_first_group(&layout_, r); group.first < group.end;
+         group = hadump_next_group(&layout_, r, group)) {
+      if (!hadump_group_ready(&layout_, group)) continue;
+      const bool taken = add(group.first);
+      for (u32 i = group.first; i < group.end; ++i) blocks_[i].given = taken;
+      all = all && taken;
     }
     return all;
   }
