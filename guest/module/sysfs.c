@@ -4,7 +4,6 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/ctype.h>
 #include <linux/kobject.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
@@ -14,6 +13,7 @@
 
 #include "hadump.h"
 #include "region_state.h"
+#include "release_text.h"
 
 /* ---- release_region ---- */
 
@@ -39,32 +39,6 @@ static ssize_t release_region_show(struct kobject *kobj, struct kobj_attribute *
 			  low.start, hadump_range_size(low), first, held);
 }
 
-/* One hexadecimal number that ends at @end; advances *text behind @end. */
-static int parse_hex(const char **text, char end, u64 *value)
-{
-	const char *stop = strchrnul(*text, end);
-	char digits[2 + 16 + 1];
-	size_t n = stop - *text;
-
-	/* kstrtoull() alone would take signs, newlines and blanks at odd places. */
-	if (!n || n >= sizeof(digits) || !isxdigit((*text)[0]))
-		return -EINVAL;
-	memcpy(digits, *text, n);
-	digits[n] = '\0';
-	if (!isxdigit(digits[n - 1]) || kstrtoull(digits, 16, value))
-		return -EINVAL;
-	*text = *stop ? stop + 1 : stop;
-	return 0;
-}
-
-/* "START LENGTH", hexadecimal bytes, 0x optional, one blank, an optional newline. */
-static int parse_range(const char *text, u64 *start, u64 *length)
-{
-	if (!strchr(text, ' ') || parse_hex(&text, ' ', start) || parse_hex(&text, '\n', length))
-		return -EINVAL;
-	return *text ? -EINVAL : 0;
-}
-
 static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute *attr,
 				    const char *buf, size_t count);
 
@@ -88,7 +62,7 @@ static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute 
 	bool done;
 	int rc;
 
-	if (parse_range(buf, &start, &length))
+	if (hadump_parse_range(buf, &start, &length))
 		return -EINVAL;
 	rc = hadump_release(start, length, &done);
 	if (done && test_and_clear_bit(0, &release_region_there))

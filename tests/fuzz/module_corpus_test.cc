@@ -3,7 +3,7 @@
 namespace hadump {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Module, FuzzCorpus, testing::Values(&kFuzzModuleNode),
+INSTANTIATE_TEST_SUITE_P(Module, FuzzCorpus, testing::Values(&kFuzzModuleNode, &kFuzzReleaseText),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

@@ -1,12 +1,16 @@
-// The kernel module's reader of the dump node, which runs in ring 0 on a tree that lies in memory.
+// What the kernel module reads in ring 0: the dump node, a tree that lies in memory, and what root
+// writes to release_region.
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "tests/fuzz/targets.h"
 #include "tests/guest/fake_dump.h"
 
 extern "C" {
 #include "node.h"
+#include "release_text.h"
 }
 
 namespace hadump {
@@ -66,8 +70,35 @@ std::vector<std::vector<std::byte>> module_node_seeds() {
   return {build_tree(plain), build_tree(full)};
 }
 
+void read_release_text(std::span<const std::byte> input) {
+  // sysfs ends every write with a zero byte.
+  const auto copy = std::make_unique<char[]>(input.size() + 1);
+  if (!input.empty()) std::memcpy(copy.get(), input.data(), input.size());
+  u64 start = 0, length = 0;
+  if (hadump_parse_range(copy.get(), &start, &length) != 0) return;
+
+  const std::string_view text(copy.get());
+  fuzz_require(text.find_first_not_of("0123456789abcdefABCDEFxX \n") == text.npos,
+               "nothing but two numbers is taken");
+  char* end = nullptr;
+  fuzz_require(std::strtoull(copy.get(), &end, 16) == start, "the C library reads the same start");
+  fuzz_require(*end == ' ' && std::strtoull(end, &end, 16) == length, "and the same length");
+  fuzz_require(*end == '\0' || (*end == '\n' && end[1] == '\0'), "nothing is left over");
+}
+
+std::vector<std::vector<std::byte>> release_text_seeds() {
+  std::vector<std::vector<std::byte>> seeds;
+  for (std::string_view text :
+       {"0x10000000 0x8000000", "10000000 8000000\n", "0X0 ffffffffffffffff"}) {
+    const auto bytes = std::as_bytes(std::span(text));
+    seeds.emplace_back(bytes.begin(), bytes.end());
+  }
+  return seeds;
+}
+
 }  // namespace
 
+const FuzzTarget kFuzzReleaseText{"release_text", read_release_text, release_text_seeds};
 const FuzzTarget kFuzzModuleNode{"module_node", read_module_node, module_node_seeds};
 
 }  // namespace hadump

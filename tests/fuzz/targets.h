@@ -44,6 +44,7 @@ extern const FuzzTarget kFuzzAcpi;
 
 /// The module's reader of a dump node.
 extern const FuzzTarget kFuzzModuleNode;
+extern const FuzzTarget kFuzzReleaseText;
 
 /// Ends the process with a message: a promise was broken.
 void fuzz_require(bool holds, const char* promise);
