@@ -89,6 +89,27 @@ def set_target(host: Host, guest: Guest, kib: int) -> None:
     guest.exec("sleep 2")
 
 
+def claims(guest: Guest) -> dict[str, str]:
+    """The outermost entries of /proc/iomem: "start-end" and the name."""
+    text = guest.exec("cat /proc/iomem")[1]
+    return dict(re.findall(r"^([0-9a-f]+-[0-9a-f]+) : (.*)$", text, re.MULTILINE))
+
+
+def check_claims(guest: Guest, check: Check) -> None:
+    """Nobody else can have what is held: every block has an entry of ours, and it is busy."""
+    now = claims(guest)
+    ours = {where: name for where, name in now.items() if name.startswith("hadump ")}
+    blocks = range(0x10000000, 0x30000000, 0x8000000)
+    wanted = {f"{start:08x}-{start + 0x7FFFFFF:08x}": "hadump held" for start in blocks}
+    wanted["30000000-37ffffff"] = "hadump save area"
+    check.same(wanted, ours, "every held block and the save area are claimed")
+    check("Unknown E820 type" not in now.values(), "no entry of the memory map is left over them")
+    # Pages at the edges and within; the hole, too, which is where Xen's drivers look for room.
+    for address in (0x10000000, 0x17FFF000, 0x2FFFF000, 0x30000000, 0x37FFF000):
+        error = guest.exec(f"insmod /root/poke.ko request={address:#x} 2>&1", check=False)[1]
+        check("busy" in error, f"a driver that asks for {address:#x} is refused: {error.strip()}")
+
+
 def check_blocks(host: Host, guest: Guest, check: Check, populate: bool) -> None:
     """Two blocks come back, one of them with holes; then the toolstack fills the holes."""
     before = accounts(guest)
@@ -180,6 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
                 " rmmod poke; insmod poke.ko hole=0x14000000 hole_frames=1;"
                 f" insmod hadump.ko node=0x30001000 populate={int(arguments.populate)}; sleep 2"
             )
+            check_claims(guest, check)
             check_blocks(host, guest, check, arguments.populate)
             check_end(host, guest, check)
             if check.failed:

@@ -2,14 +2,17 @@
 /*
  * For tests only: plays the agent inside a running guest, where no agent is. Copies a file to a
  * guest-physical address that is not RAM for Linux, and gives frames back to Xen, which makes holes.
+ * With request=, plays a driver that wants a page of memory nobody uses: EBUSY when it is somebody's.
  *
  * insmod poke.ko file=/save.bin address=0x30000000 hole=0x10000000 hole_frames=256
+ * insmod poke.ko request=0x10000000
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/ioport.h>
 #include <linux/module.h>
 #include <linux/pfn.h>
 #include <xen/interface/xen.h>
@@ -24,6 +27,9 @@ static unsigned long long hole;
 module_param(hole, ullong, 0);
 static unsigned int hole_frames;
 module_param(hole_frames, uint, 0);
+
+static unsigned long long request;
+module_param(request, ullong, 0);
 
 static int copy_file(void)
 {
@@ -60,12 +66,16 @@ static int __init poke_init(void)
 		if (xenmem_reservation_decrease(1, &frame) != 1)
 			return -EIO;
 	}
+	if (request && !request_mem_region(request, PAGE_SIZE, "poke"))
+		return -EBUSY;
 	return file ? copy_file() : 0;
 }
 module_init(poke_init);
 
 static void __exit poke_exit(void)
 {
+	if (request)
+		release_mem_region(request, PAGE_SIZE);
 }
 module_exit(poke_exit);
 
