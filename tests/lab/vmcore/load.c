@@ -13,6 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101 /* linux/mman.h; this libc's headers lack it */
+#endif
+
 #define MIB (1UL << 20)
 
 static uint64_t seed = 0x9E3779B97F4A7C15u;
@@ -77,19 +81,28 @@ static void write_file(const char *directory, const char *name, size_t bytes)
 	printf("LOAD: %s: %zu MiB\n", path, bytes / MIB);
 }
 
+/* Declares a page broken, as a machine check would. Needs CAP_SYS_ADMIN and CONFIG_MEMORY_FAILURE. */
+static void poison(char *at, int advice, const char *name)
+{
+	if (!at || madvise(at, 4096, advice))
+		printf("LOAD: %s: not available\n", name);
+	else
+		printf("LOAD: %s: 1 page\n", name);
+}
+
 int main(int argc, char **argv)
 {
 	size_t unit = (argc > 1 ? strtoul(argv[1], NULL, 0) : 64) * MIB / 16 / MIB * MIB;
 	const char *directory = argc > 2 ? argv[2] : "/tmp";
-	char *small, *gone;
+	char *small, *huge, *shared, *hugetlb, *gone;
 
 	if (unit < 2 * MIB)
 		unit = 2 * MIB;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	small = map_filled(2 * unit, MAP_PRIVATE, MADV_NOHUGEPAGE, "anonymous, small pages");
-	map_filled(2 * unit, MAP_PRIVATE, MADV_HUGEPAGE, "anonymous, huge pages");
-	map_filled(unit, MAP_SHARED, 0, "shared memory");
-	map_filled(8 * MIB, MAP_PRIVATE | MAP_HUGETLB, 0, "hugetlb");
+	huge = map_filled(2 * unit, MAP_PRIVATE, MADV_HUGEPAGE, "anonymous, huge pages");
+	shared = map_filled(unit, MAP_SHARED, 0, "shared memory");
+	hugetlb = map_filled(8 * MIB, MAP_PRIVATE | MAP_HUGETLB, 0, "hugetlb");
 	map_filled(1024 * MIB, MAP_PRIVATE | MAP_HUGETLB | (30 << MAP_HUGE_SHIFT), 0, "hugetlb, 1 GiB");
 	write_file(directory, "on-disk", 3 * unit);
 	write_file("/tmp", "in-tmpfs", unit);
@@ -99,6 +112,12 @@ int main(int argc, char **argv)
 	/* Holes in the buddy allocator's order: every third page of a stretch goes back. */
 	for (size_t at = 0; small && at < unit; at += 3 * 4096)
 		madvise(small + at, 4096, MADV_DONTNEED);
+	/* Of each kind one bad page; a huge page falls into small ones, a hugetlb page stays whole. */
+	poison(small ? small + unit + 5 * 4096 : NULL, MADV_HWPOISON, "bad, small page");
+	poison(huge ? huge + unit + 7 * 4096 : NULL, MADV_HWPOISON, "bad, huge page");
+	poison(shared ? shared + 9 * 4096 : NULL, MADV_HWPOISON, "bad, shared memory");
+	poison(hugetlb ? hugetlb + 2 * MIB + 11 * 4096 : NULL, MADV_HWPOISON, "bad, hugetlb");
+	poison(small ? small + unit + 13 * 4096 : NULL, MADV_SOFT_OFFLINE, "soft offline");
 	/* What was dirty must be on disk, or the pages' state changes while they are photographed. */
 	sync();
 	printf("LOAD: ready\n");
