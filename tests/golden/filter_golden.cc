@@ -1,15 +1,11 @@
-// Compares our page classes with makedumpfile's on one real sample: for each level, the set of
-// pages in its kdump-compressed file must be the set that we would keep, and each page in it must
-// have the sample's bytes. Usage: filter_golden SAMPLE MAKEDUMPFILE [LEVEL…]
+// Compares our dumps of one real sample with makedumpfile's: at each level both must have the same
+// pages, and every page the sample's bytes.
+// Usage: filter_golden SAMPLE RELEASE-REGION MAKEDUMPFILE LISTING [LEVEL…]
 //
-// Differences are listed by our class, as ranges, with their cause where it is known:
-//   partial  a frame that a PT_LOAD covers in part: makedumpfile drops the last one of a segment,
-//            we keep the bytes that are there
-//   folios   large folios of Linux 6.6 and later: makedumpfile before 1.7.6 does not find their
-//            order, and keeps all their pages but the first
-//   slab     slab pages of Linux 6.10 and later: makedumpfile before 1.7.6 takes some of them for
-//            user memory and drops them (its commit bad2a7c)
-// Exit status: 0 when every difference has such a cause, 1 when one has not, 2 broken.
+// Each page that only one of them has is written to LISTING with its cause (see causes.h).
+// Level 0 is always among the levels: its pages are compared with the sample through libkdumpfile,
+// and the pages of the other levels must be stored as the same bytes, or read as the sample's.
+// Exit status: 0 when every difference has a cause, 1 when one has not or bytes differ, 2 broken.
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -21,58 +17,23 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "core/vmcore/kdump_source.h"
-#include "core/vmcore/page_classifier.h"
+#include "core/vmcore/page_filter.h"
+#include "tests/golden/causes.h"
+#include "tests/golden/kdump_pages.h"
+#include "tests/lab/truth/dump_reader.h"
 
-namespace hadump {
+namespace hadump::golden {
 namespace {
 
-constexpr std::size_t kListedRanges = 5;
+namespace fs = std::filesystem;
+
 constexpr std::uint64_t kBatch = 256;
-
-constexpr std::array<const char*, kPageClasses> kClassNames = {
-    "kept", "zero", "cache", "private cache", "user", "free", "hwpoison", "offline"};
-
-/// Runs makedumpfile; its output goes to our stderr only when it fails.
-bool filter_with(const std::string& makedumpfile, const std::string& sample, unsigned level,
-                 const std::string& out) {
-  const std::string command = fmt::format("'{}' -f -l -d {} '{}' '{}' > '{}.log' 2>&1",
-                                          makedumpfile, level, sample, out, out);
-  const int status = std::system(command.c_str());  // NOLINT(cert-env33-c): a test
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  fmt::print(stderr, "failed: {}\n", command);
-  return false;
-}
-
-/// makedumpfile 1.7 does not look at struct pages at level 0 and 1, not even for bad memory.
-bool makedumpfile_leaves_out(PageClass page_class, unsigned level) {
-  if (level <= kLevelZero && page_class != PageClass::kZero) return false;
-  return is_left_out(page_class, level);
-}
-
-/// Which differences are expected.
-struct Causes {
-  FrameSet partial;
-  bool folios = false;
-  bool slab = false;
-};
-
-/// The numbers of "6.12.117+deb12-amd64" or "makedumpfile: version 1.7.2 (…": major.minor.patch as
-/// one number.
-unsigned version_number(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_of("0123456789"), text.size()));
-  std::array<unsigned, 3> parts{};
-  for (unsigned& part : parts) {
-    const auto end = std::from_chars(text.data(), text.data() + text.size(), part).ptr;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty() || text.front() != '.') break;
-    text.remove_prefix(1);
-  }
-  return parts[0] * 1'000'000 + parts[1] * 1'000 + parts[2];
-}
+constexpr std::uint64_t kListedUnknown = 20;
 
 std::string output_of(const std::string& command) {
   std::string output(256, '\0');
@@ -82,168 +43,229 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
-Causes known_causes(const VmcoreLayout& layout, const std::string& makedumpfile) {
-  Causes causes;
-  for (const LoadSegment& segment : layout.segments) {
-    const std::uint64_t end = segment.phys.value + segment.memory_bytes;
-    if (end % kFrameSize != 0)
-      causes.partial.insert({frame_of({end}), Gfn{frame_of({end}).value + 1}});
-  }
-  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(layout));
-  const unsigned kernel = info ? version_number(info->text("OSRELEASE").value_or("")) : 0;
-  const unsigned filter = version_number(output_of("'" + makedumpfile + "' -v 2>&1"));
-  causes.folios = kernel >= 6'006'000 && filter < 1'007'006;
-  causes.slab = kernel >= 6'010'000 && filter < 1'007'006;
-  return causes;
+void run_program(const std::string& command, const std::string& log) {
+  const std::string whole = command + " > '" + log + "' 2>&1";
+  const int status = std::system(whole.c_str());  // NOLINT(cert-env33-c): a test
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+  static_cast<void>(std::system(fmt::format("tail -5 '{}' >&2", log).c_str()));  // NOLINT
+  throw std::runtime_error("failed: " + whole);
 }
 
-/// What differs, by our class.
-struct Differences {
-  std::array<FrameSet, kPageClasses> only_ours, only_theirs;
-  FrameSet contents;
-  std::uint64_t kept = 0;
+/// One program's dumps: that of level 0, and that of the level at hand.
+class Dumps {
+ public:
+  /// @param command  with {0} for the level and {1} for the output.
+  Dumps(std::string command, fs::path folder, const char* name)
+      : command_(std::move(command)), folder_(std::move(folder)), name_(name) {
+    make(0, path("0"));
+    whole_ = std::make_unique<KdumpPages>(path("0"));
+  }
 
-  /// Takes out what has a known cause, and says so.
-  void explain(const Causes& causes) {
-    for (FrameSet& set : only_ours) {
-      const std::uint64_t before = set.frames();
-      set.erase(causes.partial);
-      if (set.frames() != before) fmt::print("  partial: {} frames\n", before - set.frames());
-    }
-    if (causes.folios) drop("folios", only_theirs[static_cast<std::size_t>(PageClass::kUser)]);
-    if (causes.slab) drop("slab", only_ours[static_cast<std::size_t>(PageClass::kKeep)]);
+  /// Level 0 stays as it is. @return the pages of this level, until the next call.
+  const KdumpPages& at(unsigned level) {
+    if (level == 0) return *whole_;
+    make(level, path("now"));
+    now_ = std::make_unique<KdumpPages>(path("now"));
+    return *now_;
   }
-  static void drop(const char* cause, FrameSet& set) {
-    if (!set.empty()) fmt::print("  {}: {} frames\n", cause, set.frames());
-    set = {};
+  const KdumpPages& whole() const { return *whole_; }
+  std::string path(const char* which) const { return folder_ / fmt::format("{}.{}", name_, which); }
+
+ private:
+  void make(unsigned level, const std::string& out) const {
+    fs::remove(out);
+    run_program(fmt::format(fmt::runtime(command_), level, out), folder_ / "log");
   }
-  std::uint64_t frames() const {
-    std::uint64_t sum = contents.frames();
-    for (std::size_t i = 0; i < kPageClasses; ++i)
-      sum += only_ours[i].frames() + only_theirs[i].frames();
-    return sum;
-  }
+
+  std::string command_;
+  fs::path folder_;
+  const char* name_;
+  std::unique_ptr<KdumpPages> whole_, now_;
 };
 
-void print_set(const char* what, const char* class_name, const FrameSet& set) {
-  if (set.empty()) return;
-  fmt::print("  {} ({}): {} frames:", what, class_name, set.frames());
-  for (std::size_t i = 0; i < set.ranges().size() && i < kListedRanges; ++i)
-    fmt::print(" [{:#x}, {:#x})", set.ranges()[i].begin.value, set.ranges()[i].end.value);
-  fmt::print("{}\n", set.ranges().size() > kListedRanges ? " …" : "");
-}
+/// The sample's bytes, where a dump is to have them.
+class Sample {
+ public:
+  explicit Sample(const VmcoreSource& source) : source_(source) {}
 
-struct Buffers {
-  std::vector<std::byte> ours_bytes = std::vector<std::byte>(kBatch * kFrameSize);
-  std::vector<std::byte> their_bytes = ours_bytes;
-  std::vector<FrameStatus> ours_status = std::vector<FrameStatus>(kBatch);
-  std::vector<FrameStatus> their_status = ours_status;
+  /// Frames of `dump` in [begin, end of it) whose bytes differ, or that the sample has not.
+  FrameSet different(const std::string& path, const KdumpPages& pages) {
+    const auto reader = lab::open_kdumpfile(path);
+    FrameSet found;
+    for (std::uint64_t at = 0; at < pages.end(); at += kBatch) {
+      read(at);
+      for (std::uint64_t i = 0; i < kBatch; ++i)
+        if (pages.has(at + i) && !same(*reader, at, i))
+          found.insert({Gfn{at + i}, Gfn{at + i + 1}});
+    }
+    return found;
+  }
+  /// Whether the dump has this one frame right.
+  bool same(lab::DumpReader& reader, std::uint64_t frame) {
+    read(frame / kBatch * kBatch);
+    return same(reader, frame / kBatch * kBatch, frame % kBatch);
+  }
+
+ private:
+  void read(std::uint64_t first) {
+    if (!source_.read(Gfn{first}, bytes_, status_)) throw std::runtime_error("the sample");
+  }
+  bool same(lab::DumpReader& reader, std::uint64_t first, std::uint64_t index) {
+    return status_[index] == FrameStatus::kRead && reader.read(first + index, page_) &&
+           std::memcmp(page_.data(), bytes_.data() + index * kFrameSize, kFrameSize) == 0;
+  }
+
+  const VmcoreSource& source_;
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kBatch * kFrameSize);
+  std::vector<FrameStatus> status_ = std::vector<FrameStatus>(kBatch);
+  std::array<std::byte, kFrameSize> page_{};
 };
 
-/// Adds the differences of consecutive frames of one class.
-void compare_run(const VmcoreSource& sample, const KdumpVmcoreSource& theirs, PageRun run,
-                 unsigned level, Buffers& buffers, Differences& differences) {
-  const auto index = static_cast<std::size_t>(run.page_class);
-  auto& [ours_bytes, their_bytes, ours_status, their_status] = buffers;
-  for (Gfn at = run.frames.begin; at < run.frames.end;) {
-    const auto count = static_cast<std::size_t>(std::min(kBatch, run.frames.end.value - at.value));
-    const std::size_t bytes = count * kFrameSize;
-    if (!sample.read(at, std::span(ours_bytes).first(bytes), std::span(ours_status).first(count)) ||
-        !theirs.read(at, std::span(their_bytes).first(bytes), std::span(their_status).first(count)))
-      std::abort();
-    for (std::size_t i = 0; i < count; ++i) {
-      const Gfn gfn{at.value + i};
-      const FrameRange one{gfn, Gfn{gfn.value + 1}};
-      if (ours_status[i] == FrameStatus::kAbsent) continue;
-      const bool keep = !makedumpfile_leaves_out(run.page_class, level);
-      const bool they_keep = their_status[i] != FrameStatus::kAbsent;
-      differences.kept += keep ? 1 : 0;
-      if (keep && !they_keep) differences.only_ours[index].insert(one);
-      if (!keep && they_keep) differences.only_theirs[index].insert(one);
-      if (they_keep && (their_status[i] == FrameStatus::kFailed ||
-                        std::memcmp(ours_bytes.data() + i * kFrameSize,
-                                    their_bytes.data() + i * kFrameSize, kFrameSize) != 0))
-        differences.contents.insert(one);
+void print_ranges(std::FILE* out, const FrameSet& set) {
+  for (FrameRange range : set.ranges())
+    fmt::print(out, " [{:#x}, {:#x})", range.begin.value, range.end.value);
+  fmt::print(out, "\n");
+}
+
+class Comparison {
+ public:
+  Comparison(const VmcoreSource& sample, const Causes& causes, Dumps ours, Dumps theirs,
+             std::FILE* listing)
+      : sample_(sample),
+        causes_(causes),
+        ours_(std::move(ours)),
+        theirs_(std::move(theirs)),
+        listing_(listing) {}
+
+  /// @return whether the pages of level 0 have the sample's bytes, in both.
+  bool whole_dumps() {
+    bool good = true;
+    for (const Dumps* dumps : {&ours_, &theirs_}) {
+      const FrameSet wrong = sample_.different(dumps->path("0"), dumps->whole());
+      if (!wrong.empty()) {
+        fmt::print("level  0: {} has other bytes than the sample:", dumps->path("0"));
+        print_ranges(stdout, wrong);
+        good = false;
+      }
     }
-    at.value += count;
+    return good;
   }
-}
 
-int compare_level(const VmcoreSource& sample, const std::vector<PageRun>& runs, unsigned level,
-                  const Causes& causes, const std::string& filtered) {
-  std::vector<std::unique_ptr<ByteFile>> parts;
-  auto file = OpenedFile::open(filtered);
-  if (!file) return 2;
-  parts.push_back(std::move(*file));
-  const auto theirs = KdumpVmcoreSource::open(std::move(parts));
-  if (!theirs) {
-    fmt::print(stderr, "{}\n", theirs.error().what());
-    return 2;
+  /// @return whether the level's pages are the same, or differ for known causes.
+  bool level(unsigned level) {
+    const KdumpPages& ours = ours_.at(level);
+    const KdumpPages& theirs = theirs_.at(level);
+    std::map<std::string, FrameSet> found;
+    for (std::uint64_t frame = 0; frame < std::max(ours.end(), theirs.end()); ++frame) {
+      if (ours.has(frame) == theirs.has(frame)) continue;
+      const char* cause = causes_.of({frame, ours.has(frame), level});
+      const char* side = ours.has(frame) ? "only ours" : "only theirs";
+      found[fmt::format("{}, {}", side, cause != nullptr ? cause : "UNKNOWN")].insert(
+          {Gfn{frame}, Gfn{frame + 1}});
+    }
+    const std::uint64_t wrong =
+        wrong_bytes(ours_, ours, level) + wrong_bytes(theirs_, theirs, level);
+    return report(level, ours, found) && wrong == 0;
   }
-  Differences differences;
-  Buffers buffers;
-  for (const PageRun& run : runs) compare_run(sample, **theirs, run, level, buffers, differences);
-  fmt::print("level {:2}: {} pages kept, {} different\n", level, differences.kept,
-             differences.frames());
-  differences.explain(causes);
-  for (std::size_t i = 0; i < kPageClasses; ++i) {
-    print_set("only in ours", kClassNames[i], differences.only_ours[i]);
-    print_set("only in theirs", kClassNames[i], differences.only_theirs[i]);
-  }
-  print_set("other bytes", "any", differences.contents);
-  return differences.frames() == 0 ? 0 : 1;
-}
 
-int run(const std::string& sample_path, const std::string& makedumpfile,
-        const std::vector<unsigned>& levels) {
-  const auto sample = open_vmcore(sample_path);
-  if (!sample) {
-    fmt::print(stderr, "{}\n", sample.error().what());
-    return 2;
+ private:
+  /// Pages of a level that are neither stored as at level 0 nor read as the sample's.
+  std::uint64_t wrong_bytes(const Dumps& dumps, const KdumpPages& pages, unsigned level) {
+    if (level == 0) return 0;
+    std::unique_ptr<lab::DumpReader> reader;
+    FrameSet wrong;
+    for (std::uint64_t frame = 0; frame < pages.end(); ++frame) {
+      if (!pages.has(frame)) continue;
+      if (dumps.whole().has(frame) && pages.stored(frame) == dumps.whole().stored(frame)) continue;
+      if (!reader) reader = lab::open_kdumpfile(dumps.path("now"));
+      if (!sample_.same(*reader, frame)) wrong.insert({Gfn{frame}, Gfn{frame + 1}});
+    }
+    if (!wrong.empty()) {
+      fmt::print("level {:2}: other bytes than the sample:", level);
+      print_ranges(stdout, wrong);
+    }
+    return wrong.frames();
   }
-  const auto classifier = PageClassifier::open(**sample);
-  if (!classifier) {
-    fmt::print(stderr, "{}\n", classifier.error().what());
-    return 2;
-  }
-  std::vector<PageRun> runs;
-  for (FrameRange range : (*sample)->layout().frames.ranges())
-    if (!(*classifier)->classify(range, runs)) return 2;
-  const KeptUnknown unknown = (*classifier)->kept_unknown();
-  fmt::print("kept because unknown: {} without struct page, {} unreadable, {} damaged\n",
-             unknown.no_page_struct, unknown.unreadable, unknown.damaged);
-  const std::filesystem::path filtered =
-      std::filesystem::path(sample_path).replace_extension(fmt::format("{}.kdump", ::getpid()));
-  const Causes causes = known_causes((*sample)->layout(), makedumpfile);
-  int worst = 0;
-  for (unsigned level : levels) {
-    const int result = filter_with(makedumpfile, sample_path, level, filtered)
-                           ? compare_level(**sample, runs, level, causes, filtered)
-                           : 2;
-    worst = std::max(worst, result);
+
+  bool report(unsigned level, const KdumpPages& ours,
+              const std::map<std::string, FrameSet>& found) {
+    fmt::print("level {:2}: {} pages", level, ours.pages());
+    bool good = true;
+    for (const auto& [what, set] : found) {
+      fmt::print("; {}: {}", what, set.frames());
+      fmt::print(listing_, "level {} {}:", level, what);
+      print_ranges(listing_, set);
+    }
+    fmt::print("\n");
+    for (const auto& [what, set] : found) {
+      if (!what.ends_with("UNKNOWN")) continue;
+      good = false;
+      std::uint64_t listed = 0;
+      for (FrameRange range : set.ranges())
+        if (++listed <= kListedUnknown)
+          fmt::print("  {} [{:#x}, {:#x}) {}\n", what, range.begin.value, range.end.value,
+                     causes_.describe(range.begin.value));
+    }
     std::fflush(stdout);
+    return good;
   }
-  std::filesystem::remove(filtered);
-  std::filesystem::remove(filtered.string() + ".log");
-  return worst;
+
+  Sample sample_;
+  const Causes& causes_;
+  Dumps ours_, theirs_;
+  std::FILE* listing_;
+};
+
+/// A folder beside the sample, gone at the end.
+struct Folder {
+  explicit Folder(const std::string& sample)
+      : path(fmt::format("{}.{}.levels", sample, ::getpid())) {
+    fs::create_directory(path);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  fs::path path;
+};
+
+int run(const std::vector<std::string>& args, const std::vector<unsigned>& levels) {
+  const auto sample = open_vmcore(args[0]);
+  if (!sample) throw std::runtime_error(sample.error().what());
+  const unsigned version = version_number(output_of("'" + args[2] + "' -v 2>&1"));
+  if (version == 0) throw std::runtime_error(args[2] + " does not say its version");
+  const Causes causes(**sample, version);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> listing(std::fopen(args[3].c_str(), "w"),
+                                                                std::fclose);
+  if (!listing) throw std::runtime_error(args[3] + ": cannot be written");
+  const Folder folder(args[0]);
+  const std::string ours =
+      fmt::format("'{}' convert '{}' '{{1}}' --format kdump --compress lzo --dump-level {{0}}",
+                  args[1], args[0]);
+  const std::string theirs = fmt::format("'{}' -f -l -d {{0}} '{}' '{{1}}'", args[2], args[0]);
+  Comparison comparison(**sample, causes, Dumps(ours, folder.path, "ours"),
+                        Dumps(theirs, folder.path, "theirs"), listing.get());
+  bool good = comparison.whole_dumps();
+  for (unsigned level : levels) good = comparison.level(level) && good;
+  return good ? 0 : 1;
 }
 
 }  // namespace
-}  // namespace hadump
+}  // namespace hadump::golden
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if (args.size() < 2) {
-    fmt::print(stderr, "usage: filter_golden SAMPLE MAKEDUMPFILE [LEVEL…]\n");
-    return 2;
-  }
+  if (args.size() < 4)
+    throw std::runtime_error("usage: SAMPLE RELEASE-REGION MAKEDUMPFILE LISTING [LEVEL…]");
   std::vector<unsigned> levels;
-  for (std::size_t i = 2; i < args.size(); ++i) {
-    unsigned level = 0;
-    std::from_chars(args[i].data(), args[i].data() + args[i].size(), level);
-    levels.push_back(level);
-  }
+  for (std::size_t i = 4; i < args.size(); ++i)
+    std::from_chars(args[i].data(), args[i].data() + args[i].size(), levels.emplace_back());
   if (levels.empty())
     for (unsigned level = 0; level <= hadump::kMaxDumpLevel; ++level) levels.push_back(level);
-  return hadump::run(args[0], args[1], levels);
+  return hadump::golden::run(args, levels);
+} catch (const std::exception& error) {
+  fmt::print(stderr, "filter_golden: {}\n", error.what());
+  return 2;
 }

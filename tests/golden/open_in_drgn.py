@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""Opens a dump of a sample in drgn: frames by their physical address must be the sample's, and the
+kernel's name must be found through its page tables.
+
+    open_in_drgn.py SAMPLE DUMP [VMLINUX]
+
+A frame that the dump has left out must not read as anything but zeros. With the debug kernel, the
+backtrace of the crash must be there as well. Exit status 0 when all of it holds.
+"""
+
+import re
+import struct
+import sys
+
+import drgn
+
+PAGE = 4096
+STEP = 97  # Frames from one that is compared to the next.
+
+
+class Sample:
+    """An ELF core with whole frames in its PT_LOADs."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # pylint: disable=consider-using-with
+        header = self._file.read(64)
+        (phoff,) = struct.unpack_from("<Q", header, 32)
+        (count,) = struct.unpack_from("<H", header, 56)
+        self._file.seek(phoff)
+        programs = [struct.unpack("<IIQQQQQQ", self._file.read(56)) for _ in range(count)]
+        self._loads = [(p[4], p[5], p[2]) for p in programs if p[0] == 1]
+        notes = next(p for p in programs if p[0] == 4)
+        self.notes = self._read(notes[2], notes[5])
+
+    def _read(self, offset: int, size: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def symbol(self, name: str) -> int:
+        """An address from VMCOREINFO."""
+        found = re.search(rf"SYMBOL\({name}\)=([0-9a-f]+)".encode(), self.notes)
+        if not found:
+            raise SystemExit(f"VMCOREINFO has no {name}")
+        return int(found[1], 16)
+
+    def frames(self):
+        """Addresses and bytes of every STEPth frame."""
+        for phys, size, offset in self._loads:
+            first = (phys + PAGE - 1) // PAGE * PAGE
+            for at in range(first, phys + size - PAGE + 1, STEP * PAGE):
+                yield at, self._read(offset + at - phys, PAGE)
+
+
+def compare(prog: drgn.Program, sample: Sample) -> tuple[int, int]:
+    """How many frames are equal, and how many are left out."""
+    equal = absent = 0
+    for at, data in sample.frames():
+        try:
+            found = prog.read(at, PAGE, physical=True)
+        except drgn.FaultError:
+            absent += 1
+            continue
+        if found == data:
+            equal += 1
+        elif found == bytes(PAGE):
+            absent += 1
+        else:
+            raise SystemExit(f"the frame at {at:#x} has other bytes than the sample's")
+    return equal, absent
+
+
+def main() -> None:
+    """Ends with status 1 and a line that says why when something is wrong."""
+    sample, dump = Sample(sys.argv[1]), sys.argv[2]
+    release = re.search(rb"OSRELEASE=(\S+)", sample.notes)[1]
+    prog = drgn.Program()
+    prog.set_core_dump(dump)
+    equal, absent = compare(prog, sample)
+    # A split dump's first or second file has no page tables: then there is nothing to find.
+    if "part" not in dump:
+        uts = prog.read(sample.symbol("init_uts_ns"), 512)
+        if release not in uts:
+            raise SystemExit(f"{release!r} is not where VMCOREINFO says")
+    if equal == 0 or ("31" not in dump and "part" not in dump and absent > 0):
+        raise SystemExit(f"only {equal} frames are there, {absent} are not")
+    print(f"ok: drgn: {dump}: {equal} frames are the sample's, {absent} left out")
+    if len(sys.argv) > 3:
+        prog.load_debug_info([sys.argv[3]])
+        trace = str(prog.crashed_thread().stack_trace())
+        if "sysrq_handle_crash" not in trace:
+            raise SystemExit(f"no backtrace of the crash:\n{trace}")
+        print(f"ok: drgn: {dump}: the crash's backtrace")
+
+
+main()
