@@ -8,5 +8,16 @@ shift 3
 # shellcheck source=tests/golden/sample.sh
 . "$(dirname "$0")/sample.sh"
 make_sample "$@"
+
+# Without these the comparison would not say what it is meant to.
+loaded() {
+  grep -q "LOAD: $1" "$sample.console" || { echo "FAIL: the sample lacks: $1"; exit 1; }
+}
+case $1 in
+  *-cloud-*) ;; # has no CONFIG_MEMORY_FAILURE
+  *) for kind in 'small page' 'huge page' 'shared memory' hugetlb; do loaded "bad, $kind: 1 page"; done ;;
+esac
+case $* in *hugepagesz=1G*) loaded 'hugetlb, 1 GiB: 1024 MiB' ;; esac
+
 # shellcheck disable=SC2086 # several levels are several words
 "$program" "$sample" "$tool" "${HADUMP_MAKEDUMPFILE:-makedumpfile}" "$listing" ${HADUMP_LEVELS:-}

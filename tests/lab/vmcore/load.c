@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,12 @@ static void write_file(const char *directory, const char *name, size_t bytes)
 	printf("LOAD: %s: %zu MiB\n", path, bytes / MIB);
 }
 
+/* Linux 6.11 and later tell the process that declares a page bad; not to catch it is to die. */
+static void on_bus_error(int number)
+{
+	(void)number;
+}
+
 /* Declares a page broken, as a machine check would. Needs CAP_SYS_ADMIN and CONFIG_MEMORY_FAILURE. */
 static void poison(char *at, int advice, const char *name)
 {
@@ -99,6 +106,7 @@ int main(int argc, char **argv)
 	if (unit < 2 * MIB)
 		unit = 2 * MIB;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGBUS, on_bus_error);
 	small = map_filled(2 * unit, MAP_PRIVATE, MADV_NOHUGEPAGE, "anonymous, small pages");
 	huge = map_filled(2 * unit, MAP_PRIVATE, MADV_HUGEPAGE, "anonymous, huge pages");
 	shared = map_filled(unit, MAP_SHARED, 0, "shared memory");
