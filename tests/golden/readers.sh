@@ -52,6 +52,9 @@ done
 # libkdumpfile, where compare-dump and same_pages do not use it anyway.
 same lzo31 part1,part2,part3 "a split dump, opened as one by libkdumpfile"
 
+# It has zeros for the frame before each segment, in every ELF core.
+same "$sample," elf, "an ELF core, opened by libkdumpfile"
+
 # crash, without a debug kernel: that it takes the file for a dump of this kernel.
 release=$(sed -n 's/^release //p' "$sample.console" | tr -d '\r')
 [ -n "$release" ] || fail "the console does not say the release"

@@ -1,10 +1,10 @@
 // same_pages DUMP DUMP [--short-gaps]
 //
 // Whether two dumps have the same pages with the same bytes. A split dump is its files with commas
-// between them, opened as one through libkdumpfile. With --short-gaps the second, an ELF core, may
-// also have pages of zeros that the first has not, where fewer than 256 of those follow each other:
-// a shorter run of left-out pages gets no program header of its own (makedumpfile does likewise).
-// Exit status: 0 the same, 1 not, 2 not comparable.
+// between them, opened as one through libkdumpfile; so is an ELF core with a comma behind it. With
+// --short-gaps the second, an ELF core, may also have pages of zeros that the first has not, where
+// fewer than 256 of those follow each other: a shorter run of left-out pages gets no program header
+// of its own (makedumpfile does likewise). Exit status: 0 the same, 1 not, 2 not comparable.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -72,7 +72,7 @@ std::unique_ptr<lab::DumpReader> open_any(std::string text) {
   for (std::size_t comma; (comma = text.find(',')) != std::string::npos; text.erase(0, comma + 1))
     paths.push_back(text.substr(0, comma));
   if (paths.empty()) return lab::open_dump(text);
-  paths.push_back(text);
+  if (!text.empty()) paths.push_back(text);
   return std::make_unique<SplitReader>(paths);
 }
 
