@@ -128,7 +128,7 @@ void LinuxMachine::describe_page_format() {
     info["NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)"] = "4043309056";     // 0xf1 << 24
     info["NUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)"] = "4093640704";     // 0xf4 << 24
     info["NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)"] = "4110417920";        // 0xf5 << 24
-    info["NUMBER(PAGE_UNACCEPTED_MAPCOUNT_VALUE)"] = "4127195136";  // 0xf6 << 24
+    info["NUMBER(PAGE_UNACCEPTED_MAPCOUNT_VALUE)"] = "4143972352";  // 0xf7 << 24
   }
 }
 
@@ -177,6 +177,10 @@ LinuxMachine& LinuxMachine::set_free_block(std::uint64_t pfn, std::uint64_t orde
 LinuxMachine& LinuxMachine::set_offline(std::uint64_t pfn) {
   const bool numbered = options_.style >= KernelStyle::k6_12;
   return set_page(pfn, {0, 0, 0, numbered ? 0xF1000000U : static_cast<std::uint32_t>(-257)});
+}
+
+LinuxMachine& LinuxMachine::set_unaccepted(std::uint64_t pfn) {
+  return set_page(pfn, {0, 0, 0, 0xF7000000});
 }
 
 LinuxMachine& LinuxMachine::set_slab(std::uint64_t pfn, std::uint64_t mapping) {

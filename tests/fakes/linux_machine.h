@@ -54,6 +54,9 @@ class LinuxMachine {
   /// Head with `page`, and 2^order - 1 tails.
   LinuxMachine& set_compound(std::uint64_t pfn, unsigned order, Page page, bool hugetlb = false);
   LinuxMachine& set_offline(std::uint64_t pfn);
+  /// The head of a block of the largest order that the machine has never accepted (TDX, SEV-SNP):
+  /// a page type since v6.12.
+  LinuxMachine& set_unaccepted(std::uint64_t pfn);
   LinuxMachine& set_slab(std::uint64_t pfn, std::uint64_t mapping);
   /// Raw bytes over the struct page of `pfn`, from `offset` on; may run into the next ones.
   LinuxMachine& put_page_bytes(std::uint64_t pfn, std::span<const std::byte> bytes,

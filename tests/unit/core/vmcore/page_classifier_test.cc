@@ -96,6 +96,18 @@ TEST_P(PageClassifierByStyle, KeepsImpossibleOrdersAndCountsThem) {
   EXPECT_EQ(classifier->kept_unknown().damaged, 5u);
 }
 
+// Reading what the machine has never accepted may kill it. It is in blocks of the largest order.
+TEST_P(PageClassifierByStyle, LeavesUnacceptedMemoryOutAsFree) {
+  LinuxMachine machine({.style = GetParam()});
+  machine.set_unaccepted(0x400).set_unaccepted(0x900).set_page(0x800, {kLru, kAnon, 0});
+  const bool has_type = GetParam() == KernelStyle::k6_12 || GetParam() == KernelStyle::k7_1;
+  const auto classifier = opened(machine);
+  EXPECT_EQ(classes(*classifier, 0x3FF, 0x1000),
+            has_type ? "keep 1, free 1024, user 1, keep 2047" : "keep 1025, user 1, keep 2047");
+  // Not at a border of such a block: damaged, and kept.
+  EXPECT_EQ(classifier->kept_unknown().damaged, has_type ? 1u : 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, PageClassifierByStyle,
                          testing::Values(KernelStyle::k6_1, KernelStyle::k6_6, KernelStyle::k6_12,
                                          KernelStyle::k7_1));
