@@ -10,46 +10,40 @@ constexpr std::uint64_t kMinMappedBytes = 64_KiB;
 /// Struct pages that are copied at once where their size does not divide a page.
 constexpr std::uint64_t kCopiedStructs = 2048;
 
-/// Collects runs for one call of classify(): clips to the range, joins neighbours, fills gaps.
-class RunCollector {
- public:
-  RunCollector(FrameRange range, std::vector<PageRun>& runs)
-      : range_(range), at_(range.begin), runs_(runs), first_(runs.size()) {}
-
-  /// [begin, end) is of this class. @pre ascending; what was skipped over is kKeep.
-  void add(std::uint64_t begin, std::uint64_t end, PageClass page_class) {
-    begin = std::max(begin, at_.value);
-    end = std::min(end, range_.end.value);
-    if (begin >= end) return;
-    if (begin > at_.value) append(Gfn{begin}, PageClass::kKeep);
-    append(Gfn{end}, page_class);
-  }
-  void finish() {
-    if (at_ < range_.end) append(range_.end, PageClass::kKeep);
-  }
-
- private:
-  void append(Gfn end, PageClass page_class) {
-    if (runs_.size() > first_ && runs_.back().page_class == page_class)
-      runs_.back().frames.end = end;
+/// Appends what `classes`, those of the frames from range.begin on, say as runs. Joins neighbours,
+/// but leaves the runs before `own` alone: they are of an earlier call.
+void append_runs(FrameRange range, const PageClass* classes, std::vector<PageRun>& runs,
+                 std::size_t own) {
+  const auto count = static_cast<std::size_t>(range.frames());
+  for (std::size_t i = 0; i < count;) {
+    const PageClass page_class = classes[i];
+    const Gfn begin{range.begin.value + i};
+    while (i < count && classes[i] == page_class) ++i;
+    const Gfn end{range.begin.value + i};
+    if (runs.size() > own && runs.back().page_class == page_class)
+      runs.back().frames.end = end;
     else
-      runs_.push_back({{at_, end}, page_class});
-    at_ = end;
+      runs.push_back({{begin, end}, page_class});
   }
+}
 
-  FrameRange range_;
-  Gfn at_;
-  std::vector<PageRun>& runs_;
-  std::size_t first_;  // runs before it are the caller's
-};
+/// The first block without frames of the dump above.
+std::uint64_t block_after(const FrameSet& frames) {
+  return frames.empty() ? 0 : (frames.ranges().back().end.value - 1) / kBlockFrames + 1;
+}
 
 }  // namespace
 
-/// One call of classify().
+/// Classifies one block.
 class PageClassifier::Scan {
  public:
-  Scan(const PageClassifier& classifier, FrameRange range, std::vector<PageRun>& runs)
-      : c_(classifier), range_(range), walker_(classifier.space_), collect_(range, runs) {}
+  Scan(const PageClassifier& classifier, std::uint64_t block, BlockCache::Classes& classes)
+      : c_(classifier),
+        range_{Gfn{block * kBlockFrames}, Gfn{(block + 1) * kBlockFrames}},
+        walker_(classifier.space_),
+        classes_(classes) {
+    classes_.fill(PageClass::kKeep);
+  }
   ~Scan() {
     c_.no_page_struct_ += unknown_.no_page_struct;
     c_.unreadable_ += unknown_.unreadable;
@@ -67,7 +61,6 @@ class PageClassifier::Scan {
       else
         unknown_.no_page_struct += dumped(c_.sections_.section_range(section));
     }
-    collect_.finish();
   }
 
  private:
@@ -78,6 +71,14 @@ class PageClassifier::Scan {
     const std::byte* data = nullptr;
     std::uint64_t count = 0;
   };
+
+  /// [begin, end) is of this class, as far as it lies in the block.
+  void set(std::uint64_t begin, std::uint64_t end, PageClass page_class) {
+    begin = std::max(begin, range_.begin.value);
+    end = std::min(end, range_.end.value);
+    if (begin < end)
+      std::fill_n(classes_.data() + (begin - range_.begin.value), end - begin, page_class);
+  }
 
   std::uint64_t dumped(FrameRange range) const {
     const FrameRange clipped{std::max(range.begin, range_.begin), std::min(range.end, range_.end)};
@@ -118,7 +119,7 @@ class PageClassifier::Scan {
       const std::byte* next = i + 1 < window.count ? page + bytes : nullptr;
       const auto verdict = c_.format_.judge(page, next, first + i);
       if (verdict.page_class != PageClass::kKeep)
-        collect_.add(first + i, first + i + verdict.frames, verdict.page_class);
+        set(first + i, first + i + verdict.frames, verdict.page_class);
       else if (verdict.damaged)
         unknown_.damaged += dumped({Gfn{first + i}, Gfn{first + i + 1}});
       i += verdict.frames;
@@ -143,7 +144,7 @@ class PageClassifier::Scan {
           c_.format_.judge(window.data, window.data + c_.format_.size(), head.value);
       if (head.value + verdict.frames <= start.value) continue;
       if (verdict.page_class != PageClass::kKeep)
-        collect_.add(start.value, head.value + verdict.frames, verdict.page_class);
+        set(start.value, head.value + verdict.frames, verdict.page_class);
       return head.value + verdict.frames;
     }
     return 0;
@@ -192,7 +193,7 @@ class PageClassifier::Scan {
   const PageClassifier& c_;
   FrameRange range_;
   PageTableWalker walker_;
-  RunCollector collect_;
+  BlockCache::Classes& classes_;
   KeptUnknown unknown_;
 };
 
@@ -211,8 +212,26 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
       new PageClassifier(source, *space, *format, std::move(*sections)));
 }
 
+PageClassifier::PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
+                               SectionMap sections)
+    : source_(&source),
+      space_(space),
+      format_(format),
+      sections_(std::move(sections)),
+      blocks_(block_after(source.layout().frames),
+              [this](std::uint64_t block, BlockCache::Classes& classes) {
+                Scan(*this, block, classes).run();
+              }) {}
+
 Result<> PageClassifier::classify(FrameRange range, std::vector<PageRun>& runs) const {
-  if (!range.empty()) Scan(*this, range, runs).run();
+  const std::size_t own = runs.size();
+  while (!range.empty()) {
+    const std::uint64_t block = range.begin.value / kBlockFrames;
+    const Gfn end = std::min(Gfn{(block + 1) * kBlockFrames}, range.end);
+    const auto classes = blocks_.get(block);
+    append_runs({range.begin, end}, classes->data() + range.begin.value % kBlockFrames, runs, own);
+    range.begin = end;
+  }
   return {};
 }
 

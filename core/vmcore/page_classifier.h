@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/vmcore/address_space.h"
+#include "core/vmcore/block_cache.h"
 #include "core/vmcore/page_filter.h"
 #include "core/vmcore/page_format.h"
 #include "core/vmcore/section_map.h"
@@ -22,13 +23,14 @@ struct KeptUnknown {
 /// Tells from VMCOREINFO alone what each page of a crashed Linux kernel was for: x86-64,
 /// SPARSEMEM, 5.10 and later. What it does not understand it keeps, and counts.
 ///
-/// Work and memory: classify() reads the struct pages of its range through windows of at most
-/// 4 MiB; free blocks, compound pages and holes are steps, not loops. Nothing is kept but 8 bytes
-/// for each section (64 KiB for a terabyte).
+/// Work and memory: struct pages are read in blocks of 32 MiB of memory, through windows onto the
+/// dump; free blocks, compound pages and holes are steps, not loops. The classes of the last blocks
+/// are remembered (half a MiB), so that ranges may be as small as one likes; beyond that, nothing
+/// is kept but 8 bytes for each section (64 KiB for a terabyte).
 ///
 /// Threads: classify() and the metadata functions may be called from several threads at once.
-/// Ranges may be asked for in any order. Best are multiples of 128 MiB; each call costs some ten
-/// microseconds beyond the work, so one for every few frames would cost more than the filter saves.
+/// Ranges may be asked for in any order; what goes back and forth over more than BlockCache holds
+/// is classified again.
 class PageClassifier : public PageFilter {
  public:
   /// @param source  borrowed; must outlive the classifier.
@@ -39,11 +41,13 @@ class PageClassifier : public PageFilter {
   /// As PageFilter. Never fails on damaged tables: what they should describe is kept.
   Result<> classify(FrameRange range, std::vector<PageRun>& runs) const override;
 
-  /// So far, over all calls: a range that is classified twice is counted twice.
+  /// In all blocks of 32 MiB that were classified so far: those that hold what was asked for, and
+  /// maybe the next. One that was forgotten and classified again is counted again.
   KeptUnknown kept_unknown() const;
 
-  /// The frames that classifying `range` reads: its struct pages, and the page tables on the way
-  /// there. To be released only after classify(range).
+  /// The struct pages of `range`, of whole sections, and the page tables on the way there: what
+  /// classify(range) reads on one thread. With several, one may classify ahead, so they are to be
+  /// released only when no more is asked for.
   FrameSet metadata_frames(FrameRange range) const;
   /// All frames that classify() may read for any range of the dump. Not the section tables, which
   /// open() has read for good.
@@ -53,8 +57,7 @@ class PageClassifier : public PageFilter {
 
  private:
   PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
-                 SectionMap sections)
-      : source_(&source), space_(space), format_(format), sections_(std::move(sections)) {}
+                 SectionMap sections);
 
   class Scan;
 
@@ -63,6 +66,7 @@ class PageClassifier : public PageFilter {
   PageFormat format_;
   SectionMap sections_;
   mutable std::atomic<std::uint64_t> no_page_struct_{0}, unreadable_{0}, damaged_{0};
+  mutable BlockCache blocks_;  // last: it uses all of the above
 };
 
 }  // namespace hadump

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <bit>
 #include <random>
 
@@ -200,12 +201,48 @@ TEST(PageClassifier, NamesEveryFrameThatItReads) {
   const auto classifier = opened(machine);
   const FrameRange range{Gfn{0x8000}, Gfn{0x10000}};
   const std::string before = classes(*classifier, 0x8000, 0x10000);
+  const auto again = opened(machine);  // The first one remembers.
   FrameSet others{{Gfn{0}, Gfn{3 * 32768}}};
   others.erase(classifier->metadata_frames(range));
   for (FrameRange part : others.ranges())
     for (Gfn gfn = part.begin; gfn < part.end; ++gfn.value) machine.dump.refuse(gfn);
-  EXPECT_EQ(classes(*classifier, 0x8000, 0x10000), before);
+  EXPECT_EQ(classes(*again, 0x8000, 0x10000), before);
   EXPECT_EQ(before, "free 1024, user 1, keep 31743");
+}
+
+/// Counts the frames that are read.
+class CountingSource : public VmcoreSource {
+ public:
+  explicit CountingSource(const VmcoreSource& inner) : inner_(inner) {}
+  const VmcoreLayout& layout() const override { return inner_.layout(); }
+  Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override {
+    frames += status.size();
+    return inner_.read(first, out, status);
+  }
+  Result<FrameView> map(FrameRange range) const override {
+    auto view = inner_.map(range);
+    if (view) frames += view->range().frames();
+    return view;
+  }
+  mutable std::atomic<std::uint64_t> frames{0};
+
+ private:
+  const VmcoreSource& inner_;
+};
+
+// The writer asks for 128 frames at a time.
+TEST(PageClassifier, ReadsStructPagesOnceHoweverSmallTheRanges) {
+  LinuxMachine machine({.sections = 2});
+  const CountingSource source(machine.finish());
+  const auto classifier = PageClassifier::open(source);
+  ASSERT_TRUE(classifier);
+  source.frames = 0;
+  std::vector<PageRun> runs;
+  for (std::uint64_t at = 0; at < 2 * 32768; at += 128)
+    ASSERT_TRUE((*classifier)->classify({Gfn{at}, Gfn{at + 128}}, runs));
+  const std::uint64_t struct_frames = 2 * 32768 * 64 / kFrameSize;
+  EXPECT_GE(source.frames, struct_frames);
+  EXPECT_LE(source.frames, struct_frames + 100) << "more than some page tables beyond";
 }
 
 /// A machine filled with random blocks, and what each frame should be.
