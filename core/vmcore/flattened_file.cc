@@ -41,34 +41,49 @@ Result<T> read_header(const ByteFile& file, std::uint64_t at) {
 class ExtentMap {
  public:
   struct Value {
-    std::uint64_t end = 0, source = 0;
+    std::uint64_t end = 0, origin = 0, source = 0;
   };
 
+  /// The next record of the flattened file: [begin, end) comes from `source` on.
   void overwrite(std::uint64_t begin, std::uint64_t end, std::uint64_t source) {
-    auto at = extents_.upper_bound(begin);
-    if (at != extents_.begin()) {
-      const auto before = std::prev(at);
-      const Value old = before->second;
-      if (old.end > begin) {
-        before->second.end = begin;
-        if (old.end > end) extents_[end] = {old.end, old.source + (end - before->first)};
-        if (before->first == begin) extents_.erase(before);
-      }
+    clear(begin, end);
+    const bool follows = run_records_ > 0 && run_records_ < kFlatRunRecords && begin == run_end_ &&
+                         source == run_source_end_ + sizeof(RecordHeader);
+    if (follows) {
+      // No record lies between, so nothing has touched the run's extent.
+      extents_[run_begin_].end = end;
+      ++run_records_;
+    } else {
+      extents_[begin] = {end, begin, source};
+      run_begin_ = begin;
+      run_records_ = 1;
     }
-    at = extents_.lower_bound(begin);
-    while (at != extents_.end() && at->first < end) {
-      const Value old = at->second;
-      const std::uint64_t old_begin = at->first;
-      at = extents_.erase(at);
-      if (old.end > end) extents_[end] = {old.end, old.source + (end - old_begin)};
-    }
-    extents_[begin] = {end, source};
+    run_end_ = end;
+    run_source_end_ = source + (end - begin);
   }
 
   const std::map<std::uint64_t, Value>& extents() const { return extents_; }
 
  private:
+  void clear(std::uint64_t begin, std::uint64_t end) {
+    auto at = extents_.lower_bound(begin);
+    if (at != extents_.begin()) {
+      Value& before = std::prev(at)->second;
+      if (before.end > end) extents_[end] = before;
+      before.end = std::min(before.end, begin);
+    }
+    while (at != extents_.end() && at->first < end) {
+      if (at->second.end > end) extents_[end] = at->second;
+      // The run that is cut here is not at its end any more.
+      if (at->first == run_begin_) run_records_ = 0;
+      at = extents_.erase(at);
+    }
+  }
+
   std::map<std::uint64_t, Value> extents_;
+  /// The extent that the last records went to.
+  std::uint64_t run_begin_ = 0, run_end_ = 0, run_source_end_ = 0;
+  std::size_t run_records_ = 0;
 };
 
 }  // namespace
@@ -109,11 +124,13 @@ Result<> FlattenedFile::index_records() {
     const std::uint64_t there = at < file_->size() ? file_->size() - at : 0;
     const std::uint64_t bytes = std::min<std::uint64_t>(header->bytes, there);
     if (bytes > 0) map.overwrite(begin, begin + bytes, at);
+    if (map.extents().size() > kMaxFlatExtents)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} pieces", kMaxFlatExtents));
     if (bytes < header->bytes) break;
     at += bytes;
   }
   for (const auto& [begin, value] : map.extents()) {
-    extents_.push_back({begin, value.end, value.source});
+    extents_.push_back({begin, value.end, value.origin, value.source});
     size_ = std::max(size_, value.end);
   }
   return {};
@@ -133,14 +150,36 @@ Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) 
                                                          : extent->begin;
     const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
     if (inside) {
-      const std::uint64_t source = extent->source + (offset - extent->begin);
-      if (auto r = file_->read_at(out.first(part), source); !r) return fail(std::move(r));
+      if (auto r = read_extent(*extent, out.first(part), offset); !r) return fail(std::move(r));
       if (offset + part == extent->end) ++extent;
     } else {
       std::memset(out.data(), 0, part);
     }
     out = out.subspan(part);
     offset += part;
+  }
+  return {};
+}
+
+/// @pre [offset, offset + out.size()) lies inside the extent.
+Result<> FlattenedFile::read_extent(const Extent& extent, std::span<std::byte> out,
+                                    std::uint64_t offset) const {
+  std::uint64_t origin = extent.origin, source = extent.source;
+  while (!out.empty()) {
+    auto header = read_header<RecordHeader>(*file_, source - sizeof(RecordHeader));
+    if (!header) return fail(std::move(header));
+    const std::uint64_t bytes = header->bytes;
+    if (header->offset != origin || bytes == 0 || !fits(origin, bytes, kMaxFileBytes))
+      return fail(ErrorCode::kBadData, name() + " has changed while it was read");
+    if (offset < origin + bytes) {
+      const std::uint64_t skip = offset - origin;
+      const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), bytes - skip));
+      if (auto r = file_->read_at(out.first(part), source + skip); !r) return r;
+      out = out.subspan(part);
+      offset += part;
+    }
+    origin += bytes;
+    source += bytes + sizeof(RecordHeader);
   }
   return {};
 }

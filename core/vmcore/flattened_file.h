@@ -7,7 +7,12 @@
 
 namespace hadump {
 
-inline constexpr std::size_t kMaxFlatRecords = std::size_t{1} << 22;
+/// A record for every 512 KiB of a machine of 128 TiB.
+inline constexpr std::size_t kMaxFlatRecords = std::size_t{1} << 28;
+/// What the index may grow to, 32 bytes each (while it is made, some 80): where records follow each
+/// other in the file as in what they make up, one entry stands for kFlatRunRecords of them.
+inline constexpr std::size_t kMaxFlatExtents = std::size_t{1} << 22;
+inline constexpr std::size_t kFlatRunRecords = 64;
 
 /// A flattened dump (makedumpfile -F), put together while it is read: records of offset, length
 /// and bytes in any order, of which a later one overwrites an earlier one.
@@ -21,8 +26,8 @@ class FlattenedFile : public ByteFile {
   /// True when the file begins as a flattened one does.
   static bool recognises(const ByteFile& file);
 
-  /// @return kUnsupported for another type or version; kBadData for records that wrap around or
-  ///         exceed kMaxFlatRecords.
+  /// @return kUnsupported for another type or version; kBadData for records that wrap around, or
+  ///         for more of them, or in more pieces, than the limits above.
   static Result<std::unique_ptr<FlattenedFile>> open(std::unique_ptr<ByteFile> file);
 
   std::uint64_t size() const override { return size_; }
@@ -32,14 +37,20 @@ class FlattenedFile : public ByteFile {
   const std::string& name() const override { return file_->name(); }
   bool is_truncated() const override { return truncated_; }
 
+  /// Entries of the index: what this object takes memory for.
+  std::size_t index_entries() const { return extents_.size(); }
+
  private:
+  /// What consecutive records give, as far as later ones have not overwritten it.
   struct Extent {
     std::uint64_t begin = 0, end = 0;
-    std::uint64_t source = 0;  ///< Where `begin` is in the flattened file.
+    std::uint64_t origin = 0;  ///< Where the bytes of the first of these records go: <= begin.
+    std::uint64_t source = 0;  ///< And where they are in the flattened file.
   };
 
   explicit FlattenedFile(std::unique_ptr<ByteFile> file) : file_(std::move(file)) {}
   Result<> index_records();
+  Result<> read_extent(const Extent& extent, std::span<std::byte> out, std::uint64_t offset) const;
 
   std::unique_ptr<ByteFile> file_;
   std::vector<Extent> extents_;  // ascending, disjoint
