@@ -72,7 +72,7 @@ class FullDisk : public testing::TestWithParam<DumpFormatKind> {
       ASSERT_TRUE((*writer)->make_durable());
     }
     ASSERT_TRUE((*writer)->finish());
-    for (std::size_t count = went_back; count <= log_->writes.size(); count += 3) {
+    for (std::size_t count = went_back; count <= log_->writes.size(); count += 11) {
       expect_no_lie(log_->image(count), first);
       expect_no_lie(log_->image_after_power_cut(count, 1), first);
       if (HasFatalFailure()) return;
