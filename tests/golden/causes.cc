@@ -49,9 +49,6 @@ bool Causes::leaves_out_folio(std::uint64_t head, std::uint64_t frame, unsigned 
 }
 
 const char* Causes::of_ours(const Difference& difference, const PageWords& words) const {
-  const bool bad = pages_.has_flag(words, "PG_hwpoison") ||
-                   pages_.has_type(words, "PAGE_OFFLINE_MAPCOUNT_VALUE");
-  if (bad && difference.level <= kLevelZero) return "bad";
   const bool slab =
       pages_.has_type(words, "PAGE_SLAB_MAPCOUNT_VALUE") && !pages_.has_flag(words, "PG_slab");
   const bool user = words.looks_anonymous() && (difference.level & kLevelUser) != 0;

@@ -17,8 +17,6 @@ struct Difference {
 /// Says why single pages differ. Each cause is looked for on the page itself:
 ///
 ///   partial  a PT_LOAD ends inside the frame: makedumpfile drops it, we keep what is there
-///   bad      PG_hwpoison, or offline, at level 0 and 1: makedumpfile leaves the page out, we open
-///            no page filter there
 ///   folio    a tail of a large folio whose head the level leaves out, on a kernel that does not
 ///            say the order where makedumpfile before 1.7.6 looks: it keeps the tails
 ///   hugetlb  a hugetlb page on a kernel that marks it by a page type: makedumpfile before 1.7.6
