@@ -117,32 +117,31 @@ void save_all_of(ReleasableVmcore& memory, const FrameSet* needed, std::mt19937_
   EXPECT_EQ(memory.released(), frames);
 }
 
-// Page tables, section tables and struct pages lie in the memory that is being given back.
-TEST(ReleaseOrder, NothingIsReadAfterItsRelease) {
-  for (std::uint64_t seed = 0; seed < 8; ++seed) {
-    SCOPED_TRACE(seed);
-    std::mt19937_64 random(seed);
-    const MachineOptions options = random_machine(random);
-    LinuxMachine machine(options);
-    use_memory_randomly(machine, options.sections, random);
-    machine.finish();
-    ReleasableVmcore memory(machine.dump);
-    save_all_of(memory, nullptr, random);
-    EXPECT_EQ(memory.reads_of_released(), 0U);
-    if (testing::Test::HasFailure()) break;
-  }
-}
-
-// The test above would notice.
-TEST(ReleaseOrder, MattersToThePageFilter) {
-  std::mt19937_64 random(1);
-  LinuxMachine machine(MachineOptions{});
-  use_memory_randomly(machine, 4, random);
+// @return reads of memory that had been given back. @param needed  see save_all_of().
+std::uint64_t reads_of_released_on_random_machine(std::uint64_t seed, const FrameSet* needed) {
+  std::mt19937_64 random(seed);
+  const MachineOptions options = random_machine(random);
+  LinuxMachine machine(options);
+  use_memory_randomly(machine, options.sections, random);
   machine.finish();
   ReleasableVmcore memory(machine.dump);
+  save_all_of(memory, needed, random);
+  return memory.reads_of_released();
+}
+
+// Page tables, section tables and struct pages lie in the memory that is being given back.
+TEST(ReleaseOrder, NothingIsReadAfterItsRelease) {
+  for (std::uint64_t seed = 0; seed < 8 && !testing::Test::HasFailure(); ++seed)
+    EXPECT_EQ(reads_of_released_on_random_machine(seed, nullptr), 0U) << seed;
+}
+
+// The test above would notice: without what is needed later, most of those machines lose some.
+TEST(ReleaseOrder, MattersToThePageFilter) {
   const FrameSet nothing;
-  save_all_of(memory, &nothing, random);
-  EXPECT_GT(memory.reads_of_released(), 0U);
+  unsigned noticed = 0;
+  for (std::uint64_t seed = 0; seed < 8; ++seed)
+    noticed += reads_of_released_on_random_machine(seed, &nothing) > 0 ? 1 : 0;
+  EXPECT_GE(noticed, 4U);
 }
 
 // Full at a given byte, for good or for one write.
@@ -227,14 +226,15 @@ TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
         save_options(dir_ / (format == OutputFormat::kElf ? "elf" : "kdump"), format);
     options.codec = {CodecKind::kNone, 0};
     options.levels = {0, 16};
+    // An ELF file has room for the pages of zeros between others, a kdump file has not. Level 16
+    // halves what is left, which then still does not fit.
     const bool elf = format == OutputFormat::kElf;
-    const std::uint64_t once = elf ? 0x6000 * kFrameSize : 3_MiB;
-    const std::uint64_t full = elf ? 0x7000 * kFrameSize : 4_MiB;
-    const SaveRun first = save(options, once, full);
+    const SaveRun first =
+        save(options, elf ? 0x6000 * kFrameSize : 3_MiB, elf ? 0x6800 * kFrameSize : 4_MiB);
     ASSERT_EQ(first.exit_code, kExitTargetFull) << first.messages;
     const auto journal = read_journal(journal_path(options.to.front()));
     ASSERT_TRUE(journal);
-    ASSERT_EQ(journal->steps.size(), 2U);
+    ASSERT_EQ(journal->steps.size(), 2U) << first.messages;
 
     const SaveRun second = save(options, kNever, kNever);
     EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
@@ -243,7 +243,8 @@ TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
     auto dump = open_vmcore(options.to.front());
     ASSERT_TRUE(dump);
     std::vector<std::byte> page(kFrameSize);
-    const std::pair<std::uint64_t, bool> pages[] = {{0x5400, true}, {0x7000, true}, {0x7400, elf}};
+    const std::pair<std::uint64_t, bool> pages[] = {
+        {0x5400, true}, {0x7000, true}, {0x7400, false}};
     for (const auto& [pfn, kept] : pages) {
       FrameStatus status = FrameStatus::kFailed;
       ASSERT_TRUE((*dump)->read(Gfn{pfn}, page, {&status, 1}));
