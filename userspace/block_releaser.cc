@@ -31,4 +31,25 @@ void BlockReleaser::release_block(FrameRange block) {
   }
 }
 
+bool BlockReleaser::retry_refused(const RegionTable& table) {
+  // A block that the save area lies in is complete only when that goes.
+  const FrameSet save_area = table.in_state(RegionState::kSaveArea);
+  const FrameSet asked = table.in_state(RegionState::kPartial);
+  bool all = true;
+  std::uint64_t done_to = 0;
+  for (FrameRange range : asked.ranges())
+    for (std::uint64_t at = std::max(done_to, range.begin.value); at < range.end.value;
+         at = done_to) {
+      done_to = round_down(at, block_frames_) + block_frames_;
+      const FrameRange block{Gfn{done_to - block_frames_}, Gfn{done_to}};
+      if (save_area.overlaps(block)) continue;
+      // Any piece of such a block will do.
+      if (auto done = releaser_.release({Gfn{at}, Gfn{at + 1}}); !done) {
+        warn_(done.error().what());
+        all = false;
+      }
+    }
+  return all;
+}
+
 }  // namespace hadump

@@ -6,6 +6,7 @@
 
 #include "core/base/frame_set.h"
 #include "userspace/region_releaser.h"
+#include "userspace/region_table.h"
 
 namespace hadump {
 
@@ -36,6 +37,11 @@ class BlockReleaser {
   void release_around(const FrameSet& around, const MayGo& may_go);
   /// The same for every block that is still held.
   void release_everywhere(const MayGo& may_go) { release_around(FrameSet(held_), may_go); }
+
+  /// Asks once more for what Linux has refused, in this run or an earlier one: blocks that were
+  /// asked for as a whole and that nobody has. @pre nothing of `table` is held any more.
+  /// @return false when one is refused again; warn() has said so.
+  bool retry_refused(const RegionTable& table);
 
   const FrameSet& held() const { return held_; }
   std::uint64_t released_bytes() const { return released_bytes_; }

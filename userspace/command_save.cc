@@ -60,6 +60,10 @@ int report_success(const SaveOutcome& outcome, const SaveOptions& options, const
   if (wanted_back)
     seams.log.info("{} given back in this run; {}", format_size(outcome.bytes_released),
                    outcome.all_back ? "all memory is back" : "some memory is still held");
+  if (!summary.complete && summary.missing.empty()) {
+    seams.log.warn("what was read is an incomplete dump itself, and so is this one");
+    return kExitIncomplete;
+  }
   if (!summary.complete) {
     seams.log.warn("{} of memory could not be read and is marked as lost in the dump{}",
                    format_size(summary.missing.bytes()),

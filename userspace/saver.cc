@@ -22,9 +22,21 @@ Result<> Saver::write_with_fallback(const FrameSet& portion) {
   return written;
 }
 
+// A checkpoint may be what finds the disk full: the writer has gone back to the one before then.
+Result<> Saver::make_durable_with_fallback(const FrameSet& portion) {
+  for (;;) {
+    if (auto written = write_with_fallback(portion); !written) return written;
+    auto durable = writer_.make_durable();
+    if (durable || durable.error().code() != ErrorCode::kNoSpace ||
+        next_fallback_ == options_.fallback_levels.size())
+      return durable;
+    options_.level = options_.fallback_levels[next_fallback_++];
+    writer_.set_dump_level(options_.level);
+  }
+}
+
 Result<> Saver::save_portion(const FrameSet& portion) {
-  if (auto written = write_with_fallback(portion); !written) return written;
-  auto durable = writer_.make_durable();
+  auto durable = make_durable_with_fallback(portion);
   // A pipe promises nothing: what went into it stays held.
   const bool promised = durable || durable.error().code() != ErrorCode::kUnsupported;
   if (!durable && promised) return durable;
@@ -73,6 +85,7 @@ Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const
   if (!table) return fail(std::move(table));
   // A block that the save area lies in stays "partial" until the save area goes.
   if (!table->in_state(RegionState::kHeld).empty()) return false;
+  if (!blocks.retry_refused(*table)) return false;
   // The save area holds the window's old content.
   const FrameSet save_area = table->in_state(RegionState::kSaveArea);
   if (!unsafe.empty()) return false;

@@ -54,6 +54,7 @@ class Saver {
 
  private:
   Result<> write_with_fallback(const FrameSet& portion);
+  Result<> make_durable_with_fallback(const FrameSet& portion);
   Result<> save_portion(const FrameSet& portion);
   bool may_go(FrameRange block) const;
 

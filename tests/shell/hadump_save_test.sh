@@ -88,7 +88,7 @@ expect_called "release-region save"
 
 begin "keeps everything when the earlier save is not found"
 stub release-region 'exit 8'
-conf
+conf FAILURE_ACTION=release
 expect_code 8 "$saver"
 expect_said "What to do next"
 [ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"

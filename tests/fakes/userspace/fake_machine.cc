@@ -87,8 +87,8 @@ void FakeMachine::make_unreadable(Gfn gfn) {
   shared_->unreadable[gfn.value] = 1;
 }
 
-void FakeMachine::refuse_next_release(ErrorCode code) {
-  shared_->refuse_next = 1;
+void FakeMachine::refuse_releases(ErrorCode code, unsigned count) {
+  shared_->refusals_left = count;
   shared_->refuse_code = code;
 }
 
@@ -156,12 +156,16 @@ void FakeMachine::complain(const std::string& text) {
                 shared_->violation.begin());
 }
 
+bool FakeMachine::is_ready_block(std::uint64_t frame) const {
+  const auto begin =
+      shared_->state.begin() + static_cast<std::ptrdiff_t>(frame / kBlockFrames * kBlockFrames);
+  const auto end = begin + kBlockFrames;
+  return std::none_of(begin, end, [](std::uint8_t s) { return s == kHeld || s == kWindow; }) &&
+         std::find(begin, end, kAsked) != end;
+}
+
 Result<> FakeMachine::release(FrameRange range) {
   event();
-  if (shared_->refuse_next != 0) {
-    shared_->refuse_next = 0;
-    return fail(shared_->refuse_code, "refused by the test");
-  }
   if (range == save_area()) {
     if (!held_frames().empty()) complain("the save area was released before the last block");
     if (shared_->save_area_released) complain("the save area was released twice");
@@ -170,17 +174,23 @@ Result<> FakeMachine::release(FrameRange range) {
     return {};
   }
   for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
-    if (i >= frames_ || (shared_->state[i] != kHeld && shared_->state[i] != kHole)) {
+    if (i >= frames_ || (shared_->state[i] != kHeld && shared_->state[i] != kHole &&
+                         !(shared_->state[i] == kAsked && is_ready_block(i)))) {
       complain("released what is not held: " + format_range(range));
       return fail(ErrorCode::kBadData, "not held");
     }
+  const bool refused = shared_->refusals_left > 0;
+  if (refused) --shared_->refusals_left;
+  if (refused && shared_->refuse_code == ErrorCode::kUnsupported)  // Nothing is asked for then.
+    return fail(shared_->refuse_code, "refused by the test");
   for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
     if (shared_->state[i] == kHeld) shared_->state[i] = kAsked;
+  if (refused) return fail(shared_->refuse_code, "refused by the test");
   // A block comes back with its last frame.
-  for (std::uint64_t block = 0; block < frames_; block += kBlockFrames) {
-    const auto begin = shared_->state.begin() + static_cast<std::ptrdiff_t>(block);
-    if (std::none_of(begin, begin + kBlockFrames,
-                     [](std::uint8_t state) { return state == kHeld || state == kWindow; }))
+  for (std::uint64_t at = round_down(range.begin.value, kBlockFrames); at < range.end.value;
+       at += kBlockFrames) {
+    const auto begin = shared_->state.begin() + static_cast<std::ptrdiff_t>(at);
+    if (is_ready_block(at))
       std::replace(begin, begin + kBlockFrames, std::uint8_t{kAsked}, std::uint8_t{kReleased});
   }
   event();

@@ -35,8 +35,9 @@ class FakeMachine {
   void make_hole(FrameRange range);
   /// Reading the frame fails.
   void make_unreadable(Gfn gfn);
-  /// The next release is refused with this code, once.
-  void refuse_next_release(ErrorCode code);
+  /// The next releases of old memory are refused with this code. As the module does it, frames of
+  /// one that Linux has refused (kOs) stay asked for, and may be asked for again.
+  void refuse_releases(ErrorCode code, unsigned count = 1);
 
   /// The process ends, as by SIGKILL, when so many more events have happened. 0: never.
   void kill_after(std::uint64_t events);
@@ -74,7 +75,7 @@ class FakeMachine {
     std::atomic<std::uint64_t> events;
     std::atomic<std::uint64_t> kill_at;
     std::uint8_t save_area_released;
-    std::uint8_t refuse_next;
+    unsigned refusals_left;
     ErrorCode refuse_code;
     std::array<char, 256> violation;
   };
@@ -82,6 +83,8 @@ class FakeMachine {
   FrameRange save_area() const;
   bool is_readable(Gfn gfn) const;
   void complain(const std::string& text);
+  /// Asked for as a whole, and not given.
+  bool is_ready_block(std::uint64_t frame) const;
   Result<> release(FrameRange range);
   RegionTable table() const;
 

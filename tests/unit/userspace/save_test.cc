@@ -271,7 +271,7 @@ TEST(Save, HoldsBlocksWithUnreadableFramesUntilTheyAreGivenUp) {
 
 TEST(Save, SaysWhenMemoryCouldNotBeGivenBack) {
   FakeMachine machine(5, 1, 4);
-  machine.refuse_next_release(ErrorCode::kUnsupported);
+  machine.refuse_releases(ErrorCode::kUnsupported);
   const TemporaryDirectory dir;
   const SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
   EXPECT_EQ(save_here(machine, options).exit_code, kExitHeld);
@@ -283,11 +283,26 @@ TEST(Save, SaysWhenMemoryCouldNotBeGivenBack) {
 
 TEST(Save, TriesARefusedBlockAgain) {
   FakeMachine machine(6, 1, 4);
-  machine.refuse_next_release(ErrorCode::kOs);
+  machine.refuse_releases(ErrorCode::kOs);
   const TemporaryDirectory dir;
   EXPECT_EQ(save_here(machine, save_options(dir / "vmcore", OutputFormat::kElf)).exit_code,
             kExitOk);
   EXPECT_TRUE(machine.all_back());
+}
+
+// The module lists such a block as asked for, not as held.
+TEST(Save, TriesABlockThatAnEarlierRunWasRefusedAgain) {
+  FakeMachine machine(6, 1, 4);
+  machine.refuse_releases(ErrorCode::kOs, 1000);
+  const TemporaryDirectory dir;
+  const SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
+  EXPECT_EQ(save_here(machine, options).exit_code, kExitHeld);
+  EXPECT_FALSE(machine.all_back());
+  machine.refuse_releases(ErrorCode::kOs, 0);
+  const SaveRun second = save_here(machine, options);
+  EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
+  EXPECT_TRUE(machine.all_back());
+  EXPECT_EQ(machine.violation(), "");
 }
 
 TEST(Save, ReleasesNothingWhenToldSo) {
