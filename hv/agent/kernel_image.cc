@@ -65,7 +65,10 @@ Result<KernelImage> parse_kernel(std::span<const std::byte> file) {
   Elf64_Ehdr header;
   if (!load(file, 0, header) || !is_elf(file) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
       header.e_machine != EM_X86_64)
-    return fail(ErrorCode::kUnsupported, "not an x86-64 ELF kernel");
+    return fail(
+        ErrorCode::kUnsupported,
+        "not an x86-64 ELF kernel (if it is a boot loader, hadumpd.conf must name the kernel, "
+        "ramdisk and cmdline to boot after a crash)");
   if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kMaxProgramHeaders)
     return fail(ErrorCode::kBadData, "a kernel with impossible program headers");
   KernelImage image;
