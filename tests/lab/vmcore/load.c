@@ -1,11 +1,13 @@
 /*
  * Puts memory to as many uses as the page filter tells apart, holds it, and says so: run by the init
- * of tests/lab/make-vmcore inside the guest. Usage: load MIB DIRECTORY, where MIB is about what to
- * use in all and DIRECTORY is on a disk.
+ * of tests/lab/make-vmcore inside the guest. Usage: load MIB DIRECTORY [bad], where MIB is about what
+ * to use in all and DIRECTORY is on a disk; with "bad" some pages are declared broken, which no
+ * dump has at any level.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +103,7 @@ int main(int argc, char **argv)
 {
 	size_t unit = (argc > 1 ? strtoul(argv[1], NULL, 0) : 64) * MIB / 16 / MIB * MIB;
 	const char *directory = argc > 2 ? argv[2] : "/tmp";
+	bool with_bad_pages = argc > 3 && !strcmp(argv[3], "bad");
 	char *small, *huge, *shared, *hugetlb, *gone;
 
 	if (unit < 2 * MIB)
@@ -120,12 +123,15 @@ int main(int argc, char **argv)
 	/* Holes in the buddy allocator's order: every third page of a stretch goes back. */
 	for (size_t at = 0; small && at < unit; at += 3 * 4096)
 		madvise(small + at, 4096, MADV_DONTNEED);
-	/* Of each kind one bad page; a huge page falls into small ones, a hugetlb page stays whole. */
-	poison(small ? small + unit + 5 * 4096 : NULL, MADV_HWPOISON, "bad, small page");
-	poison(huge ? huge + unit + 7 * 4096 : NULL, MADV_HWPOISON, "bad, huge page");
-	poison(shared ? shared + 9 * 4096 : NULL, MADV_HWPOISON, "bad, shared memory");
-	poison(hugetlb ? hugetlb + 2 * MIB + 11 * 4096 : NULL, MADV_HWPOISON, "bad, hugetlb");
-	poison(small ? small + unit + 13 * 4096 : NULL, MADV_SOFT_OFFLINE, "soft offline");
+	if (with_bad_pages) {
+		/* A huge page falls into small ones, a hugetlb page stays whole. */
+		poison(small ? small + unit + 5 * 4096 : NULL, MADV_HWPOISON, "bad, small page");
+		poison(huge ? huge + unit + 7 * 4096 : NULL, MADV_HWPOISON, "bad, huge page");
+		poison(shared ? shared + 9 * 4096 : NULL, MADV_HWPOISON, "bad, shared memory");
+		poison(hugetlb ? hugetlb + 2 * MIB + 11 * 4096 : NULL, MADV_HWPOISON,
+		       "bad, hugetlb");
+		poison(small ? small + unit + 13 * 4096 : NULL, MADV_SOFT_OFFLINE, "soft offline");
+	}
 	/* What was dirty must be on disk, or the pages' state changes while they are photographed. */
 	sync();
 	printf("LOAD: ready\n");
