@@ -25,6 +25,8 @@ long() {
 # build_preset PRESET JOBS: configures and builds; says what cannot be built here.
 build_preset() {
   mkdir -p build
+  # The same sources in another directory are no reason to compile them again.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   long "build/$1.configure.log" cmake --preset "$1" -DCMAKE_C_COMPILER_LAUNCHER=ccache \
     -DCMAKE_CXX_COMPILER_LAUNCHER=ccache || return
   grep 'not built here' "build/$1.configure.log" || :
