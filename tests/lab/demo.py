@@ -149,7 +149,7 @@ class Story:
         text = guest.exec(
             "awk '/^MemTotal/{print $2}' /proc/meminfo; ls /var/crash/*/vmcore;"
             " stat -c %s /var/crash/*/vmcore; cat /sys/kernel/hadump/mem_held;"
-            " stat -c %s /proc/vmcore; sync"
+            " stat -c %s /proc/vmcore"
         )[1].split()
         account = self.account
         complete = guest.wait_for(r"release-region: the dump is in", 1, self.up.index)
@@ -169,6 +169,7 @@ class Story:
         path = self.account.dump["path"]
         copy = Path(self.options.output) / "vmcore"
         copy.parent.mkdir(parents=True, exist_ok=True)
+        guest.flush()
         guest.get_from_disk(path.removeprefix("/var/crash/"), copy)
         guest.get_from_disk(str(Path(path).parent / "dmesg.txt").removeprefix("/var/crash/"),
                             copy.with_name("dmesg.txt"))  # fmt: skip

@@ -77,6 +77,8 @@ def installed_root(archive: Archive, load: Path, spec: str) -> Installed:
 class DebianGuest(Guest):
     """A guest that boots the root from its only disk."""
 
+    mount_point = "/"
+
     def __init__(self, host: "Host", config: GuestConfig, slot: int, installed: Installed) -> None:
         super().__init__(host, config, slot)
         self.installed = installed
@@ -88,8 +90,6 @@ class DebianGuest(Guest):
 
     def get_from_disk(self, path: str, local: Path) -> None:
         """As every guest's: `path` is below /var/crash, which is a directory of the root here."""
-        # What is synced may still be in the journal alone.
-        self.exec("fsfreeze -f / && fsfreeze -u /")
         copy_from_ext4(self.disk_image, f"var/crash/{path}", local)
 
     def _put_files(self, address: str) -> str:

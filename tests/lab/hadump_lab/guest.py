@@ -47,6 +47,8 @@ class GuestConfig:
 class Guest:
     """Made by Host.create_guest()."""
 
+    mount_point = "/var/crash"  # Of its disk.
+
     def __init__(self, host: "Host", config: GuestConfig, slot: int) -> None:
         self.host = host
         self.config = config
@@ -210,10 +212,14 @@ class Guest:
         self.host.guests.pop(self.config.name, None)
         (self.host.directory / "guests" / f"{self.config.name}.json").unlink(missing_ok=True)
 
+    def flush(self) -> None:
+        """Brings the disk image up to date: what is only synced may be in the journal alone."""
+        self.exec(f"fsfreeze -f {self.mount_point} && fsfreeze -u {self.mount_point}")
+
     def get_from_disk(self, path: str, local: Path) -> None:
         """Copies a file (its path below /var/crash) out of the disk image.
 
-        What the guest has not synced is not there; run "sync" in it, or end it first.
+        What the guest has not written out is not there: flush() it, or end it first.
         """
         copy_from_ext4(self.disk_image, path, local)
 

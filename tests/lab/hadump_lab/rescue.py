@@ -132,7 +132,7 @@ class Rescue:
 
     def comparison(self, crash: Crash, path: str) -> truth.Comparison:
         """A dump beside the truth."""
-        self.guest.exec("sync")
+        self.guest.flush()
         self.guest.get_from_disk(path.removeprefix("/var/crash/"), self._vmcore)
         found = truth.compare(crash.truth, self._vmcore, self.lab.program("compare-dump"))
         self.lab.note(f"{path}: {found.frames} frames: {found.counts}")

@@ -168,7 +168,7 @@ def _check_accounts(lab: Lab, guest: Guest, before: list[str]) -> None:
 
 
 def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -> None:
-    guest.exec("sync")
+    guest.flush()
     path = guest.exec("ls /var/crash/*/vmcore")[1].split()
     lab.check(len(path) == 1, f"one dump: {path}")
     local = lab.directory / "vmcore"
