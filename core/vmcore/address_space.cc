@@ -19,6 +19,10 @@ constexpr std::uint64_t kPresent = 1;
 constexpr std::uint64_t kLarge = 1 << 7;
 constexpr std::uint64_t kEntryAddress = 0x000FFFFFFFFFF000;
 
+// Looking for the direct map. A few tables are passed on the way to it; tables that lead on
+// everywhere and map nothing would otherwise be stepped through page by page, for days.
+constexpr unsigned kMaxSteps = 1 << 16;
+
 // struct new_utsname: fields of 65 bytes; the third is the release.
 constexpr std::uint64_t kUtsFieldBytes = 65;
 
@@ -73,7 +77,7 @@ std::optional<GuestVirt> AddressSpace::find_page_offset() const {
   // by whole top-level steps of 1 GiB (arch/x86/mm/kaslr.c).
   PageTableWalker walker(*this);
   std::uint64_t at = levels_ == 5 ? kDirectMap5Level : kDirectMap4Level;
-  while (at < kDirectMapEnd) {
+  for (unsigned steps = 0; steps < kMaxSteps && at < kDirectMapEnd; ++steps) {
     const auto found = walker.translate(GuestVirt{at});
     if (found && found->phys.value <= at) return GuestVirt{at - found->phys.value};
     // Step over what the lowest table that was reached leaves unmapped.

@@ -116,5 +116,24 @@ TEST(AddressSpace, TablesInALoopEnd) {
                space.translate(GuestVirt{0xFFFF960000000000})->phys.value == 0);
 }
 
+// Four tables can make all addresses lead to a lowest table that has nothing: looking for the
+// direct map must not take a step for every page of the address space.
+TEST(AddressSpace, EmptyTablesEverywhereEnd) {
+  LinuxMachine machine({});
+  const InMemoryVmcore& dump = machine.finish();
+  constexpr std::uint64_t kUpper = 0x100000, kMiddle = 0x101000, kEmpty = 0x102000;
+  const auto fill = [&](std::uint64_t table, std::size_t from, std::size_t to, std::uint64_t next) {
+    const std::vector<std::uint64_t> entries(to - from, next | 3);
+    machine.dump.put(GuestPhys{table + 8 * from}, std::as_bytes(std::span(entries)));
+  };
+  fill(address_of(machine.top_table()).value, 256, 508, kUpper);
+  fill(kUpper, 0, 512, kMiddle);
+  fill(kMiddle, 0, 512, kEmpty);
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(dump.layout()));
+  const auto space = AddressSpace::open(dump, *info);
+  ASSERT_TRUE(space) << space.error().what();
+  EXPECT_EQ(space->page_offset(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace hadump
