@@ -29,9 +29,10 @@ LoadSegment find_image(const AddressSpace& space, const Vmcoreinfo& info) {
   LoadSegment image;
   const auto start = info.symbol("_stext");
   if (!start) return image;
+  PageTableWalker walker(space);
   std::uint64_t bytes = 0;
   while (bytes < kMaxImageBytes && start->value + bytes >= start->value) {
-    const auto piece = space.translate(GuestVirt{start->value + bytes});
+    const auto piece = walker.translate(GuestVirt{start->value + bytes});
     if (!piece || piece->bytes == 0) break;
     if (bytes == 0) image.phys = piece->phys;
     if (piece->phys.value != image.phys.value + bytes) break;
