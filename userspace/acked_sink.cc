@@ -52,7 +52,8 @@ Result<> AckedSink::make_durable() {
   while (acked_ < sent_) {
     const std::size_t end = unread_.find('\n');
     if (end == std::string::npos) {
-      if (unread_.size() > kMaxAckLine) return take_line(unread_.substr(0, kMaxAckLine));
+      if (unread_.size() > kMaxAckLine)
+        return fail(ErrorCode::kBadData, "the peer acknowledges nonsense: a line without an end");
       if (auto more = read_more(); !more) return more;
       continue;
     }

@@ -118,6 +118,7 @@ TEST(AckedSink, IsNotWhenThePeerSaysLessOrNonsense) {
   EXPECT_FALSE(durable_after("ack 4117\n", false));
   EXPECT_FALSE(durable_after("ack 10\nack 9\n", false));
   EXPECT_FALSE(durable_after("yes\n", false));
+  EXPECT_FALSE(durable_after("ack " + std::string(100, '0'), false));
   EXPECT_FALSE(durable_after(std::string(100, 'a'), false));
 }
 
