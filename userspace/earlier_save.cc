@@ -29,12 +29,14 @@ bool is_known(const std::vector<EarlierSave>& saves, const std::string& journal)
 }  // namespace
 
 Result<> settle_names(JournalContent& content) {
-  if (content.files.size() != content.finals.size())
-    return fail(ErrorCode::kBadData, "the journal names too few files");
   const auto moved = [&](std::size_t i) {
     return !exists(content.files[i]) && exists(content.finals[i]);
   };
-  bool all_moved = true;
+  // Before the files get their final names everything is noted as durable. Where it is not, it was
+  // not us who renamed them.
+  FrameSet rest = content.frames;
+  rest.erase(content.durable);
+  bool all_moved = rest.empty();
   for (std::size_t i = 0; i < content.files.size(); ++i) all_moved = all_moved && moved(i);
   if (content.published || all_moved) {
     content.published = true;

@@ -152,7 +152,9 @@ Result<JournalContent> read_journal(const std::string& path) {
     first = false;
     rest.remove_prefix(end + 1);
   }
-  if (!begun) return fail(ErrorCode::kBadData, path + " is no journal of ours");
+  // Without files a dump would be whole that nobody has.
+  if (!begun || content.files.empty() || content.files.size() != content.finals.size())
+    return fail(ErrorCode::kBadData, path + " is no journal of ours");
   return content;
 }
 

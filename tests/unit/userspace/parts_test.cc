@@ -12,6 +12,7 @@
 #include "userspace/command_release.h"
 #include "userspace/command_show.h"
 #include "userspace/command_status.h"
+#include "userspace/earlier_save.h"
 #include "userspace/journal.h"
 #include "userspace/json_log.h"
 #include "userspace/save_registry.h"
@@ -245,6 +246,38 @@ TEST(Journal, BelievesOnlyWholeLines) {
       }
     }
   }
+}
+
+// Whose files nobody knows, nothing can be missing from.
+TEST(Journal, IsNoneWithoutFiles) {
+  const TemporaryDirectory dir;
+  JournalContent content = kContent;
+  content.finals.pop_back();
+  ASSERT_TRUE(Journal::create(dir / "j", content));
+  EXPECT_EQ(read_journal(dir / "j").error().code(), ErrorCode::kBadData);
+  content.files = content.finals = {};
+  ASSERT_TRUE(Journal::create(dir / "j", content));
+  EXPECT_EQ(read_journal(dir / "j").error().code(), ErrorCode::kBadData);
+}
+
+// A file that its owner renamed is not whole for that: its dump's memory must stay held.
+TEST(SettleNames, BelievesAFinalNameOnlyWhenAllIsDurable) {
+  const TemporaryDirectory dir;
+  JournalContent content = kContent;
+  content.files = {dir / "x-incomplete"};
+  content.finals = {dir / "x"};
+  content.durable = {{Gfn{0}, Gfn{100}}, {Gfn{200}, Gfn{299}}};
+  ASSERT_TRUE(write_file_atomically(dir / "x", "dump", 0600));
+  ASSERT_TRUE(settle_names(content));
+  EXPECT_FALSE(content.published);
+  EXPECT_EQ(read_text_file(dir / "x-incomplete", 100).value_or(""), "dump");
+  EXPECT_FALSE(std::filesystem::exists(dir / "x"));
+
+  std::filesystem::rename(dir / "x-incomplete", dir / "x");
+  content.durable = content.frames;
+  ASSERT_TRUE(settle_names(content));
+  EXPECT_TRUE(content.published);
+  EXPECT_EQ(content.files, content.finals);
 }
 
 TEST(Target, NamesFilesInADirectoryByHostAndTime) {
