@@ -5,7 +5,7 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Vmcore, FuzzCorpus,
                          testing::Values(&kFuzzElf, &kFuzzVmcoreinfo, &kFuzzKdump, &kFuzzPages,
-                                         &kFuzzLog),
+                                         &kFuzzLog, &kFuzzMachine),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

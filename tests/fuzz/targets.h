@@ -27,6 +27,8 @@ extern const FuzzTarget kFuzzKdump;
 extern const FuzzTarget kFuzzPages;
 /// The printk ring of a machine.
 extern const FuzzTarget kFuzzLog;
+/// Page tables, section tables and the kernel's names: words of a machine, changed one by one.
+extern const FuzzTarget kFuzzMachine;
 
 /// What a guest writes into xenstore: registration and progress. Lines KEY=VALUE.
 extern const FuzzTarget kFuzzXenstore;
@@ -45,6 +47,17 @@ extern const FuzzTarget kFuzzAcpi;
 /// The module's reader of a dump node.
 extern const FuzzTarget kFuzzModuleNode;
 extern const FuzzTarget kFuzzReleaseText;
+
+/// The journal of a save that did not end.
+extern const FuzzTarget kFuzzJournal;
+/// The module's list of regions.
+extern const FuzzTarget kFuzzRegions;
+/// What the peer of a stream acknowledges.
+extern const FuzzTarget kFuzzAcks;
+/// The list of saves that have been begun.
+extern const FuzzTarget kFuzzRegistry;
+/// The check of a dump's tables, one part or two.
+extern const FuzzTarget kFuzzTableCheck;
 
 /// Ends the process with a message: a promise was broken.
 void fuzz_require(bool holds, const char* promise);

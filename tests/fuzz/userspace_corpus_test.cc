@@ -1,0 +1,12 @@
+#include "tests/fuzz/corpus.h"
+
+namespace hadump {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(Userspace, FuzzCorpus,
+                         testing::Values(&kFuzzJournal, &kFuzzRegions, &kFuzzAcks, &kFuzzRegistry,
+                                         &kFuzzTableCheck),
+                         [](const auto& chosen) { return std::string(chosen.param->name); });
+
+}  // namespace
+}  // namespace hadump
