@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/base/printable.h"
 #include "core/vmcore/address_space.h"
 #include "core/vmcore/vmcoreinfo.h"
 
@@ -16,9 +17,7 @@ constexpr std::size_t kFields = 6;
 void take_field(const std::array<char, kFieldBytes * kFields>& names, std::size_t index,
                 std::string& field) {
   const char* text = names.data() + index * kFieldBytes;
-  std::string found(text, ::strnlen(text, kFieldBytes - 1));
-  for (char& c : found)
-    if (c < ' ' || c > '~') c = '?';
+  std::string found = printable({text, ::strnlen(text, kFieldBytes - 1)});
   if (!found.empty()) field = std::move(found);
 }
 
@@ -51,7 +50,7 @@ KernelIdentity identify_kernel(const VmcoreSource& source) {
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
   if (!info) return identity;
   if (const auto release = info->text("OSRELEASE"); release && !release->empty())
-    identity.release = std::string(*release).substr(0, kFieldBytes - 1);
+    identity.release = printable(release->substr(0, kFieldBytes - 1));
   const auto space = AddressSpace::open(source, *info);
   if (!space) return identity;
   if (const auto start = space->page_offset()) identity.page_offset = *start;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/printable.h"
+
 namespace hadump {
 namespace {
 
@@ -216,8 +218,8 @@ Result<std::string> kernel_log(const VmcoreSource& source) {
 
 CrashIdentity crash_identity(const Vmcoreinfo& info) {
   CrashIdentity identity;
-  identity.release = info.text("OSRELEASE").value_or("");
-  identity.build_id = info.text("BUILD-ID").value_or("");
+  identity.release = printable(info.text("OSRELEASE").value_or(""));
+  identity.build_id = printable(info.text("BUILD-ID").value_or(""));
   if (const auto time = info.text("CRASHTIME")) {
     std::uint64_t seconds = 0;
     const auto [end, error] = std::from_chars(time->data(), time->data() + time->size(), seconds);

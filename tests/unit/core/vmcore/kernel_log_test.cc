@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/vmcore/kernel_identity.h"
 #include "tests/fakes/linux_machine.h"
 
 namespace hadump {
@@ -81,6 +82,16 @@ TEST(CrashIdentity, TakesWhatVmcoreinfoSays) {
   EXPECT_EQ(identity.build_id, "abcdef");
   EXPECT_EQ(identity.crash_time_s, 1763690000u);
   EXPECT_EQ(crash_identity(*Vmcoreinfo::parse("CRASHTIME=soon\n")).crash_time_s, std::nullopt);
+}
+
+// Both are shown on a terminal, and the release goes into the header of a dump.
+TEST(CrashIdentity, IsPrintableWhateverTheGuestWrote) {
+  const auto info = Vmcoreinfo::parse("OSRELEASE=6.1\x1b[2J\nBUILD-ID=ab\xff\n");
+  EXPECT_EQ(crash_identity(*info).release, "6.1?[2J");
+  EXPECT_EQ(crash_identity(*info).build_id, "ab?");
+  InMemoryVmcore dump{{{Gfn{0}, Gfn{1}}}};
+  dump.set_vmcoreinfo("OSRELEASE=6.1\x1b[2J\n");
+  EXPECT_EQ(identify_kernel(dump).release, "6.1?[2J");
 }
 
 }  // namespace
