@@ -140,6 +140,8 @@ Result<> Check::check_bitmaps(const Part& part) {
 
 // Makes the descriptor number `rank` the first of the batch.
 Result<> Check::read_batch(const Part& part, std::uint64_t rank, std::uint64_t total) {
+  // Counted a moment ago; a dump that is still being written can be looked at, too.
+  if (rank >= total) return fail(ErrorCode::kBadData, "it has changed while it was read");
   batch_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kDescBatch, total - rank)));
   batch_first_ = rank;
   const std::uint64_t at = part.descriptors + rank * sizeof(KdumpPageDesc);

@@ -149,6 +149,32 @@ TEST(Verify, FindsPartsOfDifferentDumps) {
   EXPECT_THAT(verdict.text, HasSubstr("its bitmaps differ"));
 }
 
+// Its bitmap has one more page when it is read for the third time: somebody still writes it.
+class ChangingFile : public MemoryFile {
+ public:
+  using MemoryFile::MemoryFile;
+  Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override {
+    auto done = MemoryFile::read_at(out, offset);
+    if (offset == kDumped && ++reads_ == 3) out[520 / 8] |= std::byte{1};
+    return done;
+  }
+
+ private:
+  mutable int reads_ = 0;
+};
+
+TEST(Verify, NoticesThatAFileChanges) {
+  const std::vector<std::byte> image = write_dump(1).front();
+  DumpFiles opened, checked;
+  opened.push_back(std::make_unique<MemoryFile>(image));
+  checked.push_back(std::make_unique<ChangingFile>(image));
+  const auto source = open_vmcore(std::move(opened));
+  ASSERT_TRUE(source);
+  const auto found = check_kdump_tables(checked, **source, {});
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().what(), HasSubstr("has changed"));
+}
+
 TEST(Verify, SaysHowManyProblemsThereAre) {
   Images images = write_dump(1);
   const KdumpPageDesc nowhere{~std::uint64_t{0}, kFrameSize, 0, 0};
