@@ -116,7 +116,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("old_limit_kib").get_to(record.old_limit_kib);
   json.at("raised_limit_kib").get_to(record.raised_limit_kib);
   json.at("crashes").get_to(record.crashes);
-  json.at("crash_counted").get_to(record.crash_counted);
+  record.crash_counted = json.value("crash_counted", false);  // older records have none
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())
     record.times.emplace_back(name, ms.get<double>());
