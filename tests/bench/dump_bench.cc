@@ -5,6 +5,8 @@
 //                                 (--device: a target that takes no more than that)
 //   dump_bench sample SOURCE CORPUS COPY   fills COPY, a copy of SOURCE, with bytes of CORPUS
 //   dump_bench noise MIB OUT      an ELF core of random bytes
+//   dump_bench synthetic GIB OUT [busy|left-out|idle]
+//                                 a sparse ELF core whose struct pages are generated
 //   dump_bench codec SOURCE C     time of the codec alone, one core, pages in memory;
 //                                 also "makedumpfile-lzo": the variant that makedumpfile calls
 //
@@ -37,6 +39,7 @@
 #include "core/dump/flattened_sink.h"
 #include "core/dump/page_test.h"
 #include "core/vmcore/page_classifier.h"
+#include "tests/bench/synthetic_core.h"
 
 namespace hadump {
 namespace {
@@ -310,13 +313,27 @@ int run_noise(std::uint64_t mib, const std::string& path) {
   return 0;
 }
 
+int run_synthetic(std::uint64_t gibibytes, const std::string& path, const std::string& mix) {
+  const std::uint64_t kept = need(
+      make_synthetic_core(path, gibibytes,
+                          mix == "busy"       ? SyntheticMix::kBusy
+                          : mix == "left-out" ? SyntheticMix::kLeftOut
+                          : mix == "idle"     ? SyntheticMix::kIdle
+                                              : (die("no such mix: " + mix), SyntheticMix::kBusy)));
+  fmt::print("{{\"frames\":{},\"kept\":{}}}\n", gibibytes << (30 - kFrameShift), kept);
+  return 0;
+}
+
 int run(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "save") return run_save(parse_save(argc, argv));
   if (command == "codec" && argc == 4) return run_codec(argv[2], argv[3]);
   if (command == "sample" && argc == 5) return run_sample(argv[2], argv[3], argv[4]);
   if (command == "noise" && argc == 4) return run_noise(number(argv[2]), argv[3]);
-  die("save SOURCE OUT... | noise MIB OUT | sample SOURCE CORPUS COPY | codec SOURCE CODEC");
+  if (command == "synthetic" && (argc == 4 || argc == 5))
+    return run_synthetic(number(argv[2]), argv[3], argc == 5 ? argv[4] : "left-out");
+  die("save SOURCE OUT... | noise MIB OUT | synthetic GIB OUT [MIX] | sample SOURCE CORPUS COPY | "
+      "codec SOURCE CODEC");
 }
 
 }  // namespace
