@@ -38,6 +38,9 @@ struct PageOutcome {
 struct Chunk {
   FrameRange frames;  ///< At most kChunkFrames.
   std::array<PageOutcome, kChunkFrames> pages;
+  /// Not one page was even read: the level leaves all of them out. Most chunks of a large machine
+  /// are such, so they are worth a short cut. False says nothing.
+  bool is_left_out = false;
   std::unique_ptr<std::byte[]> buffer = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
   std::vector<FrameView> views;
   DumpProgress counts;  ///< Only the counters that a worker knows.

@@ -39,6 +39,7 @@ void ChunkWorker::fill(Chunk& chunk, unsigned level) {
   chunk.views.clear();
   chunk.counts = {};
   chunk.result = {};
+  chunk.is_left_out = true;
   buffer_used_ = 0;
   suspicious_ = false;
   classify(chunk);
@@ -51,6 +52,7 @@ void ChunkWorker::fill(Chunk& chunk, unsigned level) {
       chunk.counts.frames_left_out += run.frames.frames();
       continue;
     }
+    chunk.is_left_out = false;
     if (auto done = fill_run(chunk, run.frames, run.page_class); !done) {
       chunk.result = std::move(done);
       return;

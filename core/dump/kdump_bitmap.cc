@@ -14,12 +14,13 @@ void set_bit(std::span<std::uint8_t> out, std::uint64_t bit, bool value) {
   byte = static_cast<std::uint8_t>(value ? byte | mask : byte & ~mask);
 }
 
-/// Sets bits [begin, end), whole bytes at a time where there are any.
-void set_bits(std::span<std::uint8_t> out, std::uint64_t begin, std::uint64_t end) {
-  while (begin < end && begin % kBits != 0) set_bit(out, begin++, true);
-  while (begin < end && end % kBits != 0) set_bit(out, --end, true);
+/// Makes bits [begin, end) `value`, whole bytes at a time where there are any.
+void set_bits(std::span<std::uint8_t> out, std::uint64_t begin, std::uint64_t end, bool value) {
+  while (begin < end && begin % kBits != 0) set_bit(out, begin++, value);
+  while (begin < end && end % kBits != 0) set_bit(out, --end, value);
   std::fill(out.begin() + static_cast<std::ptrdiff_t>(begin / kBits),
-            out.begin() + static_cast<std::ptrdiff_t>(end / kBits), std::uint8_t{0xff});
+            out.begin() + static_cast<std::ptrdiff_t>(end / kBits),
+            static_cast<std::uint8_t>(value ? 0xff : 0));
 }
 
 }  // namespace
@@ -32,7 +33,7 @@ void fill_bits(const FrameSet& frames, std::uint64_t first_byte, std::span<std::
                              [](Gfn gfn, FrameRange range) { return gfn < range.end; });
   for (; at != ranges.end() && at->begin < window.end; ++at)
     set_bits(out, std::max(at->begin, window.begin).value - window.begin.value,
-             std::min(at->end, window.end).value - window.begin.value);
+             std::min(at->end, window.end).value - window.begin.value, true);
 }
 
 Result<> for_each_bitmap_piece(
@@ -72,6 +73,12 @@ void PendingBits::set_range(Gfn first, std::size_t count,
   Piece& piece = piece_for(first.value / kBits, (first.value + count + kBits - 1) / kBits);
   const std::uint64_t base = first.value - piece.first_byte * kBits;
   for (std::size_t i = 0; i < count; ++i) set_bit(piece.bits, base + i, dumped(i));
+}
+
+void PendingBits::clear_range(Gfn first, std::size_t count) {
+  Piece& piece = piece_for(first.value / kBits, (first.value + count + kBits - 1) / kBits);
+  const std::uint64_t base = first.value - piece.first_byte * kBits;
+  set_bits(piece.bits, base, base + count, false);
 }
 
 void PendingBits::commit() {

@@ -35,6 +35,9 @@ class PendingBits {
   /// @pre ascending from call to call, whole chunks.
   void set_range(Gfn first, std::size_t count, const std::function<bool(std::size_t)>& dumped);
 
+  /// None of them is dumped.
+  void clear_range(Gfn first, std::size_t count);
+
   const std::vector<Piece>& pieces() const { return pieces_; }
   /// What is known of the bytes [first_byte, first_byte + out.size()) that no piece has.
   void fill(std::uint64_t first_byte, std::span<std::uint8_t> out) const;

@@ -154,22 +154,33 @@ Result<> KdumpFormat::append(const Chunk& chunk) {
   Stripe& stripe = stripes_[index];
   DumpSink& sink = *outputs_[index].sink;
   const auto pages = chunk.outcomes();
+  if (chunk.is_left_out) {
+    go_to(stripe, chunk.frames);
+    stripe.bits.clear_range(chunk.frames.begin, pages.size());
+    return {};
+  }
 
   auto written = write_pages(sink, pages, stripe.now.data_end);
   if (!written) return fail(std::move(written));
   bytes_written_ += *written;
+  go_to(stripe, chunk.frames);
   add_descs(stripe, chunk);
   stripe.bits.set_range(chunk.frames.begin, pages.size(),
                         [&](std::size_t i) { return pages[i].fate != PageFate::kLeftOut; });
   return {};
 }
 
+/// Frames that were passed over keep their (empty) places.
+void KdumpFormat::go_to(Stripe& stripe, FrameRange frames) {
+  Position& now = stripe.now;
+  if (frames.begin != now.cursor)
+    now.rank += input_.frames.intersection({now.cursor, frames.begin}).frames();
+  now.cursor = frames.end;
+}
+
 void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
   Position& now = stripe.now;
   stripe.has_room = false;
-  if (chunk.frames.begin != now.cursor)  // Frames that were passed over keep their (empty) places.
-    now.rank += input_.frames.intersection({now.cursor, chunk.frames.begin}).frames();
-  now.cursor = chunk.frames.end;
   if (stripe.descs.empty() ||
       stripe.descs.back().first_rank + stripe.descs.back().descs.size() != now.rank)
     stripe.descs.push_back({now.rank, {}});

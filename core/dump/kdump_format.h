@@ -73,6 +73,7 @@ class KdumpFormat : public DumpFormat {
   Result<> sync_all();
   Result<> put_table(DumpSink& sink, std::uint64_t offset, std::span<const std::byte> bytes);
   std::size_t stripe_of(Gfn gfn) const;
+  void go_to(Stripe& stripe, FrameRange frames);
   void add_descs(Stripe& stripe, const Chunk& chunk);
 
   FormatInput input_;

@@ -10,6 +10,8 @@ namespace {
 /// caller makes a portion durable. With the buffers of 16 files this stays within the 64 MiB + 1
 /// MiB for each worker that are promised.
 constexpr std::size_t kSpareChunks = 40;
+/// So many left-out chunks are waited for at once: about half, so that the workers have the others.
+constexpr std::uint64_t kQuickChunks = kSpareChunks / 2;
 
 }  // namespace
 
@@ -47,7 +49,9 @@ void Pipeline::work_until_stopped(unsigned worker) {
     work_(*mine.chunk, worker);
     lock.lock();
     mine.done = true;
-    if (awaited_ == number + 1) chunk_done_.notify_one();
+    if (awaited_ <= number) continue;
+    if (!mine.chunk->is_left_out) has_news_ = true;
+    if (has_news_ || awaited_ == number + 1) chunk_done_.notify_one();
   }
 }
 
@@ -57,11 +61,34 @@ void Pipeline::start(FrameRange frames) {
   next.frames = frames;
   next.done = false;
   ++produced_;
-  if (idle_workers_ > 0) work_ready_.notify_one();
+  if (is_quick_)
+    is_announced_ = false;
+  else if (idle_workers_ > 0)
+    work_ready_.notify_one();
+}
+
+/// Tells idle workers of what start() did not.
+void Pipeline::announce() {
+  if (is_announced_) return;
+  is_announced_ = true;
+  for (std::uint64_t i = std::min<std::uint64_t>(idle_workers_, produced_ - taken_); i > 0; --i)
+    work_ready_.notify_one();
+}
+
+/// Until several of the chunks before `end` are done, or one that should not wait.
+void Pipeline::wait_for_several(std::uint64_t end) {
+  std::unique_lock lock(mutex_);
+  announce();
+  end = std::min(consumed_ + kQuickChunks, end);
+  has_news_ = false;
+  awaited_ = end;
+  while (!slot(end - 1).done && !has_news_) chunk_done_.wait(lock);
+  awaited_ = 0;
 }
 
 void Pipeline::wait_until_done(std::uint64_t number) {
   std::unique_lock lock(mutex_);
+  announce();
   awaited_ = number + 1;
   while (!slot(number).done) chunk_done_.wait(lock);
   awaited_ = 0;
@@ -85,6 +112,28 @@ void Pipeline::discard_ahead() {
   }
 }
 
+Result<> Pipeline::consume_next(const Consume& consume) {
+  wait_until_done(consumed_);
+  Chunk& chunk = *slot(consumed_).chunk;
+  is_quick_ = chunk.is_left_out;
+  auto result = consume(chunk);
+  put_back(consumed_++);
+  return result;
+}
+
+/// One chunk, or of those that are left out as many as are done. @pre one before `end` is under
+/// way.
+Result<> Pipeline::consume_some(std::uint64_t end, const Consume& consume) {
+  if (is_quick_) wait_for_several(end);
+  const std::uint64_t last = std::min(consumed_ + kQuickChunks, end);
+  for (;;) {
+    if (auto done = consume_next(consume); !done) return done;
+    if (!is_quick_ || consumed_ == last) return {};
+    const std::lock_guard lock(mutex_);
+    if (!slot(consumed_).done) return {};
+  }
+}
+
 Result<> Pipeline::run(const Produce& produce, const Produce& ahead, const Consume& consume) {
   std::uint64_t wanted_end = consumed_;  // chunks [consumed_, wanted_end) are this run's,
   std::uint64_t ahead_end = 0;           // those up to here of a later one
@@ -97,11 +146,7 @@ Result<> Pipeline::run(const Produce& produce, const Produce& ahead, const Consu
       if (wanted_end == produced_) {
         start(next);
       } else if (slot(wanted_end).frames != next) {  // It was not what is wanted after all.
-        while (consumed_ != wanted_end && result) {
-          wait_until_done(consumed_);
-          result = consume(*slot(consumed_).chunk);
-          put_back(consumed_++);
-        }
+        while (consumed_ != wanted_end && result) result = consume_next(consume);
         discard_ahead();
         wanted_end = consumed_;
         if (!result) break;
@@ -118,11 +163,11 @@ Result<> Pipeline::run(const Produce& produce, const Produce& ahead, const Consu
         if (later.empty()) break;
         if (ahead_end == produced_) start(later);  // else a run before this one has started it
       }
-    wait_until_done(consumed_);
-    result = consume(*slot(consumed_).chunk);
-    put_back(consumed_++);
+    result = consume_some(wanted_end, consume);
   }
   if (!result) discard_ahead();
+  const std::lock_guard lock(mutex_);
+  announce();
   return result;
 }
 

@@ -14,7 +14,8 @@
 namespace hadump {
 
 /// Work items through N workers and out again in the order they went in, with a bounded number of
-/// them under way. Nobody spins: who has nothing to do sleeps on a condition variable.
+/// them under way. Nobody spins: who has nothing to do sleeps on a condition variable. After a
+/// chunk that is left out, which takes next to no time, both sides are woken for several at once.
 ///
 /// Threads: all functions from one thread, which also does the producing and the consuming.
 class Pipeline {
@@ -51,10 +52,15 @@ class Pipeline {
   void work_until_stopped(unsigned worker);
   Slot& slot(std::uint64_t number) { return slots_[number % slots_.size()]; }
   void start(FrameRange frames);
+  void announce();
+  void wait_for_several(std::uint64_t end);
+  Result<> consume_next(const Consume& consume);
+  Result<> consume_some(std::uint64_t end, const Consume& consume);
   void wait_until_done(std::uint64_t number);
   void put_back(std::uint64_t number);
 
   Work work_;
+  bool is_quick_ = false;       // the last chunk that was consumed had been left out
   std::uint64_t consumed_ = 0;  // chunks numbered [consumed_, produced_) are under way
   std::vector<Slot> slots_;     // those between taken_ and done belong to a worker
   std::mutex mutex_;            // protects everything below, and Slot::done
@@ -66,6 +72,8 @@ class Pipeline {
   std::uint64_t produced_ = 0;  // chunks numbered [taken_, produced_) wait for a worker
   std::uint64_t taken_ = 0;
   std::uint64_t awaited_ = 0;  // the chunk that run() sleeps for, plus one; 0 when it does not
+  bool has_news_ = false;      // one of those before it is done, and not a quick one
+  bool is_announced_ = true;   // idle workers were told of all that waits
   unsigned idle_workers_ = 0;
   bool stop_ = false;
   std::vector<std::thread> threads_;  // last: they use all of the above

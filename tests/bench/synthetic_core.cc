@@ -137,8 +137,8 @@ class SyntheticCore {
   }
   std::uint64_t get(std::uint64_t phys) const {
     std::uint64_t value = 0;
-    need(read_exactly_at(fd_, std::as_writable_bytes(std::span(&value, 1)), kDataAt + phys,
-                         "core"));
+    need(
+        read_exactly_at(fd_, std::as_writable_bytes(std::span(&value, 1)), kDataAt + phys, "core"));
     return value;
   }
 
