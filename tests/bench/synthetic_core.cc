@@ -30,7 +30,8 @@ constexpr std::uint64_t kSectionFrames = kSectionBytes / kFrameSize;
 /// The struct pages of one section.
 class PageArray {
  public:
-  PageArray(std::uint64_t number, SyntheticMix mix) : random_(number), mix_(mix) {
+  PageArray(std::uint64_t number, SyntheticMix mix)
+      : random_(number), mix_(mix), keeps_some_(number == 0) {
     if (mix == SyntheticMix::kIdle)
       fill_idle();
     else
@@ -41,6 +42,8 @@ class PageArray {
   std::uint64_t kept() const { return kept_; }
 
  private:
+  static constexpr std::uint64_t kKeptStep = 64;
+
   std::uint64_t* page(std::uint64_t pfn) { return words_.data() + pfn * kStructBytes / 8; }
 
   void set_free(std::uint64_t pfn, unsigned order) {
@@ -48,12 +51,14 @@ class PageArray {
     page(pfn)[5] = order;
   }
 
-  /// One page of the kernel's first, for whoever looks for something to dump.
   void fill_idle() {
     constexpr unsigned kOrder = 10;
-    page(0)[6] = 0xFFFFFFFF;
-    ++kept_;
-    for (std::uint64_t pfn = 1; pfn < 1U << kOrder; ++pfn) set_free(pfn, 0);
+    for (std::uint64_t pfn = 0; pfn < 1U << kOrder; ++pfn) {
+      if (keeps_some_ && pfn % kKeptStep == 0)
+        fill_single(pfn, 0);
+      else
+        set_free(pfn, 0);
+    }
     for (std::uint64_t pfn = 1U << kOrder; pfn < kSectionFrames; pfn += 1U << kOrder)
       set_free(pfn, kOrder);
   }
@@ -84,9 +89,8 @@ class PageArray {
 
   /// Of the page cache, of user memory, or of the kernel.
   void fill_single(std::uint64_t pfn, std::uint64_t kind) {
-    constexpr std::uint64_t kKeptStep = 2048;
     page(pfn)[6] = 0xFFFFFFFF;
-    if (kind % 3 == 0 && (mix_ == SyntheticMix::kBusy || pfn % kKeptStep == 0)) {
+    if (kind % 3 == 0 && (mix_ == SyntheticMix::kBusy || (keeps_some_ && pfn % kKeptStep == 0))) {
       ++kept_;
       return;
     }
@@ -96,6 +100,8 @@ class PageArray {
 
   std::mt19937_64 random_;
   SyntheticMix mix_;
+  bool keeps_some_;  ///< Of the mixes that keep hardly anything, only one array does: reading the
+                     ///< holes of a sparse file is dear, and no part of what is measured.
   std::uint64_t kept_ = 0;
   std::vector<std::uint64_t> words_ = std::vector<std::uint64_t>(2_MiB / 8);
 };
