@@ -10,6 +10,7 @@
 #include "core/dump/chunk_worker.h"
 #include "core/dump/codec_governor.h"
 #include "core/dump/format.h"
+#include "core/dump/lost_frames.h"
 #include "core/dump/pipeline.h"
 #include "core/dump/portion_cursor.h"
 #include "core/dump/stripes.h"
@@ -311,6 +312,8 @@ Result<> Writer::checkpoint() {
     return done;
   }
   missing_.insert(pending_missing_);
+  if (missing_.ranges().size() > kMaxLostRanges)
+    missing_ = with_fewer_ranges(missing_, kMaxLostRanges / 2);
   pending_ = false;
   durable_left_ = left_;
   pending_missing_ = {};

@@ -33,7 +33,9 @@ struct DumpOptions {
 /// What came of a dump.
 struct DumpSummary {
   DumpProgress progress;
-  FrameSet missing;      ///< Unreadable frames; the dump records them as lost.
+  /// Unreadable frames; the dump records just them as lost. Of more than kMaxLostRanges ranges,
+  /// small gaps are counted in; progress.frames_missing is exact.
+  FrameSet missing;
   bool complete = true;  ///< Every frame was saved or left out by the level: no loss, not even
                          ///< in the source.
   std::vector<std::string> locations;  ///< One per sink.
