@@ -214,7 +214,8 @@ class Guest:
 
     def flush(self) -> None:
         """Brings the disk image up to date: what is only synced may be in the journal alone."""
-        self.exec(f"fsfreeze -f {self.mount_point} && fsfreeze -u {self.mount_point}")
+        where = self.mount_point
+        self.exec(f"fsfreeze --freeze {where} && fsfreeze --unfreeze {where}")
 
     def get_from_disk(self, path: str, local: Path) -> None:
         """Copies a file (its path below /var/crash) out of the disk image.
