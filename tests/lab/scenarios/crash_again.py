@@ -11,16 +11,18 @@ from hadump_lab.product import Agent
 from hadump_lab.rescue import SAVE_AREA_MIB, Rescue, checksum
 from hadump_lab.scenario import Lab
 
-# Crashes by itself as soon as the first block has been given back for good.
+# Crashes by itself when a block has been given back for good. The saver stands still from then on, or
+# it could be through before the crash.
 CRASH_WHILE_SAVING = """setsid sh -c '
-until grep -q " released$" /sys/kernel/hadump/regions; do sleep 0.05; done
+until grep -q " released$" /sys/kernel/hadump/regions; do :; done
+killall -STOP release-region
 cat /sys/kernel/hadump/regions >/dev/console
 echo 1 >/proc/sys/kernel/sysrq
 echo c >/proc/sysrq-trigger' </dev/null >/dev/null 2>&1 &"""
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 768)
+    memory = lab.number("memory", 1280)
     host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
     agent = Agent(host, config="[default]\nmax-crashes = 100\n")
     agent.install()
