@@ -27,6 +27,11 @@ MergedVmcore::Slice MergedVmcore::first_slice(FrameRange range) const {
   return {parts_[piece->part].source.get(), {range.begin, std::min(range.end, piece->range.end)}};
 }
 
+bool MergedVmcore::prefers_mapping() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.source->prefers_mapping(); });
+}
+
 Result<> MergedVmcore::read(Gfn first, std::span<std::byte> out,
                             std::span<FrameStatus> status) const {
   FrameRange rest{first, Gfn{first.value + status.size()}};

@@ -25,6 +25,9 @@ class MergedVmcore : public VmcoreSource {
   const VmcoreLayout& layout() const override { return layout_; }
   Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override;
   Result<FrameView> map(FrameRange range) const override;
+  /// Where one part does: it is then /proc/vmcore, to which reading is dearer than mapping is to
+  /// files.
+  bool prefers_mapping() const override;
 
  private:
   /// The part that `range` begins in, and how much of it lies there; no part for a hole.

@@ -10,6 +10,9 @@ namespace {
 
 /// Of a stretch that does not shrink, every so many pages are tried all the same.
 constexpr std::size_t kSamplingStep = 32;
+/// So many are read at once when they are not kept: they and what becomes of them fit the first
+/// two levels of a processor's cache.
+constexpr std::size_t kReadFrames = 16;
 
 std::size_t index_of(PageClass page_class) {
   return static_cast<std::size_t>(page_class);
@@ -70,11 +73,12 @@ void ChunkWorker::classify(Chunk& chunk) {
 }
 
 Result<> ChunkWorker::fill_run(Chunk& chunk, FrameRange run, PageClass page_class) {
-  // Where there are only copies to be had, our own buffer is cheaper than a new one each time. A
-  // few may be due to ranges that do not begin or end with a frame.
+  // Where mapping is refused after all, our own buffer is cheaper than a new one each time. A few
+  // copies may be due to ranges that do not begin or end with a frame.
   constexpr unsigned kEnoughCopies = 8;
-  return copies_in_a_row_ < kEnoughCopies ? map_run(chunk, run, page_class)
-                                          : read_run(chunk, run, page_class);
+  return source_.prefers_mapping() && copies_in_a_row_ < kEnoughCopies
+             ? map_run(chunk, run, page_class)
+             : read_run(chunk, run, page_class);
 }
 
 Result<> ChunkWorker::map_run(Chunk& chunk, FrameRange run, PageClass page_class) {
@@ -90,8 +94,19 @@ Result<> ChunkWorker::map_run(Chunk& chunk, FrameRange run, PageClass page_class
 }
 
 Result<> ChunkWorker::read_run(Chunk& chunk, FrameRange run, PageClass page_class) {
-  if (!input_) input_ = std::make_unique_for_overwrite<std::byte[]>(kChunkFrames * kFrameSize);
-  // Raw pages stay where they are until they are written, so they are read into the chunk.
+  // Raw pages stay where they are until they are written; others are compressed while they are in
+  // the nearest caches.
+  const std::uint64_t step = compressor_ ? kReadFrames : run.frames();
+  for (; !run.empty(); run.begin.value += std::min(step, run.frames()))
+    if (auto done = read_some(
+            chunk, {run.begin, Gfn{run.begin.value + std::min(step, run.frames())}}, page_class);
+        !done)
+      return done;
+  return {};
+}
+
+Result<> ChunkWorker::read_some(Chunk& chunk, FrameRange run, PageClass page_class) {
+  if (!input_) input_ = std::make_unique_for_overwrite<std::byte[]>(kReadFrames * kFrameSize);
   const auto first = static_cast<std::size_t>(run.begin.value - chunk.frames.begin.value);
   std::byte* const to = compressor_ ? input_.get() : chunk.buffer.get() + first * kFrameSize;
   const auto count = static_cast<std::size_t>(run.frames());

@@ -34,6 +34,7 @@ class ChunkWorker {
   Result<> fill_run(Chunk& chunk, FrameRange run, PageClass page_class);
   Result<> map_run(Chunk& chunk, FrameRange run, PageClass page_class);
   Result<> read_run(Chunk& chunk, FrameRange run, PageClass page_class);
+  Result<> read_some(Chunk& chunk, FrameRange run, PageClass page_class);
   void store_pages(Chunk& chunk, FrameRange run, std::span<const std::byte> bytes,
                    PageClass page_class);
   void store_page(Chunk& chunk, std::size_t index, std::span<const std::byte> page);

@@ -194,8 +194,13 @@ class DirectStream : public DataStream {
     ::io_uring_sqe_set_data(entry, &buffer);
     int submitted = 0;
     do submitted = ::io_uring_submit(&ring_);
-    while (submitted == -EINTR || submitted == -EAGAIN);
-    if (submitted < 0) return fail_os(-submitted, "writing " + name_);
+    while (submitted == -EINTR);
+    if (submitted < 0) {
+      // No memory for it, perhaps. The entry stays in the ring, and the next submission would send
+      // it with whatever the buffer holds then: there is none.
+      refused_ = true;
+      return write_now(buffer, 0);
+    }
     buffer.in_flight = true;
     ++in_flight_;
     return {};

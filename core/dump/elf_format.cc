@@ -38,6 +38,16 @@ void append_object(std::vector<std::byte>& bytes, const T& object) {
 ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
     : input_(std::move(input)), notes_(encode_notes(input_.layout->notes)) {
   outputs_.push_back(std::move(output));
+  for (const LoadSegment& segment : input_.layout->segments) {
+    if (segment.virt.value >= kKernelTextMap && images_.size() < kExtraHeaders)
+      images_.push_back(segment);
+    else if (segment.virt.value != 0 && segment.virt.value < kKernelTextMap)
+      direct_map_.push_back(segment);
+  }
+  if (images_.empty() && input_.identity.image.memory_bytes > 0)
+    images_.push_back(input_.identity.image);
+  std::stable_sort(direct_map_.begin(), direct_map_.end(),
+                   [](const LoadSegment& a, const LoadSegment& b) { return a.phys < b.phys; });
   // A split needs kLongRun frames left out or some lost, so there are seldom more than this.
   const std::size_t ranges = input_.frames.ranges().size();
   const std::size_t splits =
@@ -177,10 +187,14 @@ std::vector<ElfFormat::Load> ElfFormat::all_loads() const {
 }
 
 GuestVirt ElfFormat::virtual_address(GuestPhys phys) const {
-  for (const LoadSegment& segment : input_.layout->segments)
-    if (segment.virt.value != 0 && segment.virt.value < kKernelTextMap && segment.phys <= phys &&
-        phys.value - segment.phys.value < segment.memory_bytes)
+  const auto behind = std::upper_bound(
+      direct_map_.begin(), direct_map_.end(), phys,
+      [](GuestPhys value, const LoadSegment& segment) { return value < segment.phys; });
+  if (behind != direct_map_.begin()) {
+    const LoadSegment& segment = *std::prev(behind);
+    if (phys.value - segment.phys.value < segment.memory_bytes)
       return {segment.virt.value + (phys.value - segment.phys.value)};
+  }
   // A dump of another format has segments without virtual addresses.
   const GuestVirt start = input_.identity.page_offset;
   return start.value == 0 ? GuestVirt{} : GuestVirt{start.value + phys.value};
@@ -192,12 +206,7 @@ void ElfFormat::add_text_aliases(std::vector<Load>& loads,
                                  std::vector<GuestVirt>& addresses) const {
   const std::size_t count = loads.size();
   std::size_t added = 0;
-  std::vector<LoadSegment> images;
-  for (const LoadSegment& segment : input_.layout->segments)
-    if (segment.virt.value >= kKernelTextMap) images.push_back(segment);
-  if (images.empty() && input_.identity.image.memory_bytes > 0)
-    images.push_back(input_.identity.image);
-  for (const LoadSegment& segment : images) {
+  for (const LoadSegment& segment : images_) {
     const Gfn begin = frame_of(segment.phys);
     const Gfn end = frame_of({segment.phys.value + segment.memory_bytes});
     for (std::size_t i = 0; i < count && added + 2 < kExtraHeaders; ++i) {

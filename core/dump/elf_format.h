@@ -62,6 +62,8 @@ class ElfFormat : public DumpFormat {
   FormatInput input_;
   std::vector<FormatOutput> outputs_;
   NoteBytes notes_;
+  std::vector<LoadSegment> direct_map_;  ///< Of the source's segments, ascending.
+  std::vector<LoadSegment> images_;  ///< Those that map the kernel's text; kExtraHeaders at most.
   std::vector<Load> loads_;
   std::size_t capacity_ = 0;  ///< Program headers that there is room for.
   std::uint64_t data_begin_ = 0;

@@ -48,10 +48,12 @@ class FileSink : public DumpSink {
   bool can_rewrite() const override { return true; }
 
   Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    is_dirty_ = true;
     return stream_->write(offset, bytes);
   }
 
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    is_dirty_ = true;
     auto written = write_all_at(fd_.get(), bytes, offset, path_);
     // What is allocated ahead of the data is room for the tables as well.
     if (!written && written.error().code() == ErrorCode::kNoSpace && stream_->give_back_space())
@@ -60,8 +62,10 @@ class FileSink : public DumpSink {
   }
 
   Result<> make_durable() override {
+    if (!is_dirty_) return {};
     if (auto flushed = stream_->flush(); !flushed) return flushed;
     if (::fdatasync(fd_.get()) != 0) return fail_os(errno, "making " + path_ + " durable");
+    is_dirty_ = false;
     return {};
   }
 
@@ -92,6 +96,7 @@ class FileSink : public DumpSink {
   UniqueFd fd_;
   std::string path_;
   std::string final_path_;
+  bool is_dirty_ = true;                // Written to, or who knows: since it was made durable.
   std::unique_ptr<DataStream> stream_;  // After fd_, which it writes to: it goes first.
 };
 

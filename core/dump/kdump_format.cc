@@ -1,6 +1,7 @@
 #include "core/dump/kdump_format.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <utility>
@@ -64,7 +65,7 @@ KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
     const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
     // The first block of the data is the page of zeros that all zero pages share.
     const Position start{data + kFrameSize, 0, output.range.begin};
-    stripes_.push_back({start, start, PendingBits(input_.frames), {}, data, 0, false, false});
+    stripes_.push_back({start, start, PendingBits(input_.frames), {}, {}, data, 0, false, false});
   }
 }
 
@@ -183,7 +184,7 @@ void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
   stripe.has_room = false;
   if (stripe.descs.empty() ||
       stripe.descs.back().first_rank + stripe.descs.back().descs.size() != now.rank)
-    stripe.descs.push_back({now.rank, {}});
+    stripe.descs.push_back({now.rank, std::exchange(stripe.spare_descs, {})});
   std::vector<KdumpPageDesc>& descs = stripe.descs.back().descs;
   const std::size_t before = descs.size();
   for (const PageOutcome& page : chunk.outcomes()) {
@@ -227,6 +228,8 @@ Result<> KdumpFormat::checkpoint() {
 void KdumpFormat::commit() {
   for (Stripe& stripe : stripes_) {
     stripe.bits.commit();
+    if (!stripe.descs.empty()) stripe.spare_descs = std::move(stripe.descs.front().descs);
+    stripe.spare_descs.clear();
     stripe.descs.clear();
     stripe.durable = stripe.now;
     stripe.is_tabled = false;
@@ -302,13 +305,16 @@ Result<> KdumpFormat::write_pending_descs() {
 }
 
 Result<> KdumpFormat::clear_pending_descs(std::size_t index) {
-  std::vector<std::byte> zeros;
+  static constexpr std::array<std::byte, 16 * kFrameSize> kZeros{};
   for (const DescRun& run : stripes_[index].descs) {
-    zeros.resize(run.descs.size() * sizeof(KdumpPageDesc));
-    if (auto put = outputs_[index].sink->write_table(
-            descs_offset_ + run.first_rank * sizeof(KdumpPageDesc), zeros);
-        !put)
-      return put;
+    const std::uint64_t begin = descs_offset_ + run.first_rank * sizeof(KdumpPageDesc);
+    const std::uint64_t bytes = run.descs.size() * sizeof(KdumpPageDesc);
+    for (std::uint64_t done = 0; done < bytes; done += kZeros.size())
+      if (auto put = outputs_[index].sink->write_table(
+              begin + done,
+              std::span(kZeros).first(std::min<std::uint64_t>(bytes - done, kZeros.size())));
+          !put)
+        return put;
   }
   return {};
 }

@@ -53,6 +53,7 @@ class KdumpFormat : public DumpFormat {
     Position durable;
     PendingBits bits;
     std::vector<DescRun> descs;
+    std::vector<KdumpPageDesc> spare_descs;  ///< Empty: memory for the next run.
     std::uint64_t data_begin = 0;
     std::uint64_t bitmap_written_to = 0;  ///< Only for a sink that cannot rewrite.
     bool has_room = false;                ///< The pending descriptors' places are allocated.

@@ -26,8 +26,11 @@ constexpr std::size_t kMinMatch = 4;
 /// the page.
 constexpr std::size_t kLimit = kFrameSize - 20;
 constexpr std::size_t kCopyStep = 16;
-/// After so many bytes without a match fewer positions are tried, the fewer the longer it lasts.
-constexpr std::size_t kPatience = 32;
+/// After so many bytes without a match only every second position is tried,
+constexpr std::size_t kPatience = 24;
+/// after so many such tries every third, and so on. Counting tries instead of bytes lets the
+/// processor compute the next position before it knows how this one ends.
+constexpr std::size_t kTriesPerStep = 16;
 
 std::uint32_t load32(const std::byte* at) {
   std::uint32_t value = 0;
@@ -119,9 +122,12 @@ std::size_t equal_bytes(const std::byte* a, const std::byte* b, const std::byte*
 }  // namespace
 
 /// Takes the place of `position` in the table; what was there before may be a match.
-std::size_t LzoEncoder::exchange(std::uint32_t value, std::size_t position) {
-  // 2^32 / golden ratio
-  std::uint16_t& slot = table_[value * 0x9E3779B1U >> (32 - kTableBits)];
+///
+/// A match of just kMinMatch bytes saves a byte at most and costs a wrong prediction or two, so
+/// positions are told apart by the five bytes from there on: such a match is found by chance only.
+std::size_t LzoEncoder::exchange(std::uint64_t value, std::size_t position) {
+  constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
+  std::uint16_t& slot = table_[(value << 24) * kMultiplier >> (64 - kTableBits)];
   return std::exchange(slot, static_cast<std::uint16_t>(position));
 }
 
@@ -131,12 +137,10 @@ bool LzoEncoder::find_match(const std::byte* in, Search& search) {
   // toss: both are tried at once, which leaves less to be predicted.
   if (at + 1 < kLimit) {
     const std::uint64_t both = load64(in + at);
-    const auto value0 = static_cast<std::uint32_t>(both);
-    const auto value1 = static_cast<std::uint32_t>(both >> 8);
-    const std::size_t match0 = exchange(value0, at);
-    const std::size_t match1 = exchange(value1, at + 1);
-    const bool equal0 = load32(in + match0) == value0;
-    const bool equal1 = load32(in + match1) == value1;
+    const std::size_t match0 = exchange(both, at);
+    const std::size_t match1 = exchange(both >> 8, at + 1);
+    const bool equal0 = load32(in + match0) == static_cast<std::uint32_t>(both);
+    const bool equal1 = load32(in + match1) == static_cast<std::uint32_t>(both >> 8);
     if (equal0 || equal1) {
       match = equal0 ? match0 : match1;
       at += equal0 ? 0 : 1;
@@ -145,15 +149,15 @@ bool LzoEncoder::find_match(const std::byte* in, Search& search) {
     at += 2;
   }
   for (const std::size_t stop = std::min(anchor + kPatience, kLimit); at < stop; ++at) {
-    const std::uint32_t value = load32(in + at);
+    const std::uint64_t value = load64(in + at);
     match = exchange(value, at);
-    if (load32(in + match) == value) [[unlikely]]
+    if (load32(in + match) == static_cast<std::uint32_t>(value)) [[unlikely]]
       return true;
   }
-  for (; at < kLimit; at += 1 + (at - anchor) / kPatience) {
-    const std::uint32_t value = load32(in + at);
+  for (std::size_t tries = 2 * kTriesPerStep; at < kLimit; at += tries++ / kTriesPerStep) {
+    const std::uint64_t value = load64(in + at);
     match = exchange(value, at);
-    if (load32(in + match) != value) [[likely]]
+    if (load32(in + match) != static_cast<std::uint32_t>(value)) [[likely]]
       continue;
     // Positions were passed over: the match may have begun there.
     while (at > anchor && match > 0 && in[at - 1] == in[match - 1]) --at, --match;

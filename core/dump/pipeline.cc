@@ -33,25 +33,36 @@ Pipeline::~Pipeline() {
 
 void Pipeline::work_until_stopped(unsigned worker) {
   std::unique_lock lock(mutex_);
+  bool has_to_wake = false;
+  // Whoever is woken needs the lock: told of it too early, it would only wait again.
+  const auto unlock = [&] {
+    lock.unlock();
+    if (std::exchange(has_to_wake, false)) chunk_done_.notify_one();
+  };
   for (;;) {
     while (taken_ == produced_ && !stop_) {
+      if (has_to_wake) {
+        unlock();
+        lock.lock();
+        continue;
+      }
       ++idle_workers_;
       work_ready_.wait(lock);
       --idle_workers_;
     }
-    if (stop_) return;
+    if (stop_) return unlock();
     const std::uint64_t number = taken_++;
     Slot& mine = slot(number);
     mine.chunk = std::move(free_chunks_.back());
     free_chunks_.pop_back();
-    lock.unlock();
+    unlock();
     mine.chunk->frames = mine.frames;
     work_(*mine.chunk, worker);
     lock.lock();
     mine.done = true;
     if (awaited_ <= number) continue;
     if (!mine.chunk->is_left_out) has_news_ = true;
-    if (has_news_ || awaited_ == number + 1) chunk_done_.notify_one();
+    has_to_wake = has_news_ || awaited_ == number + 1;
   }
 }
 
@@ -124,7 +135,12 @@ Result<> Pipeline::consume_next(const Consume& consume) {
 /// One chunk, or of those that are left out as many as are done. @pre one before `end` is under
 /// way.
 Result<> Pipeline::consume_some(std::uint64_t end, const Consume& consume) {
-  if (is_quick_) wait_for_several(end);
+  // To be woken for each of them would cost as much as to write it.
+  constexpr std::uint64_t kAtOnce = 4;
+  if (is_quick_)
+    wait_for_several(end);
+  else
+    wait_until_done(std::min(consumed_ + kAtOnce, end) - 1);
   const std::uint64_t last = std::min(consumed_ + kQuickChunks, end);
   for (;;) {
     if (auto done = consume_next(consume); !done) return done;

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,7 +47,9 @@ Result<std::unique_ptr<OpenedFile>> OpenedFile::open(const std::string& path) {
     if (end < 0) return fail_os(errno, "finding the size of " + path);
     size = static_cast<std::uint64_t>(end);
   }
-  return std::unique_ptr<OpenedFile>(new OpenedFile(std::move(*fd), size, path));
+  struct statfs where {};
+  const bool is_in_proc = ::fstatfs(fd->get(), &where) == 0 && where.f_type == PROC_SUPER_MAGIC;
+  return std::unique_ptr<OpenedFile>(new OpenedFile(std::move(*fd), size, is_in_proc, path));
 }
 
 Result<> OpenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {

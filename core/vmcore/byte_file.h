@@ -31,6 +31,11 @@ class ByteFile {
   /// @pre the range lies inside the file.
   virtual Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const = 0;
 
+  /// Whether map() is the cheaper way to bytes that are all looked at, once. It is where mapping
+  /// takes no page faults. In the page cache it is not: to enter and to remove each page costs more
+  /// than to copy it, and the copy leaves it in the reader's processor cache.
+  virtual bool prefers_mapping() const { return false; }
+
   /// For messages: the path.
   virtual const std::string& name() const = 0;
 
@@ -46,14 +51,17 @@ class OpenedFile : public ByteFile {
   std::uint64_t size() const override { return size_; }
   Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override;
   Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const override;
+  /// /proc/vmcore: its read() maps and unmaps every page of the old memory by itself.
+  bool prefers_mapping() const override { return is_in_proc_; }
   const std::string& name() const override { return name_; }
 
  private:
-  OpenedFile(UniqueFd fd, std::uint64_t size, std::string name)
-      : fd_(std::move(fd)), size_(size), name_(std::move(name)) {}
+  OpenedFile(UniqueFd fd, std::uint64_t size, bool is_in_proc, std::string name)
+      : fd_(std::move(fd)), size_(size), is_in_proc_(is_in_proc), name_(std::move(name)) {}
 
   UniqueFd fd_;
   std::uint64_t size_;
+  bool is_in_proc_;
   std::string name_;
 };
 

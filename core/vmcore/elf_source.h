@@ -34,6 +34,7 @@ class ElfVmcoreSource : public VmcoreSource {
   const VmcoreLayout& layout() const override { return layout_; }
   Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override;
   Result<FrameView> map(FrameRange range) const override;
+  bool prefers_mapping() const override { return file_->prefers_mapping(); }
 
  private:
   /// Whole frames that lie together in the file.

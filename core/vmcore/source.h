@@ -93,6 +93,9 @@ class VmcoreSource {
   /// @return kNotFound when the first frame is absent; kOs or kBadData when it cannot be read.
   /// @pre range is not empty.
   virtual Result<FrameView> map(FrameRange range) const = 0;
+
+  /// Whether map() is the cheaper way to frames that are all looked at, once.
+  virtual bool prefers_mapping() const { return false; }
 };
 
 /// Largest window that map() gives: bounds what mappings add to a process's resident size.

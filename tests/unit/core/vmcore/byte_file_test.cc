@@ -28,5 +28,20 @@ TEST(OpenedFile, RefusesToMapWhatIsNotThere) {
   EXPECT_FALSE((*file)->map(0, 4 * kFrameSize));
 }
 
+/// What is in the page cache is cheaper to read; what is in /proc is not there at all until it is
+/// asked for.
+TEST(OpenedFile, IsBetterMappedOnlyInProc) {
+  std::string path = testing::TempDir() + "hadump-byte-file-XXXXXX";
+  const UniqueFd fd(::mkstemp(path.data()));
+  ASSERT_TRUE(fd);
+  const auto plain = OpenedFile::open(path);
+  ::unlink(path.c_str());
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE((*plain)->prefers_mapping());
+  const auto proc = OpenedFile::open("/proc/version");
+  ASSERT_TRUE(proc);
+  EXPECT_TRUE((*proc)->prefers_mapping());
+}
+
 }  // namespace
 }  // namespace hadump
