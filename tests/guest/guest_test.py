@@ -2,6 +2,7 @@
 """Runs one scenario in a plain guest: guest_test.py --tool … --modules … [--kernel REGEX] NAME."""
 
 import argparse
+import json
 import re
 import signal
 import sys
@@ -130,7 +131,38 @@ def crash(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     return outcome, found
 
 
+def estimate(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """release-region estimate on the running system, by /proc/kcore, with and without KASLR."""
+    text, found = "", []
+    for argument in ("", "nokaslr"):
+        outcome = run(_script("estimate"), None, programs=(run.saver,), kernel_args=argument)
+        text += outcome.console
+        found += failures(outcome)
+        found += _estimate_failures(outcome.console)
+    return Outcome(text), found
+
+
+def _estimate_failures(console: str) -> list[str]:
+    line = re.search(r"^ESTIMATE (\{.*\})$", console, re.MULTILINE)
+    memory = re.search(r"^MEMORY (\d+) KiB, cached (\d+)$", console, re.MULTILINE)
+    if not line or not memory:
+        return ["FAIL no estimate, or no /proc/meminfo"]
+    seen = json.loads(line[1])
+    sizes = {level["level"]: level["bytes"] for level in seen["levels"]}
+    total, cached = int(memory[1]) << 10, int(memory[2]) << 10
+    facts = {
+        # What the firmware and the kernel keep for themselves is in the one figure, not in the other.
+        "all of the memory": total <= seen["memory_bytes"] <= 1 << 30,
+        # Uncompressed; but most of this memory was never used, and pages of zeros cost nothing.
+        "level 0 has what is used": cached < sizes[0] < total,
+        "level 2 lacks the page cache": abs(sizes[0] - sizes[2] - cached) < 0.15 * cached,
+        "level 31 is the smallest": 0 < sizes[31] < sizes[2],
+    }
+    return [f"FAIL {fact}: {line[1]}" for fact, holds in facts.items() if not holds]
+
+
 SCENARIOS = {
+    "estimate": estimate,
     "release": release,
     "partial": partial,
     "bad_nodes": bad_nodes,
@@ -145,10 +177,11 @@ SCENARIOS = {
 class Runner:
     """plain_guest with this run's module and tool."""
 
-    def __init__(self, module: Path, tool: Path) -> None:
+    def __init__(self, module: Path, tool: Path, saver: Path) -> None:
         self._module, self._tool = module, tool
+        self.saver = saver
 
-    def __call__(self, script: str, dump: Dump, **more) -> Outcome:  # type: ignore[no-untyped-def]
+    def __call__(self, script: str, dump: Dump | None, **more) -> Outcome:  # type: ignore[no-untyped-def]
         return plain_guest.run(self._module, script, dump, self._tool, **more)
 
     def tree(self, dump: Dump) -> bytes:
@@ -160,6 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tool", type=Path, required=True, help="make_dump_node")
     parser.add_argument("--modules", type=Path, required=True, help="directory of RELEASE/hadump.ko")
+    parser.add_argument("--saver", type=Path, required=True, help="release-region")
     parser.add_argument("--kernel", default=r"6\.1\.0-\d+-amd64", help="release, a regular expression")
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
     arguments = parser.parse_args()
@@ -168,7 +202,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     module = newest_module(arguments.modules, arguments.kernel)
 
-    outcome, found = SCENARIOS[arguments.scenario](Runner(module, arguments.tool))
+    outcome, found = SCENARIOS[arguments.scenario](
+        Runner(module, arguments.tool, arguments.saver)
+    )
     keep_log(outcome)
     for line in found:
         print(line, file=sys.stderr)

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # PID 1 of the plain guest: the file systems, then the scenario, then a sign for the runner.
 /bin/busybox --install -s /bin
-export PATH=/bin
+export PATH=/bin:/sbin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2>/dev/null

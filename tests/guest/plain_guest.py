@@ -1,4 +1,4 @@
-"""A guest under plain QEMU (no Xen) that was started on a made-up dump.
+"""A guest under plain QEMU (no Xen) that was started on a made-up dump, or on none.
 
 It boots a Debian kernel with an initramfs of BusyBox, hadump.ko and one scenario's script, runs the
 script and stops; then its memory is looked at from outside. Packages come from the lab's cache.
@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 
 from hadump_lab.cpio import Tree  # noqa: E402
 from hadump_lab.kernel import kernel  # noqa: E402
+from hadump_lab.overlay import Overlay  # noqa: E402
 from hadump_lab.packages import Archive  # noqa: E402
 
 END = "HADUMP-SCENARIO-END"
@@ -65,9 +66,10 @@ def _text(one: tuple[int, int]) -> str:
 def run(
     module: Path,
     script: str,
-    dump: Dump,
+    dump: Dump | None,
     tool: Path,
     *,
+    programs: tuple[Path, ...] = (),
     kernel_args: str = "",
     extra_files: dict[int, bytes] | None = None,
     look_at: dict[int, int] | None = None,
@@ -78,34 +80,37 @@ def run(
 ) -> Outcome:
     """Boots the kernel that `module` was built for and runs `script`.
 
-    `extra_files` and `look_at` map guest-physical addresses to contents and to lengths. `end` is what
-    the console shows when there is nothing more to wait for.
+    Without `dump` it is an ordinary boot. `programs` go to /sbin with their libraries. `extra_files`
+    and `look_at` map guest-physical addresses to contents and to lengths. `end` is what the console
+    shows when there is nothing more to wait for.
     """
     release = module.parent.name
     kern = kernel(Archive(), f"linux-image-{release}")
     with tempfile.TemporaryDirectory(prefix="hadump-guest-") as name:
         directory = Path(name)
-        subprocess.run([str(tool), *dump.arguments(), "--output", name], check=True)
-        loads = {begin: directory / f"held-{begin:x}.bin" for begin, _ in dump.held}
-        loads[dump.save_area[0]] = directory / "save.bin"
+        loads: dict[int, Path] = {}
+        if dump:
+            subprocess.run([str(tool), *dump.arguments(), "--output", name], check=True)
+            loads = {begin: directory / f"held-{begin:x}.bin" for begin, _ in dump.held}
+            loads[dump.save_area[0]] = directory / "save.bin"
+            save = dump.save_area[0]
+            claims = " ".join(f"memmap={e - b:#x}%{b:#x}-1+6" for b, e in dump.claimed)
+            kernel_args += f" {claims} elfcorehdr={save + 0x20000:#x} hadump.node={save + 0x1000:#x}"
         for address, content in (extra_files or {}).items():
             loads[address] = directory / f"extra-{address:x}.bin"
             loads[address].write_bytes(content)
 
-        tree = _initramfs(module, script)
+        tree = _initramfs(module, script, programs)
         if modules:
             tree.add_tree(kern.modules(modules))
         with open(directory / "initrd", "wb") as output:
             tree.write(output)
 
-        claims = " ".join(f"memmap={e - b:#x}%{b:#x}-1+6" for b, e in dump.claimed)
-        save = dump.save_area[0]
         command = [
             "qemu-system-x86_64", "-accel", "tcg", "-m", "1G", "-smp", "2", "-nographic",
             "-no-reboot", "-nodefaults", "-vga", "none", "-cpu", "max",
             "-kernel", str(kern.vmlinux), "-initrd", str(directory / "initrd"),
-            "-append", f"console=ttyS0 quiet loglevel=5 {claims} elfcorehdr={save + 0x20000:#x} "
-                       f"hadump.node={save + 0x1000:#x} {kernel_args}",
+            "-append", f"console=ttyS0 quiet loglevel=5 {kernel_args}",
             "-chardev", f"file,id=console,path={directory}/console", "-serial", "chardev:console",
             "-monitor", f"unix:{directory}/monitor,server=on,wait=off",
         ]  # fmt: skip
@@ -124,9 +129,12 @@ def tree_of(tool: Path, dump: Dump) -> bytes:
         return tree[: int.from_bytes(tree[4:8], "big")]
 
 
-def _initramfs(module: Path, script: str) -> Tree:
-    tree = Tree()
-    for folder in ("dev", "proc", "sys", "tmp", "bin"):
+def _initramfs(module: Path, script: str, programs: tuple[Path, ...]) -> Tree:
+    overlay = Overlay()
+    for binary in programs:
+        overlay.program(binary)
+    tree = overlay.tree
+    for folder in ("dev", "proc", "sys", "tmp"):
         tree.directory(folder)
     busybox = Path("/bin/busybox")
     tree.file("bin/busybox", busybox, 0o755)
