@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "core/dump/lost_frames.h"
+
 namespace hadump {
 
 Result<> Saver::write_with_fallback(const FrameSet& portion) {
@@ -50,6 +52,8 @@ Result<> Saver::save_portion(const FrameSet& portion) {
       return noted;
   unsaved_.erase(portion);
   lost_.insert(newly_lost);
+  // More than that is only kept a little longer.
+  lost_ = with_fewer_ranges(lost_, kMaxLostRanges);
   // From here on the portion may go.
   if (releaser_ != nullptr)
     releaser_->release_around(portion, [this](FrameRange block) { return may_go(block); });
