@@ -89,7 +89,7 @@ bool has_its_files(const EarlierSave& save) {
 }
 
 std::string journal_of(const std::string& given) {
-  const std::string named = std::filesystem::absolute(given).string();
+  std::string named = std::filesystem::absolute(given).string();
   if (named.ends_with(".hadump-journal")) return named;
   const std::size_t mark = named.rfind("-incomplete");
   return journal_path(mark == std::string::npos ? named : named.substr(0, mark));

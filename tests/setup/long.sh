@@ -22,14 +22,17 @@ long() {
   return "$status"
 }
 
-# build_preset PRESET JOBS: configures and builds; says what cannot be built here.
+# build_preset PRESET JOBS [OPTION…]: configures and builds, with options for Ninja; says what cannot
+# be built here.
 build_preset() {
+  local preset=$1 jobs=$2
+  shift 2
   mkdir -p build
   # The same sources in another directory are no reason to compile them again.
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-  long "build/$1.configure.log" cmake --preset "$1" -DCMAKE_C_COMPILER_LAUNCHER=ccache \
+  long "build/$preset.configure.log" cmake --preset "$preset" -DCMAKE_C_COMPILER_LAUNCHER=ccache \
     -DCMAKE_CXX_COMPILER_LAUNCHER=ccache || return
-  grep 'not built here' "build/$1.configure.log" || :
-  long "build/$1.build.log" cmake --build --preset "$1" --parallel "$2" || return
-  tail -n 1 "build/$1.build.log"
+  grep 'not built here' "build/$preset.configure.log" || :
+  long "build/$preset.build.log" cmake --build --preset "$preset" --parallel "$jobs" -- "$@" || return
+  tail -n 1 "build/$preset.build.log"
 }
