@@ -209,14 +209,14 @@ Result<> Caretaker::act(unsigned domid, const Ward& ward, ShutdownAction action)
       if (auto done = toolstack_.dump_core(domid, core); !done)
         spdlog::error("domain {}: {}, continuing", domid, done.error().what());
       if (action == ShutdownAction::kCoredumpDestroy) return toolstack_.destroy(domid);
-      return toolstack_.recreate(domid, /*rename=*/false).map([](unsigned) {});
+      return toolstack_.recreate(domid, /*keep_old=*/false).map([](unsigned) {});
     }
     case ShutdownAction::kDestroy:
       return toolstack_.destroy(domid);
     case ShutdownAction::kRestart:
-      return toolstack_.recreate(domid, /*rename=*/false).map([](unsigned) {});
+      return toolstack_.recreate(domid, /*keep_old=*/false).map([](unsigned) {});
     case ShutdownAction::kRenameRestart:
-      return toolstack_.recreate(domid, /*rename=*/true).map([](unsigned) {});
+      return toolstack_.recreate(domid, /*keep_old=*/true).map([](unsigned) {});
     case ShutdownAction::kPreserve:
     case ShutdownAction::kSoftReset:  // libxl refuses it for PVH and would destroy the domain
       return {};

@@ -1,11 +1,21 @@
 #include "hv/xen/handles.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <deque>
 
 namespace hadump {
+
+namespace {
+
+constexpr std::size_t kErrorsKept = 3;
+thread_local std::deque<std::string> newest_errors;
+
+}  // namespace
 
 XenLog::XenLog(Sink sink)
     : logger_{.base = {.vmessage = &XenLog::message, .progress = nullptr, .destroy = nullptr},
@@ -19,6 +29,15 @@ void XenLog::message(xentoollog_logger* logger, xentoollog_level level, int errn
   std::string line = std::string(context == nullptr ? "xen" : context) + ": " + text.data();
   if (errnoval >= 0) line += " (" + Error::os(errnoval, "errno").what() + ")";
   reinterpret_cast<Logger*>(logger)->sink(line);
+  if (level < XTL_ERROR) return;
+  newest_errors.push_back(std::move(line));
+  if (newest_errors.size() > kErrorsKept) newest_errors.pop_front();
+}
+
+std::string XenLog::take_errors() {
+  std::string errors = fmt::format("{}", fmt::join(newest_errors, "; "));
+  newest_errors.clear();
+  return errors;
 }
 
 Result<XenHandles> XenHandles::open(XenLog& log) {

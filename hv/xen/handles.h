@@ -38,6 +38,10 @@ class XenLog {
   XenLog& operator=(const XenLog&) = delete;
   xentoollog_logger* get() { return &logger_.base; }
 
+  /// The newest errors that the Xen libraries have told this thread of, whatever the logger, and
+  /// forgets them; "" when there are none. A call's number says that it failed, these say why.
+  static std::string take_errors();
+
  private:
   struct Logger {
     xentoollog_logger base;  // first, so that the C callback's pointer is ours

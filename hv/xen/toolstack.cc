@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "core/base/elf_header.h"
@@ -17,7 +18,9 @@ namespace hadump {
 namespace {
 
 tl::unexpected<Error> libxl_error(int rc, const char* what) {
-  return fail(ErrorCode::kOs, fmt::format("{}: libxl error {}", what, rc));
+  const std::string why = XenLog::take_errors();
+  return fail(ErrorCode::kOs,
+              fmt::format("{}: libxl error {}{}{}", what, rc, why.empty() ? "" : ", ", why));
 }
 
 ShutdownAction action_of(libxl_action_on_shutdown action) {
@@ -144,6 +147,7 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
 
 Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
                                                    const std::string& kernel_path) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig model;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
       rc != 0)
@@ -180,27 +184,49 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
 }
 
 Result<> Toolstack::destroy(unsigned domid) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   if (const int rc = libxl_domain_destroy(context_, domid, nullptr); rc != 0)
     return libxl_error(rc, "destroying the domain");
   return {};
 }
 
-Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
+/// Takes the disks from a domain that has shut down: Xen's block script gives no disk to a second
+/// domain, so xl's own rename-restart fails for every domain that has one.
+Result<> Toolstack::take_disks(unsigned domid) const {
+  int count = 0;
+  libxl_device_disk* const disks = libxl_device_disk_list(context_, domid, &count);
+  Result<> done;
+  for (int i = 0; i < count; ++i)
+    if (const int rc = libxl_device_disk_destroy(context_, domid, &disks[i], nullptr); rc != 0)
+      done = libxl_error(rc, "taking a disk from the old domain");
+  libxl_device_disk_list_free(disks, count);
+  return done;
+}
+
+/// The old one gets another UUID as well, the new one is the domain from then on. libxl changes it
+/// in xenstore only; a domain that the hypervisor goes on calling by the old one would be taken for
+/// the new one, and be obeyed again and again.
+Result<> Toolstack::rename(unsigned domid, libxl_domain_config& config) const {
+  if (auto done = take_disks(domid); !done) return done;
+  libxl_uuid kept;
+  libxl_uuid_generate(&kept);
+  if (const int rc = libxl_domain_preserve(context_, domid, &config.c_info,
+                                           fmt::format("-{}", domid).c_str(), kept);
+      rc != 0)
+    return libxl_error(rc, "renaming the domain");
+  if (xc_domain_sethandle(handles_.control.get(), domid, kept.uuid) != 0)
+    return fail_os(errno, "giving the old domain another UUID");
+  return {};
+}
+
+Result<unsigned> Toolstack::recreate(unsigned domid, bool keep_old) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig config;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
       rc != 0)
     return libxl_error(rc, "reading the domain's configuration");
-  if (rename) {
-    // As xl does: the old one gets another UUID as well, the new one is the domain from then on.
-    libxl_uuid kept;
-    libxl_uuid_generate(&kept);
-    if (const int rc = libxl_domain_preserve(context_, domid, &config.value.c_info,
-                                             fmt::format("-{}", domid).c_str(), kept);
-        rc != 0)
-      return libxl_error(rc, "renaming the domain");
-  } else if (auto done = destroy(domid); !done) {
+  if (auto done = keep_old ? rename(domid, config.value) : destroy(domid); !done)
     return fail(std::move(done));
-  }
   // What the old domain was given for its life only.
   config.value.c_info.domid = static_cast<libxl_domid>(INVALID_DOMID);
   std::uint32_t created = 0;
@@ -213,6 +239,7 @@ Result<unsigned> Toolstack::recreate(unsigned domid, bool rename) const {
 }
 
 Result<> Toolstack::dump_core(unsigned domid, const std::string& path) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   if (const int rc = libxl_domain_core_dump(context_, domid, path.c_str(), nullptr); rc != 0)
     return libxl_error(rc, "dumping the domain's core");
   return {};

@@ -4,6 +4,7 @@ part=hostile: a guest that writes garbage into every key that hadumpd reads, and
 part=hung: hadump trigger makes a guest crash; it reboots while its dump waits.
 part=honest: a crash that nobody watched, in a guest with a save area of its own; a reboot, a
     poweroff.
+part=renamed: a reboot after a rescue, in a guest with on_reboot="rename-restart".
 Without `part` the others are seen to beside the hostile one, which stays crashed to the end.
 
 Parameters: memory (MiB), honest (MiB: of that guest), part=A,B,…
@@ -50,9 +51,13 @@ OVERLAPS_WINDOW = {
 
 def run(lab: Lab) -> None:
     memory = lab.number("memory", 384)
-    parts = lab.parameters.get("part", "hostile,hung,honest").split(",")
+    parts = lab.parameters.get("part", "hostile,hung,honest,renamed").split(",")
     honest = lab.number("honest", HONEST_MIB)
-    others = max(memory if "hung" in parts else 0, honest if "honest" in parts else 0)
+    others = max(
+        memory if "hung" in parts else 0,
+        honest if "honest" in parts else 0,
+        2 * memory if "renamed" in parts else 0,  # Before and after.
+    )
     hostile_mib = memory if "hostile" in parts else 0
     host = lab.host(HostConfig(guests_mib=hostile_mib + others + SAVE_AREA_MIB))
     agent = Agent(host, config=NO_KERNEL)
@@ -64,6 +69,8 @@ def run(lab: Lab) -> None:
         _hung(lab, agent, memory)
     if "honest" in parts:
         _honest(lab, agent, honest)
+    if "renamed" in parts:
+        _renamed(lab, agent, memory)
     if "hostile" in parts:
         _check_untouched(lab, hostile, crash)
         hostile.guest.destroy()
@@ -130,6 +137,28 @@ def _honest(lab: Lab, agent: Agent, memory: int) -> None:
     lab.check(True, "a poweroff after that ends the domain")
     _wait_forgotten(agent, "honest")
     guest.forget()
+
+
+def _renamed(lab: Lab, agent: Agent, memory: int) -> None:
+    rescue = Rescue(lab, agent, GuestConfig("renamed", memory, on_reboot="rename-restart"))
+    guest = rescue.guest
+    _wait_state(agent, "renamed", "registered")
+    mark, domid = guest.mark(), guest.domid()
+    agent.host.exec("hadump trigger renamed")
+    up = rescue.wait_back(mark)
+    rescue.wait_saved(up.index)
+    mark = guest.mark()
+    _in_the_background(guest, "reboot -f")
+    up = guest.wait_up(120, mark)
+    lab.check(guest.domid() != domid, "a reboot makes a new domain of this name")
+    lab.check(up.match.group(2) == rescue.before.match.group(2), "with all of its memory")
+    kept = agent.host.exec(f"xl list {domid}").output.splitlines()[-1].split()
+    lab.check(kept[0] == f"renamed-{domid}", f"the old one is kept under another name: {kept[0]}")
+    lab.check("s" in kept[4], f"and as its reboot has left it: {kept[4]}")
+    _wait_state(agent, "renamed", "registered")
+    agent.host.exec(f"xl destroy {domid}", timeout=60)
+    guest.forget()
+    _wait_forgotten(agent, "renamed")
 
 
 def _hostile(lab: Lab, agent: Agent, memory: int) -> tuple[Rescue, Crash]:
