@@ -10,9 +10,9 @@ namespace {
 
 /// Of a stretch that does not shrink, every so many pages are tried all the same.
 constexpr std::size_t kSamplingStep = 32;
-/// So many are read at once when they are not kept: they and what becomes of them fit the first
-/// two levels of a processor's cache.
-constexpr std::size_t kReadFrames = 16;
+/// So many are read at once when they are not kept: they and what becomes of them fit the second
+/// level of a processor's cache.
+constexpr std::size_t kReadFrames = 64;
 
 std::size_t index_of(PageClass page_class) {
   return static_cast<std::size_t>(page_class);

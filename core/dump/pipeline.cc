@@ -61,7 +61,7 @@ void Pipeline::work_until_stopped(unsigned worker) {
     lock.lock();
     mine.done = true;
     if (awaited_ <= number) continue;
-    if (!mine.chunk->is_left_out) has_news_ = true;
+    if (!mine.chunk->is_left_out) has_news_ = wants_news_;
     has_to_wake = has_news_ || awaited_ == number + 1;
   }
 }
@@ -92,9 +92,11 @@ void Pipeline::wait_for_several(std::uint64_t end) {
   announce();
   end = std::min(consumed_ + kQuickChunks, end);
   has_news_ = false;
+  wants_news_ = true;
   awaited_ = end;
   while (!slot(end - 1).done && !has_news_) chunk_done_.wait(lock);
   awaited_ = 0;
+  wants_news_ = has_news_ = false;
 }
 
 void Pipeline::wait_until_done(std::uint64_t number) {

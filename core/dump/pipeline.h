@@ -72,7 +72,8 @@ class Pipeline {
   std::uint64_t produced_ = 0;  // chunks numbered [taken_, produced_) wait for a worker
   std::uint64_t taken_ = 0;
   std::uint64_t awaited_ = 0;  // the chunk that run() sleeps for, plus one; 0 when it does not
-  bool has_news_ = false;      // one of those before it is done, and not a quick one
+  bool wants_news_ = false;    // it also wakes for one of those before that is not a quick one
+  bool has_news_ = false;      // there is such a one
   bool is_announced_ = true;   // idle workers were told of all that waits
   unsigned idle_workers_ = 0;
   bool stop_ = false;

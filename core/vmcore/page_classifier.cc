@@ -173,7 +173,8 @@ class PageClassifier::Scan {
     const std::uint64_t skip = found->phys.value % kFrameSize;
     const FrameRange frames{frame_of(found->phys),
                             Gfn{round_up(found->phys.value + length, kFrameSize) >> kFrameShift}};
-    auto view = length < kMinMappedBytes ? copy_view(*c_.source_, frames) : c_.source_->map(frames);
+    const bool maps = c_.source_->prefers_mapping() && length >= kMinMappedBytes;
+    auto view = maps ? c_.source_->map(frames) : copy_view(*c_.source_, frames);
     if (!view) return window;
     window.view = std::move(*view);
     window.data = window.view.bytes().data() + skip;
