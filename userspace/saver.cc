@@ -6,17 +6,13 @@
 
 namespace hadump {
 
-Result<> Saver::write_with_fallback(const FrameSet& portion) {
+Result<> Saver::write_with_fallback(FrameSet& portion) {
   auto written = writer_.write_portion(portion);
   while (!written && written.error().code() == ErrorCode::kNoSpace &&
          next_fallback_ < options_.fallback_levels.size()) {
-    options_.level = options_.fallback_levels[next_fallback_++];
-    writer_.set_dump_level(options_.level);
-    // The first part of a large portion is durable already, and must not be written again.
-    const FrameSet rest =
-        portion.intersection(writer_.next_portion(std::numeric_limits<std::uint64_t>::max()));
-    if (rest.empty()) break;
-    auto again = writer_.write_portion(rest);
+    if (auto noted = fall_back(portion); !noted) return noted;
+    if (portion.empty()) break;
+    auto again = writer_.write_portion(portion);
     // What was given to a pipe cannot be taken back: the reason stays the first one.
     if (!again && again.error().code() == ErrorCode::kBusy) break;
     written = std::move(again);
@@ -24,36 +20,55 @@ Result<> Saver::write_with_fallback(const FrameSet& portion) {
   return written;
 }
 
+/// To the next level, with what is still to be written of `portion`. The first steps of a large
+/// portion are durable already, and at the level of before.
+Result<> Saver::fall_back(FrameSet& portion) {
+  FrameSet rest =
+      portion.intersection(writer_.next_portion(std::numeric_limits<std::uint64_t>::max()));
+  portion.erase(rest);
+  if (!portion.empty())
+    if (auto noted = note_durable(portion); !noted) return noted;
+  portion = std::move(rest);
+  options_.level = options_.fallback_levels[next_fallback_++];
+  writer_.set_dump_level(options_.level);
+  return {};
+}
+
 // A checkpoint may be what finds the disk full: the writer has gone back to the one before then.
-Result<> Saver::make_durable_with_fallback(const FrameSet& portion) {
+Result<> Saver::make_durable_with_fallback(FrameSet& portion) {
   for (;;) {
     if (auto written = write_with_fallback(portion); !written) return written;
     auto durable = writer_.make_durable();
     if (durable || durable.error().code() != ErrorCode::kNoSpace ||
         next_fallback_ == options_.fallback_levels.size())
       return durable;
-    options_.level = options_.fallback_levels[next_fallback_++];
-    writer_.set_dump_level(options_.level);
+    if (auto noted = fall_back(portion); !noted) return noted;
   }
 }
 
+Result<> Saver::note_durable(const FrameSet& frames) {
+  FrameSet newly_lost;
+  const FrameSet missing = writer_.summary().missing;
+  for (FrameRange range : frames.ranges()) newly_lost.insert(missing.intersection(range));
+  if (record_ != nullptr)
+    if (auto noted = record_->add_durable(frames, newly_lost, options_.level); !noted) return noted;
+  lost_.insert(newly_lost);
+  // More than that is only kept a little longer.
+  lost_ = with_fewer_ranges(lost_, kMaxLostRanges);
+  return {};
+}
+
 Result<> Saver::save_portion(const FrameSet& portion) {
-  auto durable = make_durable_with_fallback(portion);
+  FrameSet rest = portion;  // What was not noted yet.
+  auto durable = make_durable_with_fallback(rest);
   // A pipe promises nothing: what went into it stays held.
   const bool promised = durable || durable.error().code() != ErrorCode::kUnsupported;
   if (!durable && promised) return durable;
   if (!promised) return {};
 
-  FrameSet newly_lost;
-  const FrameSet missing = writer_.summary().missing;
-  for (FrameRange range : portion.ranges()) newly_lost.insert(missing.intersection(range));
-  if (record_ != nullptr)
-    if (auto noted = record_->add_durable(portion, newly_lost, options_.level); !noted)
-      return noted;
+  if (!rest.empty())
+    if (auto noted = note_durable(rest); !noted) return noted;
   unsaved_.erase(portion);
-  lost_.insert(newly_lost);
-  // More than that is only kept a little longer.
-  lost_ = with_fewer_ranges(lost_, kMaxLostRanges);
   // From here on the portion may go.
   if (releaser_ != nullptr)
     releaser_->release_around(portion, [this](FrameRange block) { return may_go(block); });

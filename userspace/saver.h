@@ -53,8 +53,10 @@ class Saver {
   const FrameSet& lost() const { return lost_; }
 
  private:
-  Result<> write_with_fallback(const FrameSet& portion);
-  Result<> make_durable_with_fallback(const FrameSet& portion);
+  Result<> write_with_fallback(FrameSet& portion);
+  Result<> make_durable_with_fallback(FrameSet& portion);
+  Result<> fall_back(FrameSet& portion);
+  Result<> note_durable(const FrameSet& frames);
   Result<> save_portion(const FrameSet& portion);
   bool may_go(FrameRange block) const;
 

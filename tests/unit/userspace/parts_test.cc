@@ -336,7 +336,17 @@ TEST(ParseConvert, IsASaveFromAFile) {
   EXPECT_THAT(convert->vmcore, ElementsAre("in"));
   EXPECT_THAT(convert->to, ElementsAre("out"));
   EXPECT_FALSE(parse_convert({"in"}));
-  EXPECT_FALSE(parse_convert({"--format", "elf", "in", "out"}));
+  EXPECT_FALSE(parse_convert({"in", "out", "more"}));
+  EXPECT_FALSE(parse_convert({"in", "out", "--no-release"}));  // Nothing is held of a file.
+  const auto mixed = parse_convert({"--format", "elf", "in", "--dump-level=31", "out"});
+  ASSERT_TRUE(mixed) << mixed.error().what();
+  EXPECT_EQ(mixed->to, std::vector<std::string>{"out"});
+  EXPECT_EQ(mixed->vmcore, std::vector<std::string>{"in"});
+  EXPECT_EQ(mixed->format, OutputFormat::kElf);
+  EXPECT_EQ(mixed->levels, std::vector<unsigned>{31});
+  const auto piped = parse_convert({"in", "-"});
+  ASSERT_TRUE(piped) << piped.error().what();
+  EXPECT_EQ(piped->format, OutputFormat::kFlattened);
 }
 
 class FakeClock : public Clock {

@@ -42,12 +42,10 @@ class HalfWriter : public DumpWriter {
 class Notes : public DurableRecord {
  public:
   Result<> add_durable(const FrameSet& frames, const FrameSet&, unsigned level) override {
-    durable_.insert(frames);
-    level_ = level;
+    steps_.push_back({level, frames});
     return {};
   }
-  FrameSet durable_;
-  unsigned level_ = 0;
+  std::vector<LevelStep> steps_;
 };
 
 const FrameSet kFrames{{Gfn{0}, Gfn{1000}}};
@@ -58,8 +56,9 @@ TEST(Saver, FallsBackFromWhereALargePortionStopped) {
   Saver saver(writer, &notes, nullptr, kFrames, {}, {1_GiB, 0, {31}, {}});
   const auto saved = saver.save_portions();
   ASSERT_TRUE(saved) << saved.error().what();
-  EXPECT_EQ(notes.durable_, kFrames);
-  EXPECT_EQ(notes.level_, 31U);
+  // Each at its own level: to go on in place, the same pages have to be left out again.
+  const std::vector<LevelStep> wanted{{0, {{Gfn{0}, Gfn{500}}}}, {31, {{Gfn{500}, Gfn{1000}}}}};
+  EXPECT_EQ(notes.steps_, wanted);
 }
 
 TEST(Saver, SaysThatAPipeIsFullAndNotThatItIsBroken) {
