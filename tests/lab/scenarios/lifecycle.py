@@ -17,7 +17,7 @@ from hadump_lab.host import HostConfig
 from hadump_lab.product import Agent
 from hadump_lab.rescue import SAVE_AREA_MIB, Crash, Rescue
 from hadump_lab.scenario import Lab
-from hadump_lab.waiting import wait_until
+from hadump_lab.waiting import Seen, wait_until
 
 CONFIG = "[default]\nmax-crashes = 100\n[domain honest]\nsave-area = registered\n"
 HONEST_MIB = 640  # Room for window and save area. 704: a rest of no whole block, too.
@@ -78,13 +78,18 @@ def run(lab: Lab) -> None:
     lab.check(not agent.ended(), "hadumpd has survived all of it")
 
 
+def _triggered(lab: Lab, agent: Agent, config: GuestConfig) -> tuple[Rescue, int, Seen]:
+    """A guest that an admin has made dump, its domain's number before, and its coming back."""
+    rescue = Rescue(lab, agent, config)
+    _wait_state(agent, config.name, "registered")
+    mark, domid = rescue.guest.mark(), rescue.guest.domid()
+    agent.host.exec(f"hadump trigger {config.name}")
+    return rescue, domid, rescue.wait_back(mark)
+
+
 def _hung(lab: Lab, agent: Agent, memory: int) -> None:
-    rescue = Rescue(lab, agent, GuestConfig("hung", memory, on_reboot="restart"))
+    rescue, domid, up = _triggered(lab, agent, GuestConfig("hung", memory, on_reboot="restart"))
     guest = rescue.guest
-    _wait_state(agent, "hung", "registered")
-    mark, domid = guest.mark(), guest.domid()
-    agent.host.exec("hadump trigger hung")
-    up = rescue.wait_back(mark)
     waits = agent.status("hung")["state"]
     lab.check(waits in ("waiting", "saving"), f"hadump status: {waits}")
     guest.exec("until ls /var/crash/*/.*journal 2>/dev/null; do sleep 0.2; done")
@@ -140,12 +145,9 @@ def _honest(lab: Lab, agent: Agent, memory: int) -> None:
 
 
 def _renamed(lab: Lab, agent: Agent, memory: int) -> None:
-    rescue = Rescue(lab, agent, GuestConfig("renamed", memory, on_reboot="rename-restart"))
+    config = GuestConfig("renamed", memory, on_reboot="rename-restart")
+    rescue, domid, up = _triggered(lab, agent, config)
     guest = rescue.guest
-    _wait_state(agent, "renamed", "registered")
-    mark, domid = guest.mark(), guest.domid()
-    agent.host.exec("hadump trigger renamed")
-    up = rescue.wait_back(mark)
     rescue.wait_saved(up.index)
     mark = guest.mark()
     _in_the_background(guest, "reboot -f")
