@@ -13,7 +13,9 @@ wanted() {
 missing() {
   local package
   for package in $(wanted "$@"); do
-    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+    # A package whose triggers have not run yet works.
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null |
+      grep -qxE 'installed|triggers-(pending|awaited)' ||
       echo "$package"
   done
 }
@@ -28,10 +30,12 @@ echo "setup: installing $(echo "$packages" | wc -l) packages: $(echo $packages)"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
+# What an earlier installation left half done, being killed, would stop every apt-get.
+long "$log" dpkg --configure -a || :
 # A mirror that answers badly once is asked again; what it said is shown when it stays bad.
 for attempt in 1 2 3; do
-  if long "$log" apt-get -q update &&
-    long "$log" apt-get -q install -y --no-install-recommends $packages; then
+  if long "$log" apt-get -q -o DPkg::Lock::Timeout=600 update &&
+    long "$log" apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages; then
     exit 0
   fi
   echo "setup: apt-get failed (attempt $attempt of 3)" >&2

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import LabError
+from .headers import header_tree
 from .kernel import Kernel, kernel
 from .overlay import Overlay
 from .packages import Archive, say
@@ -45,9 +46,7 @@ def module_for(kern: Kernel) -> Path:
     built = build_dir() / "guest" / "module" / kern.release / "hadump.ko"
     if built.exists():
         return built
-    headers = Path("/usr/src") / f"linux-headers-{kern.release}"
-    if not headers.exists():
-        _install_headers(kern)
+    headers = header_tree(kern, Archive())
     final = cache_dir() / "module" / kern.release
     sources = sorted((SOURCE_DIR / "guest" / "module").iterdir())
     sources.append(SOURCE_DIR / "core" / "abi" / "hadump_abi.h")
@@ -139,13 +138,6 @@ class Agent:
         output = self.host.exec(f"hadump status --json {guest}").output
         found: dict[str, Any] = json.loads(output)[0]
         return found
-
-
-def _install_headers(kern: Kernel) -> None:
-    name = f"linux-headers-{kern.release}"
-    say(f"installing {name}")
-    suite = ["-t", kern.package.suite] if kern.package.suite else []
-    _run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *suite, name])
 
 
 def _run(command: list[str]) -> None:
