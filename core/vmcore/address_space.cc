@@ -34,7 +34,7 @@ Result<> check_release(const AddressSpace& space, const Vmcoreinfo& info) {
   const auto uts = info.symbol("init_uts_ns");
   const auto wanted = info.text("OSRELEASE");
   if (!uts || !wanted || wanted->empty() || wanted->size() >= kUtsFieldBytes) return {};
-  const std::uint64_t name = info.offset("uts_namespace.name").value_or(0);
+  const std::uint64_t name = info.uts_name_offset();
   std::array<char, kUtsFieldBytes> release{};
   if (auto r = space.read(GuestVirt{uts->value + name + 2 * kUtsFieldBytes},
                           std::as_writable_bytes(std::span(release)));

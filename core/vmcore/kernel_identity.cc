@@ -57,7 +57,7 @@ KernelIdentity identify_kernel(const VmcoreSource& source) {
   identity.image = find_image(*space, *info);
   const auto uts = info->symbol("init_uts_ns");
   if (!uts) return identity;
-  const std::uint64_t offset = info->offset("uts_namespace.name").value_or(0);
+  const std::uint64_t offset = info->uts_name_offset();
   std::array<char, kFieldBytes * kFields> names{};
   if (!space->read(GuestVirt{uts->value + offset}, std::as_writable_bytes(std::span(names))))
     return identity;

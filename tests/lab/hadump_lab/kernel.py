@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import LabError
 from .packages import Archive, Package, say
-from .paths import building, cache_dir
+from .paths import building, cache_dir, locked
 
 # Offsets in the boot protocol's setup header (Documentation/arch/x86/boot.rst).
 _SETUP_SECTS = 0x1F1
@@ -30,7 +30,7 @@ class Kernel:
     release: str
     vmlinuz: Path
     vmlinux: Path  # Uncompressed ELF: Xen starts it 15 s sooner than the compressed image.
-    tree: Path  # The unpacked package.
+    tree: Path  # What is unpacked of the package; lib/modules is there.
 
     def modules(self, names: Iterable[str], required: Iterable[str] = ()) -> Path:
         """A directory with lib/modules/RELEASE holding `names`, what they need, and indexes.
@@ -76,11 +76,17 @@ def kernel(archive: Archive, spec: str) -> Kernel:
     """`spec` names a kernel or a meta package: NAME or NAME/SUITE."""
     package = archive.resolve(spec)
     for _ in range(4):  # Meta packages may point at meta packages.
-        tree = archive.unpack(package)
-        images = sorted((tree / "boot").glob("vmlinuz-*"))
-        if images:
-            release = images[0].name.removeprefix("vmlinuz-")
-            return Kernel(package, release, images[0], _vmlinux(images[0], package), tree)
+        tree = _tree(archive, package)
+        # Newer packages leave it to their scripts to copy the image to /boot.
+        for image in [*tree.glob("boot/vmlinuz-*"), *tree.glob("usr/lib/modules/*/vmlinuz")]:
+            release = image.name.removeprefix("vmlinuz-")
+            if release == image.name:
+                release = image.parent.name
+            merged_usr = not (tree / "lib" / "modules").exists()
+            return Kernel(
+                package, release, image, _vmlinux(image, release, package),
+                tree / "usr" if merged_usr else tree,
+            )  # fmt: skip
         following = [name for name in package.depends if name.startswith("linux-image-")]
         if not following:
             break
@@ -88,6 +94,25 @@ def kernel(archive: Archive, spec: str) -> Kernel:
             f"{following[0]}/{package.suite}" if package.suite else following[0]
         )
     raise LabError(f"{spec} leads to no package with a kernel")
+
+
+_PARTS = re.compile(r"linux-(base|binary|modules)-\d")
+
+
+def _tree(archive: Archive, package: Package) -> Path:
+    """The package unpacked; newer ones are spread over several, which are merged."""
+    names = [name for name in package.depends if _PARTS.match(name)]
+    if not names:
+        return archive.unpack(package)
+    final = cache_dir() / "trees" / f"{package.name}_{package.sha256[:16]}+parts"
+    with locked(cache_dir() / "trees.lock"):
+        if not final.exists():
+            debs = archive.fetch(archive.show(names, package.suite).values())
+            say(f"unpacking {package.name} {package.version}")
+            with building(final) as temporary:
+                for deb in debs:
+                    subprocess.run(["dpkg-deb", "-x", str(deb), str(temporary)], check=True)
+    return final
 
 
 def extract_vmlinux(image: bytes) -> bytes:
@@ -134,10 +159,10 @@ _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
 _DEPENDENCY_LINE = re.compile(r"^kernel/\S+\.ko(\.\w+)?:")
 
 
-def _vmlinux(vmlinuz: Path, package: Package) -> Path:
-    final = cache_dir() / "vmlinux" / f"{vmlinuz.name}-{package.sha256[:16]}"
+def _vmlinux(vmlinuz: Path, release: str, package: Package) -> Path:
+    final = cache_dir() / "vmlinux" / f"vmlinuz-{release}-{package.sha256[:16]}"
     if not (final / "vmlinux").exists():
-        say(f"extracting {vmlinuz.name}")
+        say(f"extracting vmlinuz-{release}")
         with building(final) as temporary:
             (temporary / "vmlinux").write_bytes(extract_vmlinux(vmlinuz.read_bytes()))
     return final / "vmlinux"

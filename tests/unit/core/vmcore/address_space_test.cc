@@ -63,6 +63,13 @@ TEST(AddressSpace, SaysWhatIsNotMappedAndWhatIsNotThere) {
             ErrorCode::kBadData);
 }
 
+// Kernels before v5.11.
+TEST(AddressSpace, FindsTheReleaseWhereVmcoreinfoDoesNotSayWhere) {
+  LinuxMachine machine({});
+  machine.info.erase("OFFSET(uts_namespace.name)");
+  EXPECT_EQ(opened(machine).levels(), 4u);
+}
+
 // The direct map of this machine begins where 4-level kernels without KASLR have it.
 TEST(AddressSpace, FindsTheDirectMapByTheTables) {
   LinuxMachine machine({});
