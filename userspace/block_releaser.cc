@@ -17,17 +17,20 @@ void BlockReleaser::release_around(const FrameSet& around, const MayGo& may_go) 
   }
 }
 
+// One write for a block, however many holes are in it. More only where somebody released a part of
+// the block by hand.
 void BlockReleaser::release_block(FrameRange block) {
-  // More than one range only where somebody released a part of the block by hand.
-  const FrameSet parts = held_.intersection(block);
-  for (FrameRange part : parts.ranges()) {
-    if (auto done = releaser_.release(part); !done) {
+  FrameSet ranges = held_.intersection(block);
+  ranges.insert(holes_.intersection(block));
+  for (FrameRange range : ranges.ranges()) {
+    if (!held_.overlaps(range)) continue;
+    if (auto done = releaser_.release(range); !done) {
       refused_for_good_ = done.error().code() == ErrorCode::kUnsupported;
       warn_(done.error().what());
       return;
     }
-    held_.erase(part);
-    released_bytes_ += part.bytes();
+    released_bytes_ += held_.intersection(range).bytes();
+    held_.erase(range);
   }
 }
 

@@ -21,12 +21,15 @@ class BlockReleaser {
 
   /// @param releaser  borrowed.
   /// @param held      frames in state "held" now.
+  /// @param holes     frames without memory: they may be in a range that is released.
   /// @param block_bytes  size and alignment of a memory block.
   /// @param warn      told of every refusal; a refused block stays held and is tried again by
   ///                  a later call that covers it.
-  BlockReleaser(RegionReleaser& releaser, FrameSet held, std::uint64_t block_bytes, Warn warn)
+  BlockReleaser(RegionReleaser& releaser, FrameSet held, FrameSet holes, std::uint64_t block_bytes,
+                Warn warn)
       : releaser_(releaser),
         held_(std::move(held)),
+        holes_(std::move(holes)),
         block_frames_(block_bytes >> kFrameShift),
         warn_(std::move(warn)) {}
 
@@ -51,6 +54,7 @@ class BlockReleaser {
 
   RegionReleaser& releaser_;
   FrameSet held_;
+  FrameSet holes_;
   std::uint64_t block_frames_;
   Warn warn_;
   std::uint64_t released_bytes_ = 0;

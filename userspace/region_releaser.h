@@ -23,7 +23,8 @@ class RegionReleaser {
   /// Gives `range` back to the running kernel. Irreversible: its bytes must be durable elsewhere.
   /// All or nothing. Memory is usable again once a whole memory block has been released.
   ///
-  /// @param range  inside held memory, or exactly the save area, which must be the last.
+  /// @param range  inside held memory, holes included, or exactly the save area, which must be the
+  ///               last.
   /// @return kBusy for the save area while anything else is held (EBUSY); kBadData for a range that
   ///         is not wholly held or already released (ERANGE, EALREADY, EFAULT, EINVAL);
   ///         kUnsupported where this kernel cannot keep the memory out of Xen's balloon; kOs for

@@ -5,13 +5,14 @@
 #include <array>
 #include <optional>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 
 namespace hadump {
 namespace {
 
-// The module prints at most this many ranges: 3 lists of HADUMP_MAX_RANGES and a few of its own.
-constexpr std::size_t kMaxRegions = 65536;
+// Above what the module can print: a hole and held memory in turn, and pieces of those.
+constexpr std::size_t kMaxRegions = std::size_t{8} * HADUMP_MAX_RANGES;
 
 constexpr std::array<std::string_view, 6> kStateNames{"window",   "held", "partial",
                                                       "released", "hole", "save-area"};

@@ -88,7 +88,8 @@ Result<> SaveSession::look_around() {
   if (auto found = find_earlier(); !found) return found;
   if (may_release())
     blocks_ = std::make_unique<BlockReleaser>(
-        *seams_.releaser, regions_.in_state(RegionState::kHeld), seams_.block_bytes,
+        *seams_.releaser, regions_.in_state(RegionState::kHeld),
+        regions_.in_state(RegionState::kHole), seams_.block_bytes,
         [this](const std::string& text) { seams_.log.warn("{}, continuing", text); });
   return {};
 }

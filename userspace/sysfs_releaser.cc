@@ -14,7 +14,7 @@ namespace hadump {
 namespace {
 
 // Far above what the module prints for HADUMP_MAX_RANGES ranges (about 50 bytes each).
-constexpr std::uint64_t kMaxRegionsText = 4_MiB;
+constexpr std::uint64_t kMaxRegionsText = 32_MiB;
 
 // One write() call: sysfs takes each as a command of its own. Returns 0 or the errno.
 Result<> write_once(const std::string& path, std::string_view text) {

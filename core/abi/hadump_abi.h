@@ -33,8 +33,10 @@ typedef uint8_t u8;
 #define HADUMP_MEMMAP_HELD 6U
 
 /* ---- limits: everything beyond is refused ---- */
-#define HADUMP_MAX_NODE_SIZE (64U << 10)   /* bytes of the whole flattened tree */
-#define HADUMP_MAX_RANGES 1024U            /* entries of any range list in the node */
+#define HADUMP_MAX_NODE_SIZE (2U << 20)    /* bytes of the whole flattened tree */
+/* Entries of any range list in the node. A guest that has used its balloon for long has its holes
+ * anywhere; Linux reads /proc/vmcore's headers up to 4 MiB, and e_phnum up to 65534. */
+#define HADUMP_MAX_RANGES 65000U
 #define HADUMP_MAX_BOOT_REGIONS 8U         /* as many as fadump's RMR sections */
 #define HADUMP_MAX_VCPUS 4096U
 #define HADUMP_MAX_ADDRESS (1ULL << 46)    /* 64 TiB of guest-physical space */

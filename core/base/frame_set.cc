@@ -30,17 +30,43 @@ void FrameSet::insert(FrameRange range) {
   ranges_.insert(ranges_.erase(first, last), range);
 }
 
+void FrameSet::insert(const FrameSet& other) {
+  std::vector<FrameRange> both(ranges_.size() + other.ranges_.size());
+  std::merge(ranges_.begin(), ranges_.end(), other.ranges_.begin(), other.ranges_.end(),
+             both.begin(),
+             [](const FrameRange& a, const FrameRange& b) { return a.begin < b.begin; });
+  ranges_.clear();
+  for (const FrameRange& range : both) {
+    if (ranges_.empty() || ranges_.back().end < range.begin)
+      ranges_.push_back(range);
+    else
+      ranges_.back().end = std::max(ranges_.back().end, range.end);
+  }
+}
+
 void FrameSet::erase(FrameRange range) {
   if (range.empty()) return;
+  const auto first = ranges_.begin() + (first_behind(ranges_, range.begin) - ranges_.cbegin());
+  auto last = first;
+  while (last != ranges_.end() && last->begin < range.end) ++last;
+  if (first == last) return;
   std::vector<FrameRange> kept;
-  kept.reserve(ranges_.size() + 1);
-  for (const FrameRange& old : ranges_) {
-    if (!old.overlaps(range)) {
-      kept.push_back(old);
-      continue;
+  if (first->begin < range.begin) kept.push_back({first->begin, range.begin});
+  if (range.end < std::prev(last)->end) kept.push_back({range.end, std::prev(last)->end});
+  ranges_.insert(ranges_.erase(first, last), kept.begin(), kept.end());
+}
+
+void FrameSet::erase(const FrameSet& other) {
+  std::vector<FrameRange> kept;
+  auto cut = other.ranges_.begin();
+  for (FrameRange range : ranges_) {
+    while (cut != other.ranges_.end() && cut->end <= range.begin) ++cut;
+    for (; cut != other.ranges_.end() && cut->begin < range.end; ++cut) {
+      if (range.begin < cut->begin) kept.push_back({range.begin, cut->begin});
+      range.begin = cut->end;
+      if (cut->end >= range.end) break;  // It may reach into the next range, too.
     }
-    if (old.begin < range.begin) kept.push_back({old.begin, range.begin});
-    if (range.end < old.end) kept.push_back({range.end, old.end});
+    if (range.begin < range.end) kept.push_back(range);
   }
   ranges_ = std::move(kept);
 }
@@ -73,7 +99,13 @@ FrameSet FrameSet::intersection(FrameRange range) const {
 
 FrameSet FrameSet::intersection(const FrameSet& other) const {
   FrameSet common;
-  for (const FrameRange& range : other.ranges_) common.insert(intersection(range));
+  auto a = ranges_.begin();
+  auto b = other.ranges_.begin();
+  while (a != ranges_.end() && b != other.ranges_.end()) {
+    const FrameRange both{std::max(a->begin, b->begin), std::min(a->end, b->end)};
+    if (both.begin < both.end) common.ranges_.push_back(both);
+    a->end < b->end ? ++a : ++b;
+  }
   return common;
 }
 

@@ -8,7 +8,8 @@
 namespace hadump {
 
 /// A set of frames as ascending, disjoint, non-adjacent, non-empty ranges. Its size depends on the
-/// number of holes, not of frames, so a terabyte without holes is one entry.
+/// number of holes, not of frames, so a terabyte without holes is one entry. A guest decides how
+/// many holes there are: an operation on two sets takes time in proportion to their ranges.
 ///
 /// Threads: const functions may be called from several threads; others need exclusion.
 class FrameSet {
@@ -20,12 +21,8 @@ class FrameSet {
 
   void insert(FrameRange range);
   void erase(FrameRange range);
-  void insert(const FrameSet& other) {
-    for (FrameRange range : other.ranges_) insert(range);
-  }
-  void erase(const FrameSet& other) {
-    for (FrameRange range : other.ranges_) erase(range);
-  }
+  void insert(const FrameSet& other);
+  void erase(const FrameSet& other);
 
   bool empty() const { return ranges_.empty(); }
   std::uint64_t frames() const;

@@ -116,23 +116,17 @@ Result<> CrashRun::boot(DomainRecord& record) {
 // Frames of the boot regions that had been ballooned out must be there for the next kernel. The
 // limit has had room for them since the snapshot.
 Result<> CrashRun::fill_window(const SavedSnapshot& saved) {
+  FrameSet missing;
   for (const BootRegion& region : saved.node.boot_regions) {
-    const FrameSet missing = saved.survey.absent.intersection(region.range);
-    for (FrameRange range : missing.ranges()) {
-      auto kinds = world_.memory.kinds(range);
-      if (!kinds) return fail(std::move(kinds));
-      // Some may be there already, from a boot that was interrupted or from an earlier crash.
-      for (std::size_t i = 0; i < kinds->size();) {
-        std::size_t end = i + 1;
-        while (end < kinds->size() && (*kinds)[end] == (*kinds)[i]) ++end;
-        const FrameRange run{Gfn{range.begin.value + i}, Gfn{range.begin.value + end}};
-        if ((*kinds)[i] == FrameKind::kAbsent)
-          if (auto done = world_.memory.populate(run); !done) return done;
-        i = end;
-      }
-    }
+    const FrameSet absent = saved.survey.absent.intersection(region.range);
+    if (absent.empty()) continue;
+    // Some may be there already, from a boot that was interrupted or from an earlier crash.
+    auto absent_now = frames_of_kind(world_.memory, region.range, FrameKind::kAbsent);
+    if (!absent_now) return fail(std::move(absent_now));
+    missing.insert(absent_now->intersection(absent));
   }
-  return {};
+  if (missing.empty()) return {};
+  return world_.memory.populate(missing);
 }
 
 // The balloon driver of the small guest takes static-max minus what it booted with as given, so any

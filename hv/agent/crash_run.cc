@@ -223,7 +223,7 @@ Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
   record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};
   input.save_area = record.save_area;
   auto done = raise_limit(record, record.save_area.bytes() + window_holes);
-  if (done) done = world_.memory.populate(record.save_area);
+  if (done) done = world_.memory.populate({record.save_area});
   if (!done)
     return fail(std::move(done),
                 fmt::format("adding {} for the save area", format_size(layout.length)));

@@ -10,6 +10,9 @@ namespace hadump {
 namespace {
 
 constexpr std::uint64_t kPieceFrames = 16384;
+// Absent frames as close as this are mapped together, with what lies between them: a call to the
+// hypervisor costs as much as many frames more.
+constexpr std::uint64_t kNearFrames = 64;
 
 // Sorts frames by kind, whole runs at a time; pieces may come from several threads.
 class Collector {
@@ -55,14 +58,22 @@ Result<> scan(const GuestMemory& memory, const FrameSet& frames, Collector& coll
 // the shared info page that Linux puts over a page of its RAM.
 Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
   const FrameSet candidates = std::exchange(survey.absent, {});
-  for (FrameRange range : candidates.ranges()) {
-    auto mapping = memory.map(range, Access::kRead);
+  const std::span<const FrameRange> ranges = candidates.ranges();
+  for (std::size_t i = 0; i < ranges.size();) {
+    FrameRange span = ranges[i];
+    std::size_t next = i + 1;
+    for (; next < ranges.size() && ranges[next].begin.value - span.end.value <= kNearFrames &&
+           ranges[next].end.value - span.begin.value <= kPieceFrames;
+         ++next)
+      span.end = ranges[next].end;
+    auto mapping = memory.map(span, Access::kRead);
     if (!mapping) return fail(std::move(mapping));
-    for (std::size_t i = 0; i < range.frames(); ++i) {
-      const Gfn gfn{range.begin.value + i};
-      FrameSet& set = mapping->present(i) ? survey.special : survey.absent;
-      set.insert({gfn, Gfn{gfn.value + 1}});  // ascending, so always at the end
-    }
+    for (; i < next; ++i)
+      for (Gfn gfn = ranges[i].begin; gfn < ranges[i].end; ++gfn.value) {
+        const bool there = mapping->present(gfn.value - span.begin.value);
+        FrameSet& set = there ? survey.special : survey.absent;
+        set.insert({gfn, Gfn{gfn.value + 1}});  // ascending, so always at the end
+      }
   }
   return {};
 }

@@ -50,6 +50,17 @@ Result<> write_guest(const GuestMemory& memory, GuestPhys to, std::span<const st
   });
 }
 
+Result<FrameSet> frames_of_kind(const GuestMemory& memory, FrameRange range, FrameKind kind) {
+  auto kinds = memory.kinds(range);
+  if (!kinds) return fail(std::move(kinds));
+  FrameSet frames;
+  for (std::size_t i = 0; i < kinds->size(); ++i) {
+    const Gfn gfn{range.begin.value + i};
+    if ((*kinds)[i] == kind) frames.insert({gfn, Gfn{gfn.value + 1}});
+  }
+  return frames;
+}
+
 Result<> zero_guest(const GuestMemory& memory, GuestPhys to, std::uint64_t bytes) {
   return for_pieces(memory, to, bytes, Access::kReadWrite,
                     [](std::span<std::byte> piece) { std::memset(piece.data(), 0, piece.size()); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/frame_set.h"
 #include "core/base/units.h"
 
 namespace hadump {
@@ -89,10 +90,10 @@ class GuestMemory {
   /// How many frames the domain has altogether, wherever they are.
   virtual Result<std::uint64_t> total_frames() const = 0;
 
-  /// Adds memory behind every frame of `range`, of which none may be present. Contents are
+  /// Adds memory behind every one of `frames`, of which none may be present. Contents are
   /// undefined. All or nothing. @pre the domain's limit has room (set_limit_kib).
   /// @return kNoSpace when the host has not enough free memory; kOs otherwise.
-  virtual Result<> populate(FrameRange range) = 0;
+  virtual Result<> populate(const FrameSet& frames) = 0;
 
   /// Takes away those frames of `range` that are present. Absent ones are no error, so an
   /// interrupted populate() can be undone.
@@ -106,6 +107,8 @@ class GuestMemory {
 Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out);
 /// Copies bytes into the guest. kBadData when a frame is absent; then nothing is promised.
 Result<> write_guest(const GuestMemory& memory, GuestPhys to, std::span<const std::byte> data);
+/// The frames of `range` that are of this kind now. Errors as kinds().
+Result<FrameSet> frames_of_kind(const GuestMemory& memory, FrameRange range, FrameKind kind);
 /// Fills with zeros.
 Result<> zero_guest(const GuestMemory& memory, GuestPhys to, std::uint64_t bytes);
 

@@ -35,22 +35,24 @@ FrameKind kind_of(xen_pfn_t answer) {
   }
 }
 
-// One run of extents of the same size: large ones where alignment allows, else single frames.
+// Extents of one size for one hypercall: large ones where alignment allows, else single frames.
 struct Extents {
   unsigned order;
   std::vector<xen_pfn_t> starts;
 };
 
-std::vector<Extents> cut_into_extents(FrameRange range) {
+std::vector<Extents> cut_into_extents(const FrameSet& frames) {
   std::vector<Extents> runs;
-  for (std::uint64_t at = range.begin.value; at < range.end.value;) {
-    const bool large = is_aligned(at, kLargeFrames) && range.end.value - at >= kLargeFrames;
-    const unsigned order = large ? kLargeOrder : 0;
-    if (runs.empty() || runs.back().order != order || runs.back().starts.size() == kExtentsPerCall)
-      runs.push_back({order, {}});
-    runs.back().starts.push_back(at);
-    at += std::uint64_t{1} << order;
-  }
+  for (FrameRange range : frames.ranges())
+    for (std::uint64_t at = range.begin.value; at < range.end.value;) {
+      const bool large = is_aligned(at, kLargeFrames) && range.end.value - at >= kLargeFrames;
+      const unsigned order = large ? kLargeOrder : 0;
+      if (runs.empty() || runs.back().order != order ||
+          runs.back().starts.size() == kExtentsPerCall)
+        runs.push_back({order, {}});
+      runs.back().starts.push_back(at);
+      at += std::uint64_t{1} << order;
+    }
   return runs;
 }
 
@@ -98,32 +100,37 @@ Result<std::uint64_t> XenGuestMemory::total_frames() const {
   return info.nr_pages;
 }
 
-Result<> XenGuestMemory::populate(FrameRange range) {
+// Host memory may be free in pieces only: single frames are slower, but will do.
+Result<> XenGuestMemory::populate_in_pieces(std::span<const xen_pfn_t> large_extents) {
+  for (xen_pfn_t start : large_extents) {
+    const FrameRange extent{Gfn{start}, Gfn{start + kLargeFrames}};
+    if (auto done = remove(extent); !done) return done;  // some may be there already
+    std::vector<xen_pfn_t> single = frame_numbers(extent);
+    if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, single.size(), 0, 0,
+                                         single.data()) != 0)
+      return fail_os(errno, "adding memory to the domain");
+  }
+  return {};
+}
+
+Result<> XenGuestMemory::populate(const FrameSet& frames) {
   xc_physinfo_t host{};
   if (xc_physinfo(handles_.control.get(), &host) != 0)
     return fail_os(errno, "asking Xen about the host");
-  if (host.free_pages < range.frames())
+  if (host.free_pages < frames.frames())
     return fail(ErrorCode::kNoSpace, fmt::format("the host has {} of free memory, {} are needed",
                                                  format_size(host.free_pages << kFrameShift),
-                                                 format_size(range.bytes())));
-  for (Extents& run : cut_into_extents(range)) {
+                                                 format_size(frames.bytes())));
+  for (Extents& run : cut_into_extents(frames)) {
     if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, run.starts.size(),
                                          run.order, 0, run.starts.data()) == 0)
       continue;
-    // Free memory in pieces: single frames are slower but will do.
-    const std::uint64_t frames = std::uint64_t{1} << run.order;
-    Gfn at{run.starts.front()};
-    const Gfn end{run.starts.back() + frames};
-    bool done = run.order != 0 && remove({at, end}).has_value();
-    for (; done && at < end; at.value += kLargeFrames) {
-      std::vector<xen_pfn_t> single = frame_numbers({at, Gfn{at.value + kLargeFrames}});
-      done = xc_domain_populate_physmap_exact(handles_.control.get(), domid_, single.size(), 0, 0,
-                                              single.data()) == 0;
-    }
+    Result<> done = fail_os(errno, "adding memory to the domain");
+    if (run.order != 0) done = populate_in_pieces(run.starts);
     if (done) continue;
-    const int error = errno;
-    static_cast<void>(remove(range));  // the error of populating is the one to tell
-    return fail_os(error, "adding memory to the domain");
+    // The error of populating is the one to tell.
+    for (FrameRange range : frames.ranges()) static_cast<void>(remove(range));
+    return done;
   }
   return {};
 }
@@ -131,7 +138,7 @@ Result<> XenGuestMemory::populate(FrameRange range) {
 Result<> XenGuestMemory::remove(FrameRange range) {
   auto kinds = this->kinds(range);
   if (!kinds) return fail(std::move(kinds));
-  for (Extents& run : cut_into_extents(range)) {
+  for (Extents& run : cut_into_extents({range})) {
     const std::uint64_t frames = std::uint64_t{1} << run.order;
     std::vector<xen_pfn_t> whole;
     std::vector<xen_pfn_t> single;

@@ -51,7 +51,17 @@ inline void check_guest_memory_contract(GuestMemorySubject& subject) {
   // Added memory counts, is there, and goes away again; removing half of it twice is no error.
   auto before = memory.total_frames();
   ASSERT_TRUE(before);
-  auto added = memory.populate(absent);
+  FrameSet scattered;
+  for (std::uint64_t i = 0; i < absent.frames(); i += 2)
+    scattered.insert({Gfn{absent.begin.value + i}, Gfn{absent.begin.value + i + 1}});
+  auto added = memory.populate(scattered);
+  ASSERT_TRUE(added) << added.error().what();
+  EXPECT_EQ(memory.total_frames().value(), *before + scattered.frames());
+  auto there = frames_of_kind(memory, absent, FrameKind::kRam);
+  ASSERT_TRUE(there) << there.error().what();
+  EXPECT_EQ(*there, scattered);
+  ASSERT_TRUE(memory.remove(absent));
+  added = memory.populate({absent});
   ASSERT_TRUE(added) << added.error().what();
   EXPECT_EQ(memory.total_frames().value(), *before + absent.frames());
   const FrameRange half{absent.begin, Gfn{absent.begin.value + absent.frames() / 2 + 1}};

@@ -89,13 +89,15 @@ class InMemoryGuest : public GuestMemory {
     return kinds;
   }
   Result<std::uint64_t> total_frames() const override { return total_ - special_.size(); }
-  Result<> populate(FrameRange range) override {
+  Result<> populate(const FrameSet& frames) override {
     if (auto failed = failure("populate"); !failed) return failed;
-    if (range.frames() > free_frames_) return fail(ErrorCode::kNoSpace, "no free memory");
-    if (((total_ + range.frames()) << 2) > limit_kib_) return fail_os(ENOMEM, "beyond the limit");
-    free_frames_ -= range.frames();
-    add(range);
-    std::memset(page(range.begin), 0x5a, range.bytes());  // undefined content
+    if (frames.frames() > free_frames_) return fail(ErrorCode::kNoSpace, "no free memory");
+    if (((total_ + frames.frames()) << 2) > limit_kib_) return fail_os(ENOMEM, "beyond the limit");
+    free_frames_ -= frames.frames();
+    for (FrameRange range : frames.ranges()) {
+      add(range);
+      std::memset(page(range.begin), 0x5a, range.bytes());  // undefined content
+    }
     return {};
   }
   Result<> remove(FrameRange range) override {

@@ -13,7 +13,6 @@ namespace hadump {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr int kTreeSize = 32 << 10;
 constexpr std::array<std::uint8_t, 16> kDumpId{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
                                                0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe};
 constexpr std::uint64_t kDirectMap = 0xffff888000000000;
@@ -141,9 +140,11 @@ void write_elf(const FakeDump& dump, std::byte* at) {
 }  // namespace
 
 std::vector<std::byte> build_tree(const FakeDump& dump) {
-  std::vector<std::byte> bytes(kTreeSize);
+  const std::size_t ranges = dump.held.size() + dump.holes.size() + dump.released.size();
+  const int tree_size = static_cast<int>((32U << 10) + 16 * ranges);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tree_size));
   void* tree = bytes.data();
-  fdt_create_empty_tree(tree, kTreeSize);
+  fdt_create_empty_tree(tree, tree_size);
   fdt_setprop_u32(tree, 0, "#address-cells", 2);
   fdt_setprop_u32(tree, 0, "#size-cells", 2);
   const int node = fdt_add_subnode(tree, 0, HADUMP_NODE_NAME);

@@ -16,3 +16,14 @@ def start(guest: Guest, mib: int) -> str:
     guest.exec(f"setsid lab-load {mib} /var/crash >/run/load.log 2>&1 </dev/null &")
     wait = "until grep -q 'LOAD: ready' /run/load.log; do sleep 0.3; done; cat /run/load.log"
     return guest.exec(wait, timeout=180)[1]
+
+
+def with_scatter(overlay: Overlay, program: Path) -> Overlay:
+    """Adds the program lab-scatter (tests/lab/vmcore/scatter.c) to a guest."""
+    return overlay.program(program, "usr/sbin/lab-scatter")
+
+
+def scatter(guest: Guest, mib: int) -> None:
+    """Leaves single free pages only; `mib` is nearly all that is free."""
+    guest.exec(f"setsid lab-scatter {mib} >/run/scatter.log 2>&1 </dev/null &")
+    guest.exec("until grep -q 'SCATTER: ready' /run/scatter.log; do sleep 0.3; done", timeout=180)

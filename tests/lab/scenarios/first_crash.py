@@ -2,7 +2,9 @@
 
 Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never started), load (MiB),
 kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
-randomises its layout), format=elf|kdump, raw=1 (keep the truth's bytes and show what differs).
+randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to that while
+that much is free in single pages only; format=elf|kdump, raw=1 (keep the truth's bytes and show what
+differs).
 """
 
 import re
@@ -17,7 +19,7 @@ from hadump_lab.host import HostConfig
 from hadump_lab.images import STANDARD_KERNEL
 from hadump_lab.product import Agent, guest_overlay
 from hadump_lab.scenario import Lab
-from hadump_lab.waiting import Seen, wait_until
+from hadump_lab.waiting import wait_until
 
 # All pages, so that all can be compared; a production system leaves zero pages out.
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
@@ -45,9 +47,14 @@ def run(lab: Lab) -> None:
     registered = guest.exec("cat /sys/kernel/hadump/enabled /sys/kernel/hadump/registered")[1]
     lab.check(registered.split() == ["1", "1"], "the module works and is registered")
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
+    has = _scatter(lab, guest) if "scatter" in lab.parameters else int(before.match.group(2))
 
     accounts = _accounts(guest)
     taken, registers = _crash(lab, agent, guest)
+    # Xen has a few frames of its own at the end of RAM. More missing ones: they are somewhere else.
+    lab.check(
+        taken.present >= lab.number("target", memory) * 256 - 1024, "the truth has all of the memory"
+    )
     since = guest.mark()
     agent.signal("CONT")
     after = guest.wait_up(120, since)
@@ -60,7 +67,7 @@ def run(lab: Lab) -> None:
     lab.check(stays == "0", "reading the dump costs no hypercall for each page")
     done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 600, after.index)
     lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
-    _check_memory(lab, guest, before)
+    _check_memory(lab, guest, has)
     _check_accounts(lab, guest, accounts)
     lab.check("0% packet loss" in guest.exec("ping -c 2 10.99.0.1")[1], "the network is back")
     lab.report = {
@@ -75,6 +82,8 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
     kernel = lab.parameters.get("kernel", STANDARD_KERNEL)
     settings = SETTINGS.format(format=lab.parameters.get("format", "elf"))
     overlay = load.with_load(guest_overlay(kernel, settings), lab.program("lab-load"))
+    if "scatter" in lab.parameters:
+        load.with_scatter(overlay, lab.program("lab-scatter"))
     return GuestConfig(
         "first",
         memory,
@@ -107,10 +116,6 @@ def _crash(lab: Lab, agent: Agent, guest: Guest) -> tuple[truth.Truth, Registers
     raw = f"{guest.directory}/raw" if "raw" in lab.parameters else None
     taken = truth.take(guest, lab.program("take-truth"), lab.directory / "truth", raw)
     lab.note(f"truth: {taken.present} frames in {taken.seconds} s")
-    # Xen has a few frames of its own at the end of RAM. More missing ones: they are somewhere else.
-    lab.check(
-        taken.present >= guest.config.memory_mib * 256 - 1024, "the truth has all of the memory"
-    )
     registers = truth.registers(guest, lab.program("take-registers"))
     lab.report["resumed"] = time.monotonic()
     return taken, registers
@@ -139,12 +144,24 @@ def _covered(one: tuple[int, int], by: list[tuple[int, int]]) -> bool:
     return at >= end
 
 
-def _check_memory(lab: Lab, guest: Guest, before: Seen) -> None:
+def _scatter(lab: Lab, guest: Guest) -> int:
+    """Balloons the guest down page by page; returns MemTotal in KiB then."""
+    load.scatter(guest, lab.number("scatter", 0))
+    target = lab.number("target", 0)
+    guest.host.exec(f"xl mem-set {guest.config.name} {target}m")
+    wait_until(lambda: int(_accounts(guest)[0]) <= target, 300, f"the guest is down to {target} MiB")
+    return _mem_total(guest)
+
+
+def _mem_total(guest: Guest) -> int:
+    return int(guest.exec("awk '/^MemTotal/{print $2}' /proc/meminfo")[1])
+
+
+def _check_memory(lab: Lab, guest: Guest, had: int) -> None:
     """A guest that was ballooned gives back soon after what its window had too much."""
-    had = int(before.match.group(2))
 
     def near() -> int | None:
-        has = int(guest.exec("awk '/^MemTotal/{print $2}' /proc/meminfo")[1])
+        has = _mem_total(guest)
         return has if abs(has - had) * 100 <= had else None
 
     has = wait_until(near, 20, f"MemTotal is within 1 % of {had} KiB")

@@ -190,6 +190,8 @@ TEST(ReadNode, WantsWholeBlocksExceptAroundARegisteredSaveArea) {
 TEST(ReadNode, RefusesTooManyRanges) {
   FakeDump dump = good_dump();
   dump.holes.clear();
+  dump.released.clear();
+  dump.held = {{0x10000000, 0x38000000}};
   for (std::uint64_t i = 0; i < HADUMP_MAX_RANGES + 1; ++i)
     dump.holes.push_back({0x10000000 + i * 0x2000, 0x10001000 + i * 0x2000});
   EXPECT_THAT(complaint(dump), HasSubstr("list of ranges"));

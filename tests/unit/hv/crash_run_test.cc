@@ -287,7 +287,7 @@ TEST_F(CrashRunTest, FinishesASecondCrashThatWasInterrupted) {
 TEST_F(CrashRunTest, LooksAtEveryFrameWhenRamDoesNotEndWhereItShould) {
   const FrameRange end = frames_of_bytes(512_MiB - 256_KiB, 256_KiB);
   ASSERT_TRUE(guest.remove(end));
-  ASSERT_TRUE(guest.populate(frames_of_bytes(kRam + 64_MiB, 256_KiB)));
+  ASSERT_TRUE(guest.populate({frames_of_bytes(kRam + 64_MiB, 256_KiB)}));
 
   const auto done = run();
 
@@ -319,6 +319,30 @@ TEST_F(CrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
 
   EXPECT_EQ(store.target_kib, (kRam >> 10) - 512);
   EXPECT_EQ(guest.limit_kib(), limit_before);
+}
+
+// A balloon that has been used for long leaves its holes anywhere.
+TEST_F(CrashRunTest, BootsAGuestWithManyHoles) {
+  FrameSet window_holes;
+  FrameSet held_holes;
+  for (std::uint64_t gfn = 1; gfn < 512_MiB >> kFrameShift; gfn += 4) {
+    const FrameRange hole{Gfn{gfn}, Gfn{gfn + 1}};
+    ASSERT_TRUE(guest.remove(hole));
+    (gfn < kWindow >> kFrameShift ? window_holes : held_holes).insert(hole);
+  }
+  ASSERT_GT(held_holes.ranges().size(), 20000U);
+  store.target_kib = (kRam >> 10) - 128 * 1024;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  const auto saved = read_snapshot(guest, record.save_area, true);
+  ASSERT_TRUE(saved) << saved.error().what();
+  EXPECT_EQ(saved->node.holes, held_holes);
+  EXPECT_EQ(dumped(held_holes.ranges()[7].begin), -1);
+  EXPECT_EQ(dumped(Gfn{1}), -1);
+  EXPECT_EQ(dumped(Gfn{192}), std::to_integer<int>(mark(192)));
+  for (FrameRange hole : window_holes.ranges()) ASSERT_TRUE(guest.exists(hole.begin));
 }
 
 // What was added for the window, a guest can put elsewhere, and crash: it is filled again, but the
@@ -357,7 +381,7 @@ TEST_F(CrashRunTest, SaysHowMuchAddedMemoryAGuestHasKept) {
   ASSERT_TRUE(guest.set_limit_kib(limit));
   ASSERT_TRUE(run());
   ASSERT_TRUE(guest.remove({record.save_area.begin, Gfn{record.save_area.begin.value + 256}}));
-  ASSERT_TRUE(guest.populate(frames_of_bytes(kRam + 64_MiB, 1_MiB)));
+  ASSERT_TRUE(guest.populate({frames_of_bytes(kRam + 64_MiB, 1_MiB)}));
 
   const auto kept = finish_dump(domain, guest, store, journal, record, 5);
 

@@ -92,7 +92,7 @@ void save_all_of(ReleasableVmcore& memory, const FrameSet* needed, std::mt19937_
   const FrameSet frames = memory.layout().frames;
   auto opened = open_filter(memory);
   ASSERT_TRUE(opened) << opened.error().what();
-  BlockReleaser blocks(memory, frames, 1_MiB << random() % 5, [](const std::string&) {});
+  BlockReleaser blocks(memory, frames, {}, 1_MiB << random() % 5, [](const std::string&) {});
   {
     std::vector<std::unique_ptr<DumpSink>> sinks;
     for (std::uint64_t count = 1 + random() % 2; count > 0; --count)

@@ -68,5 +68,41 @@ TEST(Saver, SaysThatAPipeIsFullAndNotThatItIsBroken) {
   EXPECT_EQ(saver.save_portions().error().code(), ErrorCode::kNoSpace);
 }
 
+class ReleaseCalls : public RegionReleaser {
+ public:
+  Result<RegionTable> regions() override { return fail(ErrorCode::kNotFound, "not asked for"); }
+  Result<> release(FrameRange range) override {
+    calls_.push_back(range);
+    return {};
+  }
+  Result<> report_progress(std::string_view) override { return {}; }
+  std::vector<FrameRange> calls_;
+};
+
+// A balloon's holes are single frames anywhere; a write for each run between them would be tens of
+// thousands.
+TEST(BlockReleaser, ReleasesABlockWithHolesByOneWrite) {
+  constexpr std::uint64_t kBlock = 1_MiB >> kFrameShift;
+  FrameSet held{{Gfn{kBlock}, Gfn{4 * kBlock}}};
+  FrameSet holes;
+  for (std::uint64_t gfn = kBlock; gfn < 2 * kBlock; gfn += 3)
+    holes.insert({Gfn{gfn}, Gfn{gfn + 1}});
+  holes.insert({Gfn{2 * kBlock}, Gfn{3 * kBlock}});  // A whole block, which nobody need ask for.
+  held.erase(holes);
+  const FrameSet by_hand{{Gfn{4 * kBlock - 8}, Gfn{4 * kBlock - 4}}};
+  held.erase(by_hand);
+  const std::uint64_t all = held.bytes();
+  ReleaseCalls calls;
+  BlockReleaser blocks(calls, held, holes, 1_MiB, [](const std::string&) { FAIL(); });
+
+  blocks.release_everywhere([](FrameRange) { return true; });
+
+  EXPECT_THAT(calls.calls_, testing::ElementsAre(FrameRange{Gfn{kBlock}, Gfn{2 * kBlock}},
+                                                 FrameRange{Gfn{3 * kBlock}, Gfn{4 * kBlock - 8}},
+                                                 FrameRange{Gfn{4 * kBlock - 4}, Gfn{4 * kBlock}}));
+  EXPECT_TRUE(blocks.held().empty());
+  EXPECT_EQ(blocks.released_bytes(), all);
+}
+
 }  // namespace
 }  // namespace hadump

@@ -59,5 +59,42 @@ TEST(FrameSet, AgreesWithABitmap) {
   }
 }
 
+// Operations on two sets are those of their bitmaps, and leave ranges that do not touch.
+TEST(FrameSet, TwoSetsAgreeWithTwoBitmaps) {
+  std::mt19937 random(2);
+  constexpr std::size_t kFrames = 96;
+  const auto any_set = [&](std::bitset<kFrames>& model) {
+    FrameSet set;
+    for (std::uint64_t at = random() % 4; at < kFrames;) {
+      const std::uint64_t end = std::min<std::uint64_t>(at + 1 + random() % 6, kFrames);
+      set.insert(r(at, end));
+      for (std::uint64_t i = at; i < end; ++i) model[i] = true;
+      at = end + random() % 8;
+    }
+    return set;
+  };
+  const auto expect_same = [](const FrameSet& set, const std::bitset<kFrames>& model) {
+    for (std::uint64_t i = 0; i < kFrames; ++i) ASSERT_EQ(set.contains(Gfn{i}), model[i]) << i;
+    ASSERT_EQ(set.frames(), model.count());
+    for (std::size_t i = 1; i < set.ranges().size(); ++i)
+      ASSERT_LT(set.ranges()[i - 1].end, set.ranges()[i].begin);
+  };
+  for (int round = 0; round < 500; ++round) {
+    std::bitset<kFrames> model_a;
+    std::bitset<kFrames> model_b;
+    const FrameSet a = any_set(model_a);
+    const FrameSet b = any_set(model_b);
+    FrameSet both = a;
+    both.insert(b);
+    FrameSet rest = a;
+    rest.erase(b);
+    expect_same(both, model_a | model_b);
+    expect_same(rest, model_a & ~model_b);
+    expect_same(a.intersection(b), model_a & model_b);
+    rest.erase(FrameSet(rest));
+    EXPECT_TRUE(rest.empty());
+  }
+}
+
 }  // namespace
 }  // namespace hadump
