@@ -332,6 +332,19 @@ TEST(DumpWriter, RefusesWhatItCannotDo) {
   EXPECT_EQ(create(frames, elf, 2), ErrorCode::kUnsupported);
 }
 
+// A balloon that has been used for long leaves holes anywhere.
+TEST(DumpWriter, TakesMemoryInManyPieces) {
+  FrameSet frames;
+  for (std::uint64_t gfn = 0; gfn < 100000; gfn += 4) frames.insert({Gfn{gfn}, Gfn{gfn + 1}});
+  const InMemoryVmcore machine(frames);
+  const DumpRun run = run_dump(machine, {});
+  ASSERT_TRUE(run.summary) << run.summary.error().what();
+  EXPECT_TRUE(run.summary->complete);
+  const auto back = read_kdump(run.log->image());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->pages.size(), frames.frames());
+}
+
 // A dump without its end record may miss anything that was left out only for lack of it.
 TEST(DumpWriter, KeepsAnIncompleteDumpIncomplete) {
   const auto machine = make_machine();
