@@ -107,7 +107,8 @@ static void note_missing(u64 bytes)
 	}
 	missing = bytes;
 	retry_at = jiffies + retry_wait;
-	mod_delayed_work(system_wq, &retry_work, retry_wait);
+	cancel_delayed_work(&retry_work);
+	schedule_delayed_work(&retry_work, retry_wait);
 }
 
 /* Makes the reservation fit the mode; without one the mode is added. xs_lock held. */
@@ -299,8 +300,7 @@ void hadump_publish(void)
 	unsigned long next = READ_ONCE(last_write) + HZ, now = jiffies;
 
 	if (READ_ONCE(xs_ready))
-		queue_delayed_work(system_wq, &publish_work,
-				   time_before(now, next) ? next - now : 0);
+		schedule_delayed_work(&publish_work, time_before(now, next) ? next - now : 0);
 }
 
 /*
@@ -330,7 +330,7 @@ static DECLARE_WORK(agent_work, agent_changed);
 /* Runs in xenbus's thread, which must go on for the work's own requests. */
 static void agent_wrote(struct xenbus_watch *watch, const char *path, const char *token)
 {
-	queue_work(system_wq, &agent_work);
+	schedule_work(&agent_work);
 }
 
 static struct xenbus_watch agent_watch = {
@@ -346,7 +346,7 @@ static int xenstore_up(struct notifier_block *nb, unsigned long event, void *dat
 	if (rc)
 		pr_warn("cannot watch xenstore (%d), not seeing what the agent changes\n", rc);
 	WRITE_ONCE(xs_ready, true);
-	queue_delayed_work(system_wq, &publish_work, 0);
+	schedule_delayed_work(&publish_work, 0);
 	return NOTIFY_DONE;
 }
 

@@ -12,6 +12,16 @@
 
 #include "hadump.h"
 
+/*
+ * The third argument of alloc_contig_range(): a migrate type, or flags in newer kernels (v7.3), where
+ * the number of MIGRATE_MOVABLE is the flag of those who allocate for CMA. No compiler notices.
+ */
+#ifdef ACR_FLAGS_NONE
+#define ALLOC_KIND ACR_FLAGS_NONE
+#else
+#define ALLOC_KIND MIGRATE_MOVABLE
+#endif
+
 /* alloc_contig_range() wants online memory of one zone throughout. */
 static bool one_zone(unsigned long pfn, unsigned long end)
 {
@@ -47,7 +57,7 @@ int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
 	for (pfn = ALIGN_DOWN(top - nr, step); pfn >= lowest && pfn; pfn -= step) {
 		cond_resched();
 		if (!one_zone(pfn, pfn + nr) ||
-		    alloc_contig_range(pfn, pfn + nr, MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN))
+		    alloc_contig_range(pfn, pfn + nr, ALLOC_KIND, GFP_KERNEL | __GFP_NOWARN))
 			continue;
 		ret->start = PFN_PHYS((u64)pfn);
 		ret->end = ret->start + PFN_PHYS((u64)nr);

@@ -255,8 +255,19 @@ static int make_regions_text(void)
 	return size && !regions_text ? -ENOMEM : 0;
 }
 
-static ssize_t regions_read(struct file *file, struct kobject *kobj, struct bin_attribute *attr,
-			    char *buf, loff_t offset, size_t count)
+/*
+ * What read() of a binary attribute gets: constant in newer kernels (v7.3 has it so, v6.12 not), and
+ * the compiler knows which one this is.
+ */
+#define READS_CONST								\
+	__builtin_types_compatible_p(typeof(((struct bin_attribute *)NULL)->read),	\
+				     ssize_t (*)(struct file *, struct kobject *,	\
+						 const struct bin_attribute *, char *, loff_t, size_t))
+typedef typeof(__builtin_choose_expr(READS_CONST, (const struct bin_attribute *)NULL,
+				     (struct bin_attribute *)NULL)) bin_attr_ptr;
+
+static ssize_t regions_read(struct file *file, struct kobject *kobj, bin_attr_ptr attr, char *buf,
+			    loff_t offset, size_t count)
 {
 	ssize_t n;
 
@@ -268,8 +279,8 @@ static ssize_t regions_read(struct file *file, struct kobject *kobj, struct bin_
 	return n;
 }
 
-static ssize_t node_read(struct file *file, struct kobject *kobj, struct bin_attribute *attr,
-			 char *buf, loff_t offset, size_t count)
+static ssize_t node_read(struct file *file, struct kobject *kobj, bin_attr_ptr attr, char *buf,
+			 loff_t offset, size_t count)
 {
 	if (!hadump_dump_waits())
 		return 0;
@@ -304,16 +315,7 @@ static struct bin_attribute node_attr = {
 	.read = node_read,
 };
 
-static struct bin_attribute *hadump_bin_attrs[] = {
-	&regions_attr,
-	&node_attr,
-	NULL
-};
-
-static const struct attribute_group hadump_group = {
-	.attrs = hadump_attrs,
-	.bin_attrs = hadump_bin_attrs,
-};
+static const struct attribute_group hadump_group = { .attrs = hadump_attrs };
 
 static struct kobject *hadump_kobj;
 
@@ -325,6 +327,11 @@ int hadump_sysfs_init(void)
 	if (!hadump_kobj)
 		return -ENOMEM;
 	rc = sysfs_create_group(hadump_kobj, &hadump_group);
+	/* One by one: whether a group's list of them is const depends on the kernel, too. */
+	if (!rc)
+		rc = sysfs_create_bin_file(hadump_kobj, &regions_attr);
+	if (!rc)
+		rc = sysfs_create_bin_file(hadump_kobj, &node_attr);
 	if (!rc && hadump_dump) {
 		set_bit(0, &release_region_there);
 		rc = sysfs_create_file(kernel_kobj, &release_region_attr.attr);

@@ -115,6 +115,7 @@ void hadump_vmcore_hide_save_area(void)
  * Unregistering a callback waits for just that (it synchronises with every reader: SRCU since Linux
  * commit 5039b170369d ("proc/vmcore: fix possible deadlock on concurrent mmap and read"), in v5.18;
  * an rwsem before), and nothing else that modules can call does. So one is registered for nothing.
+ * Newer kernels (v7.3) find that unexpected once /proc/vmcore has been opened, and say so, once.
  */
 void hadump_vmcore_wait_for_readers(void)
 {
