@@ -5,7 +5,9 @@ initramfs for a machine that will never boot it.
 """
 
 import re
+import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
@@ -14,14 +16,35 @@ from .packages import Archive, Package, say
 from .paths import building, cache_dir, locked
 
 _PARTS = re.compile(r"linux-(headers|kbuild)-")
+_KERNEL = re.compile(r"linux-")  # The parts, and the kernel itself.
 _INSTALLED = Path("/usr/src")
 
 
-def header_tree(kern: Kernel, archive: Archive) -> Path:
-    """The directory for Kbuild's `-C`: the installed one, or else one in the cache."""
+_COMPILER = re.compile(r"^CC\b.*?(gcc-[\d.]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Headers:
+    """In the cache and shared, or installed: read only."""
+
+    tree: Path  # For Kbuild's -C.
+    needs: tuple[str, ...] = ()  # Packages that it needs beside its own; installed: are there.
+    suite: str | None = None
+
+    def has_compiler(self) -> bool:
+        """Whether this machine has the compiler that the kernel was built with.
+
+        Where it has, its C library is new enough for the tree's own programs, too.
+        """
+        found = _COMPILER.search((self.tree / ".kernelvariables").read_text(encoding="ascii"))
+        return not found or shutil.which(found.group(1)) is not None
+
+
+def headers_for(kern: Kernel, archive: Archive) -> Headers:
+    """The installed ones, or else some that are unpacked in the cache."""
     name = f"linux-headers-{kern.release}"
     if (_INSTALLED / name / "Module.symvers").exists():
-        return _INSTALLED / name
+        return Headers(_INSTALLED / name)
     packages = _packages(name, kern.package.suite, archive)
     final = cache_dir() / "headers" / f"{name}-{packages[0].sha256[:16]}"
     tree = final / "usr" / "src" / name
@@ -39,7 +62,8 @@ def header_tree(kern: Kernel, archive: Archive) -> Path:
                     text.replace("/usr/src/", "$(dir $(lastword $(MAKEFILE_LIST)))../"),
                     encoding="ascii",
                 )
-    return tree
+    needs = {need for package in packages for need in package.depends if not _KERNEL.match(need)}
+    return Headers(tree, tuple(sorted(needs)), kern.package.suite)
 
 
 def _packages(name: str, suite: str | None, archive: Archive) -> list[Package]:

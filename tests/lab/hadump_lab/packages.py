@@ -78,22 +78,27 @@ class Archive:
                 return found
         raise LabError(f"apt knows no package {spec!r}; does 'apt-get update' help?")
 
-    def closure(self, roots: Iterable[str], without: Iterable[str]) -> list[Package]:
-        """`roots` and what they depend on, except what `without` (regular expressions) names."""
+    def closure(
+        self, roots: Iterable[str], without: Iterable[str], suite: str | None = None
+    ) -> list[Package]:
+        """`roots` and what they depend on, except what `without` (regular expressions) names.
+
+        All of one suite: what it does not have itself is left out, as virtual packages are.
+        """
         pruned = re.compile("|".join(f"(?:{pattern})" for pattern in without) or r"(?!)")
         known: dict[str, Package] = {}
         todo = set(roots)
-        missing = todo - set(self.show(todo))
+        missing = todo - set(self.show(todo, suite))
         if missing:
             raise LabError(
                 f"apt knows no package {', '.join(sorted(missing))}; does 'apt-get update' help?"
             )
         while todo:
-            found = self.show(todo)
+            found = self.show(todo, suite)
             known.update(found)
             needed = {name for package in found.values() for name in package.depends}
             todo = {name for name in needed - set(known) if not pruned.fullmatch(name)}
-            todo &= set(self.show(todo)) if todo else set()  # Virtual packages have no file.
+            todo &= set(self.show(todo, suite)) if todo else set()  # Virtual packages have no file.
         return sorted(known.values(), key=lambda package: package.name)
 
     def fetch(self, packages: Iterable[Package]) -> list[Path]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .build_root import make_module
 from .errors import LabError
-from .headers import header_tree
+from .headers import headers_for
 from .kernel import Kernel, kernel
 from .overlay import Overlay
 from .packages import Archive, say
@@ -46,7 +47,8 @@ def module_for(kern: Kernel) -> Path:
     built = build_dir() / "guest" / "module" / kern.release / "hadump.ko"
     if built.exists():
         return built
-    headers = header_tree(kern, Archive())
+    archive = Archive()
+    headers = headers_for(kern, archive)
     final = cache_dir() / "module" / kern.release
     sources = sorted((SOURCE_DIR / "guest" / "module").iterdir())
     sources.append(SOURCE_DIR / "core" / "abi" / "hadump_abi.h")
@@ -58,7 +60,10 @@ def module_for(kern: Kernel) -> Path:
                 for path in sources:
                     if path.suffix in (".c", ".h") or path.name in ("Kbuild", "Makefile"):
                         (temporary / path.name).write_bytes(path.read_bytes())
-                _run(["make", "-s", "-C", str(temporary), f"KDIR={headers}"])
+                if headers.has_compiler():
+                    _run(["make", "-s", "-C", str(temporary), f"KDIR={headers.tree}"])
+                else:
+                    make_module(headers, temporary, archive)
     return final / "hadump.ko"
 
 
