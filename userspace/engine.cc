@@ -7,8 +7,8 @@
 
 namespace hadump {
 
-Result<OpenedFilter> open_filter(const VmcoreSource& source) {
-  auto classifier = PageClassifier::open(source);
+Result<OpenedFilter> open_filter(const VmcoreSource& source, unsigned dump_level) {
+  auto classifier = PageClassifier::open(source, dump_level);
   if (!classifier) return fail(std::move(classifier), "telling pages apart");
   FrameSet needed = (*classifier)->metadata_frames();
   std::function<std::uint64_t()> kept = [filter = classifier->get()] {

@@ -21,9 +21,11 @@ struct OpenedFilter {
 };
 
 /// @param source  borrowed by the filter.
+/// @param dump_level  what every level that the dump may get has in common: see
+///                    PageClassifier::open().
 /// @return why pages cannot be told apart (kNotFound, kUnsupported, kBadData): every page is kept
 ///         then.
-Result<OpenedFilter> open_filter(const VmcoreSource& source);
+Result<OpenedFilter> open_filter(const VmcoreSource& source, unsigned dump_level = 0);
 
 /// Calls `take` with the runs of all `frames`, ascending. In steps of a section's size: what is
 /// known at a time stays small, however large the machine is.

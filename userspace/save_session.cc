@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -351,7 +353,9 @@ Result<SaveOutcome> SaveSession::save_all() {
 
 // At every level: reading a page with a hardware error may kill this kernel, too.
 OpenedFilter SaveSession::open_page_filter(const VmcoreSource& source) {
-  auto filter = open_filter(source);
+  const unsigned in_all = std::accumulate(options_.levels.begin(), options_.levels.end(),
+                                          kMaxDumpLevel, std::bit_and<unsigned>());
+  auto filter = open_filter(source, options_.levels.empty() ? 0 : in_all);
   if (filter) return std::move(*filter);
   constexpr unsigned kNeedsClasses = kMaxDumpLevel & ~kLevelZero;
   const bool wanted = std::any_of(options_.levels.begin(), options_.levels.end(),

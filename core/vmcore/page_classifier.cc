@@ -97,7 +97,10 @@ class PageClassifier::Scan {
     std::uint64_t pfn = section.begin.value;
     if (range_.begin > section.begin)
       pfn = std::max(pfn, round_down(range_.begin.value, c_.format_.largest_free_block()));
-    pfn = std::max(pfn, end_of_earlier_block(Gfn{pfn}));
+    if (const std::uint64_t border = end_of_earlier_block(Gfn{pfn}); border > pfn) {
+      find_poisoned(pfn, std::min(border, end));
+      pfn = border;
+    }
     while (pfn < end) {
       const GuestVirt at{structs.value + (pfn - section.begin.value) * bytes};
       const Window window = open_window(at, end - pfn);
@@ -109,7 +112,9 @@ class PageClassifier::Scan {
         pfn += step;
         continue;
       }
+      const std::uint64_t window_end = pfn + window.count;
       pfn = scan_window(window, pfn);
+      find_poisoned(window_end, std::min(pfn, end));
     }
   }
 
@@ -127,9 +132,29 @@ class PageClassifier::Scan {
         set(first + i, first + i + verdict.frames, verdict.page_class);
       else if (verdict.damaged)
         unknown_.damaged += dumped({Gfn{first + i}, Gfn{first + i + 1}});
+      if (!is_left_out(verdict.page_class, c_.dump_level_))
+        set_poisoned(page, std::min<std::uint64_t>(verdict.frames, window.count - i), first + i);
       i += verdict.frames;
     }
     return first + i;
+  }
+
+  /// Those of `count` pages that are marked as poisoned are that, whatever their block is.
+  void set_poisoned(const std::byte* pages, std::uint64_t count, std::uint64_t first) {
+    for (std::uint64_t i = 0; i < count; ++i)
+      if (c_.format_.is_poisoned(pages + i * c_.format_.size()))
+        set(first + i, first + i + 1, PageClass::kHardwarePoisoned);
+  }
+
+  /// For the part [begin, end) of one block that lies beyond the window in which it begins.
+  void find_poisoned(std::uint64_t begin, std::uint64_t end) {
+    begin = std::max(begin, range_.begin.value);
+    if (begin >= end || is_left_out(classes_[begin - range_.begin.value], c_.dump_level_)) return;
+    while (begin < end) {
+      const Window window = open_window_of(Gfn{begin}, end - begin);
+      set_poisoned(window.data, window.count, begin);
+      begin += std::max<std::uint64_t>(window.count, 1);
+    }
   }
 
   /// The end of a compound page that begins before `start` and covers it, 0 when there is none.
@@ -203,7 +228,8 @@ class PageClassifier::Scan {
   KeptUnknown unknown_;
 };
 
-Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource& source) {
+Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource& source,
+                                                             unsigned dump_level) {
   auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
   if (!info) return fail(std::move(info));
   if (info->text("PAGESIZE").value_or("4096") != "4096")
@@ -215,15 +241,16 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
   auto sections = SectionMap::load(*space, *info, format->size(), source.layout().frames);
   if (!sections) return fail(std::move(sections));
   return std::unique_ptr<PageClassifier>(
-      new PageClassifier(source, *space, *format, std::move(*sections)));
+      new PageClassifier(source, *space, *format, std::move(*sections), dump_level));
 }
 
 PageClassifier::PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
-                               SectionMap sections)
+                               SectionMap sections, unsigned dump_level)
     : source_(&source),
       space_(space),
       format_(format),
       sections_(std::move(sections)),
+      dump_level_(dump_level),
       blocks_(block_after(source.layout().frames),
               [this](std::uint64_t block, BlockCache::Classes& classes) {
                 Scan(*this, block, classes).run();

@@ -24,9 +24,11 @@ struct KeptUnknown {
 /// SPARSEMEM, 5.10 and later. What it does not understand it keeps, and counts.
 ///
 /// Work and memory: struct pages are read in blocks of 32 MiB of memory, through windows onto the
-/// dump; free blocks, compound pages and holes are steps, not loops. The classes of the last blocks
-/// are remembered (half a MiB), so that ranges may be as small as one likes; beyond that, nothing
-/// is kept but 8 bytes for each section (64 KiB for a terabyte).
+/// dump; free blocks, compound pages and holes are steps, not loops, where the dump level leaves
+/// them out. Where it does not, each page in them may be poisoned: 5.10 frees a hugetlb page whole
+/// that has a bad one. The classes of the last blocks are remembered (half a MiB), so that ranges
+/// may be as small as one likes; beyond that, nothing is kept but 8 bytes for each section (64 KiB
+/// for a terabyte).
 ///
 /// Threads: classify() and the metadata functions may be called from several threads at once.
 /// Ranges may be asked for in any order; what goes back and forth over more than BlockCache holds
@@ -34,9 +36,11 @@ struct KeptUnknown {
 class PageClassifier : public PageFilter {
  public:
   /// @param source  borrowed; must outlive the classifier.
+  /// @param dump_level  what this level leaves out is not searched for poisoned pages.
   /// @return kNotFound or kUnsupported when VMCOREINFO is missing or lacks what is needed;
   ///         kBadData when it leads nowhere sensible. The dump can then only be saved unfiltered.
-  static Result<std::unique_ptr<PageClassifier>> open(const VmcoreSource& source);
+  static Result<std::unique_ptr<PageClassifier>> open(const VmcoreSource& source,
+                                                      unsigned dump_level = 0);
 
   /// As PageFilter. Never fails on damaged tables: what they should describe is kept.
   Result<> classify(FrameRange range, std::vector<PageRun>& runs) const override;
@@ -57,7 +61,7 @@ class PageClassifier : public PageFilter {
 
  private:
   PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
-                 SectionMap sections);
+                 SectionMap sections, unsigned dump_level);
 
   class Scan;
 
@@ -65,6 +69,7 @@ class PageClassifier : public PageFilter {
   AddressSpace space_;
   PageFormat format_;
   SectionMap sections_;
+  unsigned dump_level_;
   mutable std::atomic<std::uint64_t> no_page_struct_{0}, unreadable_{0}, damaged_{0};
   mutable BlockCache blocks_;  // last: it uses all of the above
 };

@@ -143,7 +143,8 @@ PageClass PageFormat::class_of(std::uint64_t flags, std::uint32_t mapcount, std:
 
 PageFormat::Verdict PageFormat::judge(const std::byte* page, const std::byte* next,
                                       std::uint64_t pfn) const {
-  if (is_tail(page)) return {};  // Of a compound page whose head is elsewhere, or kept.
+  // Of a compound page whose head is elsewhere, or damaged.
+  if (is_tail(page)) return {is_poisoned(page) ? PageClass::kHardwarePoisoned : PageClass::kKeep};
   const auto flags = load<std::uint64_t>(page, flags_);
   const auto mapcount = load<std::uint32_t>(page, mapcount_);
   if (buddy_type_ && mapcount == *buddy_type_ && !is_slab(flags, mapcount)) {

@@ -47,7 +47,8 @@ class PageFormat {
     return std::uint64_t{1} << (buddy_orders_ > 0 ? buddy_orders_ - 1 : 0);
   }
 
-  /// What one struct page, and for a compound page its successor, say.
+  /// What one struct page, and for a compound page its successor, say. Of a block's other pages
+  /// each may still be poisoned.
   struct Verdict {
     PageClass page_class = PageClass::kKeep;
     std::uint32_t frames = 1;  ///< Of the block that begins here and is all of this class.
@@ -61,6 +62,9 @@ class PageFormat {
 
   bool is_tail(const std::byte* page) const {
     return compound_head_ != kNone && (load<std::uint64_t>(page, compound_head_) & 1) != 0;
+  }
+  bool is_poisoned(const std::byte* page) const {
+    return (load<std::uint64_t>(page, flags_) & hwpoison_mask_) != 0;
   }
   bool is_head(const std::byte* page) const {
     return (load<std::uint64_t>(page, flags_) & head_mask_) != 0;

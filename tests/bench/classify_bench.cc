@@ -25,7 +25,7 @@ int run(const std::string& path, std::uint64_t tebibytes, unsigned threads) {
   const auto started = std::chrono::steady_clock::now();
   const auto source = open_vmcore(path);
   if (!source) return 2;
-  const auto classifier = PageClassifier::open(**source);
+  const auto classifier = PageClassifier::open(**source, kMaxDumpLevel);
   if (!classifier) {
     fmt::print(stderr, "{}\n", classifier.error().what());
     return 2;

@@ -168,7 +168,8 @@ int run_save(SaveArguments args) {
   const auto begin = Clock::now();
   const auto source = need(open_vmcore(args.source));
   std::unique_ptr<PageClassifier> filter;
-  if (args.options.dump_level > 1) filter = need(PageClassifier::open(*source));
+  if (args.options.dump_level > 1)
+    filter = need(PageClassifier::open(*source, args.options.dump_level));
   std::vector<std::unique_ptr<DumpSink>> sinks;
   for (const std::string& path : args.outputs)
     sinks.push_back(args.flat

@@ -18,8 +18,8 @@ constexpr std::uint64_t kLru = LinuxMachine::kLru, kPrivate = LinuxMachine::kPri
                         kSwapBacked = LinuxMachine::kSwapBacked,
                         kHwPoison = LinuxMachine::kHwPoison, kAnon = LinuxMachine::kAnonMapping;
 
-std::unique_ptr<PageClassifier> opened(LinuxMachine& machine) {
-  auto classifier = PageClassifier::open(machine.finish());
+std::unique_ptr<PageClassifier> opened(LinuxMachine& machine, unsigned dump_level = 0) {
+  auto classifier = PageClassifier::open(machine.finish(), dump_level);
   if (!classifier) {
     ADD_FAILURE() << classifier.error().what();
     std::abort();
@@ -107,6 +107,38 @@ TEST_P(PageClassifierByStyle, LeavesUnacceptedMemoryOutAsFree) {
             has_type ? "keep 1, free 1024, user 1, keep 2047" : "keep 1025, user 1, keep 2047");
   // Not at a border of such a block: damaged, and kept.
   EXPECT_EQ(classifier->kept_unknown().damaged, has_type ? 1u : 0u);
+}
+
+// 5.10 frees a hugetlb page with a bad page in it, and the buddy allocator merges what is free.
+TEST_P(PageClassifierByStyle, FindsPoisonedPagesInsideBlocks) {
+  for (const bool large : {true, false}) {
+    LinuxMachine machine({.style = GetParam(), .sections = 24, .large_vmemmap = large});
+    const auto poison = [&](std::uint64_t pfn) {
+      machine.put_page_bytes(pfn, std::as_bytes(std::span(&kHwPoison, 1)));
+    };
+    machine.set_free_block(0x400, 10)
+        .set_free_block(0x800, 0)
+        .set_compound(0x1000, 9, {kLru, kAnon, 0})
+        .set_compound(0x1200, 9, {0, 0, 0})
+        .set_compound(0x40000, 18, {0, 0, 0}, /*hugetlb=*/true);
+    // The second page of a compound page has more than flags there.
+    for (const std::uint64_t pfn :
+         {0x400, 0x40B, 0x7FF, 0x800, 0x1002, 0x12FF, 0x40003, 0x50001, 0x7FFFF})
+      poison(pfn);
+    const auto all = opened(machine);
+    EXPECT_EQ(classes(*all, 0x3FF, 0x802),
+              "keep 1, poison 1, free 10, poison 1, free 1011, poison 2, keep 1");
+    EXPECT_EQ(classes(*all, 0x1000, 0x1400),
+              "user 2, poison 1, user 509, keep 255, poison 1, keep 256");
+    EXPECT_EQ(classes(*all, 0x40000, 0x40005), "user 3, poison 1, user 1");
+    EXPECT_EQ(classes(*all, 0x50000, 0x50003), "user 1, poison 1, user 1");
+    EXPECT_EQ(classes(*all, 0x7FFFE, 0x80000), "user 1, poison 1");
+    // A level that leaves blocks out does so as a whole.
+    const auto least = opened(machine, kMaxDumpLevel);
+    EXPECT_EQ(classes(*least, 0x3FF, 0x802), "keep 1, free 1025, keep 1");
+    EXPECT_EQ(classes(*least, 0x1000, 0x1400), "user 512, keep 255, poison 1, keep 256");
+    EXPECT_EQ(classes(*least, 0x50000, 0x50003), "user 3");
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, PageClassifierByStyle,
