@@ -11,7 +11,7 @@
 namespace hadump::golden {
 namespace {
 
-constexpr unsigned kFirstThatKnows = 1'007'006;
+constexpr unsigned kFirstThatKnows = 1'007'006, kFirstWithCompoundInfo = 1'008'000;
 constexpr unsigned kLevelCache = 2, kLevelCachePrivate = 4, kLevelUser = 8;
 
 }  // namespace
@@ -19,6 +19,8 @@ constexpr unsigned kLevelCache = 2, kLevelCachePrivate = 4, kLevelUser = 8;
 Causes::Causes(const VmcoreSource& sample, unsigned makedumpfile)
     : pages_(sample),
       knows_new_kernels_(makedumpfile >= kFirstThatKnows),
+      knows_tails_(pages_.info().offset("page.compound_head") ||
+                   makedumpfile >= kFirstWithCompoundInfo),
       order_in_flags_(!pages_.info().offset("page.compound_order") &&
                       !pages_.info().offset("folio._folio_order")) {
   for (const LoadSegment& segment : sample.layout().segments) {
@@ -52,11 +54,12 @@ const char* Causes::of_ours(const Difference& difference, const PageWords& words
   const bool slab =
       pages_.has_type(words, "PAGE_SLAB_MAPCOUNT_VALUE") && !pages_.has_flag(words, "PG_slab");
   const bool user = words.looks_anonymous() && (difference.level & kLevelUser) != 0;
-  return slab && user && !knows_new_kernels_ ? "slab" : nullptr;
+  if (slab && user && !knows_new_kernels_) return "slab";
+  return words.is_tail() && user && !knows_tails_ ? "tail" : nullptr;
 }
 
 const char* Causes::of_theirs(const Difference& difference, const PageWords& words) const {
-  if (knows_new_kernels_ || !order_in_flags_) return nullptr;
+  if ((knows_new_kernels_ && knows_tails_) || !order_in_flags_) return nullptr;
   const std::uint64_t head = pages_.head_of(difference.frame);
   if (!leaves_out_folio(head, difference.frame, difference.level)) return nullptr;
   if (words.is_tail()) return "folio";

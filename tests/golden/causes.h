@@ -23,6 +23,10 @@ struct Difference {
 ///            does not know that and keeps the page
 ///   slab     a slab page without PG_slab whose word in the place of `mapping` is odd: makedumpfile
 ///            before 1.7.6 takes it for anonymous memory (its commit bad2a7c)
+///   tail     a tail whose word in the place of `mapping` is odd, on a kernel that calls the tail
+///   mark
+///            compound_info: makedumpfile before 1.8.0 knows no tails there and takes it for
+///            anonymous memory (its commit f50c015). It knows no folios there, either.
 class Causes {
  public:
   /// @param makedumpfile  its version, as version_number() has it.
@@ -43,6 +47,7 @@ class Causes {
   StructPages pages_;
   FrameSet partial_;
   bool knows_new_kernels_;
+  bool knows_tails_;
   bool order_in_flags_;
 };
 

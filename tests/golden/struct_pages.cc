@@ -1,5 +1,6 @@
 #include "tests/golden/struct_pages.h"
 
+#include <bit>
 #include <stdexcept>
 
 namespace hadump::golden {
@@ -30,7 +31,8 @@ std::optional<PageWords> StructPages::at(std::uint64_t frame) const {
   const auto place = address(frame);
   if (!place) return std::nullopt;
   const auto word = [&](std::string_view name, auto& to) {
-    const auto offset = info_.offset(name);
+    auto offset = info_.offset(name);
+    if (name == "page.compound_head" && !offset) offset = info_.offset("page.compound_info");
     return offset &&
            space_->read({place->value + *offset}, std::as_writable_bytes(std::span(&to, 1)));
   };
@@ -45,8 +47,13 @@ std::uint64_t StructPages::head_of(std::uint64_t frame) const {
   const auto words = at(frame);
   if (!words || !words->is_tail()) return frame;
   // The struct pages of all memory are one array (SPARSEMEM_VMEMMAP).
-  const std::uint64_t distance = address(frame)->value - (words->compound_head - 1);
-  return frame - distance / size_;
+  const std::uint64_t own = address(frame)->value;
+  std::uint64_t head = words->compound_head - 1;
+  // Where a struct page's size is a power of two, compound_info is a mask for the tail's address
+  // (set_compound_head() in include/linux/page-flags.h, v7.3): ones down to the size of the whole
+  // block. No struct page lies that high.
+  if (info_.offset("page.compound_info") && std::countl_one(head) > 32) head &= own;
+  return frame - (own - head) / size_;
 }
 
 bool StructPages::has_flag(const PageWords& words, std::string_view name) const {

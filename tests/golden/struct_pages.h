@@ -13,8 +13,8 @@ namespace hadump::golden {
 struct PageWords {
   std::uint64_t flags = 0;
   std::uint64_t mapping = 0;
-  std::uint64_t compound_head = 0;
-  std::uint32_t type = 0;  ///< _mapcount
+  std::uint64_t compound_head = 0;  ///< Or compound_info.
+  std::uint32_t type = 0;           ///< _mapcount
 
   bool is_tail() const { return (compound_head & 1) != 0; }
   bool looks_anonymous() const { return (mapping & 1) != 0; }  // PAGE_MAPPING_ANON
