@@ -24,8 +24,7 @@ struct Difference {
 ///   slab     a slab page without PG_slab whose word in the place of `mapping` is odd: makedumpfile
 ///            before 1.7.6 takes it for anonymous memory (its commit bad2a7c)
 ///   tail     a tail whose word in the place of `mapping` is odd, on a kernel that calls the tail
-///   mark
-///            compound_info: makedumpfile before 1.8.0 knows no tails there and takes it for
+///            mark compound_info: makedumpfile before 1.8.0 knows no tails there and takes it for
 ///            anonymous memory (its commit f50c015). It knows no folios there, either.
 class Causes {
  public:
