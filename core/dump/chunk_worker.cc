@@ -76,7 +76,10 @@ Result<> ChunkWorker::fill_run(Chunk& chunk, FrameRange run, PageClass page_clas
   // Where mapping is refused after all, our own buffer is cheaper than a new one each time. A few
   // copies may be due to ranges that do not begin or end with a frame.
   constexpr unsigned kEnoughCopies = 8;
-  return source_.prefers_mapping() && copies_in_a_row_ < kEnoughCopies
+  // Between the holes of a scattered balloon: two calls for a mapping cost more than a short copy.
+  constexpr std::uint64_t kMinMappedFrames = 16;
+  return source_.prefers_mapping() && copies_in_a_row_ < kEnoughCopies &&
+                 run.frames() >= kMinMappedFrames
              ? map_run(chunk, run, page_class)
              : read_run(chunk, run, page_class);
 }
