@@ -25,8 +25,8 @@ constexpr std::size_t kMaxCpus = 1U << 17;
 constexpr std::size_t kMaxSinks = 16;
 /// x86-64 has 52 bits of physical address.
 constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
-/// A guest's memory has as many pieces as its balloon left; what is still held, a few more for every
-/// block.
+/// A guest's memory has as many pieces as its balloon left; what is still held, a few more for
+/// every block.
 constexpr std::size_t kMaxRanges = std::size_t{1} << 20;
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 

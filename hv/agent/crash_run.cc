@@ -361,14 +361,16 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
         return fail(std::move(done), "restoring the memory limit");
     record.raised_limit_kib = record.old_limit_kib = 0;
   }
+  bool gives_back = false;  // What its window had too much; its balloon needs a moment for that.
   if (record.raised_target_kib != 0) {
     auto target = store.balloon_target_kib();
-    if (target && *target == record.raised_target_kib)
+    gives_back = target && *target == record.raised_target_kib;
+    if (gives_back)
       if (auto done = store.set_balloon_target_kib(record.old_target_kib); !done)
         return fail(std::move(done), "restoring the balloon target");
     record.raised_target_kib = record.old_target_kib = 0;
   }
-  const std::uint64_t beyond = kib_beyond_limit(domain, memory);
+  const std::uint64_t beyond = gives_back ? 0 : kib_beyond_limit(domain, memory);
   record.step = Step::kDone;
   record.done_ms = now_ms;
   if (auto done = journal.save(record); !done) return fail(std::move(done));
