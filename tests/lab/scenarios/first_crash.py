@@ -176,18 +176,14 @@ def _mem_total(guest: Guest) -> int:
 
 
 def _check_memory(lab: Lab, guest: Guest, had: int) -> None:
-    """A guest that was ballooned gives back soon after what its window had too much.
-
-    Where holes lie at a block's beginning its struct pages are elsewhere, and count as used memory.
-    """
-    percent = 2 if "scatter" in lab.parameters else 1
+    """A guest that was ballooned gives back soon after what its window had too much."""
 
     def near() -> int | None:
         has = _mem_total(guest)
-        return has if abs(has - had) * 100 <= had * percent else None
+        return has if abs(has - had) * 100 <= had else None
 
-    has = wait_until(near, 20, f"MemTotal is within {percent} % of {had} KiB")
-    lab.check(True, f"MemTotal is within {percent} % of {had} KiB, as before: {has} KiB now")
+    has = wait_until(near, 20, f"MemTotal is within 1 % of {had} KiB")
+    lab.check(True, f"MemTotal is within 1 % of what it was: {had} KiB before, {has} KiB now")
     lab.check(guest.exec("cat /sys/kernel/hadump/mem_held")[1].strip() == "0", "nothing is held")
 
 
