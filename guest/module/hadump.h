@@ -8,10 +8,12 @@
 #define HADUMP_H
 
 #include <linux/ioport.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
 #include "block_group.h"
+#include "moved_holes.h"
 #include "node.h"
 
 /*
@@ -58,6 +60,14 @@ int hadump_release(u64 start, u64 length, bool *done);
 /* As hadump_release() for everything that is still held, then the save area. */
 int hadump_release_all(bool *done);
 
+/* The frames of a block, from its start, that can hold the struct pages of all of it. */
+static inline struct hadump_range hadump_struct_pages(const struct hadump_block *b)
+{
+	u64 bytes = PHYS_PFN(b->end - b->start) * sizeof(struct page);
+
+	return (struct hadump_range){ b->start, b->start + PAGE_ALIGN(bytes) };
+}
+
 /* Lets go of the range of an added save area, once the agent has taken the memory away. */
 void hadump_forget_save_area(void);
 
@@ -89,8 +99,11 @@ bool hadump_can_online(void);
 int hadump_online_prepare(void);
 /* Whether a block's frames are there all the time, while it is added and after. */
 bool hadump_online_keeps_frames(void);
-/* To be called just before a group is added, and after Linux has taken it. */
-void hadump_before_add(const struct hadump_layout *l, struct hadump_group g);
+/*
+ * To be called just before a group is added, and after Linux has taken it. The first may move holes
+ * (moved_holes.h); both may change what Xen has.
+ */
+void hadump_before_add(struct hadump_layout *l, struct hadump_group g);
 void hadump_after_add(const struct hadump_layout *l, struct hadump_group g);
 
 /* reserve.c */

@@ -208,13 +208,8 @@ static int node_of(u64 start)
  */
 static bool holds_own_struct_pages(const struct hadump_layout *l, const struct hadump_block *b)
 {
-	struct hadump_range r = {
-		.start = b->start,
-		.end = b->start + PHYS_PFN(b->end - b->start) * sizeof(struct page),
-	};
-
 	return !b->nr_save && hadump_online_keeps_frames() &&
-	       !hadump_common_bytes(l->holes, l->nr_holes, r);
+	       hadump_all_present(l, b, hadump_struct_pages(b));
 }
 
 /*

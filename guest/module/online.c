@@ -94,10 +94,11 @@ static void online_page(struct page *page, unsigned int order)
 {
 	const struct hadump_layout *l = &hadump_dump->layout;
 	struct hadump_range left = { PFN_PHYS((u64)page_to_pfn(page)), 0 }, piece;
+	u32 block = hadump_block_after(l, left.start);
 	u64 holes = 0;
 	bool hole;
 
-	if (!l->nr_holes || test_bit(hadump_block_after(l, left.start), was_online)) {
+	if (!l->nr_holes || test_bit(block, was_online)) {
 		generic_online_page(page, order);
 		return;
 	}
@@ -105,7 +106,7 @@ static void online_page(struct page *page, unsigned int order)
 	for (; left.start < left.end; left.start = piece.end) {
 		unsigned int n;
 
-		piece = hadump_next_piece(l, left, &hole);
+		piece = hadump_next_piece(l, &l->blocks[block], left, &hole);
 		page = pfn_to_page(PHYS_PFN(piece.start));
 		n = ilog2(hadump_range_size(piece)) - PAGE_SHIFT;
 		if (!hole) {
@@ -255,13 +256,50 @@ static void return_block(const struct hadump_layout *l, u32 i)
 			b->start, b->end, returned[i], b->nr_wanted);
 }
 
-void hadump_before_add(const struct hadump_layout *l, struct hadump_group g)
+/*
+ * Moves the holes of a block's first frames, [start, front_end), behind them. Xen gets frames before
+ * it is asked for others: the domain may be at its limit, and so may the host. Where Xen does not
+ * do its part, the holes that are left stay where they are, and what it has got is a hole.
+ */
+static void move_holes(const struct hadump_layout *l, struct hadump_block *b, u64 front_end)
+{
+	u64 left = hadump_holes_to_move(l, b, front_end), hole = b->start, frame = front_end;
+	xen_pfn_t *front = kmalloc_array(BATCH, sizeof(*front), GFP_KERNEL);
+	xen_pfn_t *behind = kmalloc_array(BATCH, sizeof(*behind), GFP_KERNEL);
+	int nr, taken, filled;
+
+	if (left && front && behind)
+		b->moved = (struct hadump_moved){ front_end, b->start, front_end };
+	while (left && front && behind) {
+		nr = hadump_list_frames(l, &hole, front_end, true, front, BATCH);
+		hadump_list_frames(l, &frame, b->end, false, behind, nr);
+		taken = max(xenmem_reservation_decrease(nr, behind), 0);
+		filled = taken ? max(xenmem_reservation_increase(taken, front), 0) : 0;
+		b->moved.absent_end = taken < nr ? PFN_PHYS((u64)behind[taken]) : frame;
+		b->moved.filled_end = filled < nr ? PFN_PHYS((u64)front[filled]) : hole;
+		left -= nr;
+		if (filled == nr)
+			continue;
+		pr_warn("%#llx-%#llx: Xen took %d of %d frames and gave %d in exchange, so struct pages lie elsewhere\n",
+			b->start, b->end, taken, nr, filled);
+		break;
+	}
+	kfree(front);
+	kfree(behind);
+}
+
+void hadump_before_add(struct hadump_layout *l, struct hadump_group g)
 {
 	u32 i;
 
-	for (i = g.first; i < g.end && way == WAY_POPULATE; i++)
-		if (!returned[i])
+	for (i = g.first; i < g.end; i++) {
+		struct hadump_block *b = &l->blocks[i];
+
+		if (way == WAY_POPULATE && !returned[i])
 			return_block(l, i);
+		if (way == WAY_KPROBE && !b->nr_save && !b->moved.front_end)
+			move_holes(l, b, hadump_struct_pages(b).end);
+	}
 }
 
 void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)
@@ -299,7 +337,7 @@ bool hadump_online_keeps_frames(void)
 	return true;
 }
 
-void hadump_before_add(const struct hadump_layout *l, struct hadump_group g)
+void hadump_before_add(struct hadump_layout *l, struct hadump_group g)
 {
 }
 

@@ -16,6 +16,13 @@
 
 #include "range.h"
 
+/* Where a block's holes have gone, see moved_holes.h; zeros: they are where the dump node says. */
+struct hadump_moved {
+	u64 front_end;		/* of the frames at the block's start that holes must leave */
+	u64 filled_end;		/* of those that have memory now, from the block's start */
+	u64 absent_end;		/* of those behind front_end that have none any more */
+};
+
 /* One memory block of the running kernel that contains old memory. Protected by hadump_lock. */
 struct hadump_block {
 	u64 start, end;		/* bytes, [start, end) */
@@ -25,6 +32,7 @@ struct hadump_block {
 	u64 nr_asked;		/* at most nr_wanted */
 	u64 *asked;		/* bit i: frame i was asked for; NULL when none or all were */
 	bool given;		/* Linux has it */
+	struct hadump_moved moved;
 };
 
 struct hadump_layout {
@@ -140,26 +148,6 @@ static inline struct hadump_range hadump_next_wanted(const struct hadump_layout 
 	if (h < l->nr_holes && l->holes[h].start < run.end)
 		run.end = l->holes[h].start;
 	return run;
-}
-
-/*
- * The first piece of @r, which is ours, that can be given away at once: all of one kind, a power of
- * two of frames, aligned to its size. *hole says which kind. Never empty unless @r is.
- */
-static inline struct hadump_range hadump_next_piece(const struct hadump_layout *l,
-						    struct hadump_range r, bool *hole)
-{
-	struct hadump_range run = hadump_next_wanted(l, r.start, r.end), piece = r;
-	u64 size = HADUMP_FRAME_SIZE;
-
-	*hole = run.start > r.start;
-	piece.end = *hole ? run.start : run.end;
-	if (piece.start == piece.end)
-		return piece;
-	while (!(piece.start % (size * 2)) && size * 2 <= hadump_range_size(piece))
-		size *= 2;
-	piece.end = piece.start + size;
-	return piece;
 }
 
 /* How many blocks the layout's ranges touch. */

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/text.h"
 #include "hv/agent/boot_image.h"
 #include "hv/agent/crash_run.h"
 #include "hv/agent/kernel_image.h"
@@ -81,7 +82,8 @@ Result<> CrashRun::boot(DomainRecord& record) {
   if (auto done = world_.domain.reset(*map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
-  if (auto done = fill_window(*saved); !done) return fail(std::move(done), "filling the window");
+  if (auto done = fill_memory(record, *saved); !done)
+    return fail(std::move(done), "filling holes in its memory");
   if (auto done = write_guest(world_.memory, address_of(acpi_.first), acpi_.bytes); !done)
     return fail(std::move(done), "writing the ACPI tables");
   if (auto done = load_boot_image(world_.memory, *image, kernel_, ramdisk_); !done) return done;
@@ -113,9 +115,10 @@ Result<> CrashRun::boot(DomainRecord& record) {
   return reached(record, Step::kStarted, "start");
 }
 
-// Frames of the boot regions that had been ballooned out must be there for the next kernel. The
-// limit has had room for them since the snapshot.
-Result<> CrashRun::fill_window(const SavedSnapshot& saved) {
+// Frames that had been ballooned out must be there where the next kernel sees RAM: in the boot
+// regions, and in what it gave back to Linux before this crash. The limit has had room for the boot
+// regions' since the snapshot.
+Result<> CrashRun::fill_memory(DomainRecord& record, const SavedSnapshot& saved) {
   FrameSet missing;
   for (const BootRegion& region : saved.node.boot_regions) {
     const FrameSet absent = saved.survey.absent.intersection(region.range);
@@ -125,8 +128,35 @@ Result<> CrashRun::fill_window(const SavedSnapshot& saved) {
     if (!absent_now) return fail(std::move(absent_now));
     missing.insert(absent_now->intersection(absent));
   }
+  // The last kernel's balloon has put these anywhere.
+  for (FrameRange range : saved.node.released.ranges()) {
+    auto absent_now = frames_of_kind(world_.memory, range, FrameKind::kAbsent);
+    if (!absent_now) return fail(std::move(absent_now));
+    missing.insert(*absent_now);
+  }
   if (missing.empty()) return {};
+  if (auto room = make_room(record, missing.frames()); !room) return room;
   return world_.memory.populate(missing);
+}
+
+// Raises the limit, where it is too low for that many frames more. Never beyond what the domain may
+// have at most and its save area: a guest that runs with its dump may have taken memory elsewhere.
+Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
+  auto status = world_.domain.status();
+  if (!status) return fail(std::move(status));
+  auto total = world_.memory.total_frames();
+  if (!total) return fail(std::move(total));
+  const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
+  if (wanted_kib <= status->max_memory_kib) return {};
+  const std::uint64_t most_kib = (config_.memory_bytes + record.save_area.bytes()) >> 10;
+  if (wanted_kib > most_kib)
+    return fail(ErrorCode::kBadData,
+                fmt::format("with its holes filled it would have {}, more than {}",
+                            format_size(wanted_kib << 10), format_size(most_kib << 10)));
+  if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
+  record.raised_limit_kib = wanted_kib;
+  if (auto done = world_.journal.save(record); !done) return done;
+  return world_.memory.set_limit_kib(wanted_kib);
 }
 
 // The balloon driver of the small guest takes static-max minus what it booted with as given, so any

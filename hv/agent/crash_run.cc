@@ -208,7 +208,7 @@ Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration*
 
 Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
                                    const SaveLayout& layout, FrameRange registered) {
-  std::uint64_t window_holes = 0;  // fill_window() will fill them
+  std::uint64_t window_holes = 0;  // fill_memory() will fill them
   for (FrameRange region : input.plan.boot_regions)
     window_holes += input.survey.absent.intersection(region).bytes();
   if (registration_.mode == SaveMode::kRegistered && layout.length <= registered.bytes()) {

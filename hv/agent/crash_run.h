@@ -97,7 +97,8 @@ class CrashRun {
   Result<> boot(DomainRecord& record);
   Result<std::vector<MapEntry>> memory_map_of(const DumpNode& node) const;
   Result<> prepare_files();
-  Result<> fill_window(const SavedSnapshot& saved);
+  Result<> fill_memory(DomainRecord& record, const SavedSnapshot& saved);
+  Result<> make_room(DomainRecord& record, std::uint64_t frames);
   Result<> keep_balloon_still(DomainRecord& record);
   Result<> reached(DomainRecord& record, Step step, const char* timing);
   void undo(DomainRecord& record);

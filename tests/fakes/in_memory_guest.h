@@ -92,7 +92,8 @@ class InMemoryGuest : public GuestMemory {
   Result<> populate(const FrameSet& frames) override {
     if (auto failed = failure("populate"); !failed) return failed;
     if (frames.frames() > free_frames_) return fail(ErrorCode::kNoSpace, "no free memory");
-    if (((total_ + frames.frames()) << 2) > limit_kib_) return fail_os(ENOMEM, "beyond the limit");
+    if (((total_ - special_.size() + frames.frames()) << 2) > limit_kib_)
+      return fail_os(ENOMEM, "beyond the limit");
     free_frames_ -= frames.frames();
     for (FrameRange range : frames.ranges()) {
       add(range);

@@ -183,25 +183,5 @@ TEST(Group, IsGivenAsAWholeOrNotAtAll) {
     EXPECT_TRUE(memory.layout().blocks[i].given) << i;
 }
 
-TEST(NextPiece, CutsIntoAlignedPowersOfTwoOfOneKind) {
-  // A chunk [16, 32) with the holes [19, 24).
-  const ReleasedMemory memory({frames(16, 32)}, {frames(19, 24)}, kSave, false);
-  hadump_range left = frames(16, 32);
-  std::vector<std::pair<u64, u64>> pieces;
-  std::vector<bool> holes;
-  while (left.start < left.end) {
-    bool hole = false;
-    const hadump_range piece = hadump_next_piece(&memory.layout(), left, &hole);
-    ASSERT_LT(piece.start, piece.end);
-    pieces.emplace_back(piece.start / kTestFrame, piece.end / kTestFrame);
-    holes.push_back(hole);
-    left.start = piece.end;
-  }
-  const std::vector<std::pair<u64, u64>> wanted = {
-      {16, 18}, {18, 19}, {19, 20}, {20, 24}, {24, 32}};
-  EXPECT_EQ(wanted, pieces);
-  EXPECT_EQ((std::vector<bool>{false, false, true, true, false}), holes);
-}
-
 }  // namespace
 }  // namespace hadump

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "block_group.h"
+#include "moved_holes.h"
 #include "region_state.h"
 }
 

@@ -367,6 +367,61 @@ TEST_F(CrashRunTest, RaisesTheLimitOnceForADump) {
   EXPECT_EQ(guest.limit_kib(), limit_before);
 }
 
+// To the kernel of the second boot, what the first one gave back is RAM, all of it.
+TEST_F(CrashRunTest, FillsTheHolesOfReleasedBlocks) {
+  const FrameRange hole = frames_of_bytes(256_MiB, 256_KiB);
+  const FrameRange other = frames_of_bytes(300_MiB, 256_KiB);
+  const FrameRange held = frames_of_bytes(400_MiB, 256_KiB);
+  for (FrameRange range : {hole, held}) ASSERT_TRUE(guest.remove(range));
+  const std::uint64_t limit = *guest.total_frames() * 4;
+  ASSERT_TRUE(guest.set_limit_kib(limit));
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  const std::uint8_t released[] = {HADUMP_BLOCK_RELEASED};
+  ASSERT_TRUE(write_guest(guest, GuestPhys{saved->node.block_table.address.value + 2},
+                          std::as_bytes(std::span(released))));
+  ASSERT_TRUE(guest.remove(other));  // The balloon gave this to Xen, and took
+  ASSERT_TRUE(guest.populate({frames_of_bytes(256_MiB, 64_KiB)}));  // a part of that.
+  domain.crash_again();
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  for (FrameRange range : {hole, other})
+    for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) ASSERT_TRUE(guest.exists(gfn));
+  EXPECT_FALSE(guest.exists(held.begin));
+  saved = read_snapshot(guest, record.save_area, true);
+  EXPECT_EQ(saved->node.holes, (FrameSet{held}));
+  EXPECT_EQ(saved->node.released, (FrameSet{frames_of_bytes(256_MiB, 128_MiB)}));
+  const std::uint64_t most = limit + ((record.save_area.bytes() + hole.bytes()) >> 10);
+  EXPECT_LE(guest.limit_kib(), most);
+  EXPECT_EQ(record.raised_limit_kib, guest.limit_kib());
+  EXPECT_EQ(record.old_limit_kib, limit);
+
+  ASSERT_TRUE(finish_dump(domain, guest, store, journal, record, 5));
+  EXPECT_EQ(guest.limit_kib(), limit);
+}
+
+// What a guest has taken beyond its memory while it ran, it cannot have twice.
+TEST_F(CrashRunTest, DoesNotFillHolesBeyondWhatTheDomainMayHave) {
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  const std::uint8_t released[] = {HADUMP_BLOCK_RELEASED};
+  ASSERT_TRUE(write_guest(guest, GuestPhys{saved->node.block_table.address.value + 2},
+                          std::as_bytes(std::span(released))));
+  const FrameRange hole = frames_of_bytes(256_MiB, 1_MiB);
+  ASSERT_TRUE(guest.remove(hole));
+  ASSERT_TRUE(guest.populate({frames_of_bytes(kRam + 64_MiB, 1_MiB)}));
+  ASSERT_TRUE(guest.set_limit_kib(*guest.total_frames() * 4));
+  domain.crash_again();
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("holes"));
+  EXPECT_FALSE(guest.exists(hole.begin));
+}
+
 TEST_F(CrashRunTest, RaisesTheLimitForTheWindowsHolesInRegisteredModeToo) {
   ASSERT_TRUE(guest.remove({Gfn{640}, Gfn{704}}));
   store.keys = {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x10000000 0x9000000"}};
