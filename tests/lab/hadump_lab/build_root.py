@@ -10,6 +10,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from .deb_files import extract
 from .errors import LabError
 from .headers import Headers
 from .packages import Archive, Package, say
@@ -63,7 +64,7 @@ def _root(headers: Headers, archive: Archive) -> Path:
                     (temporary / "usr" / name).mkdir(parents=True)
                     (temporary / name).symlink_to(f"usr/{name}")
                 for deb in debs:
-                    _unpack(deb, temporary)
+                    extract(deb, temporary, ["--exclude=./usr/share/*"])
                 for link, target in _LINKS.items():
                     if not (temporary / "usr" / link).exists():
                         (temporary / "usr" / link).symlink_to(target)
@@ -76,16 +77,3 @@ def _root(headers: Headers, archive: Archive) -> Path:
 def _key(packages: list[Package]) -> str:
     text = "\n".join([*(package.sha256 for package in packages), *map(repr, (_LINKS, _PLACES))])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _unpack(deb: Path, root: Path) -> None:
-    command = ["tar", "-x", "--no-same-owner", "--keep-directory-symlink", "-C", str(root),
-               "--exclude=./usr/share/*"]  # fmt: skip
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE
-    ) as source:
-        done = subprocess.run(
-            command, stdin=source.stdout, text=True, capture_output=True, check=False
-        )
-    if done.returncode != 0 or source.returncode != 0:
-        raise LabError(f"unpacking {deb.name}: {done.stderr}")

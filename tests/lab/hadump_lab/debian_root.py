@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .deb_files import extract
 from .errors import LabError
 from .images import STANDARD_KERNEL
 from .kernel import Kernel, kernel
@@ -129,17 +130,9 @@ def _unpack(debs: list[Path], packages: list[Package], tree: Path) -> None:
 
 def _extract(deb: Path, tree: Path) -> str:
     """Unpacks the files as root's, whoever runs this; returns their names as dpkg lists them."""
-    command = ["tar", "-x", "-v", "-p", "--no-same-owner", "--keep-directory-symlink", "-C",
-               str(tree), "--wildcards", *(f"--exclude={pattern}" for pattern in _UNWANTED)]  # fmt: skip
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE
-    ) as source:
-        done = subprocess.run(
-            command, stdin=source.stdout, text=True, capture_output=True, check=False
-        )
-    if done.returncode != 0 or source.returncode != 0:
-        raise LabError(f"unpacking {deb.name}: {done.stderr}")
-    names = (line.removeprefix(".").rstrip("/") for line in done.stdout.splitlines())
+    unwanted = (f"--exclude={pattern}" for pattern in _UNWANTED)
+    listing = extract(deb, tree, ["-v", "-p", "--wildcards", *unwanted])
+    names = (line.removeprefix(".").rstrip("/") for line in listing.splitlines())
     return "\n".join([name or "/." for name in names] + [""])
 
 
