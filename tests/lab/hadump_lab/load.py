@@ -24,6 +24,7 @@ def with_scatter(overlay: Overlay, program: Path) -> Overlay:
 
 
 def scatter(guest: Guest, mib: int) -> None:
-    """Leaves single free pages only; `mib` is nearly all that is free."""
+    """Leaves single free pages only, but for `mib`. Nothing puts them together again."""
+    guest.exec("echo 0 >/proc/sys/vm/compaction_proactiveness")
     guest.exec(f"setsid lab-scatter {mib} >/run/scatter.log 2>&1 </dev/null &")
     guest.exec("until grep -q 'SCATTER: ready' /run/scatter.log; do sleep 0.3; done", timeout=180)

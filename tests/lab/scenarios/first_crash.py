@@ -2,9 +2,9 @@
 
 Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never started), load (MiB),
 kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
-randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to that while
-that much is free in single pages only; format=elf|kdump, raw=1 (keep the truth's bytes and show what
-differs).
+randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to the latter
+while all but the former is free in single pages only; format=elf|kdump, raw=1 (keep the truth's
+bytes and show what differs).
 """
 
 import re

@@ -1,7 +1,7 @@
 /*
  * Leaves no two free pages side by side, as a system does that has run for long, so that a balloon
- * takes single pages anywhere. Usage: scatter MIB, where MIB is nearly all that is free. Keeps every
- * other page until the crash.
+ * takes single pages anywhere. Usage: scatter MIB, where MIB is what it leaves as it is: for the
+ * system to go on with. Keeps every other page until the crash.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -11,11 +11,30 @@
 
 #define PAGE 4096UL
 
+static size_t free_bytes(void)
+{
+	unsigned long kib = 0;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "r");
+
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "MemFree: %lu", &kib) != 1)
+		;
+	if (file)
+		fclose(file);
+	return kib << 10;
+}
+
 int main(int argc, char **argv)
 {
-	size_t bytes = argc == 2 ? strtoul(argv[1], NULL, 10) << 20 : 0;
-	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t leave = argc == 2 ? strtoul(argv[1], NULL, 10) << 20 : 0, bytes = free_bytes();
+	char *at;
 
+	if (bytes <= leave) {
+		fprintf(stderr, "scatter: %zu bytes are free\n", bytes);
+		return 1;
+	}
+	bytes = (bytes - leave) & -PAGE;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED || madvise(at, bytes, MADV_NOHUGEPAGE)) {
 		perror("scatter");
 		return 1;
@@ -24,7 +43,7 @@ int main(int argc, char **argv)
 		at[i] = (char)(i >> 12 | 1);
 	for (size_t i = 0; i < bytes; i += 2 * PAGE)
 		madvise(at + i, PAGE, MADV_DONTNEED);
-	printf("SCATTER: ready\n");
+	printf("SCATTER: ready, %zu MiB\n", bytes >> 20);
 	fflush(stdout);
 	for (;;)
 		pause();
