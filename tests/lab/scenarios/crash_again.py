@@ -1,6 +1,6 @@
 """A second crash: after the first dump is complete, and while a dump is being saved.
 
-Parameters: memory (MiB), load (MiB).
+Parameters: memory, maxmem (MiB; the balloon has left holes then), load (MiB).
 """
 
 from typing import Any
@@ -23,11 +23,12 @@ echo c >/proc/sysrq-trigger' </dev/null >/dev/null 2>&1 &"""
 
 def run(lab: Lab) -> None:
     memory = lab.number("memory", 1280)
-    host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
+    maxmem = lab.number("maxmem", 0) or None
+    host = lab.host(HostConfig(guests_mib=(maxmem or memory) + SAVE_AREA_MIB))
     agent = Agent(host, config="[default]\nmax-crashes = 100\n")
     agent.install()
     agent.start()
-    rescue = Rescue(lab, agent, GuestConfig("again", memory))
+    rescue = Rescue(lab, agent, GuestConfig("again", memory, maxmem_mib=maxmem))
     rescue.fill(lab.number("load", 60))
 
     first = rescue.dump_of(rescue.crash())
