@@ -1,5 +1,7 @@
 #include "hv/agent/frame_survey.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <mutex>
 #include <utility>
@@ -10,48 +12,93 @@ namespace hadump {
 namespace {
 
 constexpr std::uint64_t kPieceFrames = 16384;
+// As many holes as a dump node lists, and as many pieces of memory: an ELF core could list a few
+// more, but boot regions and the save area cut some in two.
+constexpr std::size_t kMaxPieces = HADUMP_MAX_RANGES;
 // Absent frames as close as this are mapped together, with what lies between them: a call to the
 // hypervisor costs as much as many frames more.
 constexpr std::uint64_t kNearFrames = 64;
 
-// Sorts frames by kind, whole runs at a time; pieces may come from several threads.
+// What is to be said to an admin whose guest is refused for this.
+tl::unexpected<Error> too_many_pieces() {
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("its balloon has given back so many single pages that its memory is in "
+                          "more than {} pieces, which is all that a dump can list. `xl dump-core` "
+                          "saves it; a guest whose memory equals its maxmem has no such holes",
+                          kMaxPieces));
+}
+
+// Sorts frames by kind, whole runs at a time; pieces may come from several threads, in any order.
 class Collector {
  public:
-  explicit Collector(FrameSurvey& survey) : survey_(survey) {}
-
-  void add(FrameRange piece, const std::vector<FrameKind>& kinds) {
-    const std::lock_guard lock(mutex_);
+  /// @return kUnsupported as soon as there are more runs than a survey can have records. Where a
+  ///         piece ends is no boundary of a run.
+  Result<> add(FrameRange piece, const std::vector<FrameKind>& kinds) {
+    std::vector<Run> runs;
     for (std::size_t i = 0; i < kinds.size();) {
       std::size_t end = i + 1;
       while (end < kinds.size() && kinds[end] == kinds[i]) ++end;
-      set_of(kinds[i]).insert({Gfn{piece.begin.value + i}, Gfn{piece.begin.value + end}});
+      runs.push_back({{Gfn{piece.begin.value + i}, Gfn{piece.begin.value + end}}, kinds[i]});
       i = end;
     }
+    const std::lock_guard lock(mutex_);
+    boundaries_ += runs.size() - 1;
+    if (boundaries_ >= kMaxSurveyRecords) return too_many_pieces();
+    runs_.insert(runs_.end(), runs.begin(), runs.end());
+    return {};
+  }
+
+  /// Adds what was collected, each set in ascending order, so that nothing is put into its middle.
+  void put_into(FrameSurvey& survey) {
+    std::sort(runs_.begin(), runs_.end(),
+              [](const Run& a, const Run& b) { return a.frames.begin < b.frames.begin; });
+    FrameSurvey found;
+    for (const Run& run : runs_) set_of(found, run.kind).insert(run.frames);
+    survey.ram.insert(found.ram);
+    survey.absent.insert(found.absent);
+    survey.broken.insert(found.broken);
   }
 
  private:
-  FrameSet& set_of(FrameKind kind) {
+  struct Run {
+    FrameRange frames;
+    FrameKind kind;
+  };
+  static FrameSet& set_of(FrameSurvey& survey, FrameKind kind) {
     switch (kind) {
       case FrameKind::kRam:
-        return survey_.ram;
+        return survey.ram;
       case FrameKind::kAbsent:
-        return survey_.absent;
+        return survey.absent;
       case FrameKind::kBroken:
-        return survey_.broken;
+        return survey.broken;
     }
-    return survey_.broken;
+    return survey.broken;
   }
-  FrameSurvey& survey_;
-  std::mutex mutex_;
+  std::mutex mutex_;  ///< guards what follows
+  std::vector<Run> runs_;
+  std::size_t boundaries_ = 0;
 };
 
-Result<> scan(const GuestMemory& memory, const FrameSet& frames, Collector& collector) {
-  return parallel_for_pieces(frames, kPieceFrames, [&](FrameRange piece) -> Result<> {
+Result<> scan(const GuestMemory& memory, const FrameSet& frames, FrameSurvey& survey) {
+  Collector collector;
+  auto done = parallel_for_pieces(frames, kPieceFrames, [&](FrameRange piece) -> Result<> {
     auto kinds = memory.kinds(piece);
     if (!kinds) return fail(std::move(kinds));
-    collector.add(piece, *kinds);
-    return {};
+    return collector.add(piece, *kinds);
   });
+  if (done) collector.put_into(survey);
+  return done;
+}
+
+// Holes of the dump node, and pieces of memory of the ELF core.
+Result<> check_pieces(const FrameSurvey& survey, const WindowPlan& plan) {
+  FrameSet missing = survey.absent;
+  missing.insert(survey.broken);
+  if (missing.intersection(plan.held).ranges().size() > kMaxPieces ||
+      survey.dumped().ranges().size() > kMaxPieces)
+    return too_many_pieces();
+  return {};
 }
 
 // A frame that is no guest memory but can be mapped is one of the hypervisor's own pages, such as
@@ -125,13 +172,11 @@ Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram
                                   const WindowPlan& plan, const FrameSet& others) {
   FrameSurvey survey;
   FrameSurvey outside;
-  Collector collector(survey);
-  Collector other_collector(outside);
   FrameSet boot;
   for (FrameRange range : plan.boot_regions) boot.insert(range);
-  if (auto done = scan(memory, boot, collector); !done) return fail(std::move(done));
+  if (auto done = scan(memory, boot, survey); !done) return fail(std::move(done));
   if (auto done = find_special(memory, survey); !done) return fail(std::move(done));
-  if (auto done = scan(memory, others, other_collector); !done) return fail(std::move(done));
+  if (auto done = scan(memory, others, outside); !done) return fail(std::move(done));
   auto total = memory.total_frames();
   if (!total) return fail(std::move(total));
 
@@ -141,10 +186,11 @@ Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram
   if (!as_expected) return fail(std::move(as_expected));
   if (*as_expected && *total == survey.ram.frames() + outside.ram.frames() + held.frames()) {
     survey.ram.insert(held);
-    return survey;
+  } else {
+    survey.full_scan = true;
+    if (auto done = scan(memory, held, survey); !done) return fail(std::move(done));
   }
-  survey.full_scan = true;
-  if (auto done = scan(memory, held, collector); !done) return fail(std::move(done));
+  if (auto fits = check_pieces(survey, plan); !fits) return fail(std::move(fits));
   return survey;
 }
 

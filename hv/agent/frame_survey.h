@@ -30,7 +30,11 @@ struct FrameSurvey {
 
 /// Looks at the boot regions frame by frame. At held memory only when the domain's number of frames
 /// says that something is missing, so that the time does not grow with the guest.
+/// The guest decides in how many pieces its memory is: neither memory nor time grow beyond what a
+/// dump could list.
 /// @param others  frames outside RAM that libxl gives a guest (ACPI tables, special pages).
+/// @return kUnsupported when the memory is in more pieces than a dump can list; the errors of
+///         GuestMemory.
 Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram,
                                   const WindowPlan& plan, const FrameSet& others);
 

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -66,6 +67,10 @@ class InMemoryGuest : public GuestMemory {
   bool exists(Gfn gfn) const { return exists_.at(gfn.value); }
   std::vector<std::byte> content(Gfn gfn) const { return {page(gfn), page(gfn) + kFrameSize}; }
   std::uint64_t limit_kib() const { return limit_kib_; }
+  /// How often populate() and set_limit_kib() have changed something.
+  int changes() const { return changes_; }
+  /// How many frames kinds() has told of.
+  std::uint64_t frames_looked_at() const { return looked_at_; }
 
   Result<FrameMapping> map(FrameRange range, Access access) const override {
     if (auto failed = failure("map"); !failed) return fail(std::move(failed));
@@ -77,6 +82,7 @@ class InMemoryGuest : public GuestMemory {
   }
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override {
     if (auto failed = failure("kinds"); !failed) return fail(std::move(failed));
+    looked_at_ += range.frames();
     std::vector<FrameKind> kinds;
     for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
       if (broken_.contains(gfn.value))
@@ -95,6 +101,7 @@ class InMemoryGuest : public GuestMemory {
     if (((total_ - special_.size() + frames.frames()) << 2) > limit_kib_)
       return fail_os(ENOMEM, "beyond the limit");
     free_frames_ -= frames.frames();
+    ++changes_;
     for (FrameRange range : frames.ranges()) {
       add(range);
       std::memset(page(range.begin), 0x5a, range.bytes());  // undefined content
@@ -113,6 +120,7 @@ class InMemoryGuest : public GuestMemory {
   }
   Result<> set_limit_kib(std::uint64_t kib) override {
     limit_kib_ = kib;
+    ++changes_;
     return {};
   }
 
@@ -133,6 +141,8 @@ class InMemoryGuest : public GuestMemory {
   mutable std::set<std::string> failing_;
   std::uint64_t free_frames_ = 1ULL << 40;
   std::uint64_t limit_kib_ = UINT64_MAX;
+  int changes_ = 0;
+  mutable std::atomic<std::uint64_t> looked_at_ = 0;
 };
 
 }  // namespace hadump

@@ -347,6 +347,28 @@ TEST_F(CrashRunTest, BootsAGuestWithManyHoles) {
   for (FrameRange hole : window_holes.ranges()) ASSERT_TRUE(guest.exists(hole.begin));
 }
 
+// A guest decides how many holes it has; what no dump could list must not cost the host memory.
+TEST_F(CrashRunTest, LeavesAGuestWithTooManyHolesAloneBeforeAnythingIsAdded) {
+  config.memory_bytes = 1_GiB;
+  guest.add({Gfn{kRam >> kFrameShift}, Gfn{1_GiB >> kFrameShift}});
+  for (std::uint64_t gfn = kWindow >> kFrameShift; gfn < 1_GiB >> kFrameShift; gfn += 3)
+    ASSERT_TRUE(guest.remove({Gfn{gfn}, Gfn{gfn + 1}}));
+  const int changes_before = guest.changes();
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(done.error().what(), HasSubstr("65000"));
+  EXPECT_THAT(done.error().what(), HasSubstr("xl dump-core"));
+  EXPECT_EQ(record.error, done.error().what());
+  EXPECT_EQ(guest.changes(), changes_before);
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+  EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift}));
+  EXPECT_EQ(domain.pauses(), 0);
+  EXPECT_EQ(record.step, Step::kNone);
+}
+
 // What was added for the window, a guest can put elsewhere, and crash: it is filled again, but the
 // limit must not grow each time.
 TEST_F(CrashRunTest, RaisesTheLimitOnceForADump) {

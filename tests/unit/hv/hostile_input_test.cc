@@ -213,6 +213,56 @@ TEST(SurveyFrames, TellsHypervisorPagesFromHoles) {
   EXPECT_TRUE(survey->dumped().contains(FrameRange{Gfn{600}, Gfn{2000}}));
 }
 
+TEST(SurveyFrames, StopsWhereNoDumpCouldListTheHoles) {
+  constexpr std::uint64_t kFrames = 8_GiB >> kFrameShift;
+  InMemoryGuest guest;
+  for (std::uint64_t gfn = 0; gfn < kFrames; gfn += 2) guest.add({Gfn{gfn}, Gfn{gfn + 1}});
+  const FrameSet ram{{Gfn{0}, Gfn{kFrames}}};
+
+  const auto survey = survey_frames(guest, ram, *plan_window(ram, 128_MiB), {});
+
+  ASSERT_FALSE(survey);
+  EXPECT_EQ(survey.error().code(), ErrorCode::kUnsupported);
+  // As many as there may be records, and what the threads had begun.
+  EXPECT_LT(guest.frames_looked_at(), kMaxSurveyRecords + 16 * 16384);
+}
+
+// Pieces end where the scan cuts them, which makes no holes.
+TEST(SurveyFrames, CountsHolesAndNotThePiecesOfTheScan) {
+  constexpr std::uint64_t kFrames = 2_GiB >> kFrameShift;
+  InMemoryGuest guest{{Gfn{0}, Gfn{kFrames}}};
+  ASSERT_TRUE(guest.remove({Gfn{100000}, Gfn{300000}}));
+  guest.make_broken(Gfn{400000});
+  const FrameSet ram{{Gfn{0}, Gfn{kFrames}}};
+
+  const auto survey = survey_frames(guest, ram, *plan_window(ram, 128_MiB), {});
+
+  ASSERT_TRUE(survey) << survey.error().what();
+  EXPECT_TRUE(survey->full_scan);
+  EXPECT_EQ(survey->absent, (FrameSet{{Gfn{100000}, Gfn{300000}}}));
+  EXPECT_EQ(survey->broken, (FrameSet{{Gfn{400000}, Gfn{400001}}}));
+  EXPECT_EQ(
+      survey->ram,
+      (FrameSet{{Gfn{0}, Gfn{100000}}, {Gfn{300000}, Gfn{400000}}, {Gfn{400001}, Gfn{kFrames}}}));
+}
+
+// Each kind of its own is few enough; the dump could list neither holes nor pieces.
+TEST(SurveyFrames, RefusesMoreHolesThanADumpNodeLists) {
+  constexpr std::uint64_t kFrames = 2_GiB >> kFrameShift;
+  InMemoryGuest guest{{Gfn{0}, Gfn{kFrames}}};
+  const FrameSet ram{{Gfn{0}, Gfn{kFrames}}};
+  const WindowPlan plan = *plan_window(ram, 128_MiB);
+  std::uint64_t gfn = 40000;
+  for (unsigned i = 0; i < HADUMP_MAX_RANGES - 1; ++i, gfn += 3)
+    ASSERT_TRUE(guest.remove({Gfn{gfn}, Gfn{gfn + 1}}));
+  EXPECT_TRUE(survey_frames(guest, ram, plan, {}));
+  ASSERT_TRUE(guest.remove({Gfn{gfn}, Gfn{gfn + 1}}));
+  ASSERT_TRUE(guest.remove({Gfn{gfn + 3}, Gfn{gfn + 4}}));
+  const auto survey = survey_frames(guest, ram, plan, {});
+  ASSERT_FALSE(survey);
+  EXPECT_EQ(survey.error().code(), ErrorCode::kUnsupported);
+}
+
 std::vector<std::byte> note(std::uint32_t text_bytes, std::string_view text) {
   std::vector<std::byte> out(sizeof(Elf64_Nhdr) + 12 + round_up(text.size(), 4));
   const Elf64_Nhdr header{11, text_bytes, 0};
