@@ -1,6 +1,8 @@
 // The second half of a crash run: from a complete snapshot to a running guest.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 #include "hv/agent/boot_image.h"
@@ -117,26 +119,42 @@ Result<> CrashRun::boot(DomainRecord& record) {
 
 // Frames that had been ballooned out must be there where the next kernel sees RAM: in the boot
 // regions, and in what it gave back to Linux before this crash. The limit has had room for the boot
-// regions' since the snapshot.
+// regions' since the snapshot. All is counted before anything is added.
 Result<> CrashRun::fill_memory(DomainRecord& record, const SavedSnapshot& saved) {
-  FrameSet missing;
+  std::uint64_t frames = 0;
+  auto done = for_each_missing(saved, [&](const FrameSet& missing) -> Result<> {
+    frames += missing.frames();
+    return {};
+  });
+  if (!done || frames == 0) return done;
+  if (auto room = make_room(record, frames); !room) return room;
+  return for_each_missing(saved,
+                          [&](const FrameSet& missing) { return world_.memory.populate(missing); });
+}
+
+// The last kernel's balloon has put its holes anywhere, so what it had is looked at piece by piece.
+Result<> CrashRun::for_each_missing(const SavedSnapshot& saved,
+                                    const std::function<Result<>(const FrameSet&)>& work) const {
   for (const BootRegion& region : saved.node.boot_regions) {
     const FrameSet absent = saved.survey.absent.intersection(region.range);
     if (absent.empty()) continue;
     // Some may be there already, from a boot that was interrupted or from an earlier crash.
     auto absent_now = frames_of_kind(world_.memory, region.range, FrameKind::kAbsent);
     if (!absent_now) return fail(std::move(absent_now));
-    missing.insert(absent_now->intersection(absent));
+    const FrameSet missing = absent_now->intersection(absent);
+    if (missing.empty()) continue;
+    if (auto done = work(missing); !done) return done;
   }
-  // The last kernel's balloon has put these anywhere.
-  for (FrameRange range : saved.node.released.ranges()) {
-    auto absent_now = frames_of_kind(world_.memory, range, FrameKind::kAbsent);
-    if (!absent_now) return fail(std::move(absent_now));
-    missing.insert(*absent_now);
-  }
-  if (missing.empty()) return {};
-  if (auto room = make_room(record, missing.frames()); !room) return room;
-  return world_.memory.populate(missing);
+  constexpr std::uint64_t kPieceFrames = HADUMP_BLOCK_SIZE >> kFrameShift;
+  for (FrameRange range : saved.node.released.ranges())
+    for (FrameRange piece{range.begin, range.begin}; piece.end < range.end;) {
+      piece = {piece.end, Gfn{std::min(piece.end.value + kPieceFrames, range.end.value)}};
+      auto missing = frames_of_kind(world_.memory, piece, FrameKind::kAbsent);
+      if (!missing) return fail(std::move(missing));
+      if (missing->empty()) continue;
+      if (auto done = work(*missing); !done) return done;
+    }
+  return {};
 }
 
 // Raises the limit, where it is too low for that many frames more. Never beyond what the domain may

@@ -98,6 +98,8 @@ class CrashRun {
   Result<std::vector<MapEntry>> memory_map_of(const DumpNode& node) const;
   Result<> prepare_files();
   Result<> fill_memory(DomainRecord& record, const SavedSnapshot& saved);
+  Result<> for_each_missing(const SavedSnapshot& saved,
+                            const std::function<Result<>(const FrameSet&)>& work) const;
   Result<> make_room(DomainRecord& record, std::uint64_t frames);
   Result<> keep_balloon_still(DomainRecord& record);
   Result<> reached(DomainRecord& record, Step step, const char* timing);
