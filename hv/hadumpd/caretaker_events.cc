@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "hv/agent/crash_limit.h"
 #include "hv/agent/crash_run.h"
+#include "hv/agent/twin.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
@@ -23,8 +24,6 @@ std::uint64_t now_ms() {
   return static_cast<std::uint64_t>(
       duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
 }
-
-constexpr std::string_view kTwinPrefix = "hadump-twin-";
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include <cerrno>
@@ -136,6 +137,25 @@ Result<UniqueFd> lock_state(const std::string& directory) {
   return file;
 }
 
+// What we were killed over would otherwise stay for ever: nobody starts it, and its memory is the
+// host's. A failure is no reason not to look after the others.
+void destroy_leftover_twins(const Toolstack& toolstack, const TwinMark& mark) {
+  auto twins = toolstack.destroy_leftover_twins(mark);
+  if (!twins)
+    spdlog::warn("destroying what an earlier hadumpd made: {}, continuing", twins.error().what());
+  else
+    for (unsigned domid : *twins)
+      spdlog::info("domain {}: destroyed, an earlier hadumpd had made it for its ACPI tables",
+                   domid);
+}
+
+Result<TwinMark> mark_of(const std::string& state_directory) {
+  struct stat info {};
+  if (stat(state_directory.c_str(), &info) != 0)
+    return fail_os(errno, "looking at " + state_directory);
+  return twin_mark(info.st_dev, info.st_ino);
+}
+
 }  // namespace
 
 Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
@@ -153,8 +173,11 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   if (!handles) return fail(std::move(handles));
   auto libxl = open_libxl(log);
   if (!libxl) return fail(std::move(libxl));
+  auto mark = mark_of(options.state_directory);
+  if (!mark) return fail(std::move(mark));
+  destroy_leftover_twins(Toolstack(libxl->get(), *handles), *mark);
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
-  Preparer preparer(log, {options.state_directory + "/cache", options.run_directory},
+  Preparer preparer(log, {options.state_directory + "/cache", options.run_directory, *mark},
                     [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   Caretaker caretaker(*handles, libxl->get(), states, preparer, options.state_directory + "/cores");
   caretaker.set_policies(std::move(policies));

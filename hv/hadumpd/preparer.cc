@@ -54,7 +54,7 @@ Result<AcpiTables> Preparer::make_tables(unsigned domid) {
   auto libxl = open_libxl(log_);
   if (!libxl) return fail(std::move(libxl));
   return Toolstack(libxl->get(), *handles)
-      .pristine_acpi_tables(domid, paths_.run_directory + "/twin-kernel");
+      .pristine_acpi_tables(domid, paths_.run_directory + "/twin-kernel", paths_.twin_mark);
 }
 
 BootFileCache Preparer::make_cache(unsigned domid, const DomainConfig& config) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "hv/agent/domain_config.h"
+#include "hv/agent/twin.h"
 #include "hv/hadumpd/boot_file_cache.h"
 #include "hv/xen/handles.h"
 
@@ -22,6 +23,7 @@ class Preparer {
   struct Paths {
     std::string cache_directory;
     std::string run_directory;
+    TwinMark twin_mark{};  ///< of the domains that are made for their ACPI tables
   };
   using Report = std::function<void(const std::string& line)>;
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -11,6 +12,7 @@
 #include "core/base/file.h"
 #include "hv/agent/guest_layout.h"
 #include "hv/agent/guest_memory.h"
+#include "hv/agent/twin.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 
@@ -145,8 +147,8 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   return out;
 }
 
-Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
-                                                   const std::string& kernel_path) const {
+Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid, const std::string& kernel_path,
+                                                   const TwinMark& mark) const {
   static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig model;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
@@ -162,8 +164,9 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
   libxl_domain_build_info& build = twin.value.b_info;
   constexpr std::uint64_t kTwinMemoryKib = 16 << 10;
   create.type = LIBXL_DOMAIN_TYPE_PVH;
-  create.name = strdup(fmt::format("hadump-twin-{}-{}", domid, getpid()).c_str());
+  create.name = strdup(fmt::format("{}{}-{}", kTwinPrefix, domid, getpid()).c_str());
   libxl_uuid_generate(&create.uuid);
+  std::copy(mark.begin(), mark.end(), libxl_uuid_bytearray(&create.uuid));
   libxl_domain_build_info_init_type(&build, LIBXL_DOMAIN_TYPE_PVH);
   build.max_vcpus = model.value.b_info.max_vcpus;
   // The MADT enables those that the guest started with; what it may add later, it knows how to.
@@ -181,6 +184,15 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid,
   if (!tables) return fail(std::move(tables), "reading the twin's ACPI tables");
   if (auto checked = check_acpi_tables(*tables); !checked) return fail(std::move(checked));
   return tables;
+}
+
+Result<std::vector<unsigned>> Toolstack::destroy_leftover_twins(const TwinMark& mark) const {
+  auto domains = list_domains(handles_);
+  if (!domains) return fail(std::move(domains));
+  std::vector<unsigned> twins = leftover_twins(*domains, mark);
+  for (unsigned domid : twins)
+    if (auto done = destroy(domid); !done) return fail(std::move(done));
+  return twins;
 }
 
 Result<> Toolstack::destroy(unsigned domid) const {

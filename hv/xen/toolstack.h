@@ -1,10 +1,12 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "hv/agent/acpi_tables.h"
 #include "hv/agent/domain_config.h"
+#include "hv/agent/twin.h"
 #include "hv/xen/handles.h"
 
 namespace hadump {
@@ -20,7 +22,12 @@ class Toolstack {
   /// The ACPI tables that libxl makes for a domain like `domid`: a twin with the same vCPUs and
   /// next to no memory is created, never started, and destroyed. Takes a second or so.
   /// @param kernel_path  where to write the twin's (empty) kernel.
-  Result<AcpiTables> pristine_acpi_tables(unsigned domid, const std::string& kernel_path) const;
+  /// @param mark  of the twin's UUID.
+  Result<AcpiTables> pristine_acpi_tables(unsigned domid, const std::string& kernel_path,
+                                          const TwinMark& mark) const;
+  /// Destroys what a killed process of ours has left. @pre as leftover_twins().
+  /// @return their numbers.
+  Result<std::vector<unsigned>> destroy_leftover_twins(const TwinMark& mark) const;
 
   Result<> destroy(unsigned domid) const;
   /// Destroys the domain and creates it again from its configuration, running.
