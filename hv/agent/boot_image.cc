@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/text.h"
 
 namespace hadump {
 namespace {
@@ -39,7 +40,7 @@ struct WireMapEntry {
 };
 static_assert(sizeof(WireMapEntry) == 24);
 
-constexpr std::size_t kMaxCmdline = 2048;  // x86's COMMAND_LINE_SIZE
+constexpr std::size_t kMaxCmdline = 2047;  // x86's COMMAND_LINE_SIZE without the zero behind it
 
 template <typename T>
 void put(std::vector<std::byte>& out, std::size_t at, const T& value) {
@@ -76,6 +77,12 @@ std::vector<std::byte> write_start_info(const BootInput& input, GuestPhys at, Gu
   return out;
 }
 
+// What to do about a window that ends before `end`.
+std::string larger_window(std::uint64_t end) {
+  return fmt::format("`window =` must be at least {}",
+                     format_size(round_up(end, HADUMP_BLOCK_SIZE)));
+}
+
 // Where the parameters end that the kernel reads itself: at a lone "--", quoted or not
 // (kernel/params.c, parse_args() and next_arg()).
 std::size_t end_of_parameters(std::string_view cmdline) {
@@ -109,12 +116,17 @@ Result<> check_memory_map(const std::vector<MapEntry>& map) {
 Result<BootImage> plan_boot(const BootInput& input) {
   if (auto fits = check_memory_map(input.memory_map); !fits) return fail(std::move(fits));
   if (!input.window.contains(input.kernel))
-    return fail(
-        ErrorCode::kBadData,
-        fmt::format("the kernel's segments, frames [{:#x}, {:#x}), are not inside the window",
-                    input.kernel.begin.value, input.kernel.end.value));
-  if (input.cmdline.size() >= kMaxCmdline)
-    return fail(ErrorCode::kBadData, "the command line is too long");
+    return fail(ErrorCode::kBadData,
+                fmt::format("the kernel, loaded from {} to {}, is not inside the window of {}; {}",
+                            format_size(address_of(input.kernel.begin).value),
+                            format_size(address_of(input.kernel.end).value),
+                            format_size(input.window.bytes()),
+                            larger_window(address_of(input.kernel.end).value)));
+  if (input.cmdline.size() > kMaxCmdline)
+    return fail(ErrorCode::kBadData,
+                fmt::format("with what hadumpd adds, the command line has {} characters, and Linux "
+                            "takes {}; the domain needs a shorter one, or a `cmdline =`",
+                            input.cmdline.size(), kMaxCmdline));
   const std::uint64_t window_end = address_of(input.window.end).value;
   const std::uint64_t info_bytes =
       round_up(sizeof(StartInfo) + sizeof(Module) + input.cmdline.size() + 1 +
@@ -123,7 +135,13 @@ Result<BootImage> plan_boot(const BootInput& input) {
   const std::uint64_t initrd_room = round_up(input.initrd_bytes, kFrameSize);
   const std::uint64_t free_bytes = window_end - address_of(input.kernel.end).value;
   if (initrd_room > free_bytes || info_bytes > free_bytes - initrd_room)
-    return fail(ErrorCode::kNoSpace, "kernel and initrd do not fit into the window");
+    return fail(
+        ErrorCode::kNoSpace,
+        fmt::format("the kernel, which ends at {}, and an initrd of {} do not fit into the "
+                    "window of {}; {}",
+                    format_size(address_of(input.kernel.end).value),
+                    format_size(input.initrd_bytes), format_size(input.window.bytes()),
+                    larger_window(address_of(input.kernel.end).value + initrd_room + info_bytes)));
   BootImage image;
   image.initrd = GuestPhys{window_end - initrd_room};
   image.start_info = GuestPhys{image.initrd.value - info_bytes};

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <set>
 
 #include "core/base/file.h"
 #include "hv/agent/kernel_image.h"
@@ -23,15 +24,21 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// The name of a kernel's unpacked copy.
+Result<std::string> cached_name(const std::string& kernel) {
+  struct stat info {};
+  if (stat(kernel.c_str(), &info) != 0) return fail_os(errno, "looking at " + kernel);
+  return fmt::format("kernel-{:x}-{:x}-{:x}-{}.{:09}", info.st_dev, info.st_ino, info.st_size,
+                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
 }  // namespace
 
 // The path of an ELF kernel: the configured file itself, or its unpacked copy.
 Result<std::string> BootFileCache::unpacked_kernel() const {
-  struct stat info {};
-  if (stat(paths_.kernel.c_str(), &info) != 0) return fail_os(errno, "looking at " + paths_.kernel);
-  const std::string cached =
-      fmt::format("{}/kernel-{:x}-{:x}-{:x}-{}.{:09}", paths_.cache_directory, info.st_dev,
-                  info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  auto name = cached_name(paths_.kernel);
+  if (!name) return fail(std::move(name));
+  const std::string cached = paths_.cache_directory + "/" + *name;
   if (access(cached.c_str(), R_OK) == 0) return cached;
   auto file = read_file(paths_.kernel, kMaxKernelBytes);
   if (!file) return fail(std::move(file));
@@ -79,6 +86,23 @@ Result<AcpiTables> BootFileCache::acpi_tables() {
   // Without the file, the next crash takes a second longer.
   static_cast<void>(write_file_atomically(path, as_text(tables->bytes), 0600));
   return tables;
+}
+
+std::vector<std::string> prune_kernel_cache(const std::string& cache_directory,
+                                            std::span<const std::string> kernels) {
+  std::set<std::string> used;
+  for (const std::string& kernel : kernels)
+    if (auto name = cached_name(kernel)) used.insert(*name);
+  std::vector<std::string> removed;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(cache_directory, error)) {
+    const std::string name = entry.path().filename();
+    std::error_code failure;
+    if (name.starts_with("kernel-") && !used.contains(name) &&
+        std::filesystem::remove(entry.path(), failure))
+      removed.push_back(name);
+  }
+  return removed;
 }
 
 }  // namespace hadump

@@ -1,8 +1,9 @@
 #pragma once
 
 #include <functional>
-#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "hv/agent/crash_run.h"
 #include "hv/hadumpd/mapped_file.h"
@@ -38,5 +39,11 @@ class BootFileCache : public BootFiles {
   MappedFile kernel_;
   MappedFile ramdisk_;
 };
+
+/// Removes every unpacked kernel that none of the files `kernels` would be found in, as they are
+/// now. What is mapped stays readable.
+/// @return the names of those that were removed. A file that cannot be is left for the next time.
+std::vector<std::string> prune_kernel_cache(const std::string& cache_directory,
+                                            std::span<const std::string> kernels);
 
 }  // namespace hadump

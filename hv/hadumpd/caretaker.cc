@@ -181,7 +181,7 @@ std::vector<DomainView> Caretaker::views() {
     view.state = shown.state();
     view.since_ms = shown.since_ms();
     view.memory_bytes = ward.config.memory_bytes;
-    view.note = ward.note;
+    view.note = ward.note.empty() ? preparer_.trouble(domid) : ward.note;
     if (const DomainRecord* record = known_record(ward.config.uuid)) view.record = *record;
     if (!ward.ram.empty())
       if (auto keys = XenGuestStore(handles_.store.get(), domid).guest_keys())

@@ -28,7 +28,7 @@ struct DomainView {
   std::uint64_t memory_bytes = 0;
   GuestProgress progress;
   std::optional<DomainRecord> record;
-  std::string note;  ///< why it is ignored, or what went wrong; may be empty
+  std::string note;  ///< why it is ignored, or what a crash would fail at; may be empty
 };
 
 /// Looks after the domains of one host: what is done with them when something happens.
@@ -84,6 +84,7 @@ class Caretaker {
 
   Ward* ward_of(const DomainStatus& status);
   Result<Ward> make_ward(unsigned domid);
+  std::map<unsigned, std::string> kernels() const;
   void publish_policy(unsigned domid, const Ward& ward);
   void forget_gone(const std::vector<DomainStatus>& present);
   void look_at(const DomainStatus& status, Ward& ward);
@@ -107,6 +108,7 @@ class Caretaker {
   std::string core_directory_;
   PolicyTable policies_;
   std::set<unsigned> restarted_;
+  bool wards_are_new_ = false;
   std::map<std::string, DomainRecord> records_;  ///< by UUID
   std::map<unsigned, Ward> wards_;               ///< by domid
   std::map<std::string, ShownState> shown_;      ///< by UUID; outlives a new configuration

@@ -55,7 +55,8 @@ Caretaker::Ward* Caretaker::ward_of(const DomainStatus& status) {
   if (!ward) return nullptr;
   ward->config.uuid = status.uuid;  // the hypervisor's word counts
   if (ward->note.empty()) {
-    preparer_.prepare(status.domid, ward->config);
+    preparer_.prepare(status.domid, ward->config, ward->policy.window_bytes);
+    wards_are_new_ = true;
     spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
                  ward->config.name, format_size(ward->policy.window_bytes),
                  to_string(ward->policy.save_area));
@@ -75,7 +76,16 @@ Result<> Caretaker::look_around() {
     if (const auto ward = wards_.find(status.domid); ward != wards_.end())  // unless it is gone now
       note_state(status.domid, ward->second);
   }
+  // Only now are all wards known. Not when one is gone: a domain that reboots comes back.
+  if (std::exchange(wards_are_new_, false)) preparer_.keep_only(kernels());
   return {};
+}
+
+std::map<unsigned, std::string> Caretaker::kernels() const {
+  std::map<unsigned, std::string> kernels;
+  for (const auto& [domid, ward] : wards_)
+    if (ward.note.empty()) kernels.emplace(domid, ward.config.kernel);
+  return kernels;
 }
 
 void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "hv/agent/rehearsal.h"
 #include "hv/xen/toolstack.h"
 
 namespace hadump {
@@ -17,10 +18,28 @@ Preparer::~Preparer() {
   wake_.notify_all();
 }
 
-void Preparer::prepare(unsigned domid, const DomainConfig& config) {
+void Preparer::add(Job job) {
   const std::lock_guard lock(queue_mutex_);
-  queue_.push_back({domid, config});
+  queue_.push_back(std::move(job));
   wake_.notify_all();
+}
+
+void Preparer::prepare(unsigned domid, const DomainConfig& config, std::uint64_t window_bytes) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    troubles_.erase(domid);
+  }
+  add(Domain{domid, config, window_bytes});
+}
+
+void Preparer::keep_only(std::map<unsigned, std::string> kernels) {
+  add(Keep{std::move(kernels)});
+}
+
+std::string Preparer::trouble(unsigned domid) {
+  const std::lock_guard lock(queue_mutex_);
+  const auto found = troubles_.find(domid);
+  return found == troubles_.end() ? "" : found->second;
 }
 
 void Preparer::work(const std::stop_token& stop) {
@@ -32,19 +51,33 @@ void Preparer::work(const std::stop_token& stop) {
       job = std::move(queue_.front());
       queue_.pop_front();
     }
-    if (auto done = run(job); !done)
-      report_(fmt::format("domain {} ({}): preparing for a crash: {}", job.domid, job.config.name,
-                          done.error().what()));
+    std::visit([this](const auto& what) { run(what); }, job);
   }
 }
 
-Result<> Preparer::run(const Job& job) {
+void Preparer::run(const Domain& domain) {
+  Result<> done;
+  {
+    const std::lock_guard lock(files_mutex_);
+    BootFileCache cache = make_cache(domain.domid, domain.config);
+    done = rehearse_boot(cache, domain.config, domain.window_bytes);
+  }
+  if (done) return;
+  report_(fmt::format("domain {} ({}): it could not be booted after a crash: {}", domain.domid,
+                      domain.config.name, done.error().what()));
+  const std::lock_guard lock(queue_mutex_);
+  troubles_[domain.domid] = done.error().what();
+}
+
+void Preparer::run(const Keep& keep) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    std::erase_if(troubles_, [&](const auto& one) { return !keep.kernels.contains(one.first); });
+  }
+  std::vector<std::string> kernels;
+  for (const auto& [domid, kernel] : keep.kernels) kernels.push_back(kernel);
   const std::lock_guard lock(files_mutex_);
-  BootFileCache cache = make_cache(job.domid, job.config);
-  if (auto kernel = cache.kernel(); !kernel) return fail(std::move(kernel), "the kernel");
-  if (auto ramdisk = cache.ramdisk(); !ramdisk) return fail(std::move(ramdisk), "the initrd");
-  if (auto tables = cache.acpi_tables(); !tables) return fail(std::move(tables), "ACPI tables");
-  return {};
+  static_cast<void>(prune_kernel_cache(paths_.cache_directory, kernels));  // nobody needs to know
 }
 
 // Handles of its own each time: it is rare, and no two threads then share one.

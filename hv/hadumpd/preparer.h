@@ -3,9 +3,11 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <variant>
 
 #include "hv/agent/domain_config.h"
 #include "hv/agent/twin.h"
@@ -15,7 +17,8 @@
 namespace hadump {
 
 /// Gets what a domain would boot from ready while it still runs: unpacks its kernel and makes its
-/// ACPI tables, on a thread with Xen handles of its own.
+/// ACPI tables, on a thread with Xen handles of its own. Plans its boot, too, so that what will not
+/// boot is known before a crash.
 ///
 /// Threads: all functions may be called from one thread; the work is done on another.
 class Preparer {
@@ -34,7 +37,13 @@ class Preparer {
   /// Waits for the piece of work at hand.
   ~Preparer();
 
-  void prepare(unsigned domid, const DomainConfig& config);
+  void prepare(unsigned domid, const DomainConfig& config, std::uint64_t window_bytes);
+  /// Forgets all domains but these, and removes the unpacked kernels that none of them needs, once
+  /// what was to be prepared before is.
+  /// @param kernels  the files of all domains that are looked after, by the domains' numbers.
+  void keep_only(std::map<unsigned, std::string> kernels);
+  /// Why the domain could not be booted after a crash; empty when it could, or is being prepared.
+  std::string trouble(unsigned domid);
 
   /// The files of a domain, prepared or not. Hold it only for a crash run: nothing else is
   /// prepared in the meantime, and what is being prepared is waited for.
@@ -51,12 +60,19 @@ class Preparer {
   Files files(unsigned domid, const DomainConfig& config);
 
  private:
-  struct Job {
+  struct Domain {
     unsigned domid;
     DomainConfig config;
+    std::uint64_t window_bytes;
   };
+  struct Keep {
+    std::map<unsigned, std::string> kernels;
+  };
+  using Job = std::variant<Domain, Keep>;
+  void add(Job job);
   void work(const std::stop_token& stop);
-  Result<> run(const Job& job);
+  void run(const Domain& domain);
+  void run(const Keep& keep);
   BootFileCache make_cache(unsigned domid, const DomainConfig& config);
   Result<AcpiTables> make_tables(unsigned domid);
 
@@ -66,8 +82,9 @@ class Preparer {
   std::mutex files_mutex_;  ///< held while files are made or used; taken without queue_mutex_
   std::mutex queue_mutex_;
   std::condition_variable_any wake_;
-  std::deque<Job> queue_;  ///< guarded by queue_mutex_
-  std::jthread worker_;    ///< last: it uses all of the above
+  std::deque<Job> queue_;                     ///< guarded by queue_mutex_
+  std::map<unsigned, std::string> troubles_;  ///< by domid; guarded by queue_mutex_
+  std::jthread worker_;                       ///< last: it uses all of the above
 };
 
 }  // namespace hadump

@@ -5,11 +5,15 @@
 #include "hv/agent/boot_image.h"
 #include "hv/agent/guest_layout.h"
 #include "hv/agent/kernel_image.h"
+#include "hv/agent/rehearsal.h"
 #include "hv/agent/window_plan.h"
 #include "tests/fakes/boot_file_samples.h"
+#include "tests/fakes/in_memory_domain.h"
 
 namespace hadump {
 namespace {
+
+using testing::HasSubstr;
 
 FrameRange mib(std::uint64_t begin, std::uint64_t end) {
   return frames_of_bytes(begin << 20, (end - begin) << 20);
@@ -94,15 +98,53 @@ TEST(PlanBoot, RefusesWhatDoesNotFit) {
                   .rsdp = {}};
   EXPECT_TRUE(plan_boot(input));
   input.initrd_bytes = 28_MiB;  // no room for the start info
-  EXPECT_FALSE(plan_boot(input));
+  EXPECT_THAT(plan_boot(input).error().what(),
+              testing::AllOf(HasSubstr("28 MiB"), HasSubstr("window of 128 MiB"),
+                             HasSubstr("`window =` must be at least 256 MiB")));
   input.initrd_bytes = UINT64_MAX - kFrameSize;
   EXPECT_FALSE(plan_boot(input));
   input.initrd_bytes = 0;
   input.kernel = mib(100, 129);
-  EXPECT_FALSE(plan_boot(input));
+  EXPECT_THAT(plan_boot(input).error().what(),
+              testing::AllOf(HasSubstr("129 MiB"), HasSubstr("`window =`")));
   input.kernel = mib(16, 100);
+  input.cmdline.assign(2047, 'x');
+  EXPECT_TRUE(plan_boot(input));
   input.cmdline.assign(2048, 'x');
-  EXPECT_FALSE(plan_boot(input));
+  EXPECT_THAT(plan_boot(input).error().what(),
+              testing::AllOf(HasSubstr("2048"), HasSubstr("2047"), HasSubstr("`cmdline =`")));
+}
+
+class RehearseBootTest : public testing::Test {
+ protected:
+  RehearseBootTest() {
+    files.kernel_bytes = sample_kernel();
+    files.ramdisk_bytes.assign(1_MiB, std::byte{0x44});
+    files.tables = sample_acpi_tables();
+    config.memory_bytes = 512_MiB;
+    config.cmdline = "root=/dev/xvda";
+  }
+  Result<> rehearse() { return rehearse_boot(files, config, 128_MiB); }
+  InMemoryBootFiles files;
+  DomainConfig config;
+};
+
+TEST_F(RehearseBootTest, TakesWhatACrashWouldBoot) {
+  const auto done = rehearse();
+  EXPECT_TRUE(done) << done.error().what();
+}
+
+TEST_F(RehearseBootTest, SaysWhatWouldKeepADumpFromBooting) {
+  files.ramdisk_bytes.resize(120_MiB);
+  EXPECT_THAT(rehearse().error().what(), HasSubstr("`window =`"));
+  files.ramdisk_bytes.clear();
+  config.cmdline.assign(2000, 'x');  // what hadumpd adds is too much
+  EXPECT_THAT(rehearse().error().what(), HasSubstr("`cmdline =`"));
+  config.cmdline.clear();
+  files.tables.bytes[0x210] ^= std::byte{1};
+  EXPECT_THAT(rehearse().error().what(), HasSubstr("ACPI"));
+  files.kernel_bytes.assign(1000, std::byte{0});
+  EXPECT_FALSE(rehearse());
 }
 
 // Linux copies the map into a table of 128 without a look at the number.
