@@ -56,8 +56,10 @@ ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& co
   };
   switch (status.reason) {
     case ShutdownReason::kWatchdog:
-      if (!owned && config.on_watchdog != ShutdownAction::kPreserve) return {};
-      return {ShutdownDuty::Kind::kRescue};
+      // With a dump in it, any other action would lose what has not been saved.
+      if (dump_runs(record) || config.on_watchdog == ShutdownAction::kPreserve)
+        return {ShutdownDuty::Kind::kRescue};
+      return obey(config.on_watchdog);
     case ShutdownReason::kCrash:
       return {ShutdownDuty::Kind::kRescue};
     case ShutdownReason::kReboot:

@@ -90,7 +90,8 @@ TEST(DutyAtShutdown, FollowsTheConfigurationOnlyWhenXlDoesNot) {
       {ShutdownReason::kCrash, nullptr, {Kind::kRescue}},
       {ShutdownReason::kCrash, &waits, {Kind::kRescue}},
       {ShutdownReason::kWatchdog, nullptr, {}},
-      {ShutdownReason::kWatchdog, &done, {Kind::kRescue}},
+      {ShutdownReason::kWatchdog, &waits, {Kind::kRescue}},
+      {ShutdownReason::kWatchdog, &done, {Kind::kObey, ShutdownAction::kDestroy}},
       {ShutdownReason::kReboot, nullptr, {}},
       {ShutdownReason::kReboot, &waits, {Kind::kRescue}},
       {ShutdownReason::kReboot, &done, {Kind::kObey, ShutdownAction::kRestart}},
@@ -106,6 +107,12 @@ TEST(DutyAtShutdown, FollowsTheConfigurationOnlyWhenXlDoesNot) {
     status.reason = one.reason;
     EXPECT_EQ(duty_at_shutdown(status, config, one.record), one.duty) << &one - cases;
   }
+  config.on_watchdog = ShutdownAction::kPreserve;
+  DomainStatus status;
+  status.shutdown = true;
+  status.reason = ShutdownReason::kWatchdog;
+  for (const DomainRecord* record : {static_cast<const DomainRecord*>(nullptr), &waits, &done})
+    EXPECT_EQ(duty_at_shutdown(status, config, record), (ShutdownDuty{Kind::kRescue}));
 }
 
 // Domains of a host, the records of the caretaker, and what an action does to both: as Toolstack
