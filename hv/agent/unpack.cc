@@ -3,9 +3,8 @@
 #include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
-// For ZSTD_WINDOWLOG_MAX.
-#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include <memory>
 
 #include "core/base/endian.h"
+#include "core/base/text.h"
 #include "core/base/unique_handle.h"
 #include "hv/agent/kernel_image.h"
 
@@ -24,8 +24,20 @@ using Output = Result<std::vector<std::byte>>;
 
 constexpr std::size_t kGrowBy = 16_MiB;
 
+// What a header may make us allocate for what lies behind. Linux's own kernels need 128 MiB
+// (scripts/Makefile.lib: zstd -22 --ultra, scripts/xz_wrap.sh: dict=128MiB).
+constexpr int kMaxWindowLog = 28;
+constexpr std::size_t kMaxWindowBytes = std::size_t{1} << kMaxWindowLog;
+// liblzma counts its own structures and buffers, too.
+constexpr std::size_t kMaxLzmaBytes = kMaxWindowBytes + 1_MiB;
+
 tl::unexpected<Error> broken(const char* format) {
   return fail(ErrorCode::kBadData, fmt::format("broken {} data", format));
+}
+
+tl::unexpected<Error> large_window(const char* format) {
+  return fail(ErrorCode::kUnsupported, fmt::format("{} data that needs a window of more than {}",
+                                                   format, format_size(kMaxWindowBytes)));
 }
 
 /// Room for another piece of output; false when the limit is reached.
@@ -78,7 +90,7 @@ Output unpack_bzip2(Bytes in) {
 // xz and the older lzma framing.
 Output unpack_lzma(Bytes in) {
   lzma_stream stream = LZMA_STREAM_INIT;
-  if (lzma_auto_decoder(&stream, UINT64_MAX, 0) != LZMA_OK) return broken("xz");
+  if (lzma_auto_decoder(&stream, kMaxLzmaBytes, 0) != LZMA_OK) return broken("xz");
   const std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> end(&stream, lzma_end);
   stream.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
   stream.avail_in = in.size();
@@ -89,6 +101,7 @@ Output unpack_lzma(Bytes in) {
     stream.next_out = reinterpret_cast<std::uint8_t*>(out.data() + before);
     stream.avail_out = kGrowBy;
     status = lzma_code(&stream, LZMA_RUN);
+    if (status == LZMA_MEMLIMIT_ERROR) return large_window("xz");
     if (status != LZMA_OK && status != LZMA_STREAM_END) return broken("xz");
     out.resize(out.size() - stream.avail_out);
   }
@@ -98,8 +111,7 @@ Output unpack_lzma(Bytes in) {
 Output unpack_zstd(Bytes in) {
   const UniqueHandle<ZSTD_DStream, ZSTD_freeDStream> stream(ZSTD_createDStream());
   if (!stream) return broken("zstd");
-  // Linux compresses with long windows (scripts/Makefile.lib: zstd -22 --ultra).
-  ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, ZSTD_WINDOWLOG_MAX);
+  ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
   ZSTD_inBuffer input{in.data(), in.size(), 0};
   std::vector<std::byte> out;
   for (std::size_t status = 1; status != 0;) {
@@ -107,6 +119,8 @@ Output unpack_zstd(Bytes in) {
     if (!grow(out)) return broken("zstd");
     ZSTD_outBuffer output{out.data() + before, kGrowBy, 0};
     status = ZSTD_decompressStream(stream.get(), &output, &input);
+    if (ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge)
+      return large_window("zstd");
     if (ZSTD_isError(status)) return broken("zstd");
     if (status != 0 && output.pos < output.size && input.pos == input.size) return broken("zstd");
     out.resize(before + output.pos);

@@ -215,6 +215,28 @@ TEST(ExtractKernel, RefusesWhatIsNoKernel) {
   EXPECT_FALSE(unpack(std::vector<std::byte>(64, std::byte{0x1f})));
 }
 
+// A file's header says how much memory unpacking takes; a few bytes must not take gigabytes.
+TEST(Unpack, TakesTheWindowsThatLinuxUsesAndNoLargerOnes) {
+  const auto zstd = [](unsigned window_log) {
+    const auto window = static_cast<std::uint8_t>((window_log - 10) << 3);
+    const std::uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0,   window, 1 | (4 << 3),
+                                  0,    0,    'a',  'b',  'c', 'd'};
+    return unpack(std::as_bytes(std::span(frame)));
+  };
+  const auto lzma = [](std::uint8_t dictionary_16_mib) {  // of nothing
+    const std::uint8_t file[] = {0x5d, 0, 0, 0, dictionary_16_mib, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                 0,    0, 0, 0};
+    return unpack(std::as_bytes(std::span(file)));
+  };
+  EXPECT_EQ(zstd(27)->size(), 4U);  // zstd -22 --ultra
+  EXPECT_TRUE(lzma(8));             // dict=128MiB
+  for (const auto& refused : {zstd(29), zstd(31), lzma(32), lzma(128)}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(refused.error().what(), HasSubstr("256 MiB"));
+  }
+}
+
 TEST(AcpiTablesKey, TellsApartWhatShapesTheTables) {
   const AcpiShape shapes[] = {{{true, true, true, true}},     {{true, true, false, false}},
                               {{true, false, true, false}},   {{true, true}},
