@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 
 #include <sstream>
+#include <string_view>
 
 #include "core/base/file.h"
 
@@ -31,6 +32,21 @@ po::options_description describe(DaemonOptions& options) {
        "where the socket for hadump(8) is, and what a restart of the host may empty");
   // clang-format on
   return description;
+}
+
+constexpr std::string_view kSpace = " \t\r";
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+// A '#' begins a comment where a word could begin: inside one it is part of a value.
+std::string_view without_comment(std::string_view line) {
+  for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1))
+    if (at == 0 || kSpace.find(line[at - 1]) != std::string_view::npos) return line.substr(0, at);
+  return line;
 }
 
 }  // namespace
@@ -63,22 +79,29 @@ Result<DaemonOptions> parse_daemon_options(const std::vector<std::string>& argum
   return fail(ErrorCode::kBadData, e.what());
 }
 
-Result<PolicyTable> parse_policies(const std::string& text, const std::string& name) try {
+Result<PolicyTable> parse_policies(const std::string& text, const std::string& name) {
   PolicyTable table;
-  std::istringstream stream(text);
-  const po::options_description none;
-  const auto parsed = po::parse_config_file(stream, none, /*allow_unregistered=*/true);
-  for (const auto& option : parsed.options) {
-    const std::size_t dot = option.string_key.rfind('.');
-    const std::string section = dot == std::string::npos ? "" : option.string_key.substr(0, dot);
-    const std::string key = option.string_key.substr(dot == std::string::npos ? 0 : dot + 1);
-    if (auto done = table.add(section, key, option.value.empty() ? "" : option.value.front());
-        !done)
-      return fail(std::move(done), name);
+  std::string section;
+  std::istringstream lines(text);
+  std::string whole;
+  for (unsigned number = 1; std::getline(lines, whole); ++number) {
+    const std::string_view line = trimmed(without_comment(whole));
+    if (line.empty()) continue;
+    if (line.front() == '[' && line.back() == ']') {
+      section = line.substr(1, line.size() - 2);
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    Result<> done;
+    if (line.front() == '[' || equals == std::string_view::npos || equals == 0)
+      done = fail(ErrorCode::kBadData,
+                  fmt::format("'{}' is neither a [section] nor KEY = VALUE", line));
+    else
+      done = table.add(section, std::string(trimmed(line.substr(0, equals))),
+                       std::string(trimmed(line.substr(equals + 1))));
+    if (!done) return fail(std::move(done), fmt::format("{}: line {}", name, number));
   }
   return table;
-} catch (const po::error& e) {
-  return fail(ErrorCode::kBadData, fmt::format("{}: {}", name, e.what()));
 }
 
 Result<PolicyTable> read_policies(const std::string& path, bool required) {

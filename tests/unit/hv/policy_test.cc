@@ -26,6 +26,26 @@ TEST(Policies, LaterAndNarrowerSectionsWin) {
   EXPECT_FALSE(table->for_domain("db-test").enabled);
 }
 
+// A '#' inside a value belongs to it: what is cut off a command line would be missed at the crash.
+TEST(Policies, BeginCommentsAtAHashBehindASpace) {
+  const auto table = parse_policies(
+      "# a comment\n  # another\n[default] # a section's\ncmdline = root=/dev/xvda1 foo=a#b # why\n"
+      "kernel=/boot/a#1\t# tab\r\n\n  ramdisk   =   /boot/b  \n[domain a.b#1]\nmax-crashes = 7#\n",
+      "file");
+  ASSERT_FALSE(table);  // of the last line only
+  EXPECT_THAT(table.error().what(), HasSubstr("file: line 9: [domain a.b#1] max-crashes"));
+  const auto good = parse_policies(
+      "# a comment\n  # another\n[default] # a section's\ncmdline = root=/dev/xvda1 foo=a#b # why\n"
+      "kernel=/boot/a#1\t# tab\r\n\n  ramdisk   =   /boot/b  \n[domain a.b#1]\nmax-crashes = 7\n",
+      "file");
+  ASSERT_TRUE(good) << good.error().what();
+  EXPECT_EQ(good->for_domain("x").cmdline, "root=/dev/xvda1 foo=a#b");
+  EXPECT_EQ(good->for_domain("x").kernel, "/boot/a#1");
+  EXPECT_EQ(good->for_domain("x").ramdisk, "/boot/b");
+  EXPECT_EQ(good->for_domain("x").max_crashes, 3U);
+  EXPECT_EQ(good->for_domain("a.b#1").max_crashes, 7U);
+}
+
 TEST(Policies, SayWhatIsWrong) {
   const std::pair<const char*, const char*> cases[] = {
       {"[default]\nwindow = 100M\n", "no multiple"},
@@ -33,6 +53,9 @@ TEST(Policies, SayWhatIsWrong) {
       {"[default]\nwindw = 256M\n", "unknown key 'windw'"},
       {"[domains x]\nwindow = 256M\n", "section [domains x]"},
       {"window = 256M\n", "section []"},
+      {"[default]\nwindow\n", "line 2: 'window' is neither a [section] nor KEY = VALUE"},
+      {"[default\nwindow = 256M\n", "line 1: '[default' is neither"},
+      {"[default]\n= 256M\n", "line 2"},
       {"[default]\nsave-area = here\n", "neither 'added' nor"},
       {"[default]\nenabled = perhaps\n", "neither yes nor no"},
       {"[default]\nkernel = vmlinux\n", "no absolute path"},
