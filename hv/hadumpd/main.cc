@@ -1,10 +1,12 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 
 #include "hv/hadumpd/daemon.h"
+#include "hv/hadumpd/log.h"
 #include "hv/hadumpd/options.h"
 
 namespace {
@@ -17,9 +19,7 @@ constexpr int kExitUsage = 2;
 
 void set_up_log(bool debug) {
   auto logger = spdlog::stderr_logger_mt("hadumpd");
-  // The journal adds time and name itself.
-  const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
-  logger->set_pattern(journal ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
+  logger->set_formatter(log_formatter(is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"))));
   logger->set_level(debug ? spdlog::level::debug : spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
