@@ -1,4 +1,5 @@
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -39,9 +40,7 @@ int run(const AdminOptions& options) {
   if (!answer)
     return complain(answer.error().what(),
                     answer.error().code() == ErrorCode::kNotFound ? kExitNoDaemon : kExitFailed);
-  Json chosen = Json::array();
-  for (const Json& domain : (*answer)["domains"])
-    if (options.domain.empty() || is_domain(domain, options.domain)) chosen.push_back(domain);
+  Json chosen = choose(*answer, options.domain);
   if (chosen.empty() && !options.domain.empty())
     return complain("no domain '" + options.domain + "'", kExitNoDomain);
   if (options.command == "trigger") {
@@ -49,6 +48,7 @@ int run(const AdminOptions& options) {
     if (!domid) return complain(domid.error().what(), kExitFailed);
     auto done = ask(options, {{"command", "trigger"}, {"domid", *domid}});
     if (!done) return complain(done.error().what(), kExitFailed);
+    chosen = choose(*done, options.domain);  // as it is now
     if (!options.json) std::cout << "triggered the dump of domain '" << options.domain << "'\n";
   }
   if (options.json)
@@ -60,9 +60,7 @@ int run(const AdminOptions& options) {
   return kExitOk;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   auto options = parse_admin_options({argv + 1, argv + argc});
   if (!options) return complain(options.error().what() + "; try hadump --help", kExitUsage);
   if (options->help) {
@@ -74,4 +72,13 @@ int main(int argc, char** argv) {
     return kExitOk;
   }
   return run(*options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
+  const int code = run(argc, argv);
+  if (std::cout.flush()) return code;
+  return complain("writing to standard output failed", kExitFailed);
 }

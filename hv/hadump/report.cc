@@ -52,6 +52,14 @@ bool is_domain(const Json& domain, const std::string& wanted) {
          std::to_string(number_at(domain, "domid")) == wanted;
 }
 
+Json choose(const Json& answer, const std::string& wanted) {
+  Json chosen = Json::array();
+  if (!answer.contains("domains")) return chosen;
+  for (const Json& domain : answer["domains"])
+    if (wanted.empty() || is_domain(domain, wanted)) chosen.push_back(domain);
+  return chosen;
+}
+
 Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wanted) {
   if (domains.empty()) return fail(ErrorCode::kNotFound, "no domain '" + wanted + "'");
   if (domains.size() == 1) return static_cast<unsigned>(number_at(domains.front(), "domid"));

@@ -16,10 +16,13 @@ std::string status_text(const nlohmann::ordered_json& domain, std::uint64_t now_
 /// Whether `wanted` names this domain: its name, UUID or number.
 bool is_domain(const nlohmann::ordered_json& domain, const std::string& wanted);
 
+/// Those of the domains in hadumpd's answer that `wanted` names; all of them when it is empty.
+nlohmann::ordered_json choose(const nlohmann::ordered_json& answer, const std::string& wanted);
+
 /// The number of the one domain that was meant.
-/// @param domains  those that `wanted` names. @return kNotFound for none, kBadData, naming them
-/// all,
-///                 for more than one: a domain may be called what another has as its number.
+/// @param domains  those that `wanted` names.
+/// @return kNotFound for none, kBadData, naming them all, for more than one: a domain may be called
+///         what another has as its number.
 Result<unsigned> domain_to_trigger(const nlohmann::ordered_json& domains,
                                    const std::string& wanted);
 

@@ -24,6 +24,13 @@ void set_up_log(bool debug) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+// The daemon itself writes nothing there.
+int print(const std::string& text) {
+  if (std::cout << text << std::flush) return kExitOk;
+  std::cerr << "hadumpd: writing to standard output failed\n";
+  return kExitFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -32,14 +39,8 @@ int main(int argc, char** argv) {
     std::cerr << "hadumpd: " << options.error().what() << "; try hadumpd --help\n";
     return kExitUsage;
   }
-  if (options->help) {
-    std::cout << daemon_help();
-    return kExitOk;
-  }
-  if (options->version) {
-    std::cout << "hadumpd " << HADUMP_VERSION << '\n';
-    return kExitOk;
-  }
+  if (options->help) return print(daemon_help());
+  if (options->version) return print("hadumpd " HADUMP_VERSION "\n");
   set_up_log(options->debug);
   auto policies = read_policies(options->config, options->config_given);
   if (!policies) {

@@ -1,5 +1,6 @@
 #include "hv/hadumpd/status_socket.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -16,7 +17,6 @@ namespace {
 constexpr std::size_t kMaxRequest = 4096;
 constexpr std::size_t kMaxAnswer = 16U << 20;
 constexpr timeval kClientTimeout{1, 0};
-constexpr timeval kDaemonTimeout{60, 0};  // it answers after a crash run, not during one
 
 Result<sockaddr_un> address_for(const std::string& path) {
   sockaddr_un address{};
@@ -91,18 +91,28 @@ void StatusSocket::serve(const Answer& answer) const {
   static_cast<void>(send_all(client.get(), answer(*request)));  // a client that went away
 }
 
-Result<std::string> ask_daemon(const std::string& path, const std::string& request) {
+Result<std::string> ask_daemon(const std::string& path, const std::string& request,
+                               std::chrono::seconds timeout) {
   auto address = address_for(path);
   if (!address) return fail(std::move(address));
-  auto fd = open_socket(kDaemonTimeout);
+  auto fd = open_socket({timeout.count(), 0});
   if (!fd) return fail(std::move(fd));
+  const auto busy = [&] {
+    return fail(ErrorCode::kBusy,
+                fmt::format("hadumpd has not answered within {} s; it is busy with a crash, as its "
+                            "log says. Ask it again later",
+                            timeout.count()));
+  };
   if (connect(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
+    if (errno == EAGAIN) return busy();  // as many as may wait do so already
     if (errno == ECONNREFUSED || errno == ENOENT)
       return fail(ErrorCode::kNotFound, "hadumpd does not run (nobody listens on " + path + ")");
     return fail_os(errno, "connecting to " + path);
   }
   if (auto done = send_all(fd->get(), request + "\n"); !done) return fail(std::move(done));
-  return read_line(fd->get(), kMaxAnswer);
+  auto answer = read_line(fd->get(), kMaxAnswer);
+  if (!answer && answer.error().os_errno() == EAGAIN) return busy();
+  return answer;
 }
 
 }  // namespace hadump

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -29,7 +30,12 @@ class StatusSocket {
   std::string path_;
 };
 
-/// The client's side: sends `request`, returns the answer. kNotFound when nobody listens.
-Result<std::string> ask_daemon(const std::string& path, const std::string& request);
+/// How long a client waits. hadumpd answers after a crash run, not during one.
+inline constexpr std::chrono::seconds kAnswerTimeout{60};
+
+/// The client's side: sends `request`, returns the answer. kNotFound when nobody listens; kBusy
+/// when there is no answer within `timeout`.
+Result<std::string> ask_daemon(const std::string& path, const std::string& request,
+                               std::chrono::seconds timeout = kAnswerTimeout);
 
 }  // namespace hadump

@@ -142,6 +142,10 @@ TEST(Report, ShowsWhatIsHeldAndForHowLong) {
             "g1                           7 saving       00:01:01     1 GiB   512 MiB   42%\n"
             "g2                           8 ignored      00:01:01   512 MiB         -     -  not a "
             "PVH guest\n");
+  const nlohmann::ordered_json answer = {{"ok", true}, {"domains", domains}};
+  EXPECT_EQ(choose(answer, ""), domains);
+  EXPECT_EQ(choose(answer, "8"), nlohmann::ordered_json::array({domains[1]}));
+  EXPECT_TRUE(choose(answer, "g3").empty());
   EXPECT_TRUE(is_domain(domains[0], "g1"));
   EXPECT_TRUE(is_domain(domains[0], "7"));
   EXPECT_FALSE(is_domain(domains[0], "8"));
