@@ -19,6 +19,22 @@ for source in dump-kernel.dts examples/*.dts; do
   [ -z "$said" ] || { echo "$source: $said"; exit 1; }
 done
 
+# with_holes COUNT: the good source, but with so many single pages missing in what is held.
+with_holes() {
+  {
+    # shellcheck disable=SC1003  # a line that goes on
+    echo '/hadump,holes/c hadump,holes = /bits/ 64 <\'
+    awk -v n="$1" 'BEGIN { for (i = 0; i < n; ++i) printf "%d 4096 \\\n", 268435456 + i * 8192 }'
+    echo '>;'
+  } > "$out/holes.sed"
+  sed -f "$out/holes.sed" dump-kernel.dts > "$out/holes.dts"
+  dtc -q -I dts -O dtb -o "$out/holes.dtb" "$out/holes.dts"
+  complaints "$out/holes.dtb"
+}
+said=$(with_holes 65000)
+[ -z "$said" ] || { echo "as many holes as there may be: $said" | cut -c 1-200; exit 1; }
+[ -n "$(with_holes 65001)" ] || { echo "the schema takes more holes than a reader"; exit 1; }
+
 # spoiled SED: the schema must complain about what the expression made of the good source.
 spoiled() {
   sed "$1" dump-kernel.dts > "$out/bad.dts"
