@@ -56,6 +56,11 @@ expect_code 0 bash "$scratch/dracut"
 expect_said "instmods hadump"
 expect_said "inst_hook pre-udev"
 
+begin "the unit comes behind every file system that the target can be on, and needs none of its own choice"
+grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-save.service" ||
+	fail "not behind remote-fs.target"
+! grep -q '^RequiresMountsFor=' "$boot/systemd/hadump-save.service" || fail "names a target itself"
+
 begin "systemd takes the unit"
 if command -v systemd-analyze >/dev/null; then
 	sed "s|^ExecStart=.*|ExecStart=/bin/true|;/^Documentation/d" "$boot/systemd/hadump-save.service" \

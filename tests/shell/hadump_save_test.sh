@@ -64,7 +64,57 @@ conf MIN_FREE_MB=2
 PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
 expect_not_called "release-region"
 expect_said "less than 2 MiB free"
-rm "$scratch/bin/df"
+
+begin "goes on with a save that was begun, with or without room"
+dump_id=0123456789abcdef0123456789abcdef
+echo "$dump_id" >"$scratch/kernel/hadump/dump_id"
+mkdir "$scratch/crash/guest-20250101T000000"
+journal=$scratch/crash/guest-20250101T000000/.vmcore.hadump-journal
+printf '%s\n' "hadump-journal 1" "dump $dump_id" published >"$journal"
+PATH="$scratch/bin:$PATH" expect_code 0 "$saver"
+expect_called "release-region save"
+
+begin "but not with another dump's"
+printf '%s\n' "hadump-journal 1" "dump 00$dump_id" >"$journal"
+PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
+expect_not_called "release-region"
+rm -r "$scratch/bin/df" "$scratch/crash/guest-20250101T000000"
+
+begin "waits until the target's file system is mounted"
+export HADUMP_FSTAB="$scratch/fstab" HADUMP_MOUNTS="$scratch/mounts" HADUMP_MOUNT_SECONDS=2
+cat >"$HADUMP_FSTAB" <<-FSTAB
+	# UUID=1 $scratch/crash ext4 defaults 0 2
+	/dev/vda1 / ext4 defaults 0 1
+	/dev/vda2 none swap sw 0 0
+	UUID=2 $scratch/cra ext4 defaults 0 2
+	UUID=3	$scratch/a\\040disk/	ext4	nofail	0	2
+FSTAB
+echo "/dev/vda1 / ext4 rw 0 0" >"$HADUMP_MOUNTS"
+stub sleep "printf '%s\\n' '/dev/vdb $scratch/a\\040disk ext4 rw 0 0' >>'$HADUMP_MOUNTS'"
+conf
+PATH="$scratch/bin:$PATH" expect_code 0 "$saver"
+expect_not_called "sleep"
+printf '%s\n' "TARGET=$scratch/a disk/crash" >"$HADUMP_CONF"
+PATH="$scratch/bin:$PATH" expect_code 0 "$saver"
+expect_said "waiting for $scratch/a disk"
+expect_called "release-region save --to $scratch/a disk/crash/"
+
+begin "and fills no other file system instead"
+rmdir "$scratch/a disk/crash"
+ln -s "$scratch/a disk/crash" "$scratch/link"
+stub sleep 'exit 0'
+for target in "$scratch/a disk" "$scratch/a disk/crash" "$scratch/link"; do
+	: >"$scratch/calls"
+	echo "/dev/vda1 / ext4 rw 0 0" >"$HADUMP_MOUNTS"
+	printf '%s\n' "TARGET=$target" >"$HADUMP_CONF"
+	PATH="$scratch/bin:$PATH" expect_code 1 "$saver"
+	expect_not_called "release-region"
+	expect_said "nothing is mounted on $scratch/a disk"
+	expect_said "What to do next"
+	[ ! -e "$scratch/a disk/crash" ] || fail "made the target in another file system"
+done
+unset HADUMP_FSTAB HADUMP_MOUNTS HADUMP_MOUNT_SECONDS
+conf
 
 begin "gives up as configured when the target cannot be made"
 : >"$scratch/file"
