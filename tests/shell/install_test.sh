@@ -34,6 +34,22 @@ while read -r _ file; do
 	! grep -qxF "$file" "$scratch/host-files" || fail "$file is the host's as well"
 done <"$scratch/found"
 
+begin "what the admin has written into a configuration stays"
+for file in release-region:guest:$root hadumpd:host:$scratch/host; do
+	name=${file%%:*} component=${file#*:}
+	where=${component#*:} component=${component%%:*}
+	conf=$where/etc/hadump/$name.conf
+	DESTDIR=$where expect_code 0 cmake --install "$build" --component "$component"
+	[ ! -e "$conf.new" ] || fail "a second one of what nobody has changed"
+	cp "$conf" "$scratch/shipped"
+	echo "# mine" >"$conf"
+	DESTDIR=$where expect_code 0 cmake --install "$build" --component "$component"
+	[ "$(cat "$conf")" = "# mine" ] || fail "$conf is overwritten"
+	cmp "$scratch/shipped" "$conf.new" || fail "the new one is not beside it"
+	[ "$(stat -c %a "$conf.new")" = 644 ] || fail "$conf.new has another mode"
+	expect_said "kept: $conf"
+done
+
 begin "DKMS finds a source of the version that its directory says"
 source=$(echo "$root"/usr/src/hadump-*)
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$source/dkms.conf")
