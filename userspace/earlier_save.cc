@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 
 #include "core/base/file.h"
+#include "core/base/text.h"
 #include "userspace/lost_frames.h"
 
 namespace hadump {
@@ -24,6 +26,20 @@ bool exists(const std::string& path) {
 bool is_known(const std::vector<EarlierSave>& saves, const std::string& journal) {
   return std::any_of(saves.begin(), saves.end(),
                      [&](const EarlierSave& save) { return save.journal == journal; });
+}
+
+/// The target's name, from that of its partial file: NAME-incomplete or NAME-incomplete.N.
+std::string without_mark(const std::string& path) {
+  constexpr std::string_view kMark = "-incomplete";
+  const std::size_t at = path.rfind(kMark);
+  if (at == std::string::npos) return path;
+  std::string_view number = std::string_view(path).substr(at + kMark.size());
+  if (!number.empty()) {
+    if (!number.starts_with('.')) return path;
+    number.remove_prefix(1);
+    if (!parse_decimal(number)) return path;
+  }
+  return path.substr(0, at);
 }
 
 }  // namespace
@@ -89,10 +105,9 @@ bool has_its_files(const EarlierSave& save) {
 }
 
 std::string journal_of(const std::string& given) {
-  std::string named = std::filesystem::absolute(given).string();
+  const std::string named = std::filesystem::absolute(given).string();
   if (named.ends_with(".hadump-journal")) return named;
-  const std::size_t mark = named.rfind("-incomplete");
-  return journal_path(mark == std::string::npos ? named : named.substr(0, mark));
+  return journal_path(without_mark(named));
 }
 
 Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,

@@ -35,7 +35,7 @@ void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<Earlie
 bool has_its_files(const EarlierSave& save);
 
 /// The journal that belongs to what a user calls "the incomplete dump": the target's name, that
-/// name with "-incomplete", or the journal itself.
+/// name with "-incomplete" or "-incomplete.N", or the journal itself.
 std::string journal_of(const std::string& named);
 
 /// Opens one dump: a file, or all parts of a striped one.
