@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +20,8 @@ constexpr std::uint64_t kStateShift = 62;
 constexpr std::uint64_t kIdMask = (std::uint64_t{1} << kStateShift) - 1;
 constexpr std::uint64_t kCommitted = 1, kFinalized = 2;
 
-constexpr std::uint64_t kMaxStructBytes = 4096;
+// Today's have at most 100.
+constexpr std::uint64_t kMaxStructBytes = 512;
 
 /// Offsets and sizes of the ring's structures.
 struct RingFormat {
@@ -94,98 +97,163 @@ T load(std::span<const std::byte> bytes, std::uint64_t offset) {
   return value;
 }
 
-/// The ring, read out of the dump.
+/// An array of the crashed kernel, of which a page at a time is here: what the ring claims to have
+/// may be far more than what a save may take.
+class Array {
+ public:
+  Array(const AddressSpace& space, std::uint64_t at, std::uint64_t bytes, const char* name)
+      : space_(&space), at_(at), bytes_(bytes), name_(name) {}
+
+  std::uint64_t bytes() const { return bytes_; }
+
+  /// @pre offset + out.size() <= bytes()
+  Result<> read(std::uint64_t offset, std::span<std::byte> out) {
+    while (!out.empty()) {
+      const std::uint64_t at = at_ + offset, skip = at % kFrameSize;
+      if (auto held = hold(at - skip); !held) return fail(std::move(held), name_);
+      const std::size_t part = std::min<std::size_t>(out.size(), kFrameSize - skip);
+      std::memcpy(out.data(), page_.data() + skip, part);
+      out = out.subspan(part);
+      offset += part;
+    }
+    return {};
+  }
+
+ private:
+  Result<> hold(std::uint64_t page) {
+    if (held_ == page) return {};
+    held_.reset();
+    if (auto r = space_->read(GuestVirt{page}, page_); !r) return r;
+    held_ = page;
+    return {};
+  }
+
+  const AddressSpace* space_;
+  std::uint64_t at_;
+  std::uint64_t bytes_;
+  const char* name_;
+  std::optional<std::uint64_t> held_;  ///< Address of what is in `page_`.
+  std::array<std::byte, kFrameSize> page_{};
+};
+
+/// The ring in the dump.
 struct Ring {
   RingFormat format;
   std::uint64_t count = 0;  ///< Descriptors, a power of 2.
   std::uint64_t head_id = 0, tail_id = 0;
-  std::vector<std::byte> descs, infos, text;
+  Array descs, infos, text;
+
+  /// Records from tail to head; one turn when the head is not on the way.
+  std::uint64_t records() const { return std::min(((head_id - tail_id) & kIdMask) + 1, count); }
 };
 
-Result<std::vector<std::byte>> read_array(const AddressSpace& space, std::uint64_t at,
-                                          std::uint64_t bytes) {
-  std::vector<std::byte> array(bytes);
-  if (auto r = space.read(GuestVirt{at}, array); !r) return fail(std::move(r));
-  return array;
-}
-
-Result<Ring> read_ring(const AddressSpace& space, const RingFormat& format, GuestVirt symbol) {
+Result<Ring> open_ring(const AddressSpace& space, const RingFormat& format, GuestVirt symbol) {
   auto address = space.read_value<std::uint64_t>(symbol);
   if (!address) return fail(std::move(address));
-  auto top = read_array(space, *address, format.ring_bytes);
-  if (!top) return fail(std::move(top));
-  const auto count_bits = load<std::uint32_t>(*top, format.count_bits);
-  const auto size_bits = load<std::uint32_t>(*top, format.size_bits);
+  std::vector<std::byte> top(format.ring_bytes);
+  if (auto r = space.read(GuestVirt{*address}, top); !r) return fail(std::move(r));
+  const auto count_bits = load<std::uint32_t>(top, format.count_bits);
+  const auto size_bits = load<std::uint32_t>(top, format.size_bits);
   if (count_bits >= 32 || (std::uint64_t{1} << count_bits) > kMaxLogRecords || size_bits >= 32 ||
       (std::uint64_t{1} << size_bits) > kMaxLogTextBytes)
     return fail(ErrorCode::kBadData,
                 fmt::format("2^{} records, 2^{} bytes of text", count_bits, size_bits));
-  Ring ring{format,
-            std::uint64_t{1} << count_bits,
-            load<std::uint64_t>(*top, format.head_id),
-            load<std::uint64_t>(*top, format.tail_id),
-            {},
-            {},
-            {}};
-  const auto fetch = [&](std::uint64_t pointer_at, std::uint64_t bytes,
-                         std::vector<std::byte>& to) {
-    auto array = read_array(space, load<std::uint64_t>(*top, pointer_at), bytes);
-    if (!array) return Result<>(fail(std::move(array)));
-    to = std::move(*array);
-    return Result<>();
+  const std::uint64_t count = std::uint64_t{1} << count_bits;
+  const auto array = [&](std::uint64_t pointer_at, std::uint64_t bytes, const char* name) {
+    return Array(space, load<std::uint64_t>(top, pointer_at), bytes, name);
   };
-  if (auto r = fetch(format.descs, ring.count * format.desc_bytes, ring.descs); !r)
-    return fail(std::move(r), "descriptors");
-  if (auto r = fetch(format.infos, ring.count * format.info_bytes, ring.infos); !r)
-    return fail(std::move(r), "records");
-  if (auto r = fetch(format.data, std::uint64_t{1} << size_bits, ring.text); !r)
-    return fail(std::move(r), "text");
-  return ring;
+  return Ring{format,
+              count,
+              load<std::uint64_t>(top, format.head_id) & kIdMask,
+              load<std::uint64_t>(top, format.tail_id) & kIdMask,
+              array(format.descs, count * format.desc_bytes, "descriptors"),
+              array(format.infos, count * format.info_bytes, "records"),
+              array(format.data, std::uint64_t{1} << size_bits, "text")};
 }
 
 /// The record's text, empty when it has none (any more).
-std::string_view text_of(const Ring& ring, std::uint64_t id) {
-  const auto desc =
-      std::span(ring.descs)
-          .subspan((id % ring.count) * ring.format.desc_bytes, ring.format.desc_bytes);
+Result<std::string> text_of(Ring& ring, std::uint64_t id, std::span<const std::byte> info) {
+  std::array<std::byte, kMaxStructBytes> buffer;
+  const auto desc = std::span(buffer).first(ring.format.desc_bytes);
+  if (auto r = ring.descs.read((id % ring.count) * desc.size(), desc); !r)
+    return fail(std::move(r));
   const auto state_var = load<std::uint64_t>(desc, ring.format.state);
   const std::uint64_t state = state_var >> kStateShift;
   if ((state_var & kIdMask) != id || (state != kCommitted && state != kFinalized)) return {};
-  std::uint64_t begin = load<std::uint64_t>(desc, ring.format.lpos_begin) % ring.text.size();
-  const std::uint64_t next = load<std::uint64_t>(desc, ring.format.lpos_next) % ring.text.size();
+  std::uint64_t begin = load<std::uint64_t>(desc, ring.format.lpos_begin) % ring.text.bytes();
+  const std::uint64_t next = load<std::uint64_t>(desc, ring.format.lpos_next) % ring.text.bytes();
   if (begin == next) return {};    // without data
   if (begin > next) begin = 0;     // a block that would wrap lies at the beginning
   begin += sizeof(std::uint64_t);  // the block's id
   if (begin >= next) return {};
-  const auto info =
-      std::span(ring.infos)
-          .subspan((id % ring.count) * ring.format.info_bytes, ring.format.info_bytes);
-  const std::uint64_t length =
-      std::min<std::uint64_t>(load<std::uint16_t>(info, ring.format.text_length), next - begin);
-  return {reinterpret_cast<const char*>(ring.text.data()) + begin, length};
+  std::string text(
+      std::min<std::uint64_t>(load<std::uint16_t>(info, ring.format.text_length), next - begin),
+      '\0');
+  if (auto r = ring.text.read(begin, std::as_writable_bytes(std::span(text))); !r)
+    return fail(std::move(r));
+  return text;
 }
 
-std::string prefix_of(const Ring& ring, std::uint64_t id) {
-  const auto info =
-      std::span(ring.infos)
-          .subspan((id % ring.count) * ring.format.info_bytes, ring.format.info_bytes);
+std::string prefix_of(const Ring& ring, std::span<const std::byte> info) {
   const auto nanoseconds = load<std::uint64_t>(info, ring.format.timestamp);
   return fmt::format("[{:5}.{:06}] ", nanoseconds / 1'000'000'000,
                      nanoseconds % 1'000'000'000 / 1'000);
 }
 
-void append_record(std::string& log, const std::string& prefix, std::string_view text) {
-  log += prefix;
-  for (const char c : text) {
+/// As dmesg prints it; empty when there is none (any more).
+Result<std::string> record_of(Ring& ring, std::uint64_t id) {
+  std::array<std::byte, kMaxStructBytes> buffer;
+  const auto info = std::span(buffer).first(ring.format.info_bytes);
+  if (auto r = ring.infos.read((id % ring.count) * info.size(), info); !r)
+    return fail(std::move(r));
+  auto text = text_of(ring, id, info);
+  if (!text || text->empty()) return text;
+  const std::string prefix = prefix_of(ring, info);
+  std::string record = prefix;
+  for (const char c : *text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '\n')
-      log.append("\n").append(prefix.size(), ' ');
+      record.append("\n").append(prefix.size(), ' ');
     else if ((byte >= 0x20 && byte < 0x7F) || c == '\t')
-      log += c;
+      record += c;
     else
-      fmt::format_to(std::back_inserter(log), "\\x{:02x}", byte);
+      fmt::format_to(std::back_inserter(record), "\\x{:02x}", byte);
   }
-  log += '\n';
+  return record += '\n';
+}
+
+/// The newest records that fit, and what they take.
+struct Newest {
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+};
+
+Result<Newest> newest_that_fit(Ring& ring) {
+  Newest kept;
+  const std::uint64_t all = ring.records();
+  for (; kept.records < all; ++kept.records) {
+    auto record = record_of(ring, (ring.tail_id + all - 1 - kept.records) & kIdMask);
+    if (!record) return fail(std::move(record));
+    if (kept.bytes + record->size() > kMaxLogBytes) break;
+    kept.bytes += record->size();
+  }
+  return kept;
+}
+
+Result<std::string> print_ring(Ring& ring) {
+  auto kept = newest_that_fit(ring);
+  if (!kept) return fail(std::move(kept));
+  constexpr std::string_view kNotice = "(older records left out)\n";
+  const std::uint64_t all = ring.records();
+  std::string log;
+  log.reserve(kNotice.size() + kept->bytes);
+  if (kept->records < all) log = kNotice;
+  for (std::uint64_t i = all - kept->records; i < all; ++i) {
+    auto record = record_of(ring, (ring.tail_id + i) & kIdMask);
+    if (!record) return fail(std::move(record));
+    log += *record;
+  }
+  return log;
 }
 
 }  // namespace
@@ -195,16 +263,10 @@ Result<std::string> kernel_log(const AddressSpace& space, const Vmcoreinfo& info
   if (!symbol) return fail(ErrorCode::kNotFound, "VMCOREINFO has no SYMBOL(prb)");
   auto format = ring_format(info);
   if (!format) return fail(std::move(format));
-  auto ring = read_ring(space, *format, *symbol);
+  auto ring = open_ring(space, *format, *symbol);
   if (!ring) return fail(std::move(ring), "reading the printk ring");
-  std::string log;
-  std::uint64_t id = ring->tail_id & kIdMask;
-  for (std::uint64_t turn = 0; turn < ring->count; ++turn) {
-    const std::string_view text = text_of(*ring, id);
-    if (!text.empty()) append_record(log, prefix_of(*ring, id), text);
-    if (id == (ring->head_id & kIdMask)) break;
-    id = (id + 1) & kIdMask;
-  }
+  auto log = print_ring(*ring);
+  if (!log) return fail(std::move(log), "reading the printk ring");
   return log;
 }
 

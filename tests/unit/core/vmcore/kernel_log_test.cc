@@ -1,6 +1,10 @@
 #include "core/vmcore/kernel_log.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/vmcore/kernel_identity.h"
 #include "tests/fakes/linux_machine.h"
@@ -8,7 +12,8 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kRing = 0xFFFFFFFF82040000, kDescs = kRing + 0x1000;  // linux_machine.cc
+constexpr std::uint64_t kRing = 0xFFFFFFFF82040000, kDescs = kRing + 0x1000,
+                        kInfos = kRing + 0x2000;  // linux_machine.cc
 
 std::string log_of(LinuxMachine& machine) {
   const auto log = kernel_log(machine.dump);
@@ -73,6 +78,77 @@ TEST(KernelLog, RefusesAbsurdSizes) {
   machine.info["SYMBOL(prb)"] = "zz";
   machine.finish();
   EXPECT_THAT(log_of(machine), HasSubstr("no SYMBOL(prb)"));
+}
+
+/// Memory that a process needs at its peak to read the log, above what it had before.
+std::uint64_t peak_growth(LinuxMachine& machine) {
+  const auto peak = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_maxrss);
+  };
+  int ends[2] = {};
+  if (pipe(ends) != 0) return ~std::uint64_t{0};
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::uint64_t before = peak();
+    static_cast<void>(kernel_log(machine.dump));
+    const std::uint64_t kib = peak() - before;
+    _exit(write(ends[1], &kib, sizeof kib) == sizeof kib ? 0 : 1);
+  }
+  std::uint64_t kib = ~std::uint64_t{0} >> 10;
+  close(ends[1]);
+  if (read(ends[0], &kib, sizeof kib) != sizeof kib) ADD_FAILURE() << "the child is silent";
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return kib << 10;
+}
+
+// Hardly a page of such a ring is there: only what the records need is read.
+TEST(KernelLog, NeedsLittleMemoryWhateverTheRingClaims) {
+  LinuxMachine machine({});
+  machine.add_log(0, "only");
+  machine.info["SIZE(prb_desc)"] = "512";
+  machine.info["SIZE(printk_info)"] = "512";
+  machine.finish();
+  machine.put64(kRing, 20);
+  const std::uint64_t id = std::uint64_t{1} << 20;
+  machine.put64(kRing + 24, id);
+  machine.put64(kRing + 32, id);
+  machine.put64(kDescs, (std::uint64_t{2} << 62) | id);
+  EXPECT_EQ(log_of(machine), "[    0.000000] only\n");
+  EXPECT_LT(peak_growth(machine), 16_MiB);
+}
+
+// Records that all claim the same text, of 64 KiB of line breaks.
+TEST(KernelLog, KeepsTheNewestOfMoreThanALogMayHave) {
+  constexpr std::uint64_t kRecords = 32, kText = kRing + 0x100000, kLength = 0xFFFF;
+  constexpr std::uint64_t kOldest = 18'446'744'073'000'000'000U;
+  LinuxMachine machine({});
+  for (std::uint64_t i = 0; i < kRecords; ++i) machine.add_log(kOldest + i * 1000, "x");
+  machine.finish();
+  for (std::uint64_t at = 0; at < 128_KiB; at += kFrameSize) machine.map(kText + at, 0x100000);
+  machine.put(kText, std::vector<std::byte>(kFrameSize, std::byte{'\n'}));
+  machine.put64(kRing + 64, 17);
+  machine.put64(kRing + 72, kText);
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    machine.put64(kDescs + i * 24 + 8, 0);
+    machine.put64(kDescs + i * 24 + 16, 8 + kLength);
+    machine.put64(kInfos + i * 32 + 16, kLength);
+  }
+  const std::uint64_t prefix = 21, record = prefix + kLength * (1 + prefix) + 1;
+  const std::uint64_t kept = kMaxLogBytes / record;
+  ASSERT_LT(kept, kRecords);
+  const std::string log = log_of(machine);
+  const std::string_view notice = "(older records left out)\n";
+  EXPECT_EQ(log.size(), notice.size() + kept * record);
+  EXPECT_EQ(log.substr(0, notice.size() + prefix),
+            fmt::format("{}[18446744073.{:06}] ", notice, kRecords - kept));
+  EXPECT_EQ(log.substr(log.size() - record, prefix),
+            fmt::format("[18446744073.{:06}] ", kRecords - 1));
+#ifndef __SANITIZE_ADDRESS__  // Keeps what was freed.
+  EXPECT_LT(peak_growth(machine), kMaxLogBytes + 16_MiB);
+#endif
 }
 
 TEST(CrashIdentity, TakesWhatVmcoreinfoSays) {
