@@ -1,5 +1,7 @@
 # What scenarios say facts with. Each prints one line; the runner looks for FAIL.
+# shellcheck disable=SC2034 # The scenarios use both.
 REGION=/sys/kernel/release_region
+# shellcheck disable=SC2034
 HADUMP=/sys/kernel/hadump
 NODE=$(sed -n 's/.*hadump\.node=\([^ ]*\).*/\1/p' /proc/cmdline)
 

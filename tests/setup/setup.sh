@@ -20,13 +20,13 @@ missing() {
   done
 }
 
-packages=$(missing "$@")
-[ -n "$packages" ] || exit 0
+mapfile -t packages < <(missing "$@")
+[ ${#packages[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" != 0 ]; then
-  echo "setup: not root; these packages are missing:" $packages >&2
+  echo "setup: not root; these packages are missing: ${packages[*]}" >&2
   exit 1
 fi
-echo "setup: installing $(echo "$packages" | wc -l) packages: $(echo $packages)"
+echo "setup: installing ${#packages[@]} packages: ${packages[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
@@ -35,7 +35,7 @@ long "$log" dpkg --configure -a || :
 # A mirror that answers badly once is asked again; what it said is shown when it stays bad.
 for attempt in 1 2 3; do
   if long "$log" apt-get -q -o DPkg::Lock::Timeout=600 update &&
-    long "$log" apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages; then
+    long "$log" apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${packages[@]}"; then
     exit 0
   fi
   echo "setup: apt-get failed (attempt $attempt of 3)" >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # unit_test.sh UNIT: systemd takes hadumpd's unit without a complaint, and it neither hides a domain's
-# files nor ends what belongs to a domain. Only the text is checked where there is no systemd.
+# files nor ends what belongs to a domain.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/shell/lib.sh
@@ -21,7 +21,7 @@ begin "a domain's processes outlive hadumpd"
 expect_line '^KillMode=process$'
 
 begin "systemd has no complaint"
-command -v systemd-analyze >/dev/null || exit 0
+command -v systemd-analyze >/dev/null || fail "systemd-analyze is not installed"
 # The program and the manual page are not installed here.
 sed -e 's|^ExecStart=.*|ExecStart=/bin/true|' -e '/^Documentation=/d' "$unit" >"$scratch/hadumpd.service"
 expect_code 0 systemd-analyze verify "$scratch/hadumpd.service"
