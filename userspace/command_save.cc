@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "core/base/text.h"
 #include "userspace/exit_codes.h"
@@ -23,7 +24,10 @@ void report_failure(const Error& error, const SaveSession& session, const SaveSe
         "--without-earlier the rest is saved as an incomplete dump");
     return;
   }
+  const bool in_the_way = error.os_errno() == EEXIST;
   const auto& partial = session.partial_files();
+  if (partial.empty() && in_the_way)
+    seams.log.error("What to do next: name another file, or move this one away");
   if (partial.empty()) return;
   seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
   if (!seams.dump) return;
@@ -33,7 +37,8 @@ void report_failure(const Error& error, const SaveSession& session, const SaveSe
         "or save to another place with --to OTHER, and keep {} until that is done",
         fmt::join(partial, ", "));
   else
-    seams.log.error("nothing unsaved was released. What to do next: run the same command again");
+    seams.log.error("nothing unsaved was released. What to do next: {}run the same command again",
+                    in_the_way ? "move it away and " : "");
 }
 
 // At a level that leaves classes out, a page that is kept for want of knowledge costs room.

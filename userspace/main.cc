@@ -78,14 +78,15 @@ std::string host_name() {
 }
 
 // Messages go to stderr, and to the file when one is named. Throws what spdlog throws.
-std::shared_ptr<spdlog::logger> make_log(const std::string& file, ProgressMode progress) {
+std::shared_ptr<spdlog::logger> make_log(const std::string& who, const std::string& file,
+                                         ProgressMode progress) {
   auto log = std::make_shared<spdlog::logger>("release-region");
   log->sinks().push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
   // With JSON, whoever reads stderr finds one object in every line.
   if (progress == ProgressMode::kJson)
     log->sinks().back()->set_formatter(json_log_formatter());
   else
-    log->sinks().back()->set_pattern("release-region: %v");
+    log->sinks().back()->set_pattern(who + ": %v");
   if (!file.empty()) {
     log->sinks().push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
     log->sinks().back()->set_pattern("%Y-%m-%dT%H:%M:%S %l: %v");
@@ -94,9 +95,9 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& file, ProgressMode p
   return log;
 }
 
-int run_with_world(const SaveOptions& options, Streams io) {
+int run_with_world(const std::string& who, const SaveOptions& options, Streams io) {
   const SignalStop stop;  // Before any thread.
-  const auto log = make_log(options.log_to, options.progress);
+  const auto log = make_log(who, options.log_to, options.progress);
   // A save of a file has nothing to do with the dump that waits.
   Result<WaitingDump> dump = fail(ErrorCode::kNotFound, "not asked for");
   if (!options.vmcore_given) dump = read_waiting_dump(kKernelDir);
@@ -126,14 +127,14 @@ int save(const Args& args, Streams io) {
   const auto options = parse_save(args);
   if (!options) return usage_error("save", options.error());
   if (options->help) return print(help_save());
-  return run_with_world(*options, io);
+  return run_with_world("release-region", *options, io);
 }
 
 int convert(const Args& args, Streams io) {
   const auto options = parse_convert(args);
   if (!options) return usage_error("convert", options.error());
   if (options->help) return print(help_convert());
-  return run_with_world(*options, io);
+  return run_with_world("release-region convert", *options, io);
 }
 
 // The dump that a command is to look at; says why not.

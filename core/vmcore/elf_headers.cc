@@ -24,13 +24,15 @@ Result<T> read_struct(const ByteFile& file, std::uint64_t offset) {
 
 Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
   auto header = read_struct<Elf64_Ehdr>(file, 0);
-  if (!header) return fail(std::move(header), "reading the ELF header");
+  const bool too_short = !header && header.error().code() == ErrorCode::kBadData;
+  if (!header && !too_short) return fail(std::move(header), "reading the ELF header");
+  // What has the kdump signature does not come here.
+  if (too_short || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+    return fail(ErrorCode::kUnsupported, "neither an ELF core nor a kdump-compressed dump");
   const unsigned char* ident = header->e_ident;
-  if (std::memcmp(ident, ELFMAG, SELFMAG) != 0)
-    return fail(ErrorCode::kUnsupported, file.name() + " is not an ELF file");
   if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB || header->e_type != ET_CORE ||
       header->e_machine != EM_X86_64)
-    return fail(ErrorCode::kUnsupported, file.name() + " is not a core of an x86-64 machine");
+    return fail(ErrorCode::kUnsupported, "not a core of an x86-64 machine");
   if (header->e_phentsize != sizeof(Elf64_Phdr))
     return fail(ErrorCode::kBadData, fmt::format("program headers of {} bytes, not {}",
                                                  header->e_phentsize, sizeof(Elf64_Phdr)));

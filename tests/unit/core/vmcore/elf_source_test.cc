@@ -184,7 +184,8 @@ TEST(ElfVmcoreSource, RefusesHeadersThatContradictThemselves) {
     return refusal(elf);
   };
   using testing::HasSubstr;
-  EXPECT_THAT(refused([](ElfBuilder& e) { e.header.e_ident[0] = 'X'; }), HasSubstr("not an ELF"));
+  EXPECT_THAT(refused([](ElfBuilder& e) { e.header.e_ident[0] = 'X'; }),
+              HasSubstr("neither an ELF core nor a kdump-compressed dump"));
   EXPECT_THAT(refused([](ElfBuilder& e) { e.header.e_machine = EM_386; }), HasSubstr("x86-64"));
   EXPECT_THAT(refused([](ElfBuilder& e) { e.header.e_phentsize = 1; }), HasSubstr("of 1 bytes"));
   EXPECT_THAT(refused([](ElfBuilder& e) { e.header.e_phoff = ~0ull; }), HasSubstr("past the end"));

@@ -1,0 +1,25 @@
+#!/bin/sh
+# What release-region says of a file that it cannot use: which command, which file, why; each once.
+# Usage: messages_test.sh RELEASE-REGION
+set -eu
+tool=$1
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/shell/lib.sh
+. "$here/lib.sh"
+cd "$scratch"
+printf 'no dump' >short
+head -c 8192 /dev/zero | tr '\0' x >long
+reason="neither an ELF core nor a kdump-compressed dump"
+
+for file in short long; do
+	for command in info verify; do
+		begin "$command of a file that is no dump ($file)"
+		expect_code 1 "$tool" "$command" "$file"
+		[ "$(cat output)" = "release-region $command: $file: $reason" ] || fail "says something else"
+	done
+	begin "convert of a file that is no dump ($file)"
+	expect_code 1 "$tool" convert "$file" out
+	[ "$(cat output)" = "release-region convert: $file: $reason" ] || fail "says something else"
+done
+
+echo "all passed"
