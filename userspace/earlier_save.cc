@@ -105,7 +105,7 @@ bool has_its_files(const EarlierSave& save) {
 }
 
 std::string journal_of(const std::string& given) {
-  const std::string named = std::filesystem::absolute(given).string();
+  std::string named = std::filesystem::absolute(given).string();
   if (named.ends_with(".hadump-journal")) return named;
   return journal_path(without_mark(named));
 }
