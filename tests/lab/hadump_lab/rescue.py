@@ -96,14 +96,21 @@ class Rescue:
         self.guest.wait_for("HADUMP-LAB boot complete", 30, done.index)
         had = int(self.before.match.group(2))
 
-        def all_back() -> int | None:
+        def back() -> tuple[int, int]:
             has, held = self.guest.exec(
                 "awk '/^MemTotal/{print $2}' /proc/meminfo; cat /sys/kernel/hadump/mem_held"
             )[1].split()
-            return int(has) if abs(int(has) - had) * 100 <= had and held == "0" else None
+            return int(has), int(held)
+
+        def all_back() -> int | None:
+            has, held = back()
+            return has if abs(has - had) * 100 <= had and held == 0 else None
 
         # A balloon gives back soon after what the window had too much.
-        has = wait_until(all_back, 20, f"nothing is held, MemTotal within 1 % of {had} KiB")
+        has = wait_until(
+            all_back, 20,
+            lambda: f"nothing is held, MemTotal within 1 % of {had} KiB: now {back()}",
+        )  # fmt: skip
         self.lab.check(True, f"all memory is back: {had} KiB before, {has} KiB now")
         return done
 

@@ -20,15 +20,21 @@ def scaled(seconds: float) -> float:
     return seconds * float(os.environ.get("HADUMP_LAB_PATIENCE", "3"))
 
 
-def wait_until(fact: Callable[[], T | None], timeout: float, what: str) -> T:
-    """Returns the first true value of fact(); raises DeadlineExceeded, naming `what`."""
+def wait_until(
+    fact: Callable[[], T | None], timeout: float, what: str | Callable[[], str]
+) -> T:
+    """Returns the first true value of fact(); raises DeadlineExceeded, naming `what`.
+
+    A `what` that is called says what was seen instead, too.
+    """
     end = time.monotonic() + scaled(timeout)
     while True:
         value = fact()
         if value:
             return value
         if time.monotonic() > end:
-            raise DeadlineExceeded(f"not within {scaled(timeout):.0f} s: {what}")
+            text = what if isinstance(what, str) else what()
+            raise DeadlineExceeded(f"not within {scaled(timeout):.0f} s: {text}")
         time.sleep(_POLL_SECONDS)
 
 

@@ -182,7 +182,9 @@ def _check_memory(lab: Lab, guest: Guest, had: int) -> None:
         has = _mem_total(guest)
         return has if abs(has - had) * 100 <= had else None
 
-    has = wait_until(near, 20, f"MemTotal is within 1 % of {had} KiB")
+    has = wait_until(
+        near, 20, lambda: f"MemTotal is within 1 % of {had} KiB: now {_mem_total(guest)}"
+    )
     lab.check(True, f"MemTotal is within 1 % of what it was: {had} KiB before, {has} KiB now")
     lab.check(guest.exec("cat /sys/kernel/hadump/mem_held")[1].strip() == "0", "nothing is held")
 
