@@ -12,32 +12,51 @@ struct hadump_group {
 	u32 first, end;
 };
 
-/*
- * Whole blocks of a registered save area are given with their neighbours of the same kind, see
- * memory.c; every other block by itself.
- */
-static inline bool hadump_has_partners(const struct hadump_layout *l, u32 i)
+static inline bool hadump_touches_save_area(const struct hadump_layout *l, u32 i)
 {
 	return i < l->nr_blocks && l->blocks[i].nr_save && hadump_block_whole(&l->blocks[i]);
 }
 
-/* The group of block @i; empty when there is no such block. */
+/*
+ * The blocks that must not hold their own struct pages, which Linux does not move: the next
+ * registered save area must find room where this one was. Those of the first block it touches lie
+ * before that room; from the second block on, as many must be without them as it needs. Where that
+ * is more than there are, all of them. Empty without a registered save area.
+ */
+static inline struct hadump_group hadump_uncut_group(const struct hadump_layout *l)
+{
+	u64 needed = hadump_range_size(l->save_area) + l->struct_bytes;
+	u32 nr = (u32)((needed + l->block_size - 1) / l->block_size);
+	u32 end, first = hadump_block_after(l, l->save_area.start);
+
+	while (first < l->nr_blocks && l->blocks[first].start < l->save_area.end &&
+	       !hadump_touches_save_area(l, first))
+		first++;
+	end = first;
+	while (hadump_touches_save_area(l, end) &&
+	       (end == first || l->blocks[end].start == l->blocks[end - 1].end))
+		end++;
+	if (end - first < nr)
+		return (struct hadump_group){ first, end };
+	return (struct hadump_group){ first + 1, first + nr };
+}
+
+static inline bool hadump_is_uncut(const struct hadump_layout *l, u32 i)
+{
+	struct hadump_group g = hadump_uncut_group(l);
+
+	return i >= g.first && i < g.end;
+}
+
+/*
+ * The group of block @i; empty when there is no such block. Blocks without struct pages of their own
+ * are given together, see memory.c; every other block by itself.
+ */
 static inline struct hadump_group hadump_group_of(const struct hadump_layout *l, u32 i)
 {
-	struct hadump_group g = { i, i };
-
-	if (i >= l->nr_blocks)
-		return g;
-	g.end++;
-	if (!hadump_has_partners(l, i))
-		return g;
-	while (g.first && hadump_has_partners(l, g.first - 1) &&
-	       l->blocks[g.first - 1].end == l->blocks[g.first].start)
-		g.first--;
-	while (hadump_has_partners(l, g.end) &&
-	       l->blocks[g.end].start == l->blocks[g.end - 1].end)
-		g.end++;
-	return g;
+	if (hadump_is_uncut(l, i))
+		return hadump_uncut_group(l);
+	return (struct hadump_group){ i, i < l->nr_blocks ? i + 1 : i };
 }
 
 static inline struct hadump_range hadump_group_range(const struct hadump_layout *l,

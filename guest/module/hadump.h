@@ -8,7 +8,6 @@
 #define HADUMP_H
 
 #include <linux/ioport.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
@@ -59,14 +58,6 @@ int hadump_release(u64 start, u64 length, bool *done);
 
 /* As hadump_release() for everything that is still held, then the save area. */
 int hadump_release_all(bool *done);
-
-/* The frames of a block, from its start, that can hold the struct pages of all of it. */
-static inline struct hadump_range hadump_struct_pages(const struct hadump_block *b)
-{
-	u64 bytes = PHYS_PFN(b->end - b->start) * sizeof(struct page);
-
-	return (struct hadump_range){ b->start, b->start + PAGE_ALIGN(bytes) };
-}
 
 /* Lets go of the range of an added save area, once the agent has taken the memory away. */
 void hadump_forget_save_area(void);

@@ -127,6 +127,7 @@ static int build_layout(struct hadump_dump *dump)
 		l->nr_ours = hadump_merge_ranges(ours, hadump_insert_range(ours, l->nr_ours,
 									   l->save_area));
 	l->block_size = memory_block_size_bytes();
+	l->struct_bytes = PAGE_ALIGN(PHYS_PFN(l->block_size) * sizeof(struct page));
 	nr = hadump_count_blocks(l);
 	l->blocks = kvcalloc(nr, sizeof(*l->blocks), GFP_KERNEL);
 	dump->block_res = kvcalloc(nr, sizeof(*dump->block_res), GFP_KERNEL);

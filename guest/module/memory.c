@@ -203,13 +203,15 @@ static int node_of(u64 start)
  * there and stay; Linux refuses it with -EINVAL unless memory_hotplug.memmap_on_memory is set, which
  * the agent does.
  *
- * Not for the blocks of a registered save area: the next one must lie there, struct pages would cut
- * it (Linux does not move them), and nowhere else is memory that has no such cuts.
+ * Not for blocks where the next registered save area must lie, see block_group.h.
  */
-static bool holds_own_struct_pages(const struct hadump_layout *l, const struct hadump_block *b)
+static bool holds_own_struct_pages(const struct hadump_layout *l, u32 i)
 {
-	return !b->nr_save && hadump_online_keeps_frames() &&
-	       hadump_all_present(l, b, hadump_struct_pages(b));
+	const struct hadump_block *b = &l->blocks[i];
+	struct hadump_range front = { b->start, b->start + l->struct_bytes };
+
+	return !hadump_is_uncut(l, i) && hadump_online_keeps_frames() &&
+	       hadump_all_present(l, b, front);
 }
 
 /*
@@ -223,7 +225,7 @@ static int add_group(const struct hadump_layout *l, struct hadump_group g)
 	u64 size = hadump_range_size(r);
 	int rc = -EINVAL;
 
-	if (holds_own_struct_pages(l, &l->blocks[g.first]))
+	if (holds_own_struct_pages(l, g.first))
 		rc = add_memory_driver_managed(node_of(r.start), r.start, size, name,
 					       MHP_MEMMAP_ON_MEMORY);
 	if (rc == -EINVAL)
@@ -273,7 +275,7 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 {
 	struct hadump_layout *l = &dump->layout;
 	struct hadump_group g, first = hadump_first_group(l, r);
-	int rc, result = 0;
+	int rc, uncut, result = 0;
 	u32 i, nr = 0;
 
 	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
@@ -288,10 +290,18 @@ static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
 		return 0;
 	hadump_vmcore_wait_for_readers();
 
-	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
-		rc = hadump_group_ready(l, g) ? give_group(dump, g) : 0;
-		if (!result)
-			result = rc;
+	/*
+	 * First those whose struct pages lie elsewhere: not in what the others give, which the next
+	 * save area needs in one piece.
+	 */
+	for (uncut = 1; uncut >= 0; uncut--) {
+		for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
+			if (hadump_is_uncut(l, g.first) != uncut || !hadump_group_ready(l, g))
+				continue;
+			rc = give_group(dump, g);
+			if (!result)
+				result = rc;
+		}
 	}
 	return result;
 }

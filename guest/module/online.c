@@ -298,7 +298,7 @@ void hadump_before_add(struct hadump_layout *l, struct hadump_group g)
 		if (way == WAY_POPULATE && !returned[i])
 			return_block(l, i);
 		if (way == WAY_KPROBE && !b->nr_save && !b->moved.front_end)
-			move_holes(l, b, hadump_struct_pages(b).end);
+			move_holes(l, b, b->start + l->struct_bytes);
 	}
 }
 

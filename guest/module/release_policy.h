@@ -49,6 +49,7 @@ struct hadump_layout {
 	struct hadump_block *blocks;	/* ascending */
 	u32 nr_blocks;
 	u64 block_size;
+	u64 struct_bytes;		/* whole frames: what the struct pages of a block take */
 };
 
 static inline u64 hadump_block_frames(const struct hadump_block *b)

@@ -36,6 +36,21 @@ static bool one_zone(unsigned long pfn, unsigned long end)
 	return zone;
 }
 
+/*
+ * Where RAM ends inside a block, that rest is a boot region after a crash (docs/spec/save-area.md),
+ * and no place for what a boot must not touch. The node's end does not tell: Linux may have added
+ * memory behind RAM since.
+ */
+static bool in_whole_blocks(unsigned long pfn, unsigned long end)
+{
+	pfn = ALIGN_DOWN(pfn, PHYS_PFN(HADUMP_BLOCK_SIZE));
+	end = ALIGN(end, PHYS_PFN(HADUMP_BLOCK_SIZE));
+	for (; pfn < end; pfn += pageblock_nr_pages)
+		if (!pfn_to_online_page(pfn))
+			return false;
+	return true;
+}
+
 /* Tries from the top of memory down, since the kernel itself lives mostly at the bottom. */
 int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
 {
@@ -46,17 +61,12 @@ int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
 
 	for_each_online_node(nid)
 		top = max(top, node_end_pfn(nid));
-	/*
-	 * Where RAM ends inside a block, that rest is a boot region after a crash
-	 * (docs/spec/save-area.md), and no place for what a boot must not touch.
-	 */
-	top = ALIGN_DOWN(top, PHYS_PFN(HADUMP_BLOCK_SIZE));
 	if (!nr || nr > top)
 		return -ENOMEM;
 
 	for (pfn = ALIGN_DOWN(top - nr, step); pfn >= lowest && pfn; pfn -= step) {
 		cond_resched();
-		if (!one_zone(pfn, pfn + nr) ||
+		if (!one_zone(pfn, pfn + nr) || !in_whole_blocks(pfn, pfn + nr) ||
 		    alloc_contig_range(pfn, pfn + nr, ALLOC_KIND, GFP_KERNEL | __GFP_NOWARN))
 			continue;
 		ret->start = PFN_PHYS((u64)pfn);

@@ -176,8 +176,13 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   auto mark = mark_of(options.state_directory);
   if (!mark) return fail(std::move(mark));
   destroy_leftover_twins(Toolstack(libxl->get(), *handles), *mark);
-  StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
-  Preparer preparer(log, {options.state_directory + "/cache", options.run_directory, *mark},
+  const std::string kill_at = environment("HADUMP_KILL_AT");
+  StateDirectory states(options.state_directory, kill_at);
+  const auto twin_made = [&kill_at] {
+    if (kill_at == "twin-made") raise(SIGKILL);
+  };
+  Preparer preparer(log,
+                    {options.state_directory + "/cache", options.run_directory, *mark, twin_made},
                     [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   Caretaker caretaker(*handles, libxl->get(), states, preparer, options.state_directory + "/cores");
   caretaker.set_policies(std::move(policies));

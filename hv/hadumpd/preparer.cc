@@ -87,7 +87,8 @@ Result<AcpiTables> Preparer::make_tables(unsigned domid) {
   auto libxl = open_libxl(log_);
   if (!libxl) return fail(std::move(libxl));
   return Toolstack(libxl->get(), *handles)
-      .pristine_acpi_tables(domid, paths_.run_directory + "/twin-kernel", paths_.twin_mark);
+      .pristine_acpi_tables(domid, paths_.run_directory + "/twin-kernel", paths_.twin_mark,
+                            paths_.twin_made);
 }
 
 BootFileCache Preparer::make_cache(unsigned domid, const DomainConfig& config) {

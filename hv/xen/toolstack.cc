@@ -148,7 +148,8 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
 }
 
 Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid, const std::string& kernel_path,
-                                                   const TwinMark& mark) const {
+                                                   const TwinMark& mark,
+                                                   const std::function<void()>& made) const {
   static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig model;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &model.value, nullptr);
@@ -180,6 +181,7 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid, const std::st
       rc != 0)
     return libxl_error(rc, "creating a twin domain for its ACPI tables");
   const TwinGuard guard(context_, twin_domid);
+  if (made) made();
   auto tables = read_acpi_tables(XenGuestMemory(handles_, twin_domid));
   if (!tables) return fail(std::move(tables), "reading the twin's ACPI tables");
   if (auto checked = check_acpi_tables(*tables); !checked) return fail(std::move(checked));

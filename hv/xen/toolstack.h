@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,10 @@ class Toolstack {
   /// next to no memory is created, never started, and destroyed. Takes a second or so.
   /// @param kernel_path  where to write the twin's (empty) kernel.
   /// @param mark  of the twin's UUID.
+  /// @param made  called while the twin exists; may be empty.
   Result<AcpiTables> pristine_acpi_tables(unsigned domid, const std::string& kernel_path,
-                                          const TwinMark& mark) const;
+                                          const TwinMark& mark,
+                                          const std::function<void()>& made) const;
   /// Destroys what a killed process of ours has left. @pre as leftover_twins().
   /// @return their numbers.
   Result<std::vector<unsigned>> destroy_leftover_twins(const TwinMark& mark) const;

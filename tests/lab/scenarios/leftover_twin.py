@@ -11,18 +11,11 @@ from hadump_lab.scenario import Lab
 from hadump_lab.waiting import wait_until
 
 OTHER_MIB = 128
-ATTEMPTS = 5  # The twin lives for a second or so.
-KILL = """
-end=$((SECONDS + 60))
-until xenstore-ls -f /local/domain | grep -q '"hadump-twin-'; do
-    [ $SECONDS -lt $end ] || exit 1
-done
-kill -KILL $(pidof hadumpd)
-"""
+SIGKILL_STATUS = 128 + 9
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 256)
+    memory = lab.number("memory", 384)
     host = lab.host(HostConfig(guests_mib=memory + OTHER_MIB + 64))
     agent = Agent(host)
     agent.install()
@@ -52,14 +45,10 @@ def _twins(host: Host) -> list[str]:
 
 
 def _kill_with_twin(lab: Lab, agent: Agent) -> str:
-    for _ in range(ATTEMPTS):
-        job = agent.host.begin(KILL)
-        agent.host.exec("rm -rf /run/hadump")  # Or it has the tables already.
-        agent.start(kill_at="done")  # A step that it does not come to.
-        wait_until(lambda: agent.host.finished(job), 90, "hadumpd is killed")
-        agent.wait_ended()
-        left = [name for name in _twins(agent.host) if name != "hadump-twin-other"]
-        if left:
-            lab.check(len(left) == 1, f"the killed hadumpd has left {left[0]}")
-            return left[0]
-    raise AssertionError(f"no twin was left in {ATTEMPTS} attempts")
+    agent.start(kill_at="twin-made")
+    agent.wait_ended()
+    result = agent.host.finished(agent.job or "")
+    lab.check(result and result.status == SIGKILL_STATUS, "hadumpd was killed while its twin existed")
+    left = [name for name in _twins(agent.host) if name != "hadump-twin-other"]
+    lab.check(len(left) == 1, f"it has left {left}")
+    return left[0]

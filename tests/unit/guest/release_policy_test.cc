@@ -151,16 +151,59 @@ TEST(Release, GivesARegisteredSaveAreaBackLast) {
   EXPECT_EQ(-EALREADY, memory.check(frames(40, 56)));
 }
 
-TEST(Group, IsOneBlockButForTheWholeBlocksOfARegisteredSaveArea) {
-  // The save area [40, 84) cuts [32, 48), fills [48, 80), and ends in a block that is not all ours.
-  const ReleasedMemory memory({frames(16, 40), frames(96, 128)}, {}, frames(40, 84), true);
-  const std::vector<std::pair<u64, u64>> wanted = {{16, 32}, {32, 80},  {32, 80},  {32, 80},
-                                                   {80, 96}, {96, 112}, {112, 128}};
-  ASSERT_EQ(wanted.size(), memory.layout().nr_blocks);
+std::vector<std::pair<u64, u64>> groups_of(const ReleasedMemory& memory) {
+  std::vector<std::pair<u64, u64>> groups;
   for (u32 i = 0; i < memory.layout().nr_blocks; ++i) {
     const hadump_range range =
         hadump_group_range(&memory.layout(), hadump_group_of(&memory.layout(), i));
-    EXPECT_EQ(wanted[i], std::pair(range.start / kTestFrame, range.end / kTestFrame)) << i;
+    groups.emplace_back(range.start / kTestFrame, range.end / kTestFrame);
+  }
+  return groups;
+}
+
+// The struct pages of a block take its first frame.
+TEST(Group, IsOneBlockButForTheWholeBlocksOfARegisteredSaveArea) {
+  // The save area [40, 84) cuts [32, 48), fills [48, 80), and ends in a block that is not all ours:
+  // [33, 80), which is left without that, has 47 frames for the next 44.
+  const ReleasedMemory memory({frames(16, 40), frames(96, 128)}, {}, frames(40, 84), true);
+  EXPECT_EQ(groups_of(memory),
+            (std::vector<std::pair<u64, u64>>{
+                {16, 32}, {32, 48}, {48, 80}, {48, 80}, {80, 96}, {96, 112}, {112, 128}}));
+}
+
+TEST(Group, LeavesTheNextSaveAreaRoomAndNoMore) {
+  struct Row {
+    hadump_range save_area;
+    std::vector<std::pair<u64, u64>> groups;
+    const char* why;
+  };
+  const Row rows[] = {
+      {frames(16, 48), {{16, 48}, {16, 48}, {48, 64}, {64, 80}}, "no frame to spare"},
+      {frames(17, 48), {{16, 32}, {32, 48}, {48, 64}, {64, 80}}, "the first block has its own"},
+      {frames(20, 50), {{16, 32}, {32, 48}, {48, 64}, {64, 80}}, "so has the last: not needed"},
+      {frames(20, 51), {{16, 32}, {32, 48}, {48, 64}, {64, 80}}, "31 frames in [17, 48)"},
+      {frames(20, 52), {{16, 32}, {32, 64}, {32, 64}, {64, 80}}, "32 frames do not fit there"},
+      {frames(20, 28), {{16, 32}, {32, 48}, {48, 64}, {64, 80}}, "in one block"},
+      {frames(16, 32), {{16, 32}, {32, 48}, {48, 64}, {64, 80}}, "one block, all of it"},
+  };
+  for (const Row& row : rows) {
+    std::vector<hadump_range> held;
+    if (row.save_area.start > 16 * kTestFrame)
+      held.push_back({16 * kTestFrame, row.save_area.start});
+    held.push_back({row.save_area.end, 80 * kTestFrame});
+    const ReleasedMemory memory(held, {}, row.save_area, true);
+    EXPECT_EQ(groups_of(memory), row.groups) << row.why;
+    // Property: the longest stretch of the area's blocks without struct pages has room for it.
+    u64 stretch = 0;
+    u64 longest = 0;
+    for (u32 i = 0; i < memory.layout().nr_blocks; ++i) {
+      const hadump_block& block = memory.layout().blocks[i];
+      if (!hadump_is_uncut(&memory.layout(), i)) stretch = 0;
+      stretch += block.end - block.start;
+      if (!hadump_is_uncut(&memory.layout(), i)) stretch -= kTestFrame;
+      longest = std::max(longest, stretch);
+    }
+    EXPECT_GE(longest, row.save_area.end - row.save_area.start) << row.why;
   }
 }
 
@@ -174,10 +217,11 @@ TEST(Group, IsGivenAsAWholeOrNotAtAll) {
     return false;
   };
   EXPECT_EQ(-ENOMEM, memory.release_save_area(refuse));
-  EXPECT_EQ((std::vector<std::size_t>{1}), tried) << "one piece, named by its first block";
+  EXPECT_EQ((std::vector<std::size_t>{2, 1}), tried)
+      << "first what must be one piece, named by its first block";
   EXPECT_FALSE(memory.layout().save_released);
   EXPECT_EQ(-ENOMEM, memory.release(frames(74, 75), refuse)) << "its last block, once more";
-  EXPECT_EQ((std::vector<std::size_t>{1, 1}), tried);
+  EXPECT_EQ((std::vector<std::size_t>{2, 1, 2}), tried);
   ASSERT_EQ(0, memory.release_save_area());
   for (u32 i = 0; i < memory.layout().nr_blocks; ++i)
     EXPECT_TRUE(memory.layout().blocks[i].given) << i;

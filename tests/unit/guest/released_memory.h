@@ -41,6 +41,7 @@ class ReleasedMemory {
     layout_.save_area = save_area;
     layout_.save_is_ram = registered;
     layout_.block_size = kTestBlock;
+    layout_.struct_bytes = kTestFrame;
     blocks_.resize(hadump_count_blocks(&layout_));
     bitmaps_.resize(blocks_.size());
     layout_.blocks = blocks_.data();
@@ -94,13 +95,15 @@ class ReleasedMemory {
 
   bool give(hadump_range r, const std::function<bool(std::size_t)>& add) {
     bool all = true;
-    for (hadump_group group = hadump_first_group(&layout_, r); group.first < group.end;
-         group = hadump_next_group(&layout_, r, group)) {
-      if (!hadump_group_ready(&layout_, group)) continue;
-      const bool taken = add(group.first);
-      for (u32 i = group.first; i < group.end; ++i) blocks_[i].given = taken;
-      all = all && taken;
-    }
+    for (const bool uncut : {true, false})
+      for (hadump_group group = hadump_first_group(&layout_, r); group.first < group.end;
+           group = hadump_next_group(&layout_, r, group)) {
+        if (hadump_is_uncut(&layout_, group.first) != uncut) continue;
+        if (!hadump_group_ready(&layout_, group)) continue;
+        const bool taken = add(group.first);
+        for (u32 i = group.first; i < group.end; ++i) blocks_[i].given = taken;
+        all = all && taken;
+      }
     return all;
   }
 
