@@ -2,13 +2,11 @@
 
 #include <algorithm>
 
+#include "core/vmcore/page_struct_reader.h"
+
 namespace hadump {
 namespace {
 
-/// Below this, copying struct pages costs less than mapping them.
-constexpr std::uint64_t kMinMappedBytes = 64_KiB;
-/// Struct pages that are copied at once where their size does not divide a page.
-constexpr std::uint64_t kCopiedStructs = 2048;
 /// How far ahead of what is judged struct pages are fetched: each is a cache line of its own, and
 /// the processor by itself does not look over the border of a page.
 constexpr std::uint64_t kPrefetchBytes = 2048;
@@ -43,7 +41,8 @@ class PageClassifier::Scan {
   Scan(const PageClassifier& classifier, std::uint64_t block, BlockCache::Classes& classes)
       : c_(classifier),
         range_{Gfn{block * kBlockFrames}, Gfn{(block + 1) * kBlockFrames}},
-        walker_(classifier.space_),
+        structs_(*classifier.source_, classifier.space_, classifier.sections_,
+                 classifier.format_.size()),
         classes_(classes) {
     classes_.fill(PageClass::kKeep);
   }
@@ -67,14 +66,6 @@ class PageClassifier::Scan {
   }
 
  private:
-  /// A stretch of struct pages at hand.
-  struct Window {
-    FrameView view;
-    std::unique_ptr<std::byte[]> copy;
-    const std::byte* data = nullptr;
-    std::uint64_t count = 0;
-  };
-
   /// [begin, end) is of this class, as far as it lies in the block.
   void set(std::uint64_t begin, std::uint64_t end, PageClass page_class) {
     begin = std::max(begin, range_.begin.value);
@@ -103,7 +94,7 @@ class PageClassifier::Scan {
     }
     while (pfn < end) {
       const GuestVirt at{structs.value + (pfn - section.begin.value) * bytes};
-      const Window window = open_window(at, end - pfn);
+      const PageStructWindow window = structs_.open(at, end - pfn);
       if (window.count == 0) {
         // Nothing there: the rest of this page of struct pages is unknown.
         const std::uint64_t step =
@@ -119,7 +110,7 @@ class PageClassifier::Scan {
   }
 
   /// @return the frame after the last block that begins in the window.
-  std::uint64_t scan_window(const Window& window, std::uint64_t first) {
+  std::uint64_t scan_window(const PageStructWindow& window, std::uint64_t first) {
     const std::size_t bytes = c_.format_.size();
     std::uint64_t i = 0;
     while (i < window.count) {
@@ -151,7 +142,7 @@ class PageClassifier::Scan {
     begin = std::max(begin, range_.begin.value);
     if (begin >= end || is_left_out(classes_[begin - range_.begin.value], c_.dump_level_)) return;
     while (begin < end) {
-      const Window window = open_window_of(Gfn{begin}, end - begin);
+      const PageStructWindow window = structs_.open_of(Gfn{begin}, end - begin);
       set_poisoned(window.data, window.count, begin);
       begin += std::max<std::uint64_t>(window.count, 1);
     }
@@ -162,13 +153,13 @@ class PageClassifier::Scan {
   /// The page at `start` need not know: where the struct pages of tails are shared
   /// (hugetlb_free_vmemmap) it may look like a head. The true head lies at an aligned frame.
   std::uint64_t end_of_earlier_block(Gfn start) {
-    const Window probe = open_window_of(start, 1);
+    const PageStructWindow probe = structs_.open_of(start, 1);
     if (probe.count == 0 || !(c_.format_.is_tail(probe.data) || c_.format_.is_head(probe.data)))
       return 0;
     for (unsigned order = kMaxCompoundOrder; order > 0; --order) {
       const Gfn head{round_down(start.value, std::uint64_t{1} << order)};
       if (head == start) break;
-      const Window window = open_window_of(head, 2);
+      const PageStructWindow window = structs_.open_of(head, 2);
       if (window.count < 2 || !c_.format_.is_head(window.data)) continue;
       const auto verdict =
           c_.format_.judge(window.data, window.data + c_.format_.size(), head.value);
@@ -180,50 +171,9 @@ class PageClassifier::Scan {
     return 0;
   }
 
-  Window open_window_of(Gfn gfn, std::uint64_t wanted) {
-    const auto structs = c_.sections_.page_structs(c_.sections_.section_of(gfn));
-    if (!structs) return {};
-    const std::uint64_t in_section = gfn.value % c_.sections_.frames_per_section();
-    return open_window(GuestVirt{structs->value + in_section * c_.format_.size()}, wanted);
-  }
-
-  /// At most `wanted` struct pages from `at`; count 0 when the first is not to be had.
-  Window open_window(GuestVirt at, std::uint64_t wanted) {
-    const std::size_t bytes = c_.format_.size();
-    if (kFrameSize % bytes != 0) return copy_window(at, std::min(wanted, kCopiedStructs));
-    Window window;
-    const auto found = walker_.translate(at);
-    if (!found) return window;
-    const std::uint64_t length = std::min(found->bytes, round_up(wanted * bytes, kFrameSize));
-    const std::uint64_t skip = found->phys.value % kFrameSize;
-    const FrameRange frames{frame_of(found->phys),
-                            Gfn{round_up(found->phys.value + length, kFrameSize) >> kFrameShift}};
-    const bool maps = c_.source_->prefers_mapping() && length >= kMinMappedBytes;
-    auto view = maps ? c_.source_->map(frames) : copy_view(*c_.source_, frames);
-    if (!view) return window;
-    window.view = std::move(*view);
-    window.data = window.view.bytes().data() + skip;
-    window.count = std::min((window.view.bytes().size() - skip) / bytes, wanted);
-    return window;
-  }
-
-  /// For struct pages that cross page borders.
-  Window copy_window(GuestVirt at, std::uint64_t wanted) {
-    const std::size_t bytes = c_.format_.size();
-    Window window;
-    window.copy.reset(new std::byte[wanted * bytes]);
-    window.data = window.copy.get();
-    if (c_.space_.read(at, {window.copy.get(), wanted * bytes})) {
-      window.count = wanted;
-    } else if (wanted > 1 && c_.space_.read(at, {window.copy.get(), bytes})) {
-      window.count = 1;  // Somewhere further on is a hole: creep up to it.
-    }
-    return window;
-  }
-
   const PageClassifier& c_;
   FrameRange range_;
-  PageTableWalker walker_;
+  PageStructReader structs_;
   BlockCache::Classes& classes_;
   KeptUnknown unknown_;
 };
