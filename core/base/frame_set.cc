@@ -89,6 +89,16 @@ bool FrameSet::overlaps(FrameRange range) const {
   return found != ranges_.end() && found->overlaps(range);
 }
 
+std::optional<Gfn> FrameSet::last_in(FrameRange range) const {
+  if (range.empty()) return std::nullopt;
+  const auto behind =
+      std::lower_bound(ranges_.begin(), ranges_.end(), range.end,
+                       [](const FrameRange& known, Gfn at) { return known.begin < at; });
+  if (behind == ranges_.begin()) return std::nullopt;
+  const Gfn end = std::min(std::prev(behind)->end, range.end);
+  return end > range.begin ? std::optional(Gfn{end.value - 1}) : std::nullopt;
+}
+
 FrameSet FrameSet::intersection(FrameRange range) const {
   FrameSet common;
   for (auto at = first_behind(ranges_, range.begin); at != ranges_.end() && at->overlaps(range);

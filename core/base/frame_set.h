@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,6 +32,8 @@ class FrameSet {
   /// True when every frame of `range` is in the set; an empty range always is.
   bool contains(FrameRange range) const;
   bool overlaps(FrameRange range) const;
+  /// The last frame of `range` that is in the set.
+  std::optional<Gfn> last_in(FrameRange range) const;
 
   /// The part of the set that lies inside `range`.
   FrameSet intersection(FrameRange range) const;

@@ -56,6 +56,13 @@ TEST(FrameSet, AgreesWithABitmap) {
       ASSERT_EQ(part.contains(Gfn{i}), model[i] && i >= 10 && i < 40) << i;
     for (std::size_t i = 1; i < set.ranges().size(); ++i)
       ASSERT_LT(set.ranges()[i - 1].end, set.ranges()[i].begin);
+    for (std::uint64_t begin = 0; begin < kFrames; begin += 3)
+      for (std::uint64_t end = begin; end <= kFrames; end += 5) {
+        std::optional<Gfn> last;
+        for (std::uint64_t i = begin; i < end; ++i)
+          if (model[i]) last = Gfn{i};
+        ASSERT_EQ(set.last_in(r(begin, end)), last) << begin << " to " << end;
+      }
   }
 }
 
