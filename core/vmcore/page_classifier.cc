@@ -1,6 +1,7 @@
 #include "core/vmcore/page_classifier.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/vmcore/page_struct_reader.h"
 
@@ -159,16 +160,31 @@ class PageClassifier::Scan {
     for (unsigned order = kMaxCompoundOrder; order > 0; --order) {
       const Gfn head{round_down(start.value, std::uint64_t{1} << order)};
       if (head == start) break;
-      const PageStructWindow window = structs_.open_of(head, 2);
-      if (window.count < 2 || !c_.format_.is_head(window.data)) continue;
-      const auto verdict =
-          c_.format_.judge(window.data, window.data + c_.format_.size(), head.value);
-      if (head.value + verdict.frames <= start.value) continue;
-      if (verdict.page_class != PageClass::kKeep)
-        set(start.value, head.value + verdict.frames, verdict.page_class);
-      return head.value + verdict.frames;
+      const auto block = compound_page_at(head, order);
+      if (!block || block->end <= start) continue;
+      if (block->page_class != PageClass::kKeep)
+        set(start.value, block->end.value, block->page_class);
+      return block->end.value;
     }
     return 0;
+  }
+
+  struct Block {
+    Gfn end;
+    PageClass page_class;
+  };
+  /// @param order  that `head` is aligned to: above a section's it may lie in an earlier one, whose
+  ///               struct pages may be gone.
+  std::optional<Block> compound_page_at(Gfn head, unsigned order) {
+    if (c_.sections_.frames_per_section() >> order == 0) {
+      const LargeBlock* large = c_.large_block(head);
+      if (large == nullptr) return std::nullopt;
+      return Block{Gfn{head.value + (std::uint64_t{1} << large->order)}, large->page_class};
+    }
+    const PageStructWindow window = structs_.open_of(head, 2);
+    if (window.count < 2 || !c_.format_.is_head(window.data)) return std::nullopt;
+    const auto verdict = c_.format_.judge(window.data, window.data + c_.format_.size(), head.value);
+    return Block{Gfn{head.value + verdict.frames}, verdict.page_class};
   }
 
   const PageClassifier& c_;
@@ -190,8 +206,10 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
   if (!space) return fail(std::move(space));
   auto sections = SectionMap::load(*space, *info, format->size(), source.layout().frames);
   if (!sections) return fail(std::move(sections));
-  return std::unique_ptr<PageClassifier>(
+  std::unique_ptr<PageClassifier> classifier(
       new PageClassifier(source, *space, *format, std::move(*sections), dump_level));
+  classifier->find_large_blocks();
+  return classifier;
 }
 
 PageClassifier::PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
@@ -220,6 +238,32 @@ Result<> PageClassifier::classify(FrameRange range, std::vector<PageRun>& runs) 
 
 KeptUnknown PageClassifier::kept_unknown() const {
   return {no_page_struct_, unreadable_, damaged_};
+}
+
+void PageClassifier::find_large_blocks() {
+  const std::uint64_t per_section = sections_.frames_per_section();
+  if (per_section >> kMaxCompoundOrder != 0) return;
+  PageStructReader structs(*source_, space_, sections_, format_.size());
+  // It begins aligned to its size, so not with an odd section.
+  for (std::uint64_t section = 0; section < sections_.end(); section += 2) {
+    const Gfn head = sections_.section_range(section).begin;
+    const PageStructWindow window = structs.open_of(head, 2);
+    if (window.count < 2 || !format_.is_head(window.data)) continue;
+    const auto verdict = format_.judge(window.data, window.data + format_.size(), head.value);
+    if (verdict.frames > per_section)
+      large_blocks_.push_back({static_cast<std::uint32_t>(section),
+                               static_cast<std::uint8_t>(std::bit_width(verdict.frames) - 1),
+                               verdict.page_class});
+  }
+}
+
+/// @pre `head` is the first frame of a section.
+const PageClassifier::LargeBlock* PageClassifier::large_block(Gfn head) const {
+  const std::uint64_t section = sections_.section_of(head);
+  const auto found =
+      std::partition_point(large_blocks_.begin(), large_blocks_.end(),
+                           [=](const LargeBlock& block) { return block.section < section; });
+  return found != large_blocks_.end() && found->section == section ? &*found : nullptr;
 }
 
 FrameSet PageClassifier::metadata_frames(FrameRange range) const {

@@ -28,7 +28,9 @@ struct KeptUnknown {
 /// them out. Where it does not, each page in them may be poisoned: 5.10 frees a hugetlb page whole
 /// that has a bad one. The classes of the last blocks are remembered (half a MiB), so that ranges
 /// may be as small as one likes; beyond that, nothing is kept but 8 bytes for each section (64 KiB
-/// for a terabyte).
+/// for a terabyte), and as many for each compound page that is larger than a section. Those are
+/// looked for when it is opened, so that from then on a frame's class depends on struct pages of
+/// its own section only.
 ///
 /// Threads: classify() and the metadata functions may be called from several threads at once.
 /// Ranges may be asked for in any order; what goes back and forth over more than BlockCache holds
@@ -64,12 +66,22 @@ class PageClassifier : public PageFilter {
                  SectionMap sections, unsigned dump_level);
 
   class Scan;
+  /// A compound page that begins with a section and is larger.
+  struct LargeBlock {
+    std::uint32_t section;
+    std::uint8_t order;
+    PageClass page_class;
+  };
+
+  void find_large_blocks();
+  const LargeBlock* large_block(Gfn head) const;
 
   const VmcoreSource* source_;
   AddressSpace space_;
   PageFormat format_;
   SectionMap sections_;
   unsigned dump_level_;
+  std::vector<LargeBlock> large_blocks_;  // ascending
   mutable std::atomic<std::uint64_t> no_page_struct_{0}, unreadable_{0}, damaged_{0};
   mutable BlockCache blocks_;  // last: it uses all of the above
 };

@@ -26,6 +26,8 @@ class SectionMap {
   FrameRange section_range(std::uint64_t section) const {
     return {Gfn{section * frames_per_section_}, Gfn{(section + 1) * frames_per_section_}};
   }
+  /// All sections from here on have no struct pages.
+  std::uint64_t end() const { return page_structs_.size(); }
   /// The struct page of the section's first frame; nullopt where there is none.
   std::optional<GuestVirt> page_structs(std::uint64_t section) const;
 

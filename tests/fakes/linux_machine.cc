@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 namespace hadump {
 namespace {
@@ -35,6 +36,8 @@ LinuxMachine::LinuxMachine(MachineOptions options)
       options_(options),
       next_frame_(0x4000),
       vmemmap_(options.levels == 5 ? 0xFFD4000000000000 : 0xFFFFEA0000000000) {
+  // Only struct pages of 64 bytes fill large pages of their own.
+  if (options_.memmap_shift && options_.page_struct != 64) options_.large_vmemmap = false;
   // The top table stands at a virtual address of the kernel's image, reached by phys_base.
   top_ = take_frames(1);
   const std::uint64_t top_virt = top_ - static_cast<std::uint64_t>(options.phys_base) + kKernelMap;
@@ -146,14 +149,27 @@ void LinuxMachine::make_sections() {
       put64(kSectionTable + section / per_root * 8, kSections + section / per_root * kFrameSize);
     section_places_.push_back(kSections + section * kSectionBytes);
     put64(section_places_.back(), vmemmap_ | 0xF);
-    const std::uint64_t bytes = kFramesPerSection * options_.page_struct;
-    const std::uint64_t virt = vmemmap_ + section * bytes;
-    const std::uint64_t step = options_.large_vmemmap ? 2_MiB : kFrameSize;
-    const std::uint64_t first = round_down(virt, step);
-    for (std::uint64_t at = first; at < virt + bytes; at += step)
-      if (!mapped_.contains(at))
-        map(at, take_frames(step / kFrameSize, step / kFrameSize), options_.large_vmemmap);
+    map_struct_pages(section);
   }
+}
+
+void LinuxMachine::map_struct_pages(std::uint64_t section) {
+  const std::uint64_t bytes = kFramesPerSection * options_.page_struct;
+  const std::uint64_t virt = vmemmap_ + section * bytes;
+  const std::uint64_t step = options_.large_vmemmap ? 2_MiB : kFrameSize;
+  if (options_.memmap_shift) {
+    const std::uint64_t where = (section + *options_.memmap_shift) % options_.sections;
+    const std::uint64_t others = std::exchange(next_frame_, where * kFramesPerSection);
+    const std::uint64_t place = take_frames(bytes >> kFrameShift);
+    for (std::uint64_t at = 0; at < bytes; at += step)
+      map(virt + at, place + at, options_.large_vmemmap);
+    next_frame_ = others;
+    return;
+  }
+  const std::uint64_t first = round_down(virt, step);
+  for (std::uint64_t at = first; at < virt + bytes; at += step)
+    if (!mapped_.contains(at))
+      map(at, take_frames(step / kFrameSize, step / kFrameSize), options_.large_vmemmap);
 }
 
 LinuxMachine& LinuxMachine::put_page_bytes(std::uint64_t pfn, std::span<const std::byte> bytes,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct MachineOptions {
   bool large_vmemmap = true;       ///< Struct pages in 2 MiB mappings, else in 4 KiB ones.
   bool extreme = true;             ///< SPARSEMEM_EXTREME, else one array of sections.
   std::int64_t phys_base = 0x2000000;
+  /// The struct pages of section s are at the begin of section s + this, modulo their number, and
+  /// the page tables of its own are behind them: 0 is memmap_on_memory. Unset: all of them are in
+  /// the first section.
+  std::optional<std::uint64_t> memmap_shift = {};
 };
 
 /// A crashed Linux in memory, made of what readers look at: page tables, section tables, struct
@@ -98,6 +103,7 @@ class LinuxMachine {
   void set_entry(std::uint64_t table, std::uint64_t index, std::uint64_t value);
   void describe_page_format();
   void make_sections();
+  void map_struct_pages(std::uint64_t section);
   void make_log();
 
   MachineOptions options_;

@@ -242,6 +242,18 @@ TEST(PageClassifier, NamesEveryFrameThatItReads) {
   EXPECT_EQ(before, "free 1024, user 1, keep 31743");
 }
 
+// The section in which it begins may have been given back long ago.
+TEST(PageClassifier, LooksForPagesLargerThanASectionWhenItIsOpened) {
+  for (const unsigned order : {16u, 18u}) {
+    LinuxMachine machine({.sections = 16, .memmap_shift = 0});
+    const std::uint64_t head = 0x40000, end = head + (std::uint64_t{1} << order);
+    machine.set_compound(head, order, {0, 0, 0}, /*hugetlb=*/true);
+    const auto classifier = opened(machine);
+    machine.dump.refuse(machine.frame_of_page_struct(head));
+    EXPECT_EQ(classes(*classifier, end - 32768, end), "user 32768");
+  }
+}
+
 /// Counts the frames that are read.
 class CountingSource : public VmcoreSource {
  public:
