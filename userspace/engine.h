@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/frame_set.h"
+#include "core/vmcore/frame_uses.h"
 #include "core/vmcore/page_filter.h"
 #include "core/vmcore/source.h"
 
@@ -13,8 +14,8 @@ namespace hadump {
 /// The page classifier as the writer's filter, and the frames that it reads.
 struct OpenedFilter {
   std::unique_ptr<PageFilter> filter;
-  /// struct page arrays, mem_section, page tables: read until the last portion is written.
-  FrameSet needed_later;
+  /// struct page arrays, mem_section, page tables, and which frames are told apart by them.
+  FrameUses needed_later;
   /// Frames so far that were kept because nothing says what they are for. Some may be counted
   /// more than once. Empty without a filter.
   std::function<std::uint64_t()> kept_unknown;

@@ -306,7 +306,7 @@ SaverOptions SaveSession::saver_options(bool adopt) const {
 }
 
 Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const PageFilter* filter,
-                                            const FrameSet& needed_later, bool adopt) {
+                                            const FrameUses& needed_later, bool adopt) {
   auto sinks = open_sinks(adopt);
   if (!sinks) return fail(std::move(sinks));
   auto writer = DumpWriter::create(source, filter, frames_, dump_options(), std::move(*sinks));
@@ -329,7 +329,7 @@ Result<SaveOutcome> SaveSession::write_dump(const VmcoreSource& source, const Pa
 }
 
 Result<SaveOutcome> SaveSession::save_from(const VmcoreSource& source, const PageFilter* filter,
-                                           const FrameSet& needed_later) {
+                                           const FrameUses& needed_later) {
   if (can_adopt()) {
     seams_.log.info("continuing {}", fmt::join(earlier_.front().content.files, ", "));
     auto outcome = write_dump(source, filter, needed_later, true);

@@ -48,9 +48,9 @@ class SaveSession {
   OpenedFilter open_page_filter(const VmcoreSource& source);
   Result<SaveOutcome> save_all();
   Result<SaveOutcome> save_from(const VmcoreSource& source, const PageFilter* filter,
-                                const FrameSet& needed_later);
+                                const FrameUses& needed_later);
   Result<SaveOutcome> write_dump(const VmcoreSource& source, const PageFilter* filter,
-                                 const FrameSet& needed_later, bool adopt);
+                                 const FrameUses& needed_later, bool adopt);
   Result<std::vector<std::unique_ptr<DumpSink>>> open_sinks(bool adopt);
   Result<> pass_adopted(DumpWriter& writer);
   Result<> start_journal(bool adopt);

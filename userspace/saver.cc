@@ -70,13 +70,27 @@ Result<> Saver::save_portion(const FrameSet& portion) {
     if (auto noted = note_durable(rest); !noted) return noted;
   unsaved_.erase(portion);
   // From here on the portion may go.
-  if (releaser_ != nullptr)
-    releaser_->release_around(portion, [this](FrameRange block) { return may_go(block); });
+  if (releaser_ != nullptr) release_with(portion);
   return {};
 }
 
-bool Saver::may_go(FrameRange block) const {
-  return !unsaved_.overlaps(block) && !lost_.overlaps(block) && !needed_later_.overlaps(block);
+void Saver::release_with(const FrameSet& portion) {
+  FrameSet around = portion;
+  for (FrameRange saved : portion.ranges()) {
+    const auto first = waiting_.lower_bound(saved.begin), last = waiting_.lower_bound(saved.end);
+    for (auto waits = first; waits != last; ++waits) around.insert(waits->second);
+    waiting_.erase(first, last);
+  }
+  releaser_->release_around(around, [this](FrameRange block) { return may_go(block); });
+}
+
+/// A block that has to wait for other frames is noted: it is asked for again when they are saved.
+bool Saver::may_go(FrameRange block) {
+  if (unsaved_.overlaps(block) || lost_.overlaps(block)) return false;
+  const auto last_use = needed_later_.last_use(block, unsaved_);
+  if (last_use) waiting_[*last_use].insert(block);
+  // A later run may want to tell what was lost apart.
+  return !last_use && !needed_later_.needed(block, lost_);
 }
 
 Result<> Saver::save_portions() {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/base/frame_set.h"
 #include "core/dump/dump_writer.h"
+#include "core/vmcore/frame_uses.h"
 #include "userspace/block_releaser.h"
 #include "userspace/journal.h"
 
@@ -24,18 +26,17 @@ struct SaverOptions {
 /// Saves a dump portion by portion and gives each portion back once it is safe:
 /// write, make durable, note in the journal, release. Never another order.
 ///
-/// Blocks with frames of `needed_later` are left for after the last portion, when nothing reads
-/// the old memory any more: see release_rest().
+/// A block with frames that are needed later goes with the portion that needs them last.
 class Saver {
  public:
   /// @param writer        borrowed.
   /// @param record        borrowed; null where there is nothing to come back to (a pipe).
   /// @param releaser      borrowed; null to release nothing.
   /// @param frames        what the dump holds: all of it must be durable before its block may go.
-  /// @param needed_later  page tables, struct pages and the like that a later portion's filter
-  ///                      or address translation reads.
+  /// @param needed_later  page tables, struct pages and the like that the filter reads for the
+  ///                      sake of frames which are not saved yet.
   Saver(DumpWriter& writer, DurableRecord* record, BlockReleaser* releaser, const FrameSet& frames,
-        FrameSet needed_later, SaverOptions options)
+        FrameUses needed_later, SaverOptions options)
       : writer_(writer),
         record_(record),
         releaser_(releaser),
@@ -58,14 +59,18 @@ class Saver {
   Result<> fall_back(FrameSet& portion);
   Result<> note_durable(const FrameSet& frames);
   Result<> save_portion(const FrameSet& portion);
-  bool may_go(FrameRange block) const;
+  void release_with(const FrameSet& portion);
+  bool may_go(FrameRange block);
 
   DumpWriter& writer_;
   DurableRecord* record_;
   BlockReleaser* releaser_;
   FrameSet unsaved_;
   FrameSet lost_;
-  FrameSet needed_later_;
+  FrameUses needed_later_;
+  /// Blocks that are saved but needed later, by the last frame that needs them: asking all of them
+  /// after each portion would take hours on a machine of many terabytes.
+  std::map<Gfn, FrameSet> waiting_;
   SaverOptions options_;  ///< `level` follows the writer's.
   std::size_t next_fallback_ = 0;
 };

@@ -30,16 +30,16 @@ constexpr unsigned level_shift(unsigned level) {
   return kFrameShift + 9 * (level - 1);
 }
 
-Result<> check_release(const AddressSpace& space, const Vmcoreinfo& info) {
+/// @param read  gets the frames that were read.
+Result<> check_release(const AddressSpace& space, const Vmcoreinfo& info, FrameSet& read) {
   const auto uts = info.symbol("init_uts_ns");
   const auto wanted = info.text("OSRELEASE");
   if (!uts || !wanted || wanted->empty() || wanted->size() >= kUtsFieldBytes) return {};
-  const std::uint64_t name = info.uts_name_offset();
+  const GuestVirt at{uts->value + info.uts_name_offset() + 2 * kUtsFieldBytes};
   std::array<char, kUtsFieldBytes> release{};
-  if (auto r = space.read(GuestVirt{uts->value + name + 2 * kUtsFieldBytes},
-                          std::as_writable_bytes(std::span(release)));
-      !r)
+  if (auto r = space.read(at, std::as_writable_bytes(std::span(release))); !r)
     return fail(std::move(r), "reading the kernel's release");
+  space.add_frames(at, release.size(), read);
   if (std::string_view(release.data(), strnlen(release.data(), release.size())) != *wanted)
     return fail(ErrorCode::kBadData,
                 "the page tables lead elsewhere than VMCOREINFO says: phys_base may be wrong");
@@ -63,7 +63,7 @@ Result<AddressSpace> AddressSpace::open(const VmcoreSource& source, const Vmcore
   const bool five = info.number("pgtable_l5_enabled").value_or(0) != 0;
   const auto encryption = static_cast<std::uint64_t>(info.number("sme_mask").value_or(0));
   AddressSpace space(source, GuestPhys{phys}, five ? 5 : 4, kEntryAddress & ~encryption);
-  if (auto r = check_release(space, info); !r) return fail(std::move(r));
+  if (auto r = check_release(space, info, space.metadata_); !r) return fail(std::move(r));
   space.page_offset_ = space.find_page_offset();
   return space;
 }
@@ -113,14 +113,23 @@ Result<> AddressSpace::read(GuestVirt at, std::span<std::byte> out) const {
   return {};
 }
 
-void AddressSpace::add_tables(GuestVirt at, FrameSet& frames) const {
+void AddressSpace::add_frames(GuestVirt at, std::uint64_t bytes, FrameSet& frames) const {
   PageTableWalker walker(*this);
-  static_cast<void>(walker.translate(at));  // Tables on the way to nothing count too.
-  for (Gfn gfn : walker.tables()) frames.insert({gfn, Gfn{gfn.value + 1}});
+  const auto add = [&frames](Gfn gfn) {
+    if (!frames.contains(gfn)) frames.insert({gfn, Gfn{gfn.value + 1}});
+  };
+  while (bytes > 0) {
+    const auto found = walker.translate(at);
+    for (Gfn table : walker.tables()) add(table);  // Those on the way to nothing, too.
+    if (found) add(frame_of(found->phys));
+    const std::uint64_t step = std::min(bytes, kFrameSize - at.value % kFrameSize);
+    at.value += step;
+    bytes -= step;
+  }
 }
 
 PageTableWalker::PageTableWalker(const AddressSpace& space)
-    : space_(space), slots_(std::make_unique<std::array<Slot, 5>>()) {}
+    : space_(space), slots_(std::make_unique<std::array<Slot, kMaxLevels>>()) {}
 
 Result<std::uint64_t> PageTableWalker::entry(Gfn table, unsigned level, std::size_t index) {
   Slot& slot = (*slots_)[level - 1];

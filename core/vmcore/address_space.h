@@ -51,8 +51,11 @@ class AddressSpace {
   /// where they say it, else from the page tables; nullopt when neither does.
   std::optional<GuestVirt> page_offset() const { return page_offset_; }
 
-  /// Adds the frames of all page tables that translate() would read for this address.
-  void add_tables(GuestVirt at, FrameSet& frames) const;
+  /// Adds the frames that read() would read there: of the bytes and of the page tables.
+  void add_frames(GuestVirt at, std::uint64_t bytes, FrameSet& frames) const;
+
+  /// The frames without which open() fails.
+  const FrameSet& metadata() const { return metadata_; }
 
  private:
   friend class PageTableWalker;
@@ -65,6 +68,7 @@ class AddressSpace {
   unsigned levels_;
   std::uint64_t address_mask_;  // bits of an entry that are an address
   std::optional<GuestVirt> page_offset_;
+  FrameSet metadata_;
 };
 
 /// translate() for many addresses: keeps the table of each level that it used last, about 20 KiB.
@@ -72,6 +76,8 @@ class AddressSpace {
 /// Threads: one walker per thread. `space` is borrowed.
 class PageTableWalker {
  public:
+  static constexpr std::size_t kMaxLevels = 5;
+
   explicit PageTableWalker(const AddressSpace& space);
 
   Result<Translation> translate(GuestVirt at);
@@ -90,8 +96,8 @@ class PageTableWalker {
   Result<std::uint64_t> entry(Gfn table, unsigned level, std::size_t index);
 
   const AddressSpace& space_;
-  std::unique_ptr<std::array<Slot, 5>> slots_;
-  std::array<Gfn, 5> path_{};
+  std::unique_ptr<std::array<Slot, kMaxLevels>> slots_;
+  std::array<Gfn, kMaxLevels> path_{};
   std::size_t path_length_ = 0;
 };
 

@@ -3,13 +3,6 @@
 #include <utility>
 
 namespace hadump {
-namespace {
-
-/// Who would have to wait classifies one of the next blocks instead, up to so many ahead: the
-/// workers will ask for it soon, and at the border of a block not all of them stand still.
-constexpr std::uint64_t kAhead = 2;
-
-}  // namespace
 
 BlockCache::BlockCache(std::uint64_t end, Classify classify)
     : end_(end), classify_(std::move(classify)), slots_(kCachedBlocks) {}

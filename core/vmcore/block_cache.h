@@ -27,6 +27,9 @@ class BlockCache {
  public:
   /// 16 files grow at once, and what is in work for each is in two or three blocks.
   static constexpr std::size_t kCachedBlocks = 64;
+  /// Who would have to wait classifies one of the next blocks instead, up to so many ahead: the
+  /// workers will ask for it soon, and at the border of a block not all of them stand still.
+  static constexpr std::uint64_t kAhead = 2;
   using Classes = std::array<PageClass, kBlockFrames>;
   /// Writes the classes of frame block * kBlockFrames and those after it. Runs on the thread that
   /// asks, several blocks at the same time.

@@ -29,6 +29,13 @@ void append_runs(FrameRange range, const PageClass* classes, std::vector<PageRun
   }
 }
 
+/// The frames that may be asked for when a block with frames of `range` is classified.
+FrameRange asked_for(FrameRange range) {
+  constexpr std::uint64_t kAheadFrames = BlockCache::kAhead * kBlockFrames;
+  const std::uint64_t begin = round_down(range.begin.value, kBlockFrames);
+  return {Gfn{begin - std::min(begin, kAheadFrames)}, Gfn{round_up(range.end.value, kBlockFrames)}};
+}
+
 /// The first block without frames of the dump above.
 std::uint64_t block_after(const FrameSet& frames) {
   return frames.empty() ? 0 : (frames.ranges().back().end.value - 1) / kBlockFrames + 1;
@@ -207,7 +214,7 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
   auto sections = SectionMap::load(*space, *info, format->size(), source.layout().frames);
   if (!sections) return fail(std::move(sections));
   std::unique_ptr<PageClassifier> classifier(
-      new PageClassifier(source, *space, *format, std::move(*sections), dump_level));
+      new PageClassifier(source, std::move(*space), *format, std::move(*sections), dump_level));
   classifier->find_large_blocks();
   return classifier;
 }
@@ -215,7 +222,7 @@ Result<std::unique_ptr<PageClassifier>> PageClassifier::open(const VmcoreSource&
 PageClassifier::PageClassifier(const VmcoreSource& source, AddressSpace space, PageFormat format,
                                SectionMap sections, unsigned dump_level)
     : source_(&source),
-      space_(space),
+      space_(std::move(space)),
       format_(format),
       sections_(std::move(sections)),
       dump_level_(dump_level),
@@ -266,37 +273,56 @@ const PageClassifier::LargeBlock* PageClassifier::large_block(Gfn head) const {
   return found != large_blocks_.end() && found->section == section ? &*found : nullptr;
 }
 
-FrameSet PageClassifier::metadata_frames(FrameRange range) const {
-  FrameSet frames;
-  if (range.empty()) return frames;
+FrameUses PageClassifier::metadata_uses() const {
+  FrameUsesBuilder uses;
+  const auto dump = source_->layout().frames.ranges();
+  const FrameRange everything{dump.front().begin, dump.back().end};
+  for (const FrameSet* read_by_open : {&space_.metadata(), &sections_.metadata()})
+    for (FrameRange range : read_by_open->ranges()) uses.add(range, everything);
   PageTableWalker walker(space_);
-  const std::size_t bytes = format_.size();
-  for (std::uint64_t section = sections_.section_of(range.begin);
-       section <= sections_.section_of(Gfn{range.end.value - 1}); ++section) {
-    const auto structs = sections_.page_structs(section);
-    if (!structs) continue;
-    std::uint64_t at = structs->value;
-    const std::uint64_t end = at + sections_.frames_per_section() * bytes;
-    while (at < end) {
-      const auto found = walker.translate(GuestVirt{at});
-      for (Gfn table : walker.tables())
-        if (!frames.contains(table)) frames.insert({table, Gfn{table.value + 1}});
-      const std::uint64_t step =
-          found ? std::min(found->bytes, end - at) : kFrameSize - at % kFrameSize;
-      if (found) {
-        const std::uint64_t last = found->phys.value + step - 1;
-        frames.insert({frame_of(found->phys), Gfn{(last >> kFrameShift) + 1}});
-      }
-      at += step;
-    }
+  for (std::uint64_t section = 0; section < sections_.end(); ++section)
+    if (const auto structs = sections_.page_structs(section))
+      add_uses(walker, *structs, sections_.frames_per_section() * format_.size(),
+               asked_for(sections_.section_range(section)), uses);
+  // Whoever opens another classifier finds them by their head.
+  for (const LargeBlock& block : large_blocks_) {
+    const Gfn head = sections_.section_range(block.section).begin;
+    const FrameRange frames{head, Gfn{head.value + (std::uint64_t{1} << block.order)}};
+    add_uses(walker, *sections_.page_structs(block.section), 2 * format_.size(), asked_for(frames),
+             uses);
   }
-  return frames;
+  return std::move(uses).build();
 }
 
-FrameSet PageClassifier::metadata_frames() const {
-  FrameSet frames;
-  for (FrameRange range : source_->layout().frames.ranges()) frames.insert(metadata_frames(range));
-  return frames;
+/// What is read for the sake of the struct pages there.
+void PageClassifier::add_uses(PageTableWalker& walker, GuestVirt structs, std::uint64_t bytes,
+                              FrameRange used_for, FrameUsesBuilder& uses) const {
+  FrameRange run{};  // A stretch of struct pages that is contiguous in the memory of the guest.
+  std::array<Gfn, PageTableWalker::kMaxLevels> tables{};
+  std::size_t levels = 0;
+  const std::uint64_t end = structs.value + bytes;
+  for (std::uint64_t at = structs.value; at < end;) {
+    const auto found = walker.translate(GuestVirt{at});
+    for (std::size_t i = 0; i < walker.tables().size(); ++i) {
+      const Gfn table = walker.tables()[i];
+      if (i < levels && tables[i] == table) continue;
+      uses.add({table, Gfn{table.value + 1}}, used_for);
+      tables[i] = table;
+      levels = i + 1;
+    }
+    const std::uint64_t step =
+        found ? std::min(found->bytes, end - at) : kFrameSize - at % kFrameSize;
+    at += step;
+    if (!found) continue;
+    const Gfn first = frame_of(found->phys);
+    const Gfn behind{((found->phys.value + step - 1) >> kFrameShift) + 1};
+    if (first > run.end || first < run.begin) {
+      uses.add(run, used_for);
+      run = {first, first};
+    }
+    run.end = std::max(run.end, behind);
+  }
+  uses.add(run, used_for);
 }
 
 }  // namespace hadump

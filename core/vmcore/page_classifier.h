@@ -6,6 +6,7 @@
 
 #include "core/vmcore/address_space.h"
 #include "core/vmcore/block_cache.h"
+#include "core/vmcore/frame_uses.h"
 #include "core/vmcore/page_filter.h"
 #include "core/vmcore/page_format.h"
 #include "core/vmcore/section_map.h"
@@ -51,13 +52,11 @@ class PageClassifier : public PageFilter {
   /// maybe the next. One that was forgotten and classified again is counted again.
   KeptUnknown kept_unknown() const;
 
-  /// The struct pages of `range`, of whole sections, and the page tables on the way there: what
-  /// classify(range) reads on one thread. With several, one may classify ahead, so they are to be
-  /// released only when no more is asked for.
-  FrameSet metadata_frames(FrameRange range) const;
-  /// All frames that classify() may read for any range of the dump. Not the section tables, which
-  /// open() has read for good.
-  FrameSet metadata_frames() const;
+  /// All frames that classify() reads, each with the frames that it may be asked for when it does
+  /// so, on any number of threads: struct pages, and the page tables on the way there. Also what
+  /// open() reads, and that counts as used for all of the dump: another classifier of what is still
+  /// used for `range` tells the classes there as this one does.
+  FrameUses metadata_uses() const;
 
   const AddressSpace& address_space() const { return space_; }
 
@@ -75,6 +74,8 @@ class PageClassifier : public PageFilter {
 
   void find_large_blocks();
   const LargeBlock* large_block(Gfn head) const;
+  void add_uses(PageTableWalker& walker, GuestVirt structs, std::uint64_t bytes,
+                FrameRange used_for, FrameUsesBuilder& uses) const;
 
   const VmcoreSource* source_;
   AddressSpace space_;

@@ -64,6 +64,8 @@ Result<SectionMap> SectionMap::load(const AddressSpace& space, const Vmcoreinfo&
     // the symbol was that of the pointer.
     const auto pointed = space.read_value<std::uint64_t>(places->table);
     if (pointed) {
+      map.metadata_ = {};
+      space.add_frames(places->table, sizeof(std::uint64_t), map.metadata_);
       places->table = GuestVirt{*pointed};
       found = map.load_sections(space, *places, page_struct_bytes, frames);
     }
@@ -104,27 +106,16 @@ GuestVirt SectionMap::load_one(const AddressSpace& space, const Places& places,
     const GuestVirt slot{places.table.value + root * sizeof(std::uint64_t)};
     const auto pointer = space.read_value<std::uint64_t>(slot);
     if (!pointer || *pointer < kKernelHalf) return {};
-    note(space, slot, sizeof(std::uint64_t));
+    space.add_frames(slot, sizeof(std::uint64_t), metadata_);
     at = GuestVirt{*pointer + section % places.sections_per_root * places.section_bytes};
   } else if (section >= places.root_count) {
     return {};
   }
   const auto coded = space.read_value<std::uint64_t>(GuestVirt{at.value + places.map_offset});
   if (!coded) return {};
-  note(space, at, places.section_bytes);
+  space.add_frames(at, places.section_bytes, metadata_);
   if ((*coded & kUsable) != kUsable || *coded < kKernelHalf) return {};
   return GuestVirt{*coded & kMapMask};
-}
-
-void SectionMap::note(const AddressSpace& space, GuestVirt at, std::uint64_t bytes) {
-  for (const std::uint64_t place : {at.value, at.value + bytes - 1}) {
-    const auto found = space.translate(GuestVirt{place});
-    if (!found) continue;
-    const Gfn gfn = frame_of(found->phys);
-    if (metadata_.contains(gfn)) continue;
-    metadata_.insert({gfn, Gfn{gfn.value + 1}});
-    space.add_tables(GuestVirt{place}, metadata_);
-  }
 }
 
 std::optional<GuestVirt> SectionMap::page_structs(std::uint64_t section) const {

@@ -46,7 +46,6 @@ class SectionMap {
   std::size_t load_sections(const AddressSpace& space, const Places& places,
                             std::size_t page_struct_bytes, const FrameSet& frames);
   GuestVirt load_one(const AddressSpace& space, const Places& places, std::uint64_t section);
-  void note(const AddressSpace& space, GuestVirt at, std::uint64_t bytes);
 
   std::uint64_t frames_per_section_ = 0;
   std::vector<GuestVirt> page_structs_;  // by section; 0: none

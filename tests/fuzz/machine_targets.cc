@@ -47,7 +47,14 @@ void classify_all(const VmcoreSource& dump) {
   check_runs(**classifier, {Gfn{0}, Gfn{kFrames}});
   check_runs(**classifier, {Gfn{0x3FF}, Gfn{0x401}});
   fuzz_require((*classifier)->kept_unknown().frames() <= 2 * kFrames, "losses are counted once");
-  static_cast<void>((*classifier)->metadata_frames({Gfn{0}, Gfn{1}}));
+  const FrameUses uses = (*classifier)->metadata_uses();
+  Gfn behind;
+  for (const FrameUse& use : uses.uses()) {
+    fuzz_require(use.frames.begin >= behind && use.frames.begin < use.frames.end,
+                 "uses are ascending");
+    fuzz_require(use.used_for.begin < use.used_for.end, "a use has a purpose");
+    behind = use.frames.end;
+  }
 }
 
 /// The first byte chooses the kernel, the rest lies over the struct pages from frame 0 on.

@@ -83,13 +83,24 @@ TEST(AddressSpace, PrefersTheSegmentsForTheDirectMap) {
   EXPECT_EQ(opened(machine).page_offset(), GuestVirt{0xFFFF9A0000000000});
 }
 
-TEST(AddressSpace, ListsTheTablesOnTheWay) {
+TEST(AddressSpace, ListsWhatItReadsAndTheTablesOnTheWay) {
   LinuxMachine machine({});
   machine.map(0xFFFFC90000123000, 0x5000);
-  FrameSet tables;
-  opened(machine).add_tables(GuestVirt{0xFFFFC90000123000}, tables);
-  EXPECT_EQ(tables.frames(), 4u);
-  EXPECT_TRUE(tables.contains(machine.top_table()));
+  machine.map(0xFFFFC90000124000, 0x9000);
+  const AddressSpace space = opened(machine);
+  FrameSet frames;
+  space.add_frames(GuestVirt{0xFFFFC90000123FF8}, 8, frames);
+  EXPECT_EQ(frames.frames(), 5u);
+  EXPECT_TRUE(frames.contains(machine.top_table()));
+  EXPECT_TRUE(frames.contains(Gfn{5}));
+  space.add_frames(GuestVirt{0xFFFFC90000123FF8}, 9, frames);
+  EXPECT_EQ(frames.frames(), 6u);
+  EXPECT_TRUE(frames.contains(Gfn{9}));
+  space.add_frames(GuestVirt{0xFFFFC90000125000}, 1, frames);
+  EXPECT_EQ(frames.frames(), 6u) << "nothing is mapped there";
+  // Where the release is.
+  EXPECT_EQ(space.metadata().frames(), 5u);
+  EXPECT_TRUE(space.metadata().contains(machine.top_table()));
 }
 
 // QEMU once wrote phys_base 0 for every guest: then the tables are somewhere else.

@@ -226,20 +226,49 @@ TEST(PageClassifier, RefusesWhatItCannotUnderstand) {
               HasSubstr("no memory section"));
 }
 
-// What classify() reads is in metadata_frames(): without any other frame it says the same.
-TEST(PageClassifier, NamesEveryFrameThatItReads) {
-  LinuxMachine machine({.sections = 3});
-  machine.set_free_block(0x8000, 10).set_page(0x8400, {kLru, kAnon, 0});
-  const auto classifier = opened(machine);
-  const FrameRange range{Gfn{0x8000}, Gfn{0x10000}};
-  const std::string before = classes(*classifier, 0x8000, 0x10000);
-  const auto again = opened(machine);  // The first one remembers.
-  FrameSet others{{Gfn{0}, Gfn{3 * 32768}}};
-  others.erase(classifier->metadata_frames(range));
+/// What is read for `range` stays, everything else is lost.
+void leave_only_what_is_used_for(LinuxMachine& machine, const FrameUses& uses, FrameRange range) {
+  FrameSet others = machine.dump.layout().frames;
+  for (const FrameUse& use : uses.uses())
+    if (use.used_for.overlaps(range)) others.erase(use.frames);
   for (FrameRange part : others.ranges())
     for (Gfn gfn = part.begin; gfn < part.end; ++gfn.value) machine.dump.refuse(gfn);
-  EXPECT_EQ(classes(*again, 0x8000, 0x10000), before);
-  EXPECT_EQ(before, "free 1024, user 1, keep 31743");
+}
+
+// Without any other frame it says the same, and so does one that begins then.
+TEST(PageClassifier, NamesEveryFrameThatItReads) {
+  for (const std::uint64_t size : {64u, 56u})
+    for (const bool large : {true, false})
+      for (const bool extreme : {true, false})
+        for (const auto shift : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(0)}) {
+          LinuxMachine machine({.sections = 4,
+                                .page_struct = size,
+                                .large_vmemmap = large,
+                                .extreme = extreme,
+                                .memmap_shift = shift});
+          machine.set_free_block(0x8000, 10).set_page(0x8400, {kLru, kAnon, 0});
+          const auto classifier = opened(machine);
+          leave_only_what_is_used_for(machine, classifier->metadata_uses(),
+                                      {Gfn{0x8000}, Gfn{0x10000}});
+          EXPECT_EQ(classes(*classifier, 0x8000, 0x10000), "free 1024, user 1, keep 31743");
+          EXPECT_EQ(classes(*opened(machine), 0x8000, 0x10000), "free 1024, user 1, keep 31743");
+          // The last section's are needed for nothing else.
+          EXPECT_EQ(classifier->kept_unknown().frames(), 0u);
+          classes(*classifier, 0x18000, 0x18001);
+          EXPECT_GT(classifier->kept_unknown().unreadable, 0u);
+        }
+}
+
+// A thread that would have to wait classifies one of the next blocks, of another section maybe.
+TEST(PageClassifier, NamesWhatIsReadAhead) {
+  LinuxMachine machine({.sections = 4, .memmap_shift = 0});
+  const FrameUses uses = opened(machine)->metadata_uses();
+  constexpr std::uint64_t kAhead = BlockCache::kAhead * kBlockFrames;
+  const FrameRange next_ones{Gfn{0x10000}, Gfn{0x10200}};
+  EXPECT_TRUE(uses.needed(next_ones, {{Gfn{0x10000 - kAhead}, Gfn{0x10001 - kAhead}}}));
+  EXPECT_FALSE(uses.needed(next_ones, {{Gfn{0}, Gfn{0x10000 - kAhead}}}));
+  EXPECT_TRUE(uses.needed(next_ones, {{Gfn{0x17FFF}, Gfn{0x18000}}}));
+  EXPECT_FALSE(uses.needed(next_ones, {{Gfn{0x18000}, Gfn{0x20000}}}));
 }
 
 // The section in which it begins may have been given back long ago.
@@ -249,8 +278,16 @@ TEST(PageClassifier, LooksForPagesLargerThanASectionWhenItIsOpened) {
     const std::uint64_t head = 0x40000, end = head + (std::uint64_t{1} << order);
     machine.set_compound(head, order, {0, 0, 0}, /*hugetlb=*/true);
     const auto classifier = opened(machine);
+    const FrameRange last{Gfn{end - 32768}, Gfn{end}};
+    const FrameUses uses = classifier->metadata_uses();
+    leave_only_what_is_used_for(machine, uses, last);
+    EXPECT_EQ(classes(*opened(machine), last.begin.value, end), "user 32768");
     machine.dump.refuse(machine.frame_of_page_struct(head));
-    EXPECT_EQ(classes(*classifier, end - 32768, end), "user 32768");
+    EXPECT_EQ(classes(*classifier, last.begin.value, end), "user 32768");
+    EXPECT_TRUE(uses.needed({Gfn{head}, Gfn{head + 1}}, {{Gfn{end - 1}, Gfn{end}}}));
+    // Those between have no head.
+    for (std::uint64_t at = head + 32768; at < last.begin.value; at += 32768)
+      EXPECT_FALSE(uses.needed({Gfn{at}, Gfn{at + 32768}}, {{Gfn{end - 1}, Gfn{end}}}));
   }
 }
 
