@@ -158,7 +158,8 @@ Result<> CrashRun::for_each_missing(const SavedSnapshot& saved,
 }
 
 // Raises the limit, where it is too low for that many frames more. Never beyond what the domain may
-// have at most and its save area: a guest that runs with its dump may have taken memory elsewhere.
+// have at most, with what was added to it: a guest that runs with its dump may have taken memory
+// elsewhere.
 Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
@@ -166,7 +167,9 @@ Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   if (!total) return fail(std::move(total));
   const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
   if (wanted_kib <= status->max_memory_kib) return {};
-  const std::uint64_t most_kib = (config_.memory_bytes + record.save_area.bytes()) >> 10;
+  const std::uint64_t added =
+      record.save_area.bytes() + kAcpiFrames.bytes() + kSpecialFrames.bytes();
+  const std::uint64_t most_kib = (config_.memory_bytes + added) >> 10;
   if (wanted_kib > most_kib)
     return fail(ErrorCode::kBadData,
                 fmt::format("with its holes filled it would have {}, more than {}",

@@ -26,7 +26,7 @@ class Preparer {
   struct Paths {
     std::string cache_directory;
     std::string run_directory;
-    TwinMark twin_mark{};  ///< of the domains that are made for their ACPI tables
+    TwinMark twin_mark{};               ///< of the domains that are made for their ACPI tables
     std::function<void()> twin_made{};  ///< called while there is one; may be empty
   };
   using Report = std::function<void(const std::string& line)>;

@@ -424,6 +424,24 @@ TEST_F(CrashRunTest, FillsTheHolesOfReleasedBlocks) {
   EXPECT_EQ(guest.limit_kib(), limit);
 }
 
+// Then the domain has all that it may have: its memory, and what libxl and we have added.
+TEST_F(CrashRunTest, FillsTheLastHoles) {
+  const FrameRange hole = frames_of_bytes(256_MiB, 1_MiB);
+  ASSERT_TRUE(guest.remove(hole));
+  ASSERT_TRUE(guest.set_limit_kib(*guest.total_frames() * 4));
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  const std::uint8_t released[] = {HADUMP_BLOCK_RELEASED};
+  ASSERT_TRUE(write_guest(guest, GuestPhys{saved->node.block_table.address.value + 2},
+                          std::as_bytes(std::span(released))));
+  domain.crash_again();
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_TRUE(guest.exists(hole.begin));
+}
+
 // What a guest has taken beyond its memory while it ran, it cannot have twice.
 TEST_F(CrashRunTest, DoesNotFillHolesBeyondWhatTheDomainMayHave) {
   ASSERT_TRUE(run());
