@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 
-#include <ctime>
-
 namespace hadump {
 
 SignalStop::SignalStop() {
@@ -15,10 +13,9 @@ SignalStop::SignalStop() {
 }
 
 void SignalStop::wait_for_signals() {
-  // Wakes up now and then because sigtimedwait() cannot be told that the program is over.
-  constexpr timespec kStep{0, 100'000'000};
-  while (!done_) {
-    const int number = sigtimedwait(&signals_, nullptr, &kStep);
+  for (;;) {
+    const int number = sigwaitinfo(&signals_, nullptr);
+    if (done_) return;
     if (number < 0) continue;
     if (!requested_.exchange(true)) continue;
     // Asked twice: the user does not want to wait for the portion. Held memory stays held.
@@ -30,6 +27,7 @@ void SignalStop::wait_for_signals() {
 
 SignalStop::~SignalStop() {
   done_ = true;
+  pthread_kill(waiter_.native_handle(), SIGTERM);  // Blocked there: it only ends the wait.
   waiter_.join();
 }
 
