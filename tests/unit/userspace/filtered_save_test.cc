@@ -132,13 +132,24 @@ void save_all_of(ReleasableVmcore& memory, const SaveShape& shape, const NeededL
   EXPECT_EQ(memory.released(), frames);
 }
 
+// A machine of any kind, its memory in random use.
+class RandomlyUsedMachine : public LinuxMachine {
+ public:
+  explicit RandomlyUsedMachine(std::mt19937_64& random)
+      : RandomlyUsedMachine(random_machine(random), random) {}
+
+ private:
+  RandomlyUsedMachine(const MachineOptions& options, std::mt19937_64& random)
+      : LinuxMachine(options) {
+    use_memory_randomly(*this, options, random);
+    finish();
+  }
+};
+
 // @return reads of memory that had been given back. @param needed  see save_all_of().
 std::uint64_t reads_of_released_on_random_machine(std::uint64_t seed, const NeededLater* needed) {
   std::mt19937_64 random(seed);
-  const MachineOptions options = random_machine(random);
-  LinuxMachine machine(options);
-  use_memory_randomly(machine, options, random);
-  machine.finish();
+  RandomlyUsedMachine machine(random);
   ReleasableVmcore memory(machine.dump);
   save_all_of(memory, random_shape(random), needed, nullptr);
   return memory.reads_of_released();
@@ -226,10 +237,7 @@ void expect_same_classes_later(const VmcoreSource& memory, const Moments& moment
 TEST(ReleaseOrder, ALaterSaveTellsPagesApartAlike) {
   for (std::uint64_t seed = 100; seed < 108 && !testing::Test::HasFailure(); ++seed) {
     std::mt19937_64 random(seed);
-    const MachineOptions options = random_machine(random);
-    LinuxMachine machine(options);
-    use_memory_randomly(machine, options, random);
-    machine.finish();
+    RandomlyUsedMachine machine(random);
     ReleasableVmcore memory(machine.dump);
     Moments moments(memory);
     save_all_of(memory, random_shape(random), nullptr, &moments);
