@@ -56,6 +56,7 @@ struct CrashWorld {
   std::function<std::uint64_t()> wall_ms;  ///< milliseconds since 1970
   std::function<DumpId()> new_dump_id;
   std::function<void(const std::string&)> warn;  ///< one sentence that the admin should see
+  std::function<void(const std::string& step)> reached{};  ///< told of each step; may be empty
 };
 
 struct CrashPolicy {
@@ -76,7 +77,7 @@ class CrashRun {
       : world_(std::move(world)),
         policy_(policy),
         config_(std::move(config)),
-        times_(world_.monotonic) {}
+        times_(world_.monotonic, world_.reached) {}
 
   /// @param record  of this domain; on return, what is true now. Also written to the journal.
   Result<> run(DomainRecord& record);

@@ -73,18 +73,35 @@ Result<std::span<const std::byte>> BootFileCache::ramdisk() {
   return ramdisk_.bytes();
 }
 
-Result<AcpiTables> BootFileCache::acpi_tables() {
+std::string BootFileCache::table_path() const {
+  return fmt::format("{}/acpi-{}", paths_.run_directory, table_key_);
+}
+
+Result<AcpiTables> BootFileCache::kept_tables() const {
   constexpr std::uint64_t kMaxTableBytes = 1_MiB;
-  const std::string path = fmt::format("{}/acpi-{}", paths_.run_directory, table_key_);
-  if (auto bytes = read_file(path, kMaxTableBytes)) {
-    AcpiTables tables{kAcpiFrames.begin, std::move(*bytes)};
-    if (check_acpi_tables(tables)) return tables;
-  }
+  auto bytes = read_file(table_path(), kMaxTableBytes);
+  if (!bytes) return fail(std::move(bytes));
+  AcpiTables tables{kAcpiFrames.begin, std::move(*bytes)};
+  if (auto checked = check_acpi_tables(tables); !checked) return fail(std::move(checked));
+  return tables;
+}
+
+bool BootFileCache::ready() const {
+  if (!kept_tables()) return false;
+  const auto file = MappedFile::open(paths_.kernel);
+  if (!file) return false;
+  if (is_elf(file->bytes())) return true;
+  const auto name = cached_name(paths_.kernel);
+  return name && access((paths_.cache_directory + "/" + *name).c_str(), R_OK) == 0;
+}
+
+Result<AcpiTables> BootFileCache::acpi_tables() {
+  if (auto kept = kept_tables()) return kept;
   if (auto done = make_directory(paths_.run_directory); !done) return fail(std::move(done));
   auto tables = tables_();
   if (!tables) return tables;
   // Without the file, the next crash takes a second longer.
-  static_cast<void>(write_file_atomically(path, as_text(tables->bytes), 0600));
+  static_cast<void>(write_file_atomically(table_path(), as_text(tables->bytes), 0600));
   return tables;
 }
 

@@ -27,11 +27,16 @@ class BootFileCache : public BootFiles {
   BootFileCache(Paths paths, std::string table_key, std::function<Result<AcpiTables>()> tables)
       : paths_(std::move(paths)), table_key_(std::move(table_key)), tables_(std::move(tables)) {}
 
+  /// Whether nothing has to be made that takes long. False, too, when something cannot be read.
+  bool ready() const;
+
   Result<std::span<const std::byte>> kernel() override;
   Result<std::span<const std::byte>> ramdisk() override;
   Result<AcpiTables> acpi_tables() override;
 
  private:
+  std::string table_path() const;
+  Result<AcpiTables> kept_tables() const;
   Result<std::string> unpacked_kernel() const;
   Paths paths_;
   std::string table_key_;

@@ -16,6 +16,10 @@
 namespace hadump {
 namespace {
 
+// For a domain that crashes before what it boots from is ready. Unpacking takes seconds, libxl a
+// second; beyond that it hangs.
+constexpr std::chrono::seconds kFilesPatience{60};
+
 std::uint64_t wall_ms() {
   using namespace std::chrono;
   return static_cast<std::uint64_t>(
@@ -76,13 +80,14 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
   XenGuestMemory memory(handles_, domid);
   XenGuestLinks links(handles_, domid);
   XenGuestStore store(handles_.store.get(), domid);
-  Preparer::Files files = preparer_.files(domid, ward.config);
+  const WatchedWork work(stalls_, fmt::format("domain {} ({})", domid, ward.config.name));
+  BootFileCache files = preparer_.files(domid, ward.config, kFilesPatience);
   const CrashWorld world{
       .domain = domain,
       .memory = memory,
       .links = links,
       .store = store,
-      .files = *files,
+      .files = files,
       .journal = states_,
       .monotonic =
           [] {
@@ -90,7 +95,8 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
           },
       .wall_ms = wall_ms,
       .new_dump_id = random_dump_id,
-      .warn = [&ward](const std::string& text) { spdlog::warn("{}: {}", ward.config.name, text); }};
+      .warn = [&ward](const std::string& text) { spdlog::warn("{}: {}", ward.config.name, text); },
+      .reached = [this](const std::string& step) { stalls_.reached(step); }};
   const CrashPolicy policy{.window_bytes = ward.policy.window_bytes,
                            .mode = ward.policy.save_area,
                            .backend_deadline = ward.policy.backend_timeout};

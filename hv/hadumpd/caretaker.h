@@ -13,6 +13,7 @@
 #include "hv/agent/record.h"
 #include "hv/agent/registration.h"
 #include "hv/hadumpd/preparer.h"
+#include "hv/hadumpd/stall_watch.h"
 #include "hv/hadumpd/state_directory.h"
 #include "hv/xen/toolstack.h"
 
@@ -39,11 +40,12 @@ class Caretaker {
  public:
   /// Everything is borrowed.
   Caretaker(const XenHandles& handles, libxl_ctx* context, StateDirectory& states,
-            Preparer& preparer, std::string core_directory)
+            Preparer& preparer, StallWatch& stalls, std::string core_directory)
       : handles_(handles),
         toolstack_(context, handles),
         states_(states),
         preparer_(preparer),
+        stalls_(stalls),
         core_directory_(std::move(core_directory)) {}
 
   void set_policies(PolicyTable policies) { policies_ = std::move(policies); }
@@ -105,6 +107,7 @@ class Caretaker {
   Toolstack toolstack_;
   StateDirectory& states_;
   Preparer& preparer_;
+  StallWatch& stalls_;
   std::string core_directory_;
   PolicyTable policies_;
   std::set<unsigned> restarted_;

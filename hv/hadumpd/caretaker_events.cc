@@ -237,6 +237,8 @@ void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction acti
   spdlog::info("domain {} ({}): shut down; doing what its configuration says", status.domid,
                ward.config.name);
   const DomainRecord kept = *known_record(status.uuid);
+  const WatchedWork work(stalls_, fmt::format("domain {} ({}): what its configuration says",
+                                              status.domid, ward.config.name));
   if (auto done = act(status.domid, ward, action); !done)
     return give_up(status.domid, ward, done.error().what());
   const Aftermath aftermath = aftermath_of(action);

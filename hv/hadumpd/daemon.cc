@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -26,6 +27,12 @@ namespace {
 
 // Events say when to look; this is for what no event tells of, such as a guest's progress.
 constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
+
+// No step of a crash run takes a second on a healthy host, but for backends that are slow to go.
+constexpr std::chrono::seconds kStallPatience{15};
+
+// For tests: longer than any of them.
+constexpr unsigned kHungSeconds = 24 * 3600;
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -156,6 +163,17 @@ Result<TwinMark> mark_of(const std::string& state_directory) {
   return twin_mark(info.st_dev, info.st_ino);
 }
 
+// Handles of its own each time: it is rare, and no two threads then share one.
+Result<AcpiTables> make_acpi_tables(XenLog& log, unsigned domid, const std::string& run_directory,
+                                    const TwinMark& mark, const std::function<void()>& made) {
+  auto handles = XenHandles::open(log);
+  if (!handles) return fail(std::move(handles));
+  auto libxl = open_libxl(log);
+  if (!libxl) return fail(std::move(libxl));
+  return Toolstack(libxl->get(), *handles)
+      .pristine_acpi_tables(domid, run_directory + "/twin-kernel", mark, made);
+}
+
 }  // namespace
 
 Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
@@ -176,15 +194,26 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   auto mark = mark_of(options.state_directory);
   if (!mark) return fail(std::move(mark));
   destroy_leftover_twins(Toolstack(libxl->get(), *handles), *mark);
-  const std::string kill_at = environment("HADUMP_KILL_AT");
-  StateDirectory states(options.state_directory, kill_at);
-  const auto twin_made = [&kill_at] {
-    if (kill_at == "twin-made") raise(SIGKILL);
+  StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
+  const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
+    if (hangs) sleep(kHungSeconds);  // as libxl could
   };
-  Preparer preparer(log,
-                    {options.state_directory + "/cache", options.run_directory, *mark, twin_made},
-                    [](const std::string& line) { spdlog::warn("{}, continuing", line); });
-  Caretaker caretaker(*handles, libxl->get(), states, preparer, options.state_directory + "/cores");
+  StallWatch twin_stalls(kStallPatience, [](const std::string& line) {
+    spdlog::warn("{}. If it crashes now, its start waits for that", line);
+  });
+  Preparer preparer(
+      {options.state_directory + "/cache", options.run_directory},
+      [&](unsigned domid) {
+        const WatchedWork work(twin_stalls,
+                               fmt::format("domain {}: its ACPI tables, which libxl makes", domid));
+        return make_acpi_tables(log, domid, options.run_directory, *mark, twin_made);
+      },
+      [](const std::string& line) { spdlog::warn("{}, continuing", line); });
+  StallWatch stalls(kStallPatience, [](const std::string& line) {
+    spdlog::warn("{}. No other domain is seen to in the meantime", line);
+  });
+  Caretaker caretaker(*handles, libxl->get(), states, preparer, stalls,
+                      options.state_directory + "/cores");
   caretaker.set_policies(std::move(policies));
   if (auto done = caretaker.load(); !done) return done;
 

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include "hv/agent/rehearsal.h"
-#include "hv/xen/toolstack.h"
 
 namespace hadump {
 
-Preparer::Preparer(XenLog& log, Paths paths, Report report)
-    : log_(log),
-      paths_(std::move(paths)),
+Preparer::Preparer(Paths paths, MakeTables make_tables, Report report)
+    : paths_(std::move(paths)),
+      make_tables_(std::move(make_tables)),
       report_(std::move(report)),
       worker_([this](const std::stop_token& stop) { work(stop); }) {}
 
@@ -19,14 +18,14 @@ Preparer::~Preparer() {
 }
 
 void Preparer::add(Job job) {
-  const std::lock_guard lock(queue_mutex_);
+  const std::lock_guard lock(mutex_);
   queue_.push_back(std::move(job));
   wake_.notify_all();
 }
 
 void Preparer::prepare(unsigned domid, const DomainConfig& config, std::uint64_t window_bytes) {
   {
-    const std::lock_guard lock(queue_mutex_);
+    const std::lock_guard lock(mutex_);
     troubles_.erase(domid);
   }
   add(Domain{domid, config, window_bytes});
@@ -37,7 +36,7 @@ void Preparer::keep_only(std::map<unsigned, std::string> kernels) {
 }
 
 std::string Preparer::trouble(unsigned domid) {
-  const std::lock_guard lock(queue_mutex_);
+  const std::lock_guard lock(mutex_);
   const auto found = troubles_.find(domid);
   return found == troubles_.end() ? "" : found->second;
 }
@@ -46,7 +45,7 @@ void Preparer::work(const std::stop_token& stop) {
   for (;;) {
     Job job;
     {
-      std::unique_lock lock(queue_mutex_);
+      std::unique_lock lock(mutex_);
       if (!wake_.wait(lock, stop, [this] { return !queue_.empty(); })) return;
       job = std::move(queue_.front());
       queue_.pop_front();
@@ -56,51 +55,75 @@ void Preparer::work(const std::stop_token& stop) {
 }
 
 void Preparer::run(const Domain& domain) {
-  Result<> done;
-  {
-    const std::lock_guard lock(files_mutex_);
-    BootFileCache cache = make_cache(domain.domid, domain.config);
-    done = rehearse_boot(cache, domain.config, domain.window_bytes);
-  }
+  BootFileCache cache = making_cache(domain.domid, domain.config);
+  auto done = rehearse_boot(cache, domain.config, domain.window_bytes);
   if (done) return;
   report_(fmt::format("domain {} ({}): it could not be booted after a crash: {}", domain.domid,
                       domain.config.name, done.error().what()));
-  const std::lock_guard lock(queue_mutex_);
+  const std::lock_guard lock(mutex_);
   troubles_[domain.domid] = done.error().what();
 }
 
 void Preparer::run(const Keep& keep) {
   {
-    const std::lock_guard lock(queue_mutex_);
+    const std::lock_guard lock(mutex_);
     std::erase_if(troubles_, [&](const auto& one) { return !keep.kernels.contains(one.first); });
   }
   std::vector<std::string> kernels;
   for (const auto& [domid, kernel] : keep.kernels) kernels.push_back(kernel);
-  const std::lock_guard lock(files_mutex_);
   static_cast<void>(prune_kernel_cache(paths_.cache_directory, kernels));  // nobody needs to know
 }
 
-// Handles of its own each time: it is rare, and no two threads then share one.
-Result<AcpiTables> Preparer::make_tables(unsigned domid) {
-  auto handles = XenHandles::open(log_);
-  if (!handles) return fail(std::move(handles));
-  auto libxl = open_libxl(log_);
-  if (!libxl) return fail(std::move(libxl));
-  return Toolstack(libxl->get(), *handles)
-      .pristine_acpi_tables(domid, paths_.run_directory + "/twin-kernel", paths_.twin_mark,
-                            paths_.twin_made);
+// What goes wrong is found, and said, by the one who asked.
+void Preparer::run(const Files& files) {
+  BootFileCache cache = making_cache(files.domid, files.config);
+  static_cast<void>(cache.kernel());
+  static_cast<void>(cache.acpi_tables());
+  const std::lock_guard lock(mutex_);
+  *files.ready = true;
+  ready_.notify_all();
 }
 
-BootFileCache Preparer::make_cache(unsigned domid, const DomainConfig& config) {
+BootFileCache Preparer::make_cache(const DomainConfig& config,
+                                   std::function<Result<AcpiTables>()> tables) const {
   return BootFileCache({.kernel = config.kernel,
                         .ramdisk = config.ramdisk,
                         .cache_directory = paths_.cache_directory,
                         .run_directory = paths_.run_directory},
-                       config.acpi_key, [this, domid] { return make_tables(domid); });
+                       config.acpi_key, std::move(tables));
 }
 
-Preparer::Files Preparer::files(unsigned domid, const DomainConfig& config) {
-  return Files(files_mutex_, make_cache(domid, config));
+// For the worker.
+BootFileCache Preparer::making_cache(unsigned domid, const DomainConfig& config) {
+  return make_cache(config, [this, domid, key = config.acpi_key] {
+    auto tables = make_tables_(domid);
+    const std::lock_guard lock(mutex_);
+    tables_.insert_or_assign(key, tables);
+    return tables;
+  });
+}
+
+Result<AcpiTables> Preparer::made_tables(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = tables_.find(key);
+  if (found != tables_.end()) return found->second;
+  return fail(
+      ErrorCode::kBusy,
+      "they are not made yet: libxl is busy with a domain like this one, or hangs. Look for "
+      "one whose name begins with hadump-twin- in `xl list`, and destroy it");
+}
+
+BootFileCache Preparer::files(unsigned domid, const DomainConfig& config,
+                              std::chrono::milliseconds patience) {
+  BootFileCache cache =
+      make_cache(config, [this, key = config.acpi_key] { return made_tables(key); });
+  if (cache.ready()) return cache;
+  const auto ready = std::make_shared<bool>(false);
+  std::unique_lock lock(mutex_);
+  queue_.emplace_front(Files{domid, config, ready});
+  wake_.notify_all();
+  static_cast<void>(ready_.wait_for(lock, patience, [&] { return *ready; }));
+  return cache;
 }
 
 }  // namespace hadump

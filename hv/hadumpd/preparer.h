@@ -1,38 +1,40 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <variant>
 
 #include "hv/agent/domain_config.h"
-#include "hv/agent/twin.h"
 #include "hv/hadumpd/boot_file_cache.h"
-#include "hv/xen/handles.h"
 
 namespace hadump {
 
 /// Gets what a domain would boot from ready while it still runs: unpacks its kernel and makes its
-/// ACPI tables, on a thread with Xen handles of its own. Plans its boot, too, so that what will not
-/// boot is known before a crash.
+/// ACPI tables, on a thread of its own. Plans its boot, too, so that what will not boot is known
+/// before a crash.
 ///
-/// Threads: all functions may be called from one thread; the work is done on another.
+/// Threads: all functions may be called from one thread; the work is done on another. What hangs
+/// there (libxl has no deadlines) keeps nobody else waiting, but for files() of a domain that is
+/// not ready, and that no longer than its caller wants.
 class Preparer {
  public:
   struct Paths {
     std::string cache_directory;
     std::string run_directory;
-    TwinMark twin_mark{};               ///< of the domains that are made for their ACPI tables
-    std::function<void()> twin_made{};  ///< called while there is one; may be empty
   };
+  /// Makes a domain's ACPI tables; called on the worker's thread.
+  using MakeTables = std::function<Result<AcpiTables>(unsigned domid)>;
   using Report = std::function<void(const std::string& line)>;
 
-  /// @param log     borrowed. @param report  called on the worker's thread with what went wrong.
-  Preparer(XenLog& log, Paths paths, Report report);
+  /// @param report  called on the worker's thread with what went wrong.
+  Preparer(Paths paths, MakeTables make_tables, Report report);
   Preparer(const Preparer&) = delete;
   Preparer& operator=(const Preparer&) = delete;
   /// Waits for the piece of work at hand.
@@ -46,19 +48,11 @@ class Preparer {
   /// Why the domain could not be booted after a crash; empty when it could, or is being prepared.
   std::string trouble(unsigned domid);
 
-  /// The files of a domain, prepared or not. Hold it only for a crash run: nothing else is
-  /// prepared in the meantime, and what is being prepared is waited for.
-  class Files {
-   public:
-    BootFiles& operator*() { return cache_; }
-
-   private:
-    friend class Preparer;
-    Files(std::mutex& mutex, BootFileCache cache) : lock_(mutex), cache_(std::move(cache)) {}
-    std::unique_lock<std::mutex> lock_;
-    BootFileCache cache_;
-  };
-  Files files(unsigned domid, const DomainConfig& config);
+  /// The files of a domain. What is not ready is made before all that waits.
+  /// @param patience  how long that is waited for. What is not ready by then, is an error of the
+  ///                  files' own functions.
+  BootFileCache files(unsigned domid, const DomainConfig& config,
+                      std::chrono::milliseconds patience);
 
  private:
   struct Domain {
@@ -69,23 +63,32 @@ class Preparer {
   struct Keep {
     std::map<unsigned, std::string> kernels;
   };
-  using Job = std::variant<Domain, Keep>;
+  struct Files {
+    unsigned domid;
+    DomainConfig config;
+    std::shared_ptr<bool> ready;  ///< guarded by mutex_
+  };
+  using Job = std::variant<Domain, Keep, Files>;
   void add(Job job);
   void work(const std::stop_token& stop);
   void run(const Domain& domain);
   void run(const Keep& keep);
-  BootFileCache make_cache(unsigned domid, const DomainConfig& config);
-  Result<AcpiTables> make_tables(unsigned domid);
+  void run(const Files& files);
+  BootFileCache make_cache(const DomainConfig& config,
+                           std::function<Result<AcpiTables>()> tables) const;
+  BootFileCache making_cache(unsigned domid, const DomainConfig& config);
+  Result<AcpiTables> made_tables(const std::string& key);
 
-  XenLog& log_;
   Paths paths_;
+  MakeTables make_tables_;
   Report report_;
-  std::mutex files_mutex_;  ///< held while files are made or used; taken without queue_mutex_
-  std::mutex queue_mutex_;
+  std::mutex mutex_;  ///< of all that follows; not held while anything is made
   std::condition_variable_any wake_;
-  std::deque<Job> queue_;                     ///< guarded by queue_mutex_
-  std::map<unsigned, std::string> troubles_;  ///< by domid; guarded by queue_mutex_
-  std::jthread worker_;                       ///< last: it uses all of the above
+  std::condition_variable ready_;
+  std::deque<Job> queue_;
+  std::map<unsigned, std::string> troubles_;          ///< by domid
+  std::map<std::string, Result<AcpiTables>> tables_;  ///< what came of making them, by their key
+  std::jthread worker_;                               ///< last: it uses all of the above
 };
 
 }  // namespace hadump

@@ -63,6 +63,9 @@ struct XenHandles {
   static Result<XenHandles> open(XenLog& log);
 };
 
+/// A context for one thread. There may be several at once. They install a handler for SIGCHLD; each
+/// waits for children of its own only, so the process must not wait for any child, but for one of
+/// its own by its number.
 Result<LibxlHandle> open_libxl(XenLog& log);
 
 }  // namespace hadump

@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from hadump_lab import load, truth  # noqa: E402
+from hadump_lab import load, post_mortem, truth  # noqa: E402
 from hadump_lab.errors import CheckFailed, LabError  # noqa: E402
 from hadump_lab.guest import Guest, GuestConfig  # noqa: E402
 from hadump_lab.host import Host, HostConfig  # noqa: E402
@@ -280,6 +280,7 @@ def main(arguments: list[str]) -> int:
             story.run(host)
         except (CheckFailed, LabError) as error:
             print(host.tails())
+            print(post_mortem.examine(host))
             print(f"\ndemo: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

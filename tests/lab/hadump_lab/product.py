@@ -115,9 +115,10 @@ class Agent:
             f"mkdir -p /etc/hadump && cat >/etc/hadump/hadumpd.conf <<'EOF'\n{self.config}\nEOF"
         )
 
-    def start(self, kill_at: str | None = None) -> None:
-        """Starts the daemon.  `kill_at`: the step behind which it kills itself."""
-        env = {"HADUMP_KILL_AT": kill_at} if kill_at else {}
+    def start(self, kill_at: str | None = None, hang_at: str | None = None) -> None:
+        """Starts the daemon.  `kill_at`: the step behind which it kills itself; docs/testing.md."""
+        env = {"HADUMP_KILL_AT": kill_at, "HADUMP_HANG_AT": hang_at}
+        env = {name: value for name, value in env.items() if value}
         self.job = self.host.begin(f"exec hadumpd >>/share/log/{_AGENT_LOG} 2>&1", env)
         wait_until(
             lambda: self.ended() or self.host.exec("hadump list", check=False).status == 0,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from . import machine
+from . import machine, post_mortem
 from .errors import CheckFailed, LabError
 from .host import Host, HostConfig
 from .paths import LAB_DIR, SOURCE_DIR
@@ -74,8 +74,10 @@ class Lab:
         self.note(f"ok: {what}")
 
     def tails(self) -> str:
-        """The logs of everything that was started."""
-        return "\n".join(one.tails() for one in self._machines)
+        """The logs of everything that was started, and what the hosts are doing."""
+        parts = [one.tails() for one in self._machines]
+        parts += [post_mortem.examine(one) for one in self._machines if isinstance(one, Host)]
+        return "\n".join(parts)
 
     def close(self) -> None:
         """Ends everything."""

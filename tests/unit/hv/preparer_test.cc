@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "core/base/file.h"
 #include "tests/fakes/boot_file_samples.h"
@@ -60,7 +61,9 @@ class PreparerTest : public testing::Test {
 
   std::string directory;
   DomainConfig config;
-  XenLog log{[](const std::string&) {}};
+  static Result<AcpiTables> no_tables(unsigned) {
+    return fail(ErrorCode::kUnsupported, "no Xen here");
+  }
 };
 
 TEST_F(PreparerTest, KeepsTheKernelsOfTheDomainsThatAreThere) {
@@ -89,7 +92,7 @@ TEST_F(PreparerTest, SaysBeforeACrashWhatWouldFailThen) {
   static_cast<void>(cached("old"));
   std::vector<std::string> lines;
   {
-    Preparer preparer(log, {directory + "/cache", directory, {}},
+    Preparer preparer({directory + "/cache", directory}, no_tables,
                       [&](const std::string& line) { lines.push_back(line); });
     preparer.prepare(5, config, 128_MiB);
     preparer.prepare(6, large, 128_MiB);
@@ -105,6 +108,74 @@ TEST_F(PreparerTest, SaysBeforeACrashWhatWouldFailThen) {
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_THAT(lines[1], HasSubstr("domain 7 (guest)"));
   EXPECT_THAT(cache(), IsEmpty());
+}
+
+// A libxl that never comes back, until it is told to.
+struct Hanging {
+  std::promise<void> begun;
+  std::promise<void> released;
+  Preparer::MakeTables make() {
+    return [this](unsigned) {
+      begun.set_value();
+      released.get_future().wait();
+      return Result<AcpiTables>(sample_acpi_tables());
+    };
+  }
+};
+
+TEST_F(PreparerTest, WhatHangsForOneDomainKeepsNoOtherWaiting) {
+  DomainConfig other = config;
+  other.acpi_key = "other";
+  Hanging libxl;
+  Preparer preparer({directory + "/cache", directory}, libxl.make(), [](const std::string&) {});
+  preparer.prepare(5, other, 128_MiB);
+  libxl.begun.get_future().wait();
+
+  BootFileCache files = preparer.files(6, config, 1h);
+
+  EXPECT_TRUE(files.kernel());
+  EXPECT_TRUE(files.acpi_tables());
+  libxl.released.set_value();
+}
+
+TEST_F(PreparerTest, ADomainThatIsNotReadyIsWaitedForButNotForEver) {
+  DomainConfig other = config;
+  other.acpi_key = "other";
+  Hanging libxl;
+  Preparer preparer({directory + "/cache", directory}, libxl.make(), [](const std::string&) {});
+  preparer.prepare(5, other, 128_MiB);
+  libxl.begun.get_future().wait();
+
+  BootFileCache early = preparer.files(5, other, 1ms);
+
+  EXPECT_TRUE(early.kernel()) << "the kernel needs no unpacking";
+  const auto tables = early.acpi_tables();
+  ASSERT_FALSE(tables);
+  EXPECT_EQ(tables.error().code(), ErrorCode::kBusy);
+  EXPECT_THAT(tables.error().what(), HasSubstr("hadump-twin-"));
+
+  libxl.released.set_value();
+  EXPECT_TRUE(preparer.files(5, other, 1h).acpi_tables());
+}
+
+TEST_F(PreparerTest, WhyTablesCouldNotBeMadeIsSaidAtTheCrash) {
+  config.acpi_key = "another";
+  Preparer preparer({directory + "/cache", directory}, no_tables, [](const std::string&) {});
+
+  const auto tables = preparer.files(5, config, 1h).acpi_tables();
+
+  ASSERT_FALSE(tables);
+  EXPECT_THAT(tables.error().what(), HasSubstr("no Xen here"));
+}
+
+// As in a run directory that is full or read-only.
+TEST_F(PreparerTest, TablesThatCannotBeKeptInAFileAreUsedAllTheSame) {
+  config.acpi_key = "in/the/way";
+  Preparer preparer(
+      {directory + "/cache", directory},
+      [](unsigned) { return Result<AcpiTables>(sample_acpi_tables()); }, [](const std::string&) {});
+
+  EXPECT_TRUE(preparer.files(5, config, 1h).acpi_tables());
 }
 
 }  // namespace

@@ -1,0 +1,76 @@
+#include "hv/hadumpd/stall_watch.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+namespace hadump {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The lines, and a way to wait for one.
+class Lines {
+ public:
+  StallWatch::Report report() {
+    return [this](const std::string& line) {
+      const std::lock_guard lock(mutex_);
+      lines_.push_back(line);
+      wake_.notify_all();
+    };
+  }
+  void wait_for(const std::string& line) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return std::count(lines_.begin(), lines_.end(), line) != 0; });
+  }
+  bool empty() {
+    const std::lock_guard lock(mutex_);
+    return lines_.empty();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::string> lines_;
+};
+
+TEST(StallWatch, SaysWhereWorkStandsStillAndSaysItAgain) {
+  Lines lines;
+  StallWatch watch(20ms, lines.report());
+  const WatchedWork work(watch, "domain 3 (web)");
+  lines.wait_for("domain 3 (web): no progress for 0.02 s, at its beginning");
+  watch.reached("cpu");
+  lines.wait_for("domain 3 (web): no progress for 0.02 s, behind the step \"cpu\"");
+  lines.wait_for("domain 3 (web): no progress for 0.04 s, behind the step \"cpu\"");
+}
+
+TEST(StallWatch, SaysNothingOfWorkThatGoesOnOrIsOver) {
+  Lines lines;
+  {
+    StallWatch watch(1h, lines.report());
+    {
+      const WatchedWork work(watch, "domain 3 (web)");
+      watch.reached("cpu");
+    }
+    watch.reached("of nothing");
+  }
+  EXPECT_TRUE(lines.empty());
+}
+
+TEST(StallWatch, TheNextWorkBeginsAnew) {
+  Lines lines;
+  StallWatch watch(20ms, lines.report());
+  {
+    const WatchedWork work(watch, "domain 3 (web)");
+    watch.reached("cpu");
+    lines.wait_for("domain 3 (web): no progress for 0.04 s, behind the step \"cpu\"");
+  }
+  const WatchedWork work(watch, "domain 4 (db)");
+  lines.wait_for("domain 4 (db): no progress for 0.02 s, at its beginning");
+}
+
+}  // namespace
+}  // namespace hadump
