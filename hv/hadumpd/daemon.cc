@@ -28,7 +28,7 @@ namespace {
 // Events say when to look; this is for what no event tells of, such as a guest's progress.
 constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
 
-// No step of a crash run takes a second on a healthy host, but for backends that are slow to go.
+// Far more than a step takes on a healthy host, and more than backends have by default.
 constexpr std::chrono::seconds kStallPatience{15};
 
 // For tests: longer than any of them.
