@@ -107,10 +107,9 @@ Result<AcpiTables> Preparer::made_tables(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto found = tables_.find(key);
   if (found != tables_.end()) return found->second;
-  return fail(
-      ErrorCode::kBusy,
-      "they are not made yet: libxl is busy with a domain like this one, or hangs. Look for "
-      "one whose name begins with hadump-twin- in `xl list`, and destroy it");
+  return fail(ErrorCode::kBusy,
+              "they are not made yet: libxl is slow, or hangs. The next hadumpd (systemctl restart "
+              "hadumpd) removes what this one is waiting for, and tries again");
 }
 
 BootFileCache Preparer::files(unsigned domid, const DomainConfig& config,
