@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <span>
 #include <thread>
 
 #include "hv/xen/xen_guest_memory.h"
@@ -17,6 +19,7 @@ constexpr const char* kInitWait = "2";
 constexpr const char* kClosed = "6";
 
 constexpr std::chrono::milliseconds kPollInterval{5};
+constexpr std::chrono::milliseconds kReconnectDeadline{2000};
 
 // What a frontend writes when it connects: everything of an old connection must go, so that a
 // backend cannot take it for the new one's. What the toolstack wrote stays.
@@ -85,27 +88,60 @@ Result<> XenGuestLinks::reconnect(std::chrono::milliseconds deadline) {
   return wait_for_backends(all, kInitWait, deadline);
 }
 
-// An empty ring: old indexes would make the other side read old requests.
-Result<> XenGuestLinks::clear_ring(unsigned param) {
+Result<Gfn> XenGuestLinks::ring_frame(unsigned param) const {
   std::uint64_t frame = 0;
   if (xc_hvm_param_get(handles_.control.get(), domid_, param, &frame) != 0)
     return fail_os(errno, "asking for a ring's frame");
-  return zero_guest(XenGuestMemory(handles_, domid_), address_of(Gfn{frame}), kFrameSize);
+  return Gfn{frame};
+}
+
+// An empty ring: old indexes would make the other side read old requests. What xenstored has half
+// read or half written of the old kernel's must not go on in it either
+// (docs/misc/xenstore-ring.txt, "The ring reconnection feature"). The C one forgets it when the
+// domain is introduced again, oxenstored when it finds in the ring that it should.
+Result<> XenGuestLinks::ask_for_connection(Gfn ring) const {
+  const XenGuestMemory memory(handles_, domid_);
+  xenstore_domain_interface page{};
+  std::uint32_t features = 0;  // The server's: it sets them once.
+  const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, server_features)};
+  if (auto done = read_guest(memory, at, std::as_writable_bytes(std::span(&features, 1))); !done)
+    return done;
+  page.server_features =
+      features & (XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
+  page.connection = XENSTORE_RECONNECT;
+  return write_guest(memory, address_of(ring), std::as_bytes(std::span(&page, 1)));
 }
 
 Result<> XenGuestLinks::reopen_store_channel(unsigned port) {
-  std::uint64_t frame = 0;
-  if (xc_hvm_param_get(handles_.control.get(), domid_, HVM_PARAM_STORE_PFN, &frame) != 0)
-    return fail_os(errno, "asking for the xenstore ring's frame");
+  auto ring = ring_frame(HVM_PARAM_STORE_PFN);
+  if (!ring) return fail(std::move(ring));
+  if (auto done = ask_for_connection(*ring); !done) return done;
   const std::string home = fmt::format("/local/domain/{}", domid_);
   if (auto done = store_.write(home + "/store/port", std::to_string(port)); !done) return done;
-  // Introducing again rebinds the event channel and forgets the old kernel's watches; resuming
-  // makes xenstored notice the domain's next shutdown (Xen 4.17 xenstored_domain.c, do_resume()).
-  if (!xs_introduce_domain(store_.handle(), domid_, frame, port))
+  // Introducing again rebinds the event channel, at which oxenstored looks into the ring; resuming
+  // makes the C one notice the domain's next shutdown (Xen 4.17 xenstored_domain.c, do_resume()).
+  if (!xs_introduce_domain(store_.handle(), domid_, ring->value, port))
     return fail_os(errno, "introducing the domain to xenstored");
   if (!xs_resume_domain(store_.handle(), domid_))
     return fail_os(errno, "resuming the domain in xenstored");
-  return {};
+  return wait_for_connection(*ring);
+}
+
+// The next kernel uses the ring only when it is connected. A xenstored that does not know of
+// reconnecting leaves the word as it is.
+Result<> XenGuestLinks::wait_for_connection(Gfn ring) const {
+  const XenGuestMemory memory(handles_, domid_);
+  const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, connection)};
+  const auto end = std::chrono::steady_clock::now() + kReconnectDeadline;
+  std::uint32_t state = XENSTORE_RECONNECT;
+  while (std::chrono::steady_clock::now() < end) {
+    if (auto done = read_guest(memory, at, std::as_writable_bytes(std::span(&state, 1))); !done)
+      return done;
+    if (state == XENSTORE_CONNECTED) return {};
+    std::this_thread::sleep_for(kPollInterval);
+  }
+  state = XENSTORE_CONNECTED;
+  return write_guest(memory, at, std::as_bytes(std::span(&state, 1)));
 }
 
 Result<> XenGuestLinks::reopen_channels() {
@@ -113,8 +149,11 @@ Result<> XenGuestLinks::reopen_channels() {
   const int store_port = xc_evtchn_alloc_unbound(control, domid_, 0);
   const int console_port = xc_evtchn_alloc_unbound(control, domid_, 0);
   if (store_port < 0 || console_port < 0) return fail_os(errno, "allocating event channels");
-  for (const int param : {HVM_PARAM_STORE_PFN, HVM_PARAM_CONSOLE_PFN})
-    if (auto done = clear_ring(static_cast<unsigned>(param)); !done) return done;
+  auto console = ring_frame(HVM_PARAM_CONSOLE_PFN);
+  if (!console) return fail(std::move(console));
+  if (auto done = zero_guest(XenGuestMemory(handles_, domid_), address_of(*console), kFrameSize);
+      !done)
+    return done;
   if (xc_hvm_param_set(control, domid_, HVM_PARAM_STORE_EVTCHN,
                        static_cast<std::uint64_t>(store_port)) != 0 ||
       xc_hvm_param_set(control, domid_, HVM_PARAM_CONSOLE_EVTCHN,

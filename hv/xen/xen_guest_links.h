@@ -32,7 +32,9 @@ class XenGuestLinks : public GuestLinks {
   Result<> wait_for_backends(const std::vector<Device>& devices, const char* state,
                              std::chrono::milliseconds deadline) const;
   Result<> reopen_store_channel(unsigned port);
-  Result<> clear_ring(unsigned param);
+  Result<> ask_for_connection(Gfn ring) const;
+  Result<> wait_for_connection(Gfn ring) const;
+  Result<Gfn> ring_frame(unsigned param) const;
 
   const XenHandles& handles_;
   XenStore store_;

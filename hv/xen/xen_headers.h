@@ -16,6 +16,7 @@ extern "C" {
 #include <xen/arch-x86/hvm/start_info.h>
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
+#include <xen/io/xs_wire.h>
 
 // Exported by libxenctrl 4.17, but declared in one of its private headers only
 // (tools/libs/ctrl/xc_private.h). A call for at most 1024 frames.

@@ -39,12 +39,16 @@ class Result:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """Sizes in MiB.  memory_mib None: dom0 and `guests_mib` fit."""
+    """Sizes in MiB.  memory_mib None: dom0 and `guests_mib` fit.
+
+    xenstored: oxenstored, which Debian's init script prefers, or xenstored.
+    """
 
     dom0_mib: int = 1536
     guests_mib: int = 2048
     memory_mib: int | None = None
     xen_arguments: str = ""
+    xenstored: str = "oxenstored"
 
     def total_mib(self) -> int:
         """RAM of the emulated machine; QEMU takes it from the real one only as it is used."""
@@ -353,7 +357,8 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
     )
     bell = f"socket,id=bell,path={directory}/bell,server=on,wait=off"
     port = "virtserialport,chardev=bell,name=hadump.lab"
-    linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr"
+    lab = f"hadump-lab.xenstored={config.xenstored}"
+    linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr {lab}"
     return [
         "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", _CPU,
         "-smp", "1", "-m", f"{config.total_mib()}M",

@@ -16,7 +16,7 @@ _PATIENCE_S = 20.0  # It may answer never.
 _THREADS = r"""
 timeout 5 xl list
 timeout 5 hadump list
-for process in hadumpd xenstored xenconsoled; do
+for process in hadumpd xenstored oxenstored xenconsoled; do
   for task in /proc/$(pidof $process || echo none)/task/*; do
     [ -e $task ] || { echo "$process does not run"; continue; }
     echo "$process ${task##*/} ($(cat $task/comm)): $(cat $task/wchan); syscall $(cat $task/syscall)"

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -37,8 +38,9 @@ class Lab:
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
 
     def host(self, config: HostConfig = HostConfig()) -> Host:
-        """Starts a host."""
-        host = Host.start(config)
+        """Starts a host.  The parameter xenstored chooses its xenstored."""
+        chosen = self.parameters.get("xenstored", config.xenstored)
+        host = Host.start(replace(config, xenstored=chosen))
         self._machines.append(host)
         self._stack.callback(host.stop)
         self.note(f"host up, {config.total_mib()} MiB")
