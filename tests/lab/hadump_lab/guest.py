@@ -20,6 +20,8 @@ from .waiting import GrowingLog, Seen, wait_until
 if TYPE_CHECKING:
     from .host import Host
 
+_DEVICE_MODEL = Path("/usr/libexec/xen-qemu-system-i386")  # Of qemu-system-xen.
+_KEYMAP = Path("/usr/share/qemu/keymaps/en-us")  # It does not start without.
 UP = r"HADUMP-LAB userspace up uptime=([\d.]+) mem=(\d+) cpus=(\d+) boot_id=(\S+)"
 
 
@@ -36,6 +38,7 @@ class GuestConfig:
     boot_loader: bool = False  # Give Xen a GRUB that boots the bzImage.
     cmdline: str = ""
     disk_gib: int = 16  # 0: no disk.  Sparse, ext4, at /var/crash.
+    qdisk: bool = False  # The disk comes from a QEMU in dom0, as one in qcow2 would.
     network: bool = True
     on_crash: str = "preserve"
     on_reboot: str = "restart"
@@ -86,6 +89,8 @@ class Guest:
         """Makes disk and initrd, and creates the domain.  `address`: ADDRESS/BITS."""
         self.address = address.partition("/")[0]
         kernel_path = self._put_files(address)
+        if self.config.qdisk:
+            self._install_device_model()
         text = self.xl_config(kernel_path)
         self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
         stored = asdict(replace(self.config, overlay=None))
@@ -93,6 +98,14 @@ class Guest:
         path = self.host.directory / "guests" / f"{self.config.name}.json"
         path.write_text(json.dumps(state), encoding="utf-8")
         self.host.exec(f"xl create {self.config_path}", timeout=60)
+
+    def _install_device_model(self) -> None:
+        """The QEMU that libxl starts for disks; it is as large as all else in dom0's image."""
+        if self.host.exec(f"test -e {_DEVICE_MODEL}", check=False).status != 0:
+            self.host.install([_DEVICE_MODEL])
+            self.host.put(_KEYMAP, str(_KEYMAP))
+            installed = f"/usr/sbin/{_DEVICE_MODEL.name}"
+            self.host.exec(f"mkdir -p {_DEVICE_MODEL.parent} && mv {installed} {_DEVICE_MODEL}")
 
     def _put_files(self, address: str) -> str:
         """Makes disk and initrd; returns where dom0 has the kernel."""
@@ -143,7 +156,9 @@ class Guest:
         if config.maxmem_mib:
             lines.append(f"maxmem={config.maxmem_mib}")
         if config.disk_gib:
-            lines.append(f'disk=["phy:/dev/lab/disk{self.slot},xvda,w"]')
+            disk = f"/dev/lab/disk{self.slot}"
+            of_qemu = f"backendtype=qdisk,format=raw,vdev=xvda,access=w,target={disk}"
+            lines.append(f'disk=["{of_qemu if config.qdisk else f"phy:{disk},xvda,w"}"]')
         if config.network:
             lines.append(f'vif=["mac=00:16:3e:00:00:{self.slot + 2:02x},bridge=xenbr0"]')
         return "\n".join([*lines, config.extra, ""])

@@ -4,7 +4,7 @@ Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never s
 kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
 randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to the latter
 while all but the former is free in single pages only; format=elf|kdump, raw=1 (keep the truth's
-bytes and show what differs).
+bytes and show what differs), qdisk=1 (a QEMU in dom0 serves the disk).
 """
 
 import re
@@ -110,6 +110,7 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
         kernel=kernel,
         compressed=lab.number("compressed", 0) == 1,
         boot_loader=lab.number("kaslr", 0) == 1,
+        qdisk=lab.number("qdisk", 0) == 1,
         extra=f"maxvcpus={lab.parameters['maxvcpus']}" if "maxvcpus" in lab.parameters else "",
         overlay=overlay,
     )
