@@ -38,6 +38,9 @@ std::string why_not_watched(const DomainConfig& config, const DomainPolicy& poli
   if (!policy.enabled) return "the policy says so";
   if (config.on_crash != ShutdownAction::kPreserve && record == nullptr)
     return "its on_crash is not \"preserve\"";
+  if (config.kernel.empty())
+    return "libxl has its kernel from a boot loader (bootloader=) and has not kept it; name "
+           "`kernel =`, `ramdisk =` and `cmdline =` for it in hadumpd.conf";
   if (auto plan = plan_window(*ram, policy.window_bytes); !plan) return plan.error().what();
   return "";
 }

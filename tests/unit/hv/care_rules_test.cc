@@ -18,6 +18,7 @@ DomainConfig good_config() {
   config.name = "guest";
   config.pvh = true;
   config.memory_bytes = 1_GiB;
+  config.kernel = "/boot/vmlinuz";
   config.on_crash = ShutdownAction::kPreserve;
   return config;
 }
@@ -51,6 +52,9 @@ TEST(WhyNotWatched, SaysWhatIsWrong) {
   config = good_config();
   config.on_crash = ShutdownAction::kDestroy;
   EXPECT_THAT(why_not_watched(config, {}, nullptr), HasSubstr("on_crash"));
+  DomainConfig by_pygrub = good_config();
+  by_pygrub.kernel = "";  // It is a file of the guest's, which libxl has not kept.
+  EXPECT_THAT(why_not_watched(by_pygrub, {}, nullptr), HasSubstr("`kernel =`"));
   const DomainRecord ours = record_at(Step::kDone);
   EXPECT_EQ(why_not_watched(config, {}, &ours), "") << "no xl looks after it any more";
   EXPECT_THAT(why_not_watched(good_config(), disabled(), &ours), HasSubstr("policy"));
