@@ -28,9 +28,6 @@ namespace {
 // Events say when to look; this is for what no event tells of, such as a guest's progress.
 constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
 
-// Far more than a step takes on a healthy host, and more than backends have by default.
-constexpr std::chrono::seconds kStallPatience{15};
-
 // For tests: longer than any of them.
 constexpr unsigned kHungSeconds = 24 * 3600;
 
@@ -198,7 +195,7 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
     if (hangs) sleep(kHungSeconds);  // as libxl could
   };
-  StallWatch twin_stalls(kStallPatience, [](const std::string& line) {
+  StallWatch twin_stalls([](const std::string& line) {
     spdlog::warn("{}. If it crashes now, its start waits for that", line);
   });
   Preparer preparer(
@@ -209,7 +206,7 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
         return make_acpi_tables(log, domid, options.run_directory, *mark, twin_made);
       },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
-  StallWatch stalls(kStallPatience, [](const std::string& line) {
+  StallWatch stalls([](const std::string& line) {
     spdlog::warn("{}. No other domain is seen to in the meantime", line);
   });
   Caretaker caretaker(*handles, libxl->get(), states, preparer, stalls,

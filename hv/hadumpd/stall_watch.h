@@ -18,15 +18,15 @@ class StallWatch {
  public:
   using Report = std::function<void(const std::string& line)>;
 
-  /// @param report    called with one line when nothing was reached for `patience`, and again each
-  ///                  time when it has been twice as long as the last time.
-  StallWatch(std::chrono::milliseconds patience, Report report);
+  explicit StallWatch(Report report);
   StallWatch(const StallWatch&) = delete;
   StallWatch& operator=(const StallWatch&) = delete;
   ~StallWatch();
 
   /// @param what  the work, such as "domain 3 (web)".
-  void begin(const std::string& what);
+  /// @param patience  there is a line when nothing was reached for so long, and another each time
+  ///                  when that has been twice as long as the last time.
+  void begin(const std::string& what, std::chrono::milliseconds patience);
   /// The step behind which the work is now. Starts the patience anew.
   void reached(const std::string& step);
   void end();
@@ -34,13 +34,13 @@ class StallWatch {
  private:
   struct Work {
     std::string what;
-    std::string step;  ///< the last that was reached; may be empty
-    std::chrono::steady_clock::time_point since;
     std::chrono::milliseconds patience;
+    std::string step{};  ///< the last that was reached; may be empty
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+    std::chrono::milliseconds told = patience;  ///< how long it is when there is a line
   };
   void watch(const std::stop_token& stop);
 
-  std::chrono::milliseconds patience_;
   Report report_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
@@ -48,10 +48,18 @@ class StallWatch {
   std::jthread thread_;       ///< last: it uses all of the above
 };
 
+/// Far more than a step of a crash run takes on a healthy host, and more than backends have by
+/// default.
+inline constexpr std::chrono::seconds kStallPatience{15};
+
 /// One piece of work, to the end of a block.
 class WatchedWork {
  public:
-  WatchedWork(StallWatch& watch, const std::string& what) : watch_(watch) { watch_.begin(what); }
+  WatchedWork(StallWatch& watch, const std::string& what,
+              std::chrono::milliseconds patience = kStallPatience)
+      : watch_(watch) {
+    watch_.begin(what, patience);
+  }
   WatchedWork(const WatchedWork&) = delete;
   WatchedWork& operator=(const WatchedWork&) = delete;
   ~WatchedWork() { watch_.end(); }
