@@ -32,21 +32,29 @@ Result<std::string> cached_name(const std::string& kernel) {
                      info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
 }
 
+bool is_there(const std::string& path) {
+  return access(path.c_str(), R_OK) == 0;
+}
+
 }  // namespace
+
+Result<std::string> BootFileCache::cached_path() const {
+  return cached_name(paths_.kernel).map([this](const std::string& name) {
+    return paths_.cache_directory + "/" + name;
+  });
+}
 
 // The path of an ELF kernel: the configured file itself, or its unpacked copy.
 Result<std::string> BootFileCache::unpacked_kernel() const {
-  auto name = cached_name(paths_.kernel);
-  if (!name) return fail(std::move(name));
-  const std::string cached = paths_.cache_directory + "/" + *name;
-  if (access(cached.c_str(), R_OK) == 0) return cached;
+  auto cached = cached_path();
+  if (!cached || is_there(*cached)) return cached;
   auto file = read_file(paths_.kernel, kMaxKernelBytes);
   if (!file) return fail(std::move(file));
   if (is_elf(*file)) return paths_.kernel;
   auto kernel = extract_kernel(std::move(*file));
   if (!kernel) return fail(std::move(kernel), paths_.kernel);
   if (auto done = make_directory(paths_.cache_directory); !done) return fail(std::move(done));
-  if (auto done = write_file_atomically(cached, as_text(*kernel), 0600); !done)
+  if (auto done = write_file_atomically(*cached, as_text(*kernel), 0600); !done)
     return fail(std::move(done));
   return cached;
 }
@@ -91,8 +99,8 @@ bool BootFileCache::ready() const {
   const auto file = MappedFile::open(paths_.kernel);
   if (!file) return false;
   if (is_elf(file->bytes())) return true;
-  const auto name = cached_name(paths_.kernel);
-  return name && access((paths_.cache_directory + "/" + *name).c_str(), R_OK) == 0;
+  const auto cached = cached_path();
+  return cached && is_there(*cached);
 }
 
 Result<AcpiTables> BootFileCache::acpi_tables() {

@@ -37,6 +37,7 @@ class BootFileCache : public BootFiles {
  private:
   std::string table_path() const;
   Result<AcpiTables> kept_tables() const;
+  Result<std::string> cached_path() const;
   Result<std::string> unpacked_kernel() const;
   Paths paths_;
   std::string table_key_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <utility>
 
 #include "core/base/file.h"
 #include "tests/fakes/boot_file_samples.h"
@@ -110,43 +111,41 @@ TEST_F(PreparerTest, SaysBeforeACrashWhatWouldFailThen) {
   EXPECT_THAT(cache(), IsEmpty());
 }
 
-// A libxl that never comes back, until it is told to.
-struct Hanging {
+// libxl does not come back from making the tables of domain 5, until it is told to.
+class HungLibxlTest : public PreparerTest {
+ protected:
+  HungLibxlTest() {
+    hung.acpi_key = "hung";
+    preparer.prepare(5, hung, 128_MiB);
+    begun.get_future().wait();
+  }
+  ~HungLibxlTest() override { release(); }
+  void release() {
+    if (!std::exchange(is_released, true)) released.set_value();
+  }
+
+  DomainConfig hung = config;
   std::promise<void> begun;
   std::promise<void> released;
-  Preparer::MakeTables make() {
-    return [this](unsigned) {
-      begun.set_value();
-      released.get_future().wait();
-      return Result<AcpiTables>(sample_acpi_tables());
-    };
-  }
+  bool is_released = false;
+  Preparer preparer{{directory + "/cache", directory},
+                    [this](unsigned) {
+                      begun.set_value();
+                      released.get_future().wait();
+                      return Result<AcpiTables>(sample_acpi_tables());
+                    },
+                    [](const std::string&) {}};
 };
 
-TEST_F(PreparerTest, WhatHangsForOneDomainKeepsNoOtherWaiting) {
-  DomainConfig other = config;
-  other.acpi_key = "other";
-  Hanging libxl;
-  Preparer preparer({directory + "/cache", directory}, libxl.make(), [](const std::string&) {});
-  preparer.prepare(5, other, 128_MiB);
-  libxl.begun.get_future().wait();
-
+TEST_F(HungLibxlTest, KeepsNoOtherDomainWaiting) {
   BootFileCache files = preparer.files(6, config, 1h);
 
   EXPECT_TRUE(files.kernel());
   EXPECT_TRUE(files.acpi_tables());
-  libxl.released.set_value();
 }
 
-TEST_F(PreparerTest, ADomainThatIsNotReadyIsWaitedForButNotForEver) {
-  DomainConfig other = config;
-  other.acpi_key = "other";
-  Hanging libxl;
-  Preparer preparer({directory + "/cache", directory}, libxl.make(), [](const std::string&) {});
-  preparer.prepare(5, other, 128_MiB);
-  libxl.begun.get_future().wait();
-
-  BootFileCache early = preparer.files(5, other, 1ms);
+TEST_F(HungLibxlTest, IsWaitedForButNotForEver) {
+  BootFileCache early = preparer.files(5, hung, 1ms);
 
   EXPECT_TRUE(early.kernel()) << "the kernel needs no unpacking";
   const auto tables = early.acpi_tables();
@@ -154,8 +153,8 @@ TEST_F(PreparerTest, ADomainThatIsNotReadyIsWaitedForButNotForEver) {
   EXPECT_EQ(tables.error().code(), ErrorCode::kBusy);
   EXPECT_THAT(tables.error().what(), HasSubstr("libxl is slow, or hangs"));
 
-  libxl.released.set_value();
-  EXPECT_TRUE(preparer.files(5, other, 1h).acpi_tables());
+  release();
+  EXPECT_TRUE(preparer.files(5, hung, 1h).acpi_tables());
 }
 
 TEST_F(PreparerTest, WhyTablesCouldNotBeMadeIsSaidAtTheCrash) {
