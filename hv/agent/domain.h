@@ -60,6 +60,7 @@ class GuestLinks {
   /// Makes every backend wait for a new frontend. @pre disconnected.
   virtual Result<> reconnect(std::chrono::milliseconds deadline) = 0;
   /// New event channels and empty rings for console and xenstore. @pre the domain was reset.
+  /// @return kBusy when xenstored does not take the new ring.
   virtual Result<> reopen_channels() = 0;
 };
 

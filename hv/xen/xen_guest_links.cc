@@ -19,7 +19,7 @@ constexpr const char* kInitWait = "2";
 constexpr const char* kClosed = "6";
 
 constexpr std::chrono::milliseconds kPollInterval{5};
-constexpr std::chrono::milliseconds kReconnectDeadline{2000};
+constexpr std::chrono::milliseconds kReconnectDeadline{5000};
 
 // What a frontend writes when it connects: everything of an old connection must go, so that a
 // backend cannot take it for the new one's. What the toolstack wrote stays.
@@ -30,6 +30,10 @@ bool is_connection_key(const std::string& name) {
         "page-ref", "protocol"})
     if (name.starts_with(prefix)) return true;
   return false;
+}
+
+Result<> read_ring(const GuestMemory& memory, Gfn ring, xenstore_domain_interface& page) {
+  return read_guest(memory, address_of(ring), std::as_writable_bytes(std::span(&page, 1)));
 }
 
 }  // namespace
@@ -101,13 +105,12 @@ Result<Gfn> XenGuestLinks::ring_frame(unsigned param) const {
 // domain is introduced again, oxenstored when it finds in the ring that it should.
 Result<> XenGuestLinks::ask_for_connection(Gfn ring) const {
   const XenGuestMemory memory(handles_, domid_);
+  xenstore_domain_interface old{};
+  if (auto done = read_ring(memory, ring, old); !done) return done;
   xenstore_domain_interface page{};
-  std::uint32_t features = 0;  // The server's: it sets them once.
-  const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, server_features)};
-  if (auto done = read_guest(memory, at, std::as_writable_bytes(std::span(&features, 1))); !done)
-    return done;
+  // The server's: it sets them once.
   page.server_features =
-      features & (XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
+      old.server_features & (XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
   page.connection = XENSTORE_RECONNECT;
   return write_guest(memory, address_of(ring), std::as_bytes(std::span(&page, 1)));
 }
@@ -128,20 +131,23 @@ Result<> XenGuestLinks::reopen_store_channel(unsigned port) {
 }
 
 // The next kernel uses the ring only when it is connected. A xenstored that does not know of
-// reconnecting leaves the word as it is.
+// reconnecting leaves the word as it is; one that has said it does must answer, or the next kernel
+// would read the rest of an old message.
 Result<> XenGuestLinks::wait_for_connection(Gfn ring) const {
   const XenGuestMemory memory(handles_, domid_);
-  const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, connection)};
   const auto end = std::chrono::steady_clock::now() + kReconnectDeadline;
-  std::uint32_t state = XENSTORE_RECONNECT;
-  while (std::chrono::steady_clock::now() < end) {
-    if (auto done = read_guest(memory, at, std::as_writable_bytes(std::span(&state, 1))); !done)
-      return done;
-    if (state == XENSTORE_CONNECTED) return {};
+  xenstore_domain_interface page{};
+  for (;;) {
+    if (auto done = read_ring(memory, ring, page); !done) return done;
+    if (page.connection == XENSTORE_CONNECTED) return {};
+    if (std::chrono::steady_clock::now() >= end) break;
     std::this_thread::sleep_for(kPollInterval);
   }
-  state = XENSTORE_CONNECTED;
-  return write_guest(memory, at, std::as_bytes(std::span(&state, 1)));
+  if ((page.server_features & XENSTORE_SERVER_FEATURE_RECONNECTION) != 0)
+    return fail(ErrorCode::kBusy, "xenstored does not connect to the guest again");
+  const std::uint32_t connected = XENSTORE_CONNECTED;
+  const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, connection)};
+  return write_guest(memory, at, std::as_bytes(std::span(&connected, 1)));
 }
 
 Result<> XenGuestLinks::reopen_channels() {

@@ -62,4 +62,5 @@ def _monitor(path: Path, commands: list[str]) -> str:
             monitor.sendall(command.encode() + b"\n")
         while piece := monitor.recv(65536):  # Until it has been silent for a while.
             answer += piece
-    return answer.decode(errors="replace").replace("\r", "")
+    lines = answer.decode(errors="replace").replace("\r", "").splitlines()
+    return "\n".join(line for line in lines if "\x1b" not in line)  # No echo of what was typed.
