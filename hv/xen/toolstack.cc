@@ -165,7 +165,7 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid, const std::st
   libxl_domain_build_info& build = twin.value.b_info;
   constexpr std::uint64_t kTwinMemoryKib = 16 << 10;
   create.type = LIBXL_DOMAIN_TYPE_PVH;
-  create.name = strdup(fmt::format("{}{}-{}", kTwinPrefix, domid, gettid()).c_str());
+  create.name = strdup(fmt::format("{}{}-{}", kTwinPrefix, domid, getpid()).c_str());
   libxl_uuid_generate(&create.uuid);
   std::copy(mark.begin(), mark.end(), libxl_uuid_bytearray(&create.uuid));
   libxl_domain_build_info_init_type(&build, LIBXL_DOMAIN_TYPE_PVH);
