@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Warnings and sanitizers as targets: what links them gets them, nothing else does.
 set(HADUMP_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=; empty for none")
 option(HADUMP_FUZZ "Build the libFuzzer programs (clang only)" OFF)

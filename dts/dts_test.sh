@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The device-tree sources compile and fit the schema; a spoiled one does not. Needs dtc and dt-schema.
 set -eu
 cd "$(dirname "$0")"

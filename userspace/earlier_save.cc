@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/earlier_save.h"
 
 #include <fmt/format.h>

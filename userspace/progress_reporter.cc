@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/progress_reporter.h"
 
 #include <fmt/format.h>

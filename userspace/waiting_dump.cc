@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/waiting_dump.h"
 
 #include <libfdt.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/checksum.h"
 
 // Inlined: the header's own code, so that it is compiled for this program's flags and dom0 needs no

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The second half of a crash run: from a complete snapshot to a running guest.
 #include <fmt/format.h>
 

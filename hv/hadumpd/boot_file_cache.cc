@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/boot_file_cache.h"
 
 #include <fmt/format.h>

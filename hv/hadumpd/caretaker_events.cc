@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the caretaker does when a domain appears, shuts down, crashes or is done with its dump.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>

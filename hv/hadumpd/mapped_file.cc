@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/mapped_file.h"
 
 #include <fcntl.h>

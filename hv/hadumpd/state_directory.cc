@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/state_directory.h"
 
 #include <fcntl.h>

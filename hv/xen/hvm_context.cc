@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/xen/hvm_context.h"
 
 #include <fmt/format.h>

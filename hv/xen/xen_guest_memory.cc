@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/xen/xen_guest_memory.h"
 
 #include <fmt/format.h>

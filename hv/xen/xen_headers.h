@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 // The one place where Xen's headers come in. They need GNU extensions (CXX_EXTENSIONS of this

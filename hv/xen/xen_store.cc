@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/xen/xen_store.h"
 
 #include <cerrno>

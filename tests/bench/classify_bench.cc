@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Classification of a machine of any size: makes a sparse ELF core whose struct pages are generated
 // and classifies all of it. Usage: classify_bench FILE TEBIBYTES [THREADS]
 //

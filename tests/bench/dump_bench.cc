@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Drives the dump engine alone, for measuring: no journal, no releasing.
 //
 //   dump_bench save SOURCE OUT... [--format kdump|elf|flat] [--codec C] [--level N] [--workers N]

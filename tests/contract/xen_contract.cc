@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The contracts on real Xen: xen-contract DOMID FIRST-ABSENT-MIB, in dom0, for a crashed domain
 // that nobody needs any more.
 #include <gtest/gtest.h>

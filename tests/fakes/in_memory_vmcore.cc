@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/fakes/in_memory_vmcore.h"
 
 #include <algorithm>

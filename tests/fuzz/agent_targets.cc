@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The agent's parsers: what a guest writes, and what a host's admin may have mistaken for a kernel.
 #include <algorithm>
 #include <cstdlib>

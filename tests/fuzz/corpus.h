@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 // Runs every fuzz target on its seeds and on damaged copies of them, in every build and with every

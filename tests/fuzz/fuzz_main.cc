@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // One libFuzzer program for each target: HADUMP_FUZZ_TARGET names it.
 //   fuzz_elf -max_total_time=60 CORPUS
 // `fuzz_elf --write-seeds DIRECTORY` fills a corpus from the recipes first.

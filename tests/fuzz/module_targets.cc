@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the kernel module reads in ring 0: the dump node, a tree that lies in memory, and what root
 // writes to release_region.
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest that runs again can make of the dump that waits in it.
 #include <algorithm>
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the saver reads that others wrote: the module's text, a peer's, its own files after a crash,
 // and the tables of a dump that it is to check.
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Conversions of a real sample from format to format and back, compared page by page, and what is left
 # when one ends early. Usage: convert.sh RELEASE-REGION SAME-PAGES KERNEL MEMORY; the sample is the
 # one that filter.sh makes. Needs root, for a small file system.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Makes a real sample unless the cache has it, and compares our dumps with makedumpfile's on it at
 # every level. Usage: filter.sh PROGRAM RELEASE-REGION LISTING KERNEL MEMORY [MAKE-VMCORE OPTIONS]
 # HADUMP_MAKEDUMPFILE names another makedumpfile than Debian's, HADUMP_LEVELS fewer levels.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Compares our dumps of one real sample with makedumpfile's: at each level both must have the same
 // pages, and every page the sample's bytes.
 // Usage: filter_golden SAMPLE RELEASE-REGION MAKEDUMPFILE LISTING [LEVEL…]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Opens a dump of a sample in drgn: frames by their physical address must be the sample's, and the
 kernel's name must be found through its page tables.
 

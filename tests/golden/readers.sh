@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Opens what we make of a real sample in makedumpfile, libkdumpfile, crash and drgn, and compares what
 # they find with what they find in the sample. Where Debian's debug kernel of the sample is installed
 # (linux-image-RELEASE-dbg), crash and drgn go through its structures too.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // same_pages DUMP DUMP [--short-gaps]
 //
 // Whether two dumps have the same pages with the same bytes. A split dump is its files with commas

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/guest/fake_dump.h"
 
 #include <elf.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one scenario in a plain guest: guest_test.py --tool … --modules … [--kernel REGEX] NAME."""
 
 import argparse

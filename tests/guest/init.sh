@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # PID 1 of the plain guest: the file systems, then the scenario, then a sign for the runner.
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin

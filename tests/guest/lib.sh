@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # What scenarios say facts with. Each prints one line; the runner looks for FAIL.
 # shellcheck disable=SC2034 # The scenarios use both.
 REGION=/sys/kernel/release_region

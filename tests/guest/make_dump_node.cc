@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Writes a made-up waiting dump for a QEMU guest: save.bin (load it at the save area's address) and
 // held-ADDRESS.bin for each held range.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest under plain QEMU (no Xen) that was started on a made-up dump, or on none.
 
 It boots a Debian kernel with an initramfs of BusyBox, hadump.ko and one scenario's script, runs the

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The module in a guest on real Xen, with a made-up dump: released memory and the balloon.
 
 A PVH guest lists its own memory as type 6, a test module fills in the save area and gives some frames

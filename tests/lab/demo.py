@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The main job on an emulated Xen host, told as a story.  Started by ./demo, which sets things up."""
 
 import argparse

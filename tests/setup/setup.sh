@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Installs what is missing on this Debian 12 machine. Does nothing, quickly, when nothing is.
 # usage: tests/setup/setup.sh [GROUP…]      groups: see packages.txt; none means all
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The other boot files: hooks ask for the module and survive its absence, the unit is one that
 # systemd takes.
 set -eu

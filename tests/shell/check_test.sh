@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # ./check and ./demo: what they refuse, what they run, and that nothing passes without having run. The
 # compilers, ctest and the set-up are stubs; the scripts are copies in a tree of their own.
 set -eu

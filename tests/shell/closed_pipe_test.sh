@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # release-region says what is wrong when nobody reads its output any more, or when a file may not
 # grow, instead of dying of a signal. Usage: closed_pipe_test.sh RELEASE-REGION
 set -eu

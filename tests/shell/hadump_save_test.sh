@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # guest/boot/hadump-save: what it calls for which configuration, and what it does when things fail.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # guest/boot/init.d/hadump-save: starts the saver when a dump waits, once, and stops it again.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

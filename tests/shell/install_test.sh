@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # install_test.sh BUILD: what "cmake --install" gives a guest is what a distributor would package, at
 # the places where Debian looks for it, and the module can be built from it.
 set -eu

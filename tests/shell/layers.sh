@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The layers of docs/architecture.md: who must not include what. Prints each offender.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # tests/shell/layers.sh finds an offender, and a directory that is not there any more.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

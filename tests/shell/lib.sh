@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Sourced by the shell tests: a scratch directory with stub commands, and the two assertions.
 # shellcheck shell=sh
 

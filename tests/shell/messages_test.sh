@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # What release-region says of a file that it cannot use: which command, which file, why; each once.
 # Usage: messages_test.sh RELEASE-REGION
 set -eu

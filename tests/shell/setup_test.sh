@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # tests/setup/setup.sh: what it asks of apt and dpkg, and what it makes of their answers.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

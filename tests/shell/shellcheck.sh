@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Every shell script of the tree is clean, and no script of guest/boot has 100 lines of code.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # unit_test.sh UNIT: systemd takes hadumpd's unit without a complaint, and it neither hides a domain's
 # files nor ends what belongs to a domain.
 set -eu

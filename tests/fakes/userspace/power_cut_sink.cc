@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/fakes/userspace/power_cut_sink.h"
 
 namespace hadump {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # A bad node exports nothing and claims nothing, and says why. The runner has put one tree after the
 # other at 0x34000000, 64 KiB each, and their names into the command line.
 map=$(cat /proc/iomem)

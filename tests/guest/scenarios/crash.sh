@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Killed between two releases: what the table says then is what the agent goes by.
 load
 taken $REGION "0x20000000 0x8000000"

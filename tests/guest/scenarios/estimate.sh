@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # What a dump of this running kernel would come to.
 dd if=/dev/urandom of=/tmp/noise bs=1M count=32 2>/dev/null
 echo "MEMORY $(mem_total_kib) KiB, cached $(sed -n 's/^Cached: *\([0-9]*\).*/\1/p' /proc/meminfo)"

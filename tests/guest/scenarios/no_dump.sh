@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # An ordinary boot: nothing waits, and the module comes and goes.
 insmod /hadump.ko
 fact "no file" test ! -e $REGION

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # is_kdump_kernel() makes drivers small: blk-mq uses one queue of depth 64. With a dump it is false
 # once the module is there, and /proc/vmcore goes on working.
 case $(cat /proc/cmdline) in

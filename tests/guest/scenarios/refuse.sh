@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Every refusal has its own errno and changes nothing.
 load
 first=$(cat $REGION $HADUMP/regions $HADUMP/mem_held)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The save area is the guest's own memory and cuts two blocks, [0x28000000, 0x30000000) and
 # [0x30000000, 0x38000000). It comes back last, and those blocks with it.
 before=$(mem_total_kib)

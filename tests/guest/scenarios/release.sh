@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Whole blocks: claimed, released one by one, hidden, usable; then the save area ends the dump.
 before=$(mem_total_kib)
 load

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The admin does not want the dump: everything is given back at once, and the module stays.
 before=$(mem_total_kib)
 load

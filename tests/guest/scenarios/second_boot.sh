@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The same dump again after another crash: what the first boot released is plain memory now.
 load
 same "regions" "0x0 0x1000000 window

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file system to build modules in, for kernels whose compiler this machine does not have.
 
 It holds packages of the kernel's own suite: the compiler that the header packages ask for, what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Commands inside a guest, over its console: that needs no disk, no network and no xenstore.
 
 images/guest-agent is the other end and describes the lines.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's command line: play with a host by hand, or run a scenario."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file tree in memory, and its "newc" archive as an initramfs wants it.
 
 Everything belongs to root in the archive, whoever builds it; times are 0, so that equal input gives

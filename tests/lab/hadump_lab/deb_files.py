@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files of a Debian package, without its maintainer scripts."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The product in a real Debian root, installed as the README says, and a guest that boots it."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A real Debian root file system: systemd, udev, initramfs-tools and a kernel, from packages.
 
 Packages are only unpacked on this machine.  Their scripts run inside an emulated one.

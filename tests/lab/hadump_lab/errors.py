@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What can go wrong, split by whose fault it is: that decides a scenario's exit code."""
 
 

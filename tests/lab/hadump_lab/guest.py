@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest on the emulated host: configuration, console, commands, crash, disk image."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a module is built against: a kernel's header packages, unpacked side by side in the cache.
 
 They are not installed: a newer kernel's headers depend on its image, whose scripts would make an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The emulated Xen host: dom0, commands in it, files in and out, and the guests."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The two boot images: dom0's (hypervisor, kernel, initramfs) and the guests' initrd."""
 
 import gzip

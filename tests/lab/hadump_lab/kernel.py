@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A Debian kernel package: its image in both forms, and the modules that are wanted from it."""
 
 import bz2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A described load: memory in as many uses as a page filter tells apart, held until the crash."""
 
 from pathlib import Path

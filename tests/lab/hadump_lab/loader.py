@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A boot loader as a guest's kernel: GRUB for PVH, with the Linux and the initrd that it boots inside.
 
 A kernel that Xen starts by its PVH entry never randomises its memory layout (nobody sets KASLR_FLAG in

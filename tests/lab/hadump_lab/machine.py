@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One QEMU process and its run directory: started, found again, and never left behind."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The CPU notes of a dump file, ELF or kdump-compressed, by a reader of the lab's own."""
 
 import struct

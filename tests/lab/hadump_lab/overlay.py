@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs of the build tree, with the shared libraries they need, for a guest or for dom0."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian packages without installing them: resolve names with apt, download, unpack.
 
 No maintainer script runs.  Versions are whatever apt offers now: the archive drops old ones.

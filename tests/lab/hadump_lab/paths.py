@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the lab keeps things: a cache that survives, run directories that do not."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest under plain QEMU, without Xen: for tests of the kernel module alone.  Boots in seconds."""
 
 import shutil

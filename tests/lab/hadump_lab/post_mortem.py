@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a host that stands still is doing: for a failure report."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the lab tests: this tree's programs and module, as they are installed in dom0 and a guest."""
 
 import json

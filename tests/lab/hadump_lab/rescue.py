@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that hadumpd looks after: crash it, see it come back, compare its dump with the truth."""
 
 from dataclasses import dataclass, replace

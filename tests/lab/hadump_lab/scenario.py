@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one scenario: a file of scenarios/ with a function run(lab)."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The truth about a domain, its memory and registers, and a dump's comparison with it.
 
 The programs are in tests/lab/truth/.

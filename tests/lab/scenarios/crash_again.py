@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A second crash: after the first dump is complete, and while a dump is being saved.
 
 Parameters: memory, maxmem (MiB; the balloon has left holes then), load (MiB).

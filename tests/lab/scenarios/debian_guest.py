@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A real Debian guest: systemd, its own initramfs, the product as "cmake --install" leaves it.
 
 Parameters: memory (MiB), vcpus, load (MiB), initramfs=initramfs-tools|dracut, crashes=2|1 (the second

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """libxl hangs in hadumpd while a twin of a domain exists, and hadumpd is killed then.
 
 A domain whose files are ready comes back from a crash all the same; the other one is left as it is,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """hadumpd is killed behind named steps and started again: the guest comes back with a true dump.
 
 One crash, and each start is killed behind the next step. With each=1: a crash for every step, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab itself: a host, a guest on disk and network, a preserved crash, and the truth about it."""
 
 import struct

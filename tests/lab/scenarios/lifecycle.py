@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What hadumpd does for a domain besides booting it: trigger, reboot, poweroff, refusals, limits.
 
 part=hostile: a guest that writes garbage into every key that hadumpd reads, and crashes too often.

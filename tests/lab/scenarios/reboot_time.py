@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Panic to userspace, side by side in one run: hadump, xl's plain restart, xl's coredump-restart.
 
 Parameters: sizes=512,1024,2048,4096 (MiB), rounds=3, coredump=1|0.  Measures; asserts no time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // compare-dump TRUTH DUMP [--kdumpfile]
 //
 // Compares a saved dump with what take-truth saw, frame by frame, and prints JSON.  Frame lists are

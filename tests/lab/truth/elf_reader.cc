@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>

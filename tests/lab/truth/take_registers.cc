@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // take-registers DOMID
 //
 // Prints the general registers of every vCPU of a paused or crashed domain as JSON, straight from

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // take-truth DOMID TRUTH MEMORY_MIB [RAW]
 //
 // Reads every frame of a paused or crashed domain and writes one hash for each that is there.  The

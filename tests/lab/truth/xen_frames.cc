@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/truth/xen_frames.h"
 
 #include <algorithm>

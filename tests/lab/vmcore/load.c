@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Puts memory to as many uses as the page filter tells apart, holds it, and says so: run by the init
  * of tests/lab/make-vmcore inside the guest. Usage: load MIB DIRECTORY [bad], where MIB is about what

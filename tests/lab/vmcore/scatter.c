@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Leaves no two free pages side by side, as a system does that has run for long, so that a balloon
  * takes single pages anywhere. Usage: scatter MIB, where MIB is what it leaves as it is: for the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Damaged trees: whatever the bytes, the reader stays inside them (the sanitizers say so), and what
 // it takes has the properties that the module relies on.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The one invariant of docs/architecture.md, on random layouts and random writes, against a model
 // that keeps every frame by itself: a frame is released once, never before it was asked for, and
 // what is reported is what is.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Guests whose balloon has left holes, and what the domain's limit and target are meanwhile.
 #include <gmock/gmock.h>
 

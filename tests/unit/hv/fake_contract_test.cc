@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The fakes keep the contracts that the real parts keep; tests/contract/xen_contract.cc runs the
 // same on Xen.
 #include <gtest/gtest.h>

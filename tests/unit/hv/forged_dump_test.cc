@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest can do to the dump that waits in it, and what it has done while no agent looked.
 #include <gmock/gmock.h>
 

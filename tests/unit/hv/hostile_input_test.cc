@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest can say or leave in its memory, at its worst.
 #include <elf.h>
 #include <gmock/gmock.h>

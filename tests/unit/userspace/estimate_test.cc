@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What estimate says about a made-up machine whose content is known.
 #include <gmock/gmock.h>
 

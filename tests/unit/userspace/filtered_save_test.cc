@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Saves that leave pages out, on a made-up Linux whose page classes are read from its own memory.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a save says when somebody has to do something.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The parts of release-region that need no dump: parsing, names, tables, the journal.
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A whole save against a fake machine: what is written, what is released, and in which order,
 // whatever goes wrong in between.
 #include <gmock/gmock.h>

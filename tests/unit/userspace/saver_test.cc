@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The saver's own decisions, against a writer that does as it is told.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Going on with a partial file in place, waiting for a peer, and putting parts together.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // verify and info on dumps in memory, whole and damaged.
 #include <gmock/gmock.h>
 

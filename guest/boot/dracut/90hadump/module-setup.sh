@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # dracut module: hadump.ko in the initramfs, loaded before udev starts any driver.
 
 check() {

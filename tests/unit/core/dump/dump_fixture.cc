@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/unit/core/dump/dump_fixture.h"
 
 #include <elf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A target that is full at the wrong moment, and the caller who then goes on with fewer pages.
 
 #include <gmock/gmock.h>

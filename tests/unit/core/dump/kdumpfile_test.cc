@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What others make of our files: libkdumpfile opens every form and reads what was saved.
 
 #include <fcntl.h>

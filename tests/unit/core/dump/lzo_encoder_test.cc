@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/lzo_encoder.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/unit/core/vmcore/kdump_builder.h"
 
 #include <lzo/lzo1x.h>
