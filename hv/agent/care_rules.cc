@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/care_rules.h"
 
-#include "hv/agent/guest_layout.h"
-#include "hv/agent/window_plan.h"
+#include "hv/domain/guest_layout.h"
+#include "hv/rescue/window_plan.h"
 
 namespace hadump {
 namespace {

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-#include "hv/agent/domain_config.h"
 #include "hv/agent/policy.h"
-#include "hv/agent/record.h"
-#include "hv/agent/registration.h"
+#include "hv/domain/domain_config.h"
+#include "hv/rescue/record.h"
+#include "hv/rescue/registration.h"
 
 namespace hadump {
 

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "hv/agent/policy.h"
-#include "hv/agent/record.h"
+#include "hv/rescue/record.h"
 
 namespace hadump {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "hv/agent/dump_node.h"
+#include "hv/rescue/dump_node.h"
 
 namespace hadump {
 

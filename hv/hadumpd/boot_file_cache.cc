@@ -9,7 +9,7 @@
 #include <set>
 
 #include "core/base/file.h"
-#include "hv/agent/kernel_image.h"
+#include "hv/rescue/kernel_image.h"
 
 namespace hadump {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "hv/agent/crash_run.h"
 #include "hv/hadumpd/mapped_file.h"
+#include "hv/rescue/crash_run.h"
 
 namespace hadump {
 

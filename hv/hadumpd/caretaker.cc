@@ -8,7 +8,7 @@
 #include <random>
 
 #include "core/base/text.h"
-#include "hv/agent/crash_run.h"
+#include "hv/rescue/crash_run.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_links.h"
 #include "hv/xen/xen_guest_memory.h"
@@ -89,7 +89,7 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
       .links = links,
       .store = store,
       .files = files,
-      .journal = states_,
+      .records = states_,
       .monotonic =
           [] {
             return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch());

@@ -11,11 +11,11 @@
 
 #include "hv/agent/care_rules.h"
 #include "hv/agent/policy.h"
-#include "hv/agent/record.h"
-#include "hv/agent/registration.h"
 #include "hv/hadumpd/preparer.h"
 #include "hv/hadumpd/stall_watch.h"
 #include "hv/hadumpd/state_directory.h"
+#include "hv/rescue/record.h"
+#include "hv/rescue/registration.h"
 #include "hv/xen/toolstack.h"
 
 namespace hadump {

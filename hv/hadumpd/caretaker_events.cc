@@ -10,9 +10,9 @@
 
 #include "core/base/text.h"
 #include "hv/agent/crash_limit.h"
-#include "hv/agent/crash_run.h"
-#include "hv/agent/twin.h"
 #include "hv/hadumpd/caretaker.h"
+#include "hv/rescue/crash_run.h"
+#include "hv/rescue/twin.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 #include "hv/xen/xen_guest_store.h"

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "hv/agent/rehearsal.h"
+#include "hv/rescue/rehearsal.h"
 
 namespace hadump {
 

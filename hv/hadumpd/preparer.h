@@ -12,7 +12,7 @@
 #include <thread>
 #include <variant>
 
-#include "hv/agent/domain_config.h"
+#include "hv/domain/domain_config.h"
 #include "hv/hadumpd/boot_file_cache.h"
 
 namespace hadump {

@@ -11,7 +11,7 @@
 #include <filesystem>
 
 #include "core/base/file.h"
-#include "hv/agent/checksum.h"
+#include "hv/rescue/checksum.h"
 
 namespace hadump {
 namespace {

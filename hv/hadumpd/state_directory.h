@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hv/agent/crash_run.h"
+#include "hv/rescue/crash_run.h"
 
 namespace hadump {
 
@@ -12,7 +12,7 @@ namespace hadump {
 ///
 /// Written by rename, without fsync: they must survive our own death, but with the host's the
 /// domains are gone as well, and a crashed guest should not wait for dom0's disk.
-class StateDirectory : public Journal {
+class StateDirectory : public RecordStore {
  public:
   /// @param kill_at  for tests: the name of a step after which this process kills itself.
   StateDirectory(std::string path, std::string kill_at)

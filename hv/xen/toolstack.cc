@@ -11,9 +11,9 @@
 
 #include "core/base/elf_header.h"
 #include "core/base/file.h"
-#include "hv/agent/guest_layout.h"
-#include "hv/agent/guest_memory.h"
-#include "hv/agent/twin.h"
+#include "hv/domain/guest_layout.h"
+#include "hv/domain/guest_memory.h"
+#include "hv/rescue/twin.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 

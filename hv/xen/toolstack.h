@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "hv/agent/acpi_tables.h"
-#include "hv/agent/domain_config.h"
-#include "hv/agent/twin.h"
+#include "hv/domain/domain_config.h"
+#include "hv/rescue/acpi_tables.h"
+#include "hv/rescue/twin.h"
 #include "hv/xen/handles.h"
 
 namespace hadump {

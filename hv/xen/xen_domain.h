@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include "hv/agent/domain.h"
+#include "hv/domain/domain.h"
 #include "hv/xen/handles.h"
 
 namespace hadump {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "hv/agent/domain.h"
+#include "hv/domain/domain.h"
 #include "hv/xen/xen_store.h"
 
 namespace hadump {

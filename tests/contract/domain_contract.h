@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hv/agent/domain.h"
+#include "hv/domain/domain.h"
 
 namespace hadump {
 

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "hv/agent/guest_memory.h"
+#include "hv/domain/guest_memory.h"
 
 namespace hadump {
 

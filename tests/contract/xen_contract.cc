@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "hv/agent/twin.h"
+#include "hv/rescue/twin.h"
 #include "hv/xen/toolstack.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"

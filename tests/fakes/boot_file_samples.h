@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/elf_header.h"
-#include "hv/agent/acpi_tables.h"
-#include "hv/agent/guest_layout.h"
+#include "hv/domain/guest_layout.h"
+#include "hv/rescue/acpi_tables.h"
 
 namespace hadump {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hv/agent/crash_run.h"
+#include "hv/rescue/crash_run.h"
 
 namespace hadump {
 
@@ -145,7 +145,7 @@ struct Killed {};
 
 /// Keeps every record that was saved. After `stop_after(step)`, the save that writes that step down
 /// throws Killed, so that nothing of the agent runs any more, just as after a signal.
-class InMemoryJournal : public Journal {
+class InMemoryRecordStore : public RecordStore {
  public:
   std::vector<DomainRecord> saved;
 

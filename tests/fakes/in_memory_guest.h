@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "hv/agent/guest_memory.h"
+#include "hv/domain/guest_memory.h"
 
 namespace hadump {
 

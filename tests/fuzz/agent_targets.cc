@@ -5,11 +5,11 @@
 #include <cstring>
 #include <string>
 
-#include "hv/agent/acpi_tables.h"
-#include "hv/agent/kernel_image.h"
-#include "hv/agent/page_offset.h"
-#include "hv/agent/registration.h"
-#include "hv/agent/vmcoreinfo.h"
+#include "hv/domain/page_offset.h"
+#include "hv/domain/vmcoreinfo.h"
+#include "hv/rescue/acpi_tables.h"
+#include "hv/rescue/kernel_image.h"
+#include "hv/rescue/registration.h"
 #include "tests/fakes/boot_file_samples.h"
 #include "tests/fakes/in_memory_guest.h"
 #include "tests/fuzz/targets.h"

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "hv/agent/checksum.h"
-#include "hv/agent/snapshot.h"
+#include "hv/rescue/checksum.h"
+#include "hv/rescue/snapshot.h"
 #include "tests/fakes/in_memory_guest.h"
 #include "tests/fuzz/targets.h"
 

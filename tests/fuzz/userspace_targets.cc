@@ -11,14 +11,14 @@
 #include <filesystem>
 
 #include "core/base/file.h"
+#include "core/save/acked_sink.h"
+#include "core/save/journal.h"
+#include "core/save/region_table.h"
+#include "core/save/save_registry.h"
 #include "core/vmcore/source.h"
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
-#include "userspace/acked_sink.h"
-#include "userspace/journal.h"
-#include "userspace/kdump_check.h"
-#include "userspace/region_table.h"
-#include "userspace/save_registry.h"
+#include "userspace/dump_tools/kdump_check.h"
 
 namespace hadump {
 namespace {

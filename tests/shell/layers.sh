@@ -14,12 +14,17 @@ forbid() { # pattern, reason, directories…
   [ -z "$found" ] || { echo "$reason:"; echo "$found"; bad=1; }
 }
 
-forbid 'xen|libxl' 'Xen headers belong into hv/xen' core userspace hv/agent hv/hadumpd hv/hadump
-forbid 'boost/' 'Boost is for the programs' core hv/agent hv/xen
-forbid 'spdlog/' 'libraries do not log' core hv/agent
+forbid 'xen|libxl' 'Xen headers belong in hv/xen' core userspace hv/domain hv/rescue hv/agent hv/hadumpd hv/hadump
+forbid 'boost/' 'Boost is for the programs' core hv/domain hv/rescue hv/agent hv/xen
+forbid 'spdlog/' 'libraries do not log' core hv/domain hv/rescue hv/agent
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core
-forbid 'core/dump/' 'reading does not need writing' core/vmcore
+forbid 'core/(vmcore|dump|save)/' 'base is the bottom' core/base
+forbid 'core/(dump|save)/' 'reading does not need writing' core/vmcore
+forbid 'core/save/' 'the dump engine does not know the save' core/dump
+forbid 'hv/(rescue|agent|xen|hadumpd|hadump)/' 'the seams to a domain depend on core only' hv/domain
+forbid 'hv/(agent|xen|hadumpd|hadump)/' 'a crash run knows neither policy nor the real side' hv/rescue
 forbid 'hv/(xen|hadumpd|hadump)/' 'the decisions do not know the real side' hv/agent
+forbid 'hv/(hadumpd|hadump)/' 'the real side does not know the programs' hv/xen
+forbid 'userspace/release_region/' "the host must not reach the guest's program" hv
 forbid 'hv/' 'the guest side does not need the host side' userspace
-forbid 'core/(dump|vmcore)/' 'base is the bottom' core/base
 exit $bad

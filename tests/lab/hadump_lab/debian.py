@@ -55,7 +55,7 @@ def staged(directory: Path) -> Path:
 def installed_root(archive: Archive, load: Path, spec: str) -> Installed:
     """The root with the product installed as the README says; `load`: the lab's own program."""
     kern = kernel(archive, spec)
-    base = base_root(archive, _library_packages(program("userspace/release-region")), spec)
+    base = base_root(archive, _library_packages(program("userspace/release_region/release-region")), spec)
     scratch = machine.new_scratch()
     try:
         payload = staged(scratch / "payload")

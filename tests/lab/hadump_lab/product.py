@@ -78,7 +78,7 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
     return (
         Overlay()
         .module(module_for(kern), kern.release)
-        .program(program("userspace/release-region"))
+        .program(program("userspace/release_region/release-region"))
         .file("usr/lib/hadump/hadump-save", _BOOT / "hadump-save", 0o755)
         .file("etc/hadump/release-region.conf", f"{config}\n{settings}\n")
         .script("00-hadump", _LOAD, early=True)

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/save/journal.h"
+#include "core/save/merged_vmcore.h"
+
+namespace hadump {
+
+/// A save of the waiting dump that did not end, and its files.
+struct EarlierSave {
+  std::string journal;  ///< Path.
+  JournalContent content;
+};
+
+/// Completes what a crash in the middle of publishing left: files that have their final name
+/// already are known by it when all have, and get their temporary name back when only some have.
+/// Sets `content.published`, and `content.files` to where the files are.
+Result<> settle_names(JournalContent& content);
+
+/// Reads the journal at `path` and those it builds on, newest first; those that are not there are
+/// left out, so that it may be empty.
+/// @return kBadData for a journal of another dump (its file must not be touched), a damaged one, or
+///         a chain that is too long or goes round.
+Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
+                                                    const std::string& dump_id);
+
+/// Appends those of `more` that `saves` does not have yet.
+void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more);
+
+/// True when the files that the save was written to are where its journal says.
+bool has_its_files(const EarlierSave& save);
+
+/// The journal that belongs to what a user calls "the incomplete dump": the target's name, that
+/// name with "-incomplete" or "-incomplete.N", or the journal itself.
+std::string journal_of(const std::string& named);
+
+/// Opens one dump: a file, or all parts of a striped one.
+using OpenVmcore =
+    std::function<Result<std::unique_ptr<VmcoreSource>>(const std::vector<std::string>&)>;
+
+/// The whole dump again: what the system still holds, and from the earlier saves' files the rest.
+/// @param held  what `current` can still be read for.
+/// @param gone  what nobody has any more: it reads as unreadable.
+/// @return the errors of opening the earlier files; without them the dump would have gaps, so the
+///         caller must not go on as if nothing were missing.
+Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
+                                                         FrameSet held,
+                                                         const std::vector<EarlierSave>& earlier,
+                                                         const FrameSet& gone,
+                                                         const OpenVmcore& open);
+
+}  // namespace hadump

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/save/saver.h"
+
+#include <limits>
+
+#include "core/dump/lost_frames.h"
+
+namespace hadump {
+
+Result<> Saver::write_with_fallback(FrameSet& portion) {
+  auto written = writer_.write_portion(portion);
+  while (!written && written.error().code() == ErrorCode::kNoSpace &&
+         next_fallback_ < options_.fallback_levels.size()) {
+    if (auto noted = fall_back(portion); !noted) return noted;
+    if (portion.empty()) break;
+    auto again = writer_.write_portion(portion);
+    // What was given to a pipe cannot be taken back: the reason stays the first one.
+    if (!again && again.error().code() == ErrorCode::kBusy) break;
+    written = std::move(again);
+  }
+  return written;
+}
+
+/// To the next level, with what is still to be written of `portion`. The first steps of a large
+/// portion are durable already, and at the level of before.
+Result<> Saver::fall_back(FrameSet& portion) {
+  FrameSet rest =
+      portion.intersection(writer_.next_portion(std::numeric_limits<std::uint64_t>::max()));
+  portion.erase(rest);
+  if (!portion.empty())
+    if (auto noted = note_durable(portion); !noted) return noted;
+  portion = std::move(rest);
+  options_.level = options_.fallback_levels[next_fallback_++];
+  writer_.set_dump_level(options_.level);
+  return {};
+}
+
+// A checkpoint may be what finds the disk full: the writer has gone back to the one before then.
+Result<> Saver::make_durable_with_fallback(FrameSet& portion) {
+  for (;;) {
+    if (auto written = write_with_fallback(portion); !written) return written;
+    auto durable = writer_.make_durable();
+    if (durable || durable.error().code() != ErrorCode::kNoSpace ||
+        next_fallback_ == options_.fallback_levels.size())
+      return durable;
+    if (auto noted = fall_back(portion); !noted) return noted;
+  }
+}
+
+Result<> Saver::note_durable(const FrameSet& frames) {
+  FrameSet newly_lost;
+  const FrameSet missing = writer_.summary().missing;
+  for (FrameRange range : frames.ranges()) newly_lost.insert(missing.intersection(range));
+  if (record_ != nullptr)
+    if (auto noted = record_->add_durable(frames, newly_lost, options_.level); !noted) return noted;
+  lost_.insert(newly_lost);
+  // More than that is only kept a little longer.
+  lost_ = with_fewer_ranges(lost_, kMaxLostRanges);
+  return {};
+}
+
+Result<> Saver::save_portion(const FrameSet& portion) {
+  FrameSet rest = portion;  // What was not noted yet.
+  auto durable = make_durable_with_fallback(rest);
+  // A pipe promises nothing: what went into it stays held.
+  const bool promised = durable || durable.error().code() != ErrorCode::kUnsupported;
+  if (!durable && promised) return durable;
+  if (!promised) return {};
+
+  if (!rest.empty())
+    if (auto noted = note_durable(rest); !noted) return noted;
+  unsaved_.erase(portion);
+  // From here on the portion may go.
+  if (releaser_ != nullptr) release_with(portion);
+  return {};
+}
+
+void Saver::release_with(const FrameSet& portion) {
+  FrameSet around = portion;
+  for (FrameRange saved : portion.ranges()) {
+    const auto first = waiting_.lower_bound(saved.begin), last = waiting_.lower_bound(saved.end);
+    for (auto waits = first; waits != last; ++waits) around.insert(waits->second);
+    waiting_.erase(first, last);
+  }
+  releaser_->release_around(around, [this](FrameRange block) { return may_go(block); });
+}
+
+/// A block that has to wait for other frames is noted: it is asked for again when they are saved.
+bool Saver::may_go(FrameRange block) {
+  if (unsaved_.overlaps(block) || lost_.overlaps(block)) return false;
+  const auto last_use = needed_later_.last_use(block, unsaved_);
+  if (last_use) waiting_[*last_use].insert(block);
+  // A later run may want to tell what was lost apart.
+  return !last_use && !needed_later_.needed(block, lost_);
+}
+
+Result<> Saver::save_portions() {
+  // What an earlier run has saved but not released, and blocks without anything to save.
+  if (releaser_ != nullptr)
+    releaser_->release_everywhere([this](FrameRange block) { return may_go(block); });
+  for (;;) {
+    const FrameSet portion = writer_.next_portion(options_.portion_bytes);
+    if (portion.empty()) return {};
+    if (auto saved = save_portion(portion); !saved) return saved;
+  }
+}
+
+FrameSet Saver::unsafe() const {
+  FrameSet frames = unsaved_;
+  frames.insert(lost_);
+  return frames;
+}
+
+Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const FrameSet& unsafe) {
+  blocks.release_everywhere([&](FrameRange block) { return !unsafe.overlaps(block); });
+  auto table = releaser.regions();
+  // The module takes its files away when the last range is back.
+  if (!table && table.error().code() == ErrorCode::kNotFound) return true;
+  if (!table) return fail(std::move(table));
+  // A block that the save area lies in stays "partial" until the save area goes.
+  if (!table->in_state(RegionState::kHeld).empty()) return false;
+  if (!blocks.retry_refused(*table)) return false;
+  // The save area holds the window's old content.
+  const FrameSet save_area = table->in_state(RegionState::kSaveArea);
+  if (!unsafe.empty()) return false;
+  for (FrameRange range : save_area.ranges())
+    if (auto done = releaser.release(range); !done) return fail(std::move(done));
+  return true;
+}
+
+}  // namespace hadump

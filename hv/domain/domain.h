@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/abi/hadump_abi.h"
+#include "core/base/error.h"
+#include "hv/domain/domain_config.h"
+#include "hv/domain/guest_layout.h"
+
+namespace hadump {
+
+/// Every vCPU's registers, and the hypervisor's own record of the whole virtual machine.
+struct CpuState {
+  /// By number, without gaps: one that was never started has nothing but its number.
+  std::vector<hadump_vcpu> vcpus;
+  std::vector<std::byte> context;  ///< opaque; reset_cpus() wants it back
+};
+
+/// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).
+///
+/// Implementations: XenDomain (hv/xen), InMemoryDomain (tests/fakes).
+/// Threads: one at a time.
+class Domain {
+ public:
+  virtual ~Domain() = default;
+
+  /// @return kNotFound when there is no such domain.
+  virtual Result<DomainStatus> status() const = 0;
+  /// Each pause needs its own unpause.
+  virtual Result<> pause() = 0;
+  virtual Result<CpuState> cpu_state() const = 0;
+  /// Makes event channels, grants and the shut-down state as in a new domain; RAM stays. Can be
+  /// repeated. @param map  what the hypervisor tells a guest that asks it for its memory map.
+  /// @pre paused, or the vCPUs would run on.
+  virtual Result<> reset(std::span<const MapEntry> map) = 0;
+  /// vCPU 0 waits at `entry` in 32-bit mode with ebx = start_info; the others wait to be started.
+  /// @param context  of CpuState. @pre reset.
+  virtual Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,
+                              GuestPhys start_info) = 0;
+  /// Takes back every pause.
+  virtual Result<> start() = 0;
+};
+
+/// What connects a domain to dom0: devices, console and xenstore.
+///
+/// Implementations: XenGuestLinks (hv/xen), InMemoryGuestLinks (tests/fakes).
+class GuestLinks {
+ public:
+  virtual ~GuestLinks() = default;
+
+  /// Makes every backend let go of the guest's memory, as if the frontends had closed; the devices
+  /// stay. Can be repeated. @return kBusy, naming the device, when one has not within `deadline`.
+  virtual Result<> disconnect(std::chrono::milliseconds deadline) = 0;
+  /// Makes every backend wait for a new frontend. @pre disconnected.
+  virtual Result<> reconnect(std::chrono::milliseconds deadline) = 0;
+  /// New event channels and empty rings for console and xenstore. @pre the domain was reset.
+  /// @return kBusy when xenstored does not take the new ring.
+  virtual Result<> reopen_channels() = 0;
+};
+
+/// Values below data/hadump, by key, as the guest wrote them.
+using GuestKeys = std::map<std::string, std::string>;
+
+/// The domain's part of xenstore.
+///
+/// Implementations: XenGuestStore (hv/xen), InMemoryGuestStore (tests/fakes).
+class GuestStore {
+ public:
+  virtual ~GuestStore() = default;
+
+  /// What the guest wrote below data/hadump: at most a dozen known keys, and no value longer than
+  /// HADUMP_XS_MAX_VALUE (such a key is left out).
+  virtual Result<GuestKeys> guest_keys() const = 0;
+  /// Removes what an earlier kernel of the domain wrote there.
+  virtual Result<> clear_guest_keys() = 0;
+  /// Writes hadump/<key>, which the guest can only read.
+  virtual Result<> publish(const std::string& key, const std::string& value) = 0;
+  virtual Result<std::uint64_t> balloon_target_kib() const = 0;
+  virtual Result<> set_balloon_target_kib(std::uint64_t kib) = 0;
+};
+
+}  // namespace hadump

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/domain/guest_layout.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/abi/hadump_abi.h"
+
+namespace hadump {
+
+Result<FrameSet> pvh_ram(std::uint64_t memory_bytes) {
+  if (memory_bytes == 0 || !is_aligned(memory_bytes, kFrameSize))
+    return fail(ErrorCode::kBadData,
+                fmt::format("{} bytes of memory is no whole number of frames", memory_bytes));
+  if (memory_bytes >= HADUMP_MAX_ADDRESS - kHighRamStart)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} bytes of memory is more than this version handles", memory_bytes));
+  FrameSet ram;
+  const std::uint64_t low = std::min(memory_bytes, kLowRamLimit);
+  ram.insert(frames_of_bytes(0, low));
+  if (memory_bytes > low) ram.insert(frames_of_bytes(kHighRamStart, memory_bytes - low));
+  return ram;
+}
+
+std::vector<MapEntry> window_memory_map(const FrameSet& usable, const FrameSet& held,
+                                        FrameRange acpi) {
+  std::vector<MapEntry> map;
+  const auto add = [&map](FrameRange range, MapType type) {
+    map.push_back({address_of(range.begin).value, range.bytes(), type});
+  };
+  for (FrameRange range : usable.ranges()) add(range, MapType::kRam);
+  for (FrameRange range : held.ranges()) add(range, MapType::kHeld);
+  if (!acpi.empty()) add(acpi, MapType::kAcpi);
+  add(kSpecialFrames, MapType::kReserved);
+  std::sort(map.begin(), map.end(),
+            [](const MapEntry& a, const MapEntry& b) { return a.address < b.address; });
+  return map;
+}
+
+}  // namespace hadump

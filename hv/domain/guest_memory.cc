@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/domain/guest_memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace hadump {
+namespace {
+
+// 4 MiB at a time: few calls, and small enough that a large copy does not need as much address
+// space again.
+constexpr std::uint64_t kPieceFrames = 1024;
+
+template <typename Touch>
+Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t bytes,
+                    Access access, Touch touch) {
+  while (bytes > 0) {
+    const std::uint64_t offset = address.value % kFrameSize;
+    const std::uint64_t chunk = std::min(bytes, kPieceFrames * kFrameSize - offset);
+    const Gfn first = frame_of(address);
+    const Gfn end{round_up(address.value + chunk, kFrameSize) >> kFrameShift};
+    auto mapping = memory.map({first, end}, access);
+    if (!mapping) return fail(std::move(mapping));
+    if (!mapping->all_present())
+      return fail(ErrorCode::kBadData, fmt::format("guest frames [{:#x}, {:#x}) are not all there",
+                                                   first.value, end.value));
+    touch(mapping->bytes().subspan(offset, chunk));
+    address.value += chunk;
+    bytes -= chunk;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out) {
+  std::byte* to = out.data();
+  return for_pieces(memory, from, out.size(), Access::kRead, [&](std::span<std::byte> piece) {
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  });
+}
+
+Result<> write_guest(const GuestMemory& memory, GuestPhys to, std::span<const std::byte> data) {
+  const std::byte* from = data.data();
+  return for_pieces(memory, to, data.size(), Access::kReadWrite, [&](std::span<std::byte> piece) {
+    std::memcpy(piece.data(), from, piece.size());
+    from += piece.size();
+  });
+}
+
+Result<FrameSet> frames_of_kind(const GuestMemory& memory, FrameRange range, FrameKind kind) {
+  auto kinds = memory.kinds(range);
+  if (!kinds) return fail(std::move(kinds));
+  FrameSet frames;
+  for (std::size_t i = 0; i < kinds->size(); ++i) {
+    const Gfn gfn{range.begin.value + i};
+    if ((*kinds)[i] == kind) frames.insert({gfn, Gfn{gfn.value + 1}});
+  }
+  return frames;
+}
+
+Result<> zero_guest(const GuestMemory& memory, GuestPhys to, std::uint64_t bytes) {
+  return for_pieces(memory, to, bytes, Access::kReadWrite,
+                    [](std::span<std::byte> piece) { std::memset(piece.data(), 0, piece.size()); });
+}
+
+}  // namespace hadump

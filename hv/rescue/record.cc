@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/rescue/record.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "core/base/text.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::array<std::string_view, 13> kStepNames = {"none",
+                                                         "paused",
+                                                         "vcpus-saved",
+                                                         "memory-added",
+                                                         "low-copied",
+                                                         "snapshot-complete",
+                                                         "backends-disconnected",
+                                                         "reset",
+                                                         "loaded",
+                                                         "reconnected",
+                                                         "vcpus-set",
+                                                         "started",
+                                                         "done"};
+static_assert(kStepNames.size() == static_cast<std::size_t>(Step::kDone) + 1);
+
+Result<DumpId> parse_dump_id(const std::string& text) {
+  DumpId id{};
+  if (text.size() != 2 * id.size()) return fail(ErrorCode::kBadData, "a broken dump id");
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    auto byte = parse_hex(std::string_view(text).substr(2 * i, 2));
+    if (!byte) return fail(std::move(byte));
+    id[i] = static_cast<std::uint8_t>(*byte);
+  }
+  return id;
+}
+
+}  // namespace
+
+std::string_view to_string(Step step) {
+  return kStepNames.at(static_cast<std::size_t>(step));
+}
+
+Result<Step> parse_step(std::string_view text) {
+  for (std::size_t i = 0; i < kStepNames.size(); ++i)
+    if (kStepNames.at(i) == text) return static_cast<Step>(i);
+  return fail(ErrorCode::kBadData, fmt::format("'{}' is no step", text));
+}
+
+std::string to_json(const DomainRecord& record) {
+  nlohmann::ordered_json json;
+  json["version"] = 1;
+  json["uuid"] = record.uuid;
+  json["name"] = record.name;
+  json["domid"] = record.domid;
+  json["step"] = to_string(record.step);
+  json["mode"] = to_string(record.mode);
+  json["save_area"] = {{"address", address_of(record.save_area.begin).value},
+                       {"bytes", record.save_area.bytes()}};
+  json["dump_id"] = to_hex(record.dump_id);
+  json["crash_time"] = record.crash_time;
+  json["boots"] = record.boots;
+  json["committed"] = record.committed;
+  json["rewrite_pending"] = record.rewrite_pending;
+  json["window_bytes"] = record.window_bytes;
+  json["boot_bytes"] = record.boot_bytes;
+  json["held_bytes"] = record.held_bytes;
+  json["absent_frames"] = record.absent_frames;
+  json["full_scan"] = record.full_scan;
+  json["old_target_kib"] = record.old_target_kib;
+  json["raised_target_kib"] = record.raised_target_kib;
+  json["old_limit_kib"] = record.old_limit_kib;
+  json["raised_limit_kib"] = record.raised_limit_kib;
+  json["crashes"] = record.crashes;
+  json["crash_counted"] = record.crash_counted;
+  json["error"] = record.error;
+  json["times_ms"] = nlohmann::ordered_json::object();
+  for (const auto& [step, ms] : record.times) json["times_ms"][step] = ms;
+  json["noticed_ms"] = record.noticed_ms;
+  json["started_ms"] = record.started_ms;
+  json["done_ms"] = record.done_ms;
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+Result<DomainRecord> parse_record(const std::string& text) try {
+  const nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
+  if (json.at("version") != 1)
+    return fail(ErrorCode::kUnsupported, "a state file of a new version");
+  DomainRecord record;
+  json.at("uuid").get_to(record.uuid);
+  json.at("name").get_to(record.name);
+  json.at("domid").get_to(record.domid);
+  auto step = parse_step(json.at("step").get<std::string>());
+  if (!step) return fail(std::move(step));
+  record.step = *step;
+  auto mode = parse_save_mode(json.at("mode").get<std::string>());
+  if (!mode) return fail(std::move(mode));
+  record.mode = *mode;
+  record.save_area = frames_of_bytes(json.at("save_area").at("address").get<std::uint64_t>(),
+                                     json.at("save_area").at("bytes").get<std::uint64_t>());
+  auto id = parse_dump_id(json.at("dump_id").get<std::string>());
+  if (!id) return fail(std::move(id));
+  record.dump_id = *id;
+  json.at("crash_time").get_to(record.crash_time);
+  json.at("boots").get_to(record.boots);
+  json.at("committed").get_to(record.committed);
+  json.at("rewrite_pending").get_to(record.rewrite_pending);
+  json.at("window_bytes").get_to(record.window_bytes);
+  json.at("boot_bytes").get_to(record.boot_bytes);
+  json.at("held_bytes").get_to(record.held_bytes);
+  json.at("absent_frames").get_to(record.absent_frames);
+  json.at("full_scan").get_to(record.full_scan);
+  json.at("old_target_kib").get_to(record.old_target_kib);
+  json.at("raised_target_kib").get_to(record.raised_target_kib);
+  json.at("old_limit_kib").get_to(record.old_limit_kib);
+  json.at("raised_limit_kib").get_to(record.raised_limit_kib);
+  json.at("crashes").get_to(record.crashes);
+  record.crash_counted = json.value("crash_counted", false);  // older records have none
+  json.at("error").get_to(record.error);
+  for (const auto& [name, ms] : json.at("times_ms").items())
+    record.times.emplace_back(name, ms.get<double>());
+  json.at("noticed_ms").get_to(record.noticed_ms);
+  json.at("started_ms").get_to(record.started_ms);
+  json.at("done_ms").get_to(record.done_ms);
+  return record;
+} catch (const nlohmann::json::exception& e) {
+  return fail(ErrorCode::kBadData, fmt::format("a broken state file: {}", e.what()));
+}
+
+}  // namespace hadump

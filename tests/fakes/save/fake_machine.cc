@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/fakes/save/fake_machine.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "core/base/format_range.h"
+
+namespace hadump {
+
+class FakeReleaser : public RegionReleaser {
+ public:
+  explicit FakeReleaser(FakeMachine& machine) : machine_(machine) {}
+  Result<RegionTable> regions() override {
+    if (machine_.all_back()) return fail(ErrorCode::kNotFound, "no dump waits");
+    return machine_.table();
+  }
+  Result<> release(FrameRange range) override { return machine_.release(range); }
+  Result<> report_progress(std::string_view) override {
+    ++machine_.told_host_;
+    return {};
+  }
+
+ private:
+  FakeMachine& machine_;
+};
+
+class FakeVmcore : public VmcoreSource {
+ public:
+  explicit FakeVmcore(FakeMachine& machine) : machine_(machine) {
+    for (std::uint64_t i = 0; i < machine.frames_; ++i)
+      if (machine.shared_->state[i] != FakeMachine::kHole && !machine.shared_->gone_at_boot[i])
+        layout_.frames.insert({Gfn{i}, Gfn{i + 1}});
+    for (FrameRange range : layout_.frames.ranges())
+      layout_.segments.push_back({{0xffff888000000000 + address_of(range.begin).value},
+                                  address_of(range.begin),
+                                  range.bytes(),
+                                  range.bytes(),
+                                  address_of(range.begin).value});
+  }
+
+  const VmcoreLayout& layout() const override { return layout_; }
+
+  Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override {
+    for (std::size_t i = 0; i < status.size(); ++i) {
+      const Gfn gfn{first.value + i};
+      const auto row = out.subspan(i * kFrameSize, kFrameSize);
+      std::fill(row.begin(), row.end(), std::byte{0});
+      status[i] = !layout_.frames.contains(gfn)             ? FrameStatus::kAbsent
+                  : machine_.shared_->unreadable[gfn.value] ? FrameStatus::kFailed
+                                                            : FrameStatus::kRead;
+      // A released frame reads as zeros, as the module's vmcore callback does it.
+      if (status[i] == FrameStatus::kRead && machine_.is_readable(gfn)) machine_.truth(gfn, row);
+    }
+    return {};
+  }
+
+  Result<FrameView> map(FrameRange range) const override { return copy_view(*this, range); }
+
+ private:
+  FakeMachine& machine_;
+  VmcoreLayout layout_;
+};
+
+FakeMachine::FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::uint64_t ram_blocks)
+    : seed_(seed), frames_(ram_blocks * kBlockFrames) {
+  void* memory =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  shared_ = new (memory) Shared{};
+  for (std::uint64_t i = 0; i < frames_; ++i)
+    shared_->state[i] = i < window_blocks * kBlockFrames ? kWindow : kHeld;
+}
+
+FakeMachine::~FakeMachine() {
+  ::munmap(shared_, sizeof(Shared));
+}
+
+void FakeMachine::make_hole(FrameRange range) {
+  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i) shared_->state[i] = kHole;
+}
+
+void FakeMachine::make_unreadable(Gfn gfn) {
+  shared_->unreadable[gfn.value] = 1;
+}
+
+void FakeMachine::refuse_releases(ErrorCode code, unsigned count) {
+  shared_->refusals_left = count;
+  shared_->refuse_code = code;
+}
+
+void FakeMachine::kill_after(std::uint64_t events) {
+  shared_->events = 0;
+  shared_->kill_at = events;
+}
+
+void FakeMachine::event() {
+  if (++shared_->events == shared_->kill_at) ::_exit(kKilled);
+}
+
+void FakeMachine::reboot() {
+  for (std::uint64_t block = 0; block < frames_; block += kBlockFrames)
+    for (std::uint64_t i = block; i < block + kBlockFrames; ++i) {
+      if (shared_->state[i] == kAsked) shared_->state[i] = kHeld;  // Only whole blocks are noted.
+      if (shared_->state[i] == kReleased) shared_->gone_at_boot[i] = 1;
+    }
+}
+
+void FakeMachine::truth(Gfn gfn, std::span<std::byte> out) const {
+  std::uint64_t x = (seed_ + gfn.value + 1) * 0x9e3779b97f4a7c15;
+  if (x >> 62 == 0) {  // A quarter of the pages is zero.
+    std::fill(out.begin(), out.end(), std::byte{0});
+    return;
+  }
+  const bool compressible = (x >> 61 & 1) != 0;
+  for (std::size_t i = 0; i < out.size(); i += sizeof(x)) {
+    if (!compressible) {
+      x ^= x << 13;
+      x ^= x >> 7;
+      x ^= x << 17;
+    }
+    std::memcpy(out.data() + i, &x, sizeof(x));
+  }
+}
+
+FrameSet FakeMachine::old_frames() const {
+  FrameSet frames;
+  for (std::uint64_t i = 0; i < frames_; ++i)
+    if (shared_->state[i] != kHole) frames.insert({Gfn{i}, Gfn{i + 1}});
+  return frames;
+}
+
+FrameSet FakeMachine::held_frames() const {
+  FrameSet frames;
+  for (std::uint64_t i = 0; i < frames_; ++i)
+    if (shared_->state[i] == kHeld || shared_->state[i] == kAsked)
+      frames.insert({Gfn{i}, Gfn{i + 1}});
+  return frames;
+}
+
+FrameRange FakeMachine::save_area() const {
+  return {Gfn{frames_}, Gfn{frames_ + kBlockFrames}};
+}
+
+bool FakeMachine::is_readable(Gfn gfn) const {
+  const std::uint8_t state = shared_->state[gfn.value];
+  return state == kWindow ? !shared_->save_area_released : state == kHeld;
+}
+
+void FakeMachine::complain(const std::string& text) {
+  if (shared_->violation[0] == 0)
+    std::copy_n(text.begin(), std::min(text.size(), shared_->violation.size() - 1),
+                shared_->violation.begin());
+}
+
+bool FakeMachine::is_ready_block(std::uint64_t frame) const {
+  const auto begin =
+      shared_->state.begin() + static_cast<std::ptrdiff_t>(frame / kBlockFrames * kBlockFrames);
+  const auto end = begin + kBlockFrames;
+  return std::none_of(begin, end, [](std::uint8_t s) { return s == kHeld || s == kWindow; }) &&
+         std::find(begin, end, kAsked) != end;
+}
+
+Result<> FakeMachine::release(FrameRange range) {
+  event();
+  if (range == save_area()) {
+    if (!held_frames().empty()) complain("the save area was released before the last block");
+    if (shared_->save_area_released) complain("the save area was released twice");
+    shared_->save_area_released = 1;
+    event();
+    return {};
+  }
+  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
+    if (i >= frames_ || (shared_->state[i] != kHeld && shared_->state[i] != kHole &&
+                         !(shared_->state[i] == kAsked && is_ready_block(i)))) {
+      complain("released what is not held: " + format_range(range));
+      return fail(ErrorCode::kBadData, "not held");
+    }
+  const bool refused = shared_->refusals_left > 0;
+  if (refused) --shared_->refusals_left;
+  if (refused && shared_->refuse_code == ErrorCode::kUnsupported)  // Nothing is asked for then.
+    return fail(shared_->refuse_code, "refused by the test");
+  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
+    if (shared_->state[i] == kHeld) shared_->state[i] = kAsked;
+  if (refused) return fail(shared_->refuse_code, "refused by the test");
+  // A block comes back with its last frame.
+  for (std::uint64_t at = round_down(range.begin.value, kBlockFrames); at < range.end.value;
+       at += kBlockFrames) {
+    const auto begin = shared_->state.begin() + static_cast<std::ptrdiff_t>(at);
+    if (is_ready_block(at))
+      std::replace(begin, begin + kBlockFrames, std::uint8_t{kAsked}, std::uint8_t{kReleased});
+  }
+  event();
+  return {};
+}
+
+RegionTable FakeMachine::table() const {
+  static constexpr RegionState kStates[] = {RegionState::kHole, RegionState::kWindow,
+                                            RegionState::kHeld, RegionState::kPartial,
+                                            RegionState::kReleased};
+  std::vector<Region> regions;
+  for (std::uint64_t i = 0; i < frames_; ++i) {
+    const RegionState state = kStates[shared_->state[i]];
+    if (!regions.empty() && regions.back().state == state)
+      regions.back().range.end = Gfn{i + 1};
+    else
+      regions.push_back({{Gfn{i}, Gfn{i + 1}}, state});
+  }
+  if (!shared_->save_area_released) regions.push_back({save_area(), RegionState::kSaveArea});
+  return RegionTable(std::move(regions));
+}
+
+std::unique_ptr<RegionReleaser> FakeMachine::releaser() {
+  return std::make_unique<FakeReleaser>(*this);
+}
+
+std::unique_ptr<VmcoreSource> FakeMachine::vmcore() {
+  return std::make_unique<FakeVmcore>(*this);
+}
+
+}  // namespace hadump

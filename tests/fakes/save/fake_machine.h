@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/save/region_releaser.h"
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+/// A rebooted machine with a waiting dump, small enough to be crashed thousands of times: memory
+/// blocks of kBlockFrames, the module's rules for releasing them, and old memory that is gone the
+/// moment it is released.
+///
+/// Its state lives in shared memory, so that it survives a process that is killed: a test forks,
+/// lets the child save, kills it at a chosen event, and goes on with what is left.
+class FakeMachine {
+ public:
+  static constexpr std::uint64_t kBlockFrames = 256;
+  static constexpr std::uint64_t kMaxBlocks = 64;
+  static constexpr std::uint64_t kMaxFrames = kMaxBlocks * kBlockFrames;
+  static constexpr int kKilled = 99;  ///< Exit status of a child that was killed.
+
+  /// @param window_blocks  blocks from address 0 that booting has overwritten; their old content is
+  ///                       in the save area, which lies behind the RAM.
+  FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::uint64_t ram_blocks);
+  ~FakeMachine();
+  FakeMachine(const FakeMachine&) = delete;
+  FakeMachine& operator=(const FakeMachine&) = delete;
+
+  /// No memory is behind these frames.
+  void make_hole(FrameRange range);
+  /// Reading the frame fails.
+  void make_unreadable(Gfn gfn);
+  /// The next releases of old memory are refused with this code. As the module does it, frames of
+  /// one that Linux has refused (kOs) stay asked for, and may be asked for again.
+  void refuse_releases(ErrorCode code, unsigned count = 1);
+
+  /// The process ends, as by SIGKILL, when so many more events have happened. 0: never.
+  void kill_after(std::uint64_t events);
+  /// Called wherever a crash may come: before and after every step that outlives the process.
+  void event();
+  std::uint64_t events() const { return shared_->events; }
+
+  /// The machine crashes again: the same dump, without what was given back in whole blocks.
+  void reboot();
+
+  /// The old content of a frame; some frames are zero, some do not compress.
+  void truth(Gfn gfn, std::span<std::byte> out) const;
+  /// Every frame that had memory behind it at the crash.
+  FrameSet old_frames() const;
+  FrameSet held_frames() const;
+  bool all_back() const { return shared_->save_area_released; }
+  /// Lines for the host's display, from savers in this process.
+  std::uint64_t told_host() const { return told_host_; }
+  /// The first rule that a saver broke; empty when none.
+  std::string violation() const { return shared_->violation.data(); }
+
+  std::unique_ptr<RegionReleaser> releaser();
+  std::unique_ptr<VmcoreSource> vmcore();
+
+ private:
+  friend class FakeReleaser;
+  friend class FakeVmcore;
+  enum FrameState : std::uint8_t { kHole, kWindow, kHeld, kAsked, kReleased };
+
+  /// Plain data: it is shared between processes.
+  struct Shared {
+    std::array<std::uint8_t, kMaxFrames> state;
+    std::array<std::uint8_t, kMaxFrames> unreadable;
+    std::array<std::uint8_t, kMaxFrames> gone_at_boot;  ///< No PT_LOAD since the last reboot.
+    std::atomic<std::uint64_t> events;
+    std::atomic<std::uint64_t> kill_at;
+    std::uint8_t save_area_released;
+    unsigned refusals_left;
+    ErrorCode refuse_code;
+    std::array<char, 256> violation;
+  };
+
+  FrameRange save_area() const;
+  bool is_readable(Gfn gfn) const;
+  void complain(const std::string& text);
+  /// Asked for as a whole, and not given.
+  bool is_ready_block(std::uint64_t frame) const;
+  Result<> release(FrameRange range);
+  RegionTable table() const;
+
+  std::uint64_t seed_;
+  std::uint64_t frames_;
+  Shared* shared_;
+  std::uint64_t told_host_ = 0;
+};
+
+}  // namespace hadump

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <sstream>
+#include <string>
+
+#include "core/dump/file_sink.h"
+#include "tests/fakes/save/fake_machine.h"
+#include "tests/fakes/save/power_cut_sink.h"
+#include "userspace/cli/exit_codes.h"
+#include "userspace/release_region/command_save.h"
+
+namespace hadump {
+
+/// A directory of its own, gone at the end. In memory where that can be had: the tests make things
+/// durable thousands of times, and a busy disk would take minutes for it.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    const bool in_memory = ::access("/dev/shm", W_OK) == 0;
+    const std::filesystem::path parent =
+        in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string pattern = (parent / "hadump-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+struct SaveRun {
+  int exit_code = 0;
+  std::string messages;
+};
+
+/// Runs one save on a fake machine, in this process.
+inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
+                         std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max(),
+                         const std::string& state_dir = "") {
+  std::ostringstream messages;
+  spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
+  log.set_pattern("%l: %v");
+  const SteadyClock clock;
+  auto releaser = machine.releaser();
+  const WaitingDump dump{std::string(32, 'a'), "added", 1'000'000'000, 1};
+  const SaveSeams seams{
+      releaser.get(),
+      machine.all_back() ? std::nullopt : std::optional(dump),
+      "guest",
+      clock,
+      log,
+      {},
+      [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
+        if (paths.front() == "/proc/vmcore") return machine.vmcore();
+        return open_vmcore(paths);
+      },
+      [&](const std::string& path,
+          const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
+        auto file = partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
+        if (!file) return file;
+        return std::make_unique<PowerCutSink>(
+            std::move(*file), [&machine] { machine.event(); }, capacity);
+      },
+      FakeMachine::kBlockFrames* kFrameSize,
+      state_dir};
+  std::ostringstream out;
+  const int exit_code = run_save(options, seams, {out, out, false});
+  return {exit_code, messages.str()};
+}
+
+/// The same in a child, which may be killed by its machine. @return the exit code.
+inline int save_in_child(FakeMachine& machine, const SaveOptions& options) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const SaveRun run = save_here(machine, options);
+    if (run.exit_code != kExitOk)
+      static_cast<void>(!::write(2, run.messages.data(), run.messages.size()));
+    ::_exit(run.exit_code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+inline SaveOptions save_options(const std::string& to, OutputFormat format) {
+  SaveOptions options;
+  options.to = {to};
+  options.format = format;
+  options.codec = {format == OutputFormat::kKdump ? CodecKind::kZstd : CodecKind::kNone, 0};
+  options.threads = 1;
+  options.portion_bytes = 1_MiB;
+  options.progress = ProgressMode::kNone;
+  return options;
+}
+
+/// Compares the dump in `paths` (several for a striped one) with the truth about `frames`.
+inline void expect_truth(const std::vector<std::string>& paths, const FakeMachine& machine,
+                         const FrameSet& frames) {
+  auto dump = open_vmcore(paths);
+  ASSERT_TRUE(dump) << dump.error().what();
+  std::vector<std::byte> truth(kFrameSize);
+  std::vector<std::byte> found(kFrameSize);
+  std::uint64_t wrong = 0;
+  for (FrameRange range : frames.ranges())
+    for (Gfn gfn = range.begin; gfn < range.end; gfn = Gfn{gfn.value + 1}) {
+      FrameStatus status = FrameStatus::kFailed;
+      const auto read = (*dump)->read(gfn, found, {&status, 1});
+      ASSERT_TRUE(read) << read.error().what();
+      machine.truth(gfn, truth);
+      if (status != FrameStatus::kRead || found != truth) ++wrong;
+    }
+  EXPECT_EQ(wrong, 0U) << paths.front();
+}
+
+}  // namespace hadump

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/rescue/crash_run.h"
+
+#include <gmock/gmock.h>
+
+#include "core/abi/hadump_abi.h"
+#include "hv/agent/crash_limit.h"
+#include "tests/unit/hv/rescue/crash_run_fixture.h"
+
+namespace hadump {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST_F(CrashRunTest, BootsTheGuestWithItsOldMemoryInTheDump) {
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.step, Step::kStarted);
+  expect_dump_is_true();
+  EXPECT_EQ(guest.content(frame_of(GuestPhys{16_MiB}))[100], std::byte{0x90});  // the kernel
+  EXPECT_EQ(domain.entry(), GuestPhys{16_MiB});
+  EXPECT_EQ(domain.pauses(), 0);
+}
+
+// Nobody but us may use the guest's memory when it is reset, and it must be ready when it starts.
+TEST_F(CrashRunTest, DisconnectsBeforeTheResetAndStartsLast) {
+  ASSERT_TRUE(run());
+
+  EXPECT_THAT(history, ElementsAre("pause", "disconnect", "reset", "reopen_channels", "reconnect",
+                                   "reset_cpus", "start"));
+}
+
+TEST_F(CrashRunTest, TellsTheNextKernelWhatItMayUse) {
+  ASSERT_TRUE(run());
+
+  const std::uint64_t save_bytes = record.save_area.bytes();
+  EXPECT_THAT(domain.map(), ElementsAre(MapEntry{0, kWindow, MapType::kRam},
+                                        MapEntry{kWindow, 384_MiB, MapType::kHeld},
+                                        MapEntry{512_MiB, 1_MiB, MapType::kRam},
+                                        MapEntry{0xfc000000, 2 * kFrameSize, MapType::kAcpi},
+                                        MapEntry{0xfeff8000, 8 * kFrameSize, MapType::kReserved},
+                                        MapEntry{4_GiB, save_bytes, MapType::kHeld}));
+}
+
+TEST_F(CrashRunTest, DumpsAHypervisorPageInTheWindow) {
+  guest.fill(Gfn{1}, std::byte{0x77}).make_special(Gfn{1});
+  ASSERT_TRUE(run());
+
+  EXPECT_EQ(dumped(Gfn{1}), 0x77);
+}
+
+// As many notes as vCPUs, so that a note's place says whose it is.
+TEST_F(CrashRunTest, KeepsThePlaceOfAVcpuThatWasNeverStarted) {
+  domain.add_idle_vcpus(2);
+  config.max_vcpus = 4;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  const auto saved = read_snapshot(guest, record.save_area, true);
+  ASSERT_TRUE(saved) << saved.error().what();
+  ASSERT_EQ(saved->cpus.vcpus.size(), 4U);
+  EXPECT_TRUE(saved->cpus.vcpus[1].flags & HADUMP_VCPU_ONLINE);
+  EXPECT_EQ(saved->cpus.vcpus[3].id, 3U);
+  EXPECT_EQ(saved->cpus.vcpus[3].flags, 0U);
+  Elf64_Phdr notes;
+  std::memcpy(&notes, saved->elf_header.data() + sizeof(Elf64_Ehdr), sizeof(notes));
+  constexpr std::size_t kNote = sizeof(Elf64_Nhdr) + 8 + 336;
+  EXPECT_EQ(notes.p_filesz, 4 * kNote + 16);
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
+  guest.set_free_frames(1000);
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+  expect_untouched();
+  EXPECT_EQ(record.step, Step::kNone);
+  EXPECT_THAT(record.error, HasSubstr("no free memory"));
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenABackendDoesNotLetGo) {
+  links.refuse_to_disconnect();
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("vbd/51712"));
+  expect_untouched();
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheKernelIsNoKernel) {
+  files.kernel_bytes.assign(1000, std::byte{0});
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+  EXPECT_TRUE(history.empty());
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenAcpiTablesAreDamaged) {
+  files.tables.bytes[0x210] ^= std::byte{1};
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+}
+
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenMappingFailsOnce) {
+  guest.fail_next("map");
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+}
+
+// The heart of the promise: killed after any step, the next agent ends with the same dump, or
+// begins again on a guest that nothing was done to.
+class KilledCrashRunTest : public CrashRunTest, public testing::WithParamInterface<Step> {};
+
+TEST_P(KilledCrashRunTest, IsFinishedByTheNextAgent) {
+  records.stop_after(GetParam());
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  DomainRecord found = records.saved.back();
+  ASSERT_EQ(found.step, GetParam());
+
+  records.go_on();
+  const auto done = run(found);
+
+  ASSERT_TRUE(done) << done.error().what();
+  record = found;
+  EXPECT_EQ(found.step, Step::kStarted);
+  expect_dump_is_true();
+  EXPECT_EQ(domain.pauses(), 0);
+  EXPECT_EQ(found.old_limit_kib, limit_before);
+}
+
+// Once the reset has begun, only the save area has the window's old content: nothing that fails
+// later may take it away.
+class KilledAfterResetTest : public CrashRunTest, public testing::WithParamInterface<Step> {};
+
+TEST_P(KilledAfterResetTest, KeepsTheSnapshotWhenTheNextAgentFails) {
+  records.stop_after(GetParam());
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  records.go_on();
+  DomainRecord found = records.saved.back();
+  domain.fail_next("reset");
+  ASSERT_FALSE(run(found));
+
+  ASSERT_TRUE(run(found));
+
+  record = found;
+  expect_dump_is_true();
+}
+
+INSTANTIATE_TEST_SUITE_P(LaterSteps, KilledAfterResetTest,
+                         testing::Values(Step::kReset, Step::kLoaded, Step::kReconnected,
+                                         Step::kVcpusSet));
+
+INSTANTIATE_TEST_SUITE_P(EveryStep, KilledCrashRunTest,
+                         testing::Values(Step::kPaused, Step::kVcpusSaved, Step::kMemoryAdded,
+                                         Step::kLowCopied, Step::kSnapshotComplete,
+                                         Step::kBackendsDisconnected, Step::kReset, Step::kLoaded,
+                                         Step::kReconnected, Step::kVcpusSet),
+                         [](const auto& step) {
+                           std::string name(to_string(step.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST_F(CrashRunTest, NeverBootsADamagedSnapshot) {
+  records.stop_after(Step::kSnapshotComplete);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  records.go_on();
+  record = records.saved.back();
+  history.clear();
+  guest.fill(Gfn{record.save_area.end.value - 1024}, std::byte{0xee});  // inside LOW
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("checksum"));
+  EXPECT_THAT(history, testing::Not(testing::Contains("reset")));
+}
+
+TEST_F(CrashRunTest, KeepsTheFirstDumpInASecondCrash) {
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  ASSERT_TRUE(saved);
+  // The guest has released the block at 256 MiB and crashes again; it has written over both the
+  // window and that block.
+  const std::uint8_t released = HADUMP_BLOCK_RELEASED;
+  ASSERT_TRUE(write_guest(guest, GuestPhys{saved->node.block_table.address.value + 2},
+                          std::as_bytes(std::span(&released, 1))));
+  guest.fill(Gfn{0}, std::byte{0xff}).fill(frame_of(GuestPhys{256_MiB}), std::byte{0xff});
+  domain.crash_again();
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.boots, 2U);
+  EXPECT_EQ(dumped(Gfn{0}), std::to_integer<int>(mark(0)));  // from LOW, not what was there
+  EXPECT_EQ(dumped(frame_of(GuestPhys{256_MiB})), -1);
+  EXPECT_EQ(dumped(frame_of(GuestPhys{384_MiB})),
+            std::to_integer<int>(mark(384_MiB >> kFrameShift)));
+  saved = read_snapshot(guest, record.save_area, true);
+  ASSERT_TRUE(saved) << saved.error().what();
+  EXPECT_EQ(saved->node.released, (FrameSet{frames_of_bytes(256_MiB, 128_MiB)}));
+  EXPECT_EQ(saved->node.boots, 2U);
+  EXPECT_TRUE(warnings.empty() ||
+              warnings == std::vector<std::string>{"the guest has no VMCOREINFO; the dump will "
+                                                   "have none"});
+}
+
+// The module clears the mark before it writes its state to xenstore; the guest may crash in
+// between, or before the agent has looked.
+TEST_F(CrashRunTest, BeginsANewDumpWhenTheGuestHasEndedTheFirst) {
+  ASSERT_TRUE(run());
+  const DumpId first = record.dump_id;
+  const std::uint64_t over = 0;
+  ASSERT_TRUE(write_guest(
+      guest,
+      GuestPhys{address_of(record.save_area.begin).value + offsetof(hadump_save_header, complete)},
+      std::as_bytes(std::span(&over, 1))));
+  for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64) guest.fill(Gfn{gfn}, mark(gfn));
+  domain.crash_again();
+  next_dump_id = 9;
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_NE(record.dump_id, first);
+  EXPECT_EQ(record.boots, 1U);
+  EXPECT_EQ(record.raised_limit_kib, limit_before + (record.save_area.bytes() >> 10));
+  expect_dump_is_true();
+}
+
+TEST_F(CrashRunTest, LeavesASecondCrashAsFoundWhenTheSnapshotIsDamaged) {
+  ASSERT_TRUE(run());
+  domain.crash_again();
+  guest.fill(Gfn{record.save_area.begin.value + 1}, std::byte{0xee});  // the first section
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(domain.pauses(), 0);
+  EXPECT_EQ(record.step, Step::kStarted);
+  EXPECT_TRUE(guest.exists(record.save_area.begin));
+}
+
+TEST_F(CrashRunTest, HoldsBlocksThatTheGuestsTableHasGarbageFor) {
+  ASSERT_TRUE(run());
+  auto saved = read_snapshot(guest, record.save_area, false);
+  const std::uint8_t garbage[] = {1, 7, 0, 0};  // the window "released", block 1 nonsense
+  ASSERT_TRUE(
+      write_guest(guest, saved->node.block_table.address, std::as_bytes(std::span(garbage))));
+  domain.crash_again();
+  warnings.clear();
+
+  ASSERT_TRUE(run());
+
+  saved = read_snapshot(guest, record.save_area, true);
+  EXPECT_TRUE(saved->node.released.empty());
+  EXPECT_THAT(warnings, testing::Contains(HasSubstr("garbage")));
+}
+
+TEST_F(CrashRunTest, FinishesASecondCrashThatWasInterrupted) {
+  ASSERT_TRUE(run());
+  domain.crash_again();
+  records.stop_after(Step::kSnapshotComplete);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  records.go_on();
+  DomainRecord found = records.saved.back();
+  EXPECT_TRUE(found.rewrite_pending);
+
+  ASSERT_TRUE(run(found));
+
+  EXPECT_EQ(found.boots, 2U);
+  record = found;
+  expect_dump_is_true();
+}
+TEST_F(CrashRunTest, UsesTheGuestsOwnSaveArea) {
+  store.keys = {{"version", "1"},
+                {"mode", "registered"},
+                {"save-area", "0x10000000 0x9000000"}};  // 256 MiB, 144 MiB long
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.mode, SaveMode::kRegistered);
+  EXPECT_EQ(record.save_area, frames_of_bytes(256_MiB, 144_MiB));
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+  EXPECT_EQ(dumped(Gfn{0}), std::to_integer<int>(mark(0)));
+  EXPECT_EQ(dumped(frame_of(GuestPhys{256_MiB})), -1);
+  auto saved = read_snapshot(guest, record.save_area, true);
+  EXPECT_EQ(saved->node.held,
+            (FrameSet{frames_of_bytes(128_MiB, 128_MiB), frames_of_bytes(400_MiB, 112_MiB)}));
+}
+
+// SIGHUP, a restart of the agent and `hadump trigger` try one crash again and again.
+TEST_F(CrashRunTest, ACrashThatIsTriedAgainIsCountedOnce) {
+  DomainPolicy policy;
+  policy.max_crashes = 2;
+  guest.set_free_frames(1000);
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    ASSERT_TRUE(count_crash(record, 1000, policy)) << "attempt " << attempt;
+    ASSERT_FALSE(run());
+    record = *parse_record(to_json(record));  // by the next agent
+  }
+  EXPECT_THAT(record.crashes, ElementsAre(1000));
+
+  guest.set_free_frames(1U << 20);
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(count_crash(record, 1001, policy));  // the next crash, in the same dump
+  domain.crash_again();
+  ASSERT_TRUE(run());
+
+  EXPECT_THAT(record.crashes, ElementsAre(1000, 1001));
+  EXPECT_FALSE(count_crash(record, 1002, policy));
+}
+
+// Each of these would harm if it were believed.
+TEST_F(CrashRunTest, IgnoresHostileRegistrationsAndSaysSo) {
+  const GuestKeys hostile[] = {
+      {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x0 0x10000000"}},
+      {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x8000000 0x200000"}},
+      {{"version", "1"}, {"vmcoreinfo", "0xffffffffffffffff 0x1000"}},
+  };
+  for (const GuestKeys& keys : hostile) {
+    record = {};
+    record.uuid = "u";
+    store.keys = keys;
+    warnings.clear();
+    ASSERT_TRUE(run());
+    EXPECT_EQ(record.mode, SaveMode::kAdded);
+    EXPECT_THAT(warnings, testing::Contains(HasSubstr("ignoring the guest's registration")));
+    ASSERT_TRUE(finish_dump(domain, guest, store, records, record, 5));
+    domain.crash_again();
+  }
+}
+
+}  // namespace
+}  // namespace hadump

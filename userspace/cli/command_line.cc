@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "core/base/text.h"
+#include "core/vmcore/page_filter.h"
+#include "userspace/cli/exit_codes.h"
+
+namespace hadump {
+
+namespace po = boost::program_options;
+
+Result<po::variables_map> parse_command_line(const std::vector<std::string>& args,
+                                             const po::options_description& options,
+                                             const po::positional_options_description& positional) {
+  try {
+    po::variables_map values;
+    // No guessing: "--no" for "--no-release" would be a bad surprise in a tool that cannot undo.
+    const int style = po::command_line_style::unix_style ^ po::command_line_style::allow_guessing;
+    po::store(
+        po::command_line_parser(args).options(options).positional(positional).style(style).run(),
+        values);
+    po::notify(values);
+    return values;
+  } catch (const po::error& error) {
+    return fail(ErrorCode::kBadData, error.what());
+  }
+}
+
+Result<std::vector<unsigned>> parse_levels(std::string_view text) {
+  std::vector<unsigned> levels;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    const auto level = parse_decimal(text.substr(0, comma));
+    if (!level || *level > kMaxDumpLevel)
+      return fail(ErrorCode::kBadData,
+                  fmt::format("a dump level is a number from 0 to {}", kMaxDumpLevel));
+    levels.push_back(static_cast<unsigned>(*level));
+    if (comma == std::string_view::npos) return levels;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+std::string help_text(const std::string& usage, const po::options_description& options) {
+  std::ostringstream text;
+  text << "Usage: release-region " << usage << "\n\n" << options << '\n' << exit_codes_text();
+  return text.str();
+}
+
+}  // namespace hadump

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/cli/exit_codes.h"
+
+namespace hadump {
+
+ExitCode exit_code_of(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kNoSpace:
+      return kExitTargetFull;
+    case ErrorCode::kCancelled:
+      return kExitCancelled;
+    case ErrorCode::kIncomplete:
+      return kExitIncomplete;
+    default:
+      return kExitFailed;
+  }
+}
+
+const char* exit_codes_text() {
+  return "Exit status:\n"
+         "  0  done\n"
+         "  1  failed; what is not saved is still held\n"
+         "  2  wrong usage\n"
+         "  3  nothing to do: no dump waits\n"
+         "  4  the target is full; the partial dump is readable and can be continued\n"
+         "  5  the dump is written, but pages of it could not be read\n"
+         "  6  stopped by a signal; the partial dump is readable and can be continued\n"
+         "  7  the dump is safe, but some memory could not be given back\n"
+         "  8  what was released before is in an earlier save that cannot be found\n";
+}
+
+}  // namespace hadump

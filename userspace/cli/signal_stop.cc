@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/cli/signal_stop.h"
+
+#include <pthread.h>
+
+namespace hadump {
+
+SignalStop::SignalStop() {
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGTERM);
+  sigaddset(&signals_, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  waiter_ = std::thread([this] { wait_for_signals(); });
+}
+
+void SignalStop::wait_for_signals() {
+  for (;;) {
+    const int number = sigwaitinfo(&signals_, nullptr);
+    if (done_) return;
+    if (number < 0) continue;
+    if (!requested_.exchange(true)) continue;
+    // Asked twice: the user does not want to wait for the portion. Held memory stays held.
+    std::signal(number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+    raise(number);
+  }
+}
+
+SignalStop::~SignalStop() {
+  done_ = true;
+  pthread_kill(waiter_.native_handle(), SIGTERM);  // Blocked there: it only ends the wait.
+  waiter_.join();
+}
+
+}  // namespace hadump

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/dump_tools/command_estimate.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+#include "core/base/text.h"
+#include "core/dump/page_test.h"
+#include "core/save/dump_contents.h"
+#include "userspace/cli/command_line.h"
+#include "userspace/cli/exit_codes.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+
+// Enough for a figure of two digits, few enough for a second.
+constexpr std::uint64_t kSamples = 16384;
+
+po::options_description describe() {
+  po::options_description options("Options");
+  // clang-format off
+  options.add_options()
+      ("help,h", "show this text")
+      ("vmcore", po::value<std::string>()->default_value(""),
+       "look at this dump; else at the waiting one, else at the running system (/proc/kcore)")
+      ("to", po::value<std::string>()->default_value(""), "does it fit into this directory?")
+      ("compress", po::value<std::string>()->default_value("lzo"), "as for save")
+      ("dump-level", po::value<std::string>(), "these levels, as in 1,31, instead of a choice")
+      ("all-levels", "all levels from 0 to 31")
+      ("threads", po::value<unsigned>()->default_value(0), "as for save")
+      ("json", "print JSON");
+  // clang-format on
+  return options;
+}
+
+/// What the sampled pages of one class came to.
+struct ClassSample {
+  std::uint64_t frames = 0;  ///< All of the class.
+  std::uint64_t sampled = 0;
+  std::uint64_t zero = 0;
+  std::uint64_t bytes = 0;  ///< Compressed, of the sampled pages that are not zero.
+};
+using Samples = std::array<ClassSample, kPageClasses>;
+
+void sample_page(const VmcoreSource& source, Gfn gfn, PageCompressor* compressor,
+                 ClassSample& sample) {
+  alignas(std::uint64_t) std::array<std::byte, kFrameSize> page{};
+  std::array<std::byte, kMaxCompressedPage> packed{};
+  FrameStatus status = FrameStatus::kFailed;
+  if (!source.read(gfn, page, {&status, 1}) || status != FrameStatus::kRead) return;
+  ++sample.sampled;
+  if (is_zero_page(page)) {
+    ++sample.zero;
+    return;
+  }
+  const std::size_t size = compressor == nullptr ? kFrameSize : compressor->compress(page, packed);
+  sample.bytes += std::min(size, kFrameSize);
+}
+
+Samples take_samples(const VmcoreSource& source, const PageFilter* filter,
+                     PageCompressor* compressor) {
+  Samples samples{};
+  const std::uint64_t stride =
+      std::max<std::uint64_t>(1, source.layout().frames.frames() / kSamples);
+  std::uint64_t next = 0;
+  for_each_run(source.layout().frames, filter, [&](const PageRun& run) {
+    ClassSample& sample = samples[static_cast<std::size_t>(run.page_class)];
+    sample.frames += run.frames.frames();
+    next = std::max(next, run.frames.begin.value);
+    const bool readable =
+        run.page_class != PageClass::kHardwarePoisoned && run.page_class != PageClass::kOffline;
+    for (; readable && next < run.frames.end.value; next += stride)
+      sample_page(source, Gfn{next}, compressor, sample);
+  });
+  return samples;
+}
+
+/// What is known when the samples are taken.
+struct Measured {
+  Samples samples{};
+  std::uint64_t sampled = 0;
+  double pages_per_second = 0;    ///< Read and compressed, by one thread.
+  std::uint64_t table_bytes = 0;  ///< Of every dump: headers and both bitmaps.
+  unsigned threads = 1;
+  std::optional<std::uint64_t> room;  ///< In the target, when there is one.
+};
+
+struct LevelEstimate {
+  unsigned level = 0;
+  std::uint64_t bytes = 0;
+  double seconds = 0;
+  std::optional<bool> fits;
+};
+
+/// A kdump-compressed file at this level: pages, descriptors, bitmaps.
+LevelEstimate estimate_level(const Measured& measured, unsigned level) {
+  constexpr double kDescriptorBytes = 24;
+  double bytes = static_cast<double>(measured.table_bytes);
+  double pages = 0;  // That have to be read.
+  for (std::size_t i = 0; i < kPageClasses; ++i) {
+    const ClassSample& sample = measured.samples[i];
+    if (is_left_out(static_cast<PageClass>(i), level)) continue;
+    const auto frames = static_cast<double>(sample.frames);
+    const double seen = sample.sampled == 0 ? 1 : static_cast<double>(sample.sampled);
+    const double zero = sample.sampled == 0 ? 0 : static_cast<double>(sample.zero) / seen;
+    const double packed = sample.sampled == 0 ? static_cast<double>(kFrameSize)
+                                              : static_cast<double>(sample.bytes) / seen;
+    const bool drops_zero = (level & kLevelZero) != 0;
+    bytes += frames * (packed + (drops_zero ? 1 - zero : 1) * kDescriptorBytes);
+    pages += frames;
+  }
+  LevelEstimate estimate{level, static_cast<std::uint64_t>(bytes),
+                         pages / measured.pages_per_second / measured.threads, std::nullopt};
+  if (measured.room) estimate.fits = estimate.bytes <= *measured.room;
+  return estimate;
+}
+
+void print_table(const EstimateOptions& options, const Measured& measured,
+                 const std::vector<LevelEstimate>& levels, std::ostream& out) {
+  out << fmt::format(
+      "{} pages sampled: {}/s are read and compressed with {} by {} threads; a slow "
+      "target takes longer\n",
+      measured.sampled,
+      format_size(
+          static_cast<std::uint64_t>(measured.pages_per_second * measured.threads * kFrameSize)),
+      to_string(options.codec.kind), measured.threads);
+  if (measured.room)
+    out << fmt::format("free in {}: {}\n", options.to, format_size(*measured.room));
+  out << fmt::format("{:>5}  {:>10}  {:>9}{}\n", "LEVEL", "SIZE", "SECONDS",
+                     measured.room ? "  FITS" : "");
+  for (const LevelEstimate& level : levels)
+    out << fmt::format("{:>5}  {:>10}  {:>9.1f}{}\n", level.level, format_size(level.bytes),
+                       level.seconds,
+                       !level.fits   ? ""
+                       : *level.fits ? "   yes"
+                                     : "    NO");
+}
+
+void print_json(const EstimateOptions& options, const Measured& measured,
+                std::uint64_t memory_bytes, const std::vector<LevelEstimate>& levels,
+                std::ostream& out) {
+  std::string list;
+  for (const LevelEstimate& level : levels)
+    list += fmt::format("{}{{\"level\":{},\"bytes\":{},\"seconds\":{:.3f},\"fits\":{}}}",
+                        list.empty() ? "" : ",", level.level, level.bytes, level.seconds,
+                        !level.fits   ? "null"
+                        : *level.fits ? "true"
+                                      : "false");
+  out << fmt::format(
+      "{{\"memory_bytes\":{},\"pages_sampled\":{},\"codec\":\"{}\",\"threads\":{},"
+      "\"bytes_per_second\":{:.0f},\"free_bytes\":{},\"levels\":[{}]}}\n",
+      memory_bytes, measured.sampled, to_string(options.codec.kind), measured.threads,
+      measured.pages_per_second * measured.threads * kFrameSize,
+      measured.room ? std::to_string(*measured.room) : "null", list);
+}
+
+Result<std::uint64_t> free_bytes(const std::string& directory) {
+  struct statvfs disk {};
+  if (::statvfs(directory.c_str(), &disk) != 0) return fail_os(errno, "looking at " + directory);
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
+Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& source,
+                         const PageFilter* filter, const Clock& clock) {
+  Measured measured;
+  if (!options.to.empty()) {
+    auto room = free_bytes(options.to);
+    if (!room) return fail(std::move(room), "--to");
+    measured.room = *room;
+  }
+  std::unique_ptr<PageCompressor> compressor;
+  if (options.codec.kind != CodecKind::kNone) {
+    auto made = make_compressor(options.codec);
+    if (!made) return fail(std::move(made));
+    compressor = std::move(*made);
+  }
+  const auto started = clock.now();
+  measured.samples = take_samples(source, filter, compressor.get());
+  for (const ClassSample& sample : measured.samples) measured.sampled += sample.sampled;
+  const auto ms = std::max<std::int64_t>(1, (clock.now() - started).count());
+  if (measured.sampled == 0) return fail(ErrorCode::kBadData, "no page could be read");
+  measured.pages_per_second =
+      static_cast<double>(measured.sampled) * 1000 / static_cast<double>(ms);
+  // At least one: hardware_concurrency() may not know.
+  measured.threads =
+      options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+  const std::uint64_t max_frame = source.layout().frames.ranges().back().end.value;
+  measured.table_bytes = 3 * kFrameSize + 2 * round_up((max_frame + 7) / 8, kFrameSize);
+  return measured;
+}
+
+}  // namespace
+
+std::string help_estimate() {
+  return help_text("estimate [--to DIRECTORY] [options]", describe());
+}
+
+Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
+  auto values = parse_command_line(args, describe());
+  if (!values) return fail(std::move(values));
+  EstimateOptions options;
+  options.help = values->count("help") > 0;
+  options.vmcore = (*values)["vmcore"].as<std::string>();
+  options.to = (*values)["to"].as<std::string>();
+  auto codec = parse_codec((*values)["compress"].as<std::string>());
+  if (!codec) return fail(std::move(codec), "--compress");
+  options.codec = *codec;
+  if (options.codec.kind == CodecKind::kAuto) options.codec = {CodecKind::kZstd, 0};
+  options.json = values->count("json") > 0;
+  options.threads = (*values)["threads"].as<unsigned>();
+  if (values->count("dump-level") > 0) {
+    auto levels = parse_levels((*values)["dump-level"].as<std::string>());
+    if (!levels) return fail(std::move(levels), "--dump-level");
+    options.levels = std::move(*levels);
+  }
+  if (values->count("all-levels") > 0) {
+    options.levels.resize(kMaxDumpLevel + 1);
+    std::iota(options.levels.begin(), options.levels.end(), 0U);
+  }
+  return options;
+}
+
+int run_estimate(const EstimateOptions& options, const VmcoreSource& source, const Clock& clock,
+                 Streams io) {
+  const auto opened = open_filter(source);
+  if (!opened) io.err << "release-region estimate: " << opened.error().what() << ", continuing\n";
+  const auto measured = measure(options, source, opened ? opened->filter.get() : nullptr, clock);
+  if (!measured) {
+    io.err << "release-region estimate: " << measured.error().what() << '\n';
+    return kExitFailed;
+  }
+  std::vector<LevelEstimate> levels;
+  for (unsigned level : options.levels) levels.push_back(estimate_level(*measured, level));
+  if (options.json)
+    print_json(options, *measured, source.layout().frames.bytes(), levels, io.out);
+  else
+    print_table(options, *measured, levels, io.out);
+  const bool none_fits = std::all_of(levels.begin(), levels.end(), [](const LevelEstimate& level) {
+    return level.fits == std::optional(false);
+  });
+  return none_fits ? kExitTargetFull : kExitOk;
+}
+
+}  // namespace hadump

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/dump/codec.h"
+#include "core/save/clock.h"
+#include "core/vmcore/source.h"
+#include "userspace/cli/streams.h"
+
+namespace hadump {
+
+struct EstimateOptions {
+  bool help = false;
+  bool json = false;
+  std::string vmcore;  ///< Empty: /proc/vmcore when a dump waits, else /proc/kcore.
+  std::string to;      ///< A directory whose free room to compare with; empty for none.
+  CodecChoice codec{CodecKind::kZstd, 0};
+  std::vector<unsigned> levels{0, 1, 16, 17, 23, 31};
+  unsigned threads = 0;  ///< 0: one for each CPU.
+};
+
+Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args);
+std::string help_estimate();
+
+/// Says how large a dump would be at some levels and how long it would take, from the pages'
+/// classes and from a sample of pages that is read and compressed; and what of it fits.
+/// @return exit status: 0; 4 when not even the smallest fits options.to; 1 on errors.
+int run_estimate(const EstimateOptions& options, const VmcoreSource& source, const Clock& clock,
+                 Streams io);
+
+}  // namespace hadump

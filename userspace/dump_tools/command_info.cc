@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/dump_tools/command_info.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "core/base/endian.h"
+#include "core/base/text.h"
+#include "core/base/time_text.h"
+#include "core/save/dump_contents.h"
+#include "core/vmcore/kernel_log.h"
+#include "core/vmcore/vmcoreinfo.h"
+#include "userspace/cli/command_line.h"
+#include "userspace/cli/exit_codes.h"
+#include "userspace/cli/json_text.h"
+#include "userspace/cli/progress_reporter.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+
+// struct elf_prstatus of x86-64 (linux/elfcore.h): pr_pid, then the registers in the order of
+// struct user_regs_struct (asm/user_64.h).
+constexpr std::size_t kPrstatusPid = 32;
+constexpr std::size_t kPrstatusRegisters = 112;
+constexpr std::array kRegisterNames{"r15",     "r14",      "r13", "r12", "rbp",    "rbx", "r11",
+                                    "r10",     "r9",       "r8",  "rax", "rcx",    "rdx", "rsi",
+                                    "rdi",     "orig_rax", "rip", "cs",  "eflags", "rsp", "ss",
+                                    "fs_base", "gs_base",  "ds",  "es",  "fs",     "gs"};
+constexpr std::size_t kRegisterRbp = 4;
+constexpr std::size_t kRegisterRip = 16;
+constexpr std::size_t kRegisterRsp = 19;
+constexpr std::size_t kPrstatusBytes = 336;
+static_assert(kPrstatusRegisters + kRegisterNames.size() * sizeof(le64) <= kPrstatusBytes);
+
+constexpr const char* kClassNames[kPageClasses] = {
+    "kept", "zero", "page cache",        "private page cache",
+    "user", "free", "hardware-poisoned", "offline"};
+
+po::options_description describe(bool with_positional) {
+  po::options_description options("Options");
+  // clang-format off
+  options.add_options()
+      ("help,h", "show this text")
+      ("json", "print JSON, with all registers of every processor")
+      ("log-lines", po::value<unsigned>()->default_value(10), "lines of the kernel log's end");
+  if (with_positional)
+    options.add_options()
+      ("file", po::value<std::vector<std::string>>());
+  // clang-format on
+  return options;
+}
+
+std::uint64_t register_at(const ElfNote& note, std::size_t index) {
+  le64 value;
+  std::memcpy(&value, note.desc.data() + kPrstatusRegisters + index * sizeof(value), sizeof(value));
+  return value;
+}
+
+std::uint32_t pid_of(const ElfNote& note) {
+  le32 pid;
+  std::memcpy(&pid, note.desc.data() + kPrstatusPid, sizeof(pid));
+  return pid;
+}
+
+/// All that is said about a dump.
+struct DumpFacts {
+  std::optional<CrashIdentity> crash;      ///< Nothing without VMCOREINFO.
+  std::vector<const ElfNote*> processors;  ///< Borrowed from the source.
+  Result<OpenedFilter> filter;
+  std::array<std::uint64_t, kPageClasses> frames{};
+  std::uint64_t kept_unknown = 0;
+  std::string log_end;
+  std::string log_error;  ///< Why there is no log.
+};
+
+std::string last_lines(std::string_view text, unsigned lines) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  std::size_t begin = text.size();
+  for (unsigned i = 0; i < lines && begin != std::string_view::npos && begin != 0; ++i)
+    begin = text.rfind('\n', begin - 1);
+  return std::string(text.substr(begin == std::string_view::npos || begin == 0 ? 0 : begin + 1));
+}
+
+DumpFacts gather(const VmcoreSource& source, unsigned log_lines) {
+  DumpFacts facts{std::nullopt, {}, open_filter(source), {}, 0, {}, {}};
+  if (const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout())))
+    facts.crash = crash_identity(*info);
+  for (const ElfNote* note : cpu_notes(source.layout()))
+    if (note->desc.size() >= kPrstatusBytes) facts.processors.push_back(note);
+  if (facts.filter) {
+    for_each_run(source.layout().frames, facts.filter->filter.get(), [&](const PageRun& run) {
+      facts.frames[static_cast<std::size_t>(run.page_class)] += run.frames.frames();
+    });
+    facts.kept_unknown = facts.filter->kept_unknown();
+  }
+  if (const auto log = crashed_kernel_log(source))
+    facts.log_end = last_lines(*log, log_lines);
+  else
+    facts.log_error = log.error().what();
+  return facts;
+}
+
+void print_processors(const DumpFacts& facts, std::ostream& out) {
+  out << fmt::format("processors: {}\n", facts.processors.size());
+  for (std::size_t i = 0; i < facts.processors.size(); ++i) {
+    const ElfNote& note = *facts.processors[i];
+    out << fmt::format("  {:<3} pid {:<7} rip {:#018x} rsp {:#018x} rbp {:#018x}\n", i,
+                       pid_of(note), register_at(note, kRegisterRip),
+                       register_at(note, kRegisterRsp), register_at(note, kRegisterRbp));
+  }
+}
+
+void print_classes(const DumpFacts& facts, std::ostream& out) {
+  if (!facts.filter) {
+    out << "pages by class: " << facts.filter.error().what() << '\n';
+    return;
+  }
+  out << "pages by class:\n";
+  for (std::size_t i = 0; i < kPageClasses; ++i)
+    if (facts.frames[i] != 0)
+      out << fmt::format("  {:<18} {:>10} {:>10}\n", kClassNames[i], facts.frames[i],
+                         format_size(facts.frames[i] << kFrameShift));
+  if (facts.kept_unknown != 0)
+    out << fmt::format("  of the kept ones, {} are of a use that nothing tells\n",
+                       facts.kept_unknown);
+}
+
+void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
+  out << fmt::format("dump: {}\n", layout.incomplete ? "INCOMPLETE" : "complete");
+  out << fmt::format("memory: {} in {} ranges\n", format_size(layout.frames.bytes()),
+                     layout.frames.ranges().size());
+  if (facts.crash)
+    out << fmt::format("kernel: {}\ncrashed: {}\n",
+                       facts.crash->release.empty() ? "not known" : facts.crash->release,
+                       time_text(facts.crash->crash_time_s.value_or(0)));
+  else
+    out << "kernel: not known, there is no VMCOREINFO\n";
+  print_processors(facts, out);
+  print_classes(facts, out);
+  if (facts.log_error.empty())
+    out << "the kernel log ends:\n" << facts.log_end << '\n';
+  else
+    out << "kernel log: " << facts.log_error << '\n';
+}
+
+std::string processors_json(const DumpFacts& facts) {
+  std::string list;
+  for (const ElfNote* note : facts.processors) {
+    std::string registers;
+    for (std::size_t i = 0; i < kRegisterNames.size(); ++i)
+      registers += fmt::format("{}\"{}\":\"{:#x}\"", i == 0 ? "" : ",", kRegisterNames[i],
+                               register_at(*note, i));
+    list += fmt::format("{}{{\"pid\":{},\"registers\":{{{}}}}}", list.empty() ? "" : ",",
+                        pid_of(*note), registers);
+  }
+  return list;
+}
+
+// Numbers of 64 bits are text: JSON's readers take numbers as floating point.
+void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
+  std::string classes;
+  for (std::size_t i = 0; i < kPageClasses; ++i)
+    classes += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kClassKeys[i], facts.frames[i]);
+  out << fmt::format(
+      "{{\"complete\":{},\"memory_bytes\":{},\"ranges\":{},\"kernel\":{},\"crash_time\":{},"
+      "\"processors\":[{}],\"pages_by_class\":{},\"pages_unknown\":{},\"log_end\":{}}}\n",
+      !layout.incomplete, layout.frames.bytes(), layout.frames.ranges().size(),
+      facts.crash ? json_string(facts.crash->release) : "null",
+      facts.crash && facts.crash->crash_time_s ? std::to_string(*facts.crash->crash_time_s)
+                                               : "null",
+      processors_json(facts), facts.filter ? "{" + classes + "}" : "null", facts.kept_unknown,
+      facts.log_error.empty() ? json_string(facts.log_end) : "null");
+}
+
+}  // namespace
+
+std::string help_info() {
+  return help_text("info [--json] FILE [FILE…]\nSeveral files: the parts of one split dump.",
+                   describe(false));
+}
+
+Result<InfoOptions> parse_info(const std::vector<std::string>& args) {
+  po::positional_options_description positional;
+  positional.add("file", -1);
+  auto values = parse_command_line(args, describe(true), positional);
+  if (!values) return fail(std::move(values));
+  InfoOptions options;
+  options.help = values->count("help") > 0;
+  options.json = values->count("json") > 0;
+  options.log_lines = (*values)["log-lines"].as<unsigned>();
+  if (values->count("file") > 0) options.files = (*values)["file"].as<std::vector<std::string>>();
+  if (options.files.empty() && !options.help) return fail(ErrorCode::kBadData, "FILE is needed");
+  return options;
+}
+
+int run_info(const InfoOptions& options, const VmcoreSource& source, Streams io) {
+  const DumpFacts facts = gather(source, options.log_lines);
+  if (options.json)
+    print_json(source.layout(), facts, io.out);
+  else
+    print_text(source.layout(), facts, io.out);
+  return source.layout().incomplete ? kExitIncomplete : kExitOk;
+}
+
+}  // namespace hadump

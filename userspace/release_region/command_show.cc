@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/release_region/command_show.h"
+
+#include <fmt/format.h>
+
+#include "core/base/text.h"
+#include "core/base/time_text.h"
+#include "userspace/cli/command_line.h"
+#include "userspace/cli/exit_codes.h"
+#include "userspace/cli/json_text.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr RegionState kAllStates[] = {RegionState::kWindow,  RegionState::kHeld,
+                                      RegionState::kPartial, RegionState::kReleased,
+                                      RegionState::kHole,    RegionState::kSaveArea};
+
+po::options_description describe() {
+  po::options_description options("Options");
+  // clang-format off
+  options.add_options()
+      ("help,h", "show this text")
+      ("json", "print JSON");
+  // clang-format on
+  return options;
+}
+
+void print_table(const WaitingDump& dump, const RegionTable& table, std::ostream& out) {
+  out << fmt::format("Dump {}, crashed {}\n\n", dump.dump_id, time_text(dump.crash_time));
+  out << fmt::format("{:<18} {:<18} {:>10}  {}\n", "START", "END (excluded)", "SIZE", "STATE");
+  for (const Region& region : table.regions())
+    out << fmt::format("{:#018x} {:#018x} {:>10}  {}\n", address_of(region.range.begin).value,
+                       address_of(region.range.end).value, format_size(region.range.bytes()),
+                       to_string(region.state));
+  out << '\n';
+  for (RegionState state : kAllStates)
+    if (const std::uint64_t bytes = table.bytes_in_state(state); bytes != 0)
+      out << fmt::format("{:<10} {:>10}\n", to_string(state), format_size(bytes));
+}
+
+void print_json(const WaitingDump& dump, const RegionTable& table, std::ostream& out) {
+  std::string regions;
+  for (const Region& region : table.regions())
+    regions += fmt::format("{}{{\"start\":{},\"end\":{},\"state\":\"{}\"}}",
+                           regions.empty() ? "" : ",", address_of(region.range.begin).value,
+                           address_of(region.range.end).value, to_string(region.state));
+  std::string totals;
+  for (RegionState state : kAllStates)
+    totals += fmt::format("{}\"{}\":{}", totals.empty() ? "" : ",", to_string(state),
+                          table.bytes_in_state(state));
+  out << fmt::format("{{\"dump_id\":{},\"crash_time\":{},\"regions\":[{}],\"bytes\":{{{}}}}}\n",
+                     json_string(dump.dump_id), dump.crash_time, regions, totals);
+}
+
+}  // namespace
+
+std::string help_show() {
+  return help_text("show [--json]", describe());
+}
+
+Result<ShowOptions> parse_show(const std::vector<std::string>& args) {
+  auto values = parse_command_line(args, describe());
+  if (!values) return fail(std::move(values));
+  return ShowOptions{values->count("help") > 0, values->count("json") > 0};
+}
+
+int run_show(const ShowOptions& options, const WaitingDump& dump, RegionReleaser& releaser,
+             Streams io) {
+  const auto table = releaser.regions();
+  if (!table) {
+    io.err << "release-region show: " << table.error().what() << '\n';
+    return exit_code_of(table.error());
+  }
+  if (options.json)
+    print_json(dump, *table, io.out);
+  else
+    print_table(dump, *table, io.out);
+  return kExitOk;
+}
+
+}  // namespace hadump

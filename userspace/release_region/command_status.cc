@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/release_region/command_status.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/base/time_text.h"
+#include "userspace/cli/command_line.h"
+#include "userspace/cli/exit_codes.h"
+#include "userspace/cli/json_text.h"
+#include "userspace/release_region/sysfs_releaser.h"
+#include "userspace/release_region/waiting_dump.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Status {
+  bool enabled = false;
+  bool registered = false;
+  /// A kdump kernel is loaded: a panic starts that one, and the agent never sees a crash.
+  bool kdump_loaded = false;
+  std::optional<WaitingDump> dump;
+  std::uint64_t held = 0;
+  std::uint64_t released = 0;
+  std::uint64_t save_area = 0;
+  std::string progress;
+};
+
+po::options_description describe() {
+  po::options_description options("Options");
+  // clang-format off
+  options.add_options()
+      ("help,h", "show this text")
+      ("json", "print JSON");
+  // clang-format on
+  return options;
+}
+
+// One line of a small sysfs file without its newline; empty when it cannot be read.
+std::string read_line(const std::string& path) {
+  auto text = read_text_file(path, 4096);
+  if (!text) return {};
+  return text->substr(0, text->find('\n'));
+}
+
+Result<Status> read_status(const std::string& kernel_dir) {
+  const std::string directory = kernel_dir + "/hadump/";
+  if (auto enabled = read_text_file(directory + "enabled", 64); !enabled)
+    return fail(std::move(enabled), "is hadump.ko loaded?");
+  Status status;
+  status.enabled = read_line(directory + "enabled") == "1";
+  status.registered = read_line(directory + "registered") == "1";
+  status.kdump_loaded = read_line(kernel_dir + "/kexec_crash_loaded") == "1";
+  status.progress = read_line(directory + "progress");
+  auto dump = read_waiting_dump(kernel_dir);
+  if (!dump && dump.error().code() == ErrorCode::kNotFound) return status;
+  if (!dump) return fail(std::move(dump));
+  status.dump = *dump;
+  auto table = SysfsReleaser(kernel_dir).regions();
+  if (!table) return fail(std::move(table));
+  status.held =
+      table->bytes_in_state(RegionState::kHeld) + table->bytes_in_state(RegionState::kPartial);
+  status.released = table->bytes_in_state(RegionState::kReleased);
+  status.save_area = table->bytes_in_state(RegionState::kSaveArea);
+  return status;
+}
+
+void print_text(const Status& status, std::ostream& out) {
+  out << fmt::format("hadump works here: {}\nregistered for the next crash: {}\n",
+                     status.enabled ? "yes" : "no", status.registered ? "yes" : "no");
+  if (status.kdump_loaded)
+    out << "warning: a kdump kernel is loaded, and it takes a panic before the host sees it. To use"
+           " hadump instead: kdump-config unload, and disable kdump-tools\n";
+  if (!status.dump) {
+    out << "no dump waits\n";
+    return;
+  }
+  out << fmt::format("a dump waits: {}, crashed {}, boot {} since\n", status.dump->dump_id,
+                     time_text(status.dump->crash_time), status.dump->boots);
+  out << fmt::format("held {}, released {}, save area {}\n", format_size(status.held),
+                     format_size(status.released), format_size(status.save_area));
+  if (!status.progress.empty()) out << "last said: " << status.progress << '\n';
+}
+
+void print_json(const Status& status, std::ostream& out) {
+  const WaitingDump dump = status.dump.value_or(WaitingDump{});
+  out << fmt::format(
+      "{{\"enabled\":{},\"registered\":{},\"kdump_loaded\":{},\"dump_waits\":{},\"dump_id\":{},"
+      "\"crash_time\":{},"
+      "\"boots\":{},\"mode\":{},\"bytes_held\":{},\"bytes_released\":{},\"bytes_save_area\":{},"
+      "\"progress\":{}}}\n",
+      status.enabled, status.registered, status.kdump_loaded, status.dump.has_value(),
+      json_string(dump.dump_id), dump.crash_time, dump.boots, json_string(dump.mode), status.held,
+      status.released, status.save_area, json_string(status.progress));
+}
+
+}  // namespace
+
+std::string help_status() {
+  return help_text("status [--json]", describe());
+}
+
+Result<StatusOptions> parse_status(const std::vector<std::string>& args) {
+  auto values = parse_command_line(args, describe());
+  if (!values) return fail(std::move(values));
+  return StatusOptions{values->count("help") > 0, values->count("json") > 0};
+}
+
+int run_status(const StatusOptions& options, const std::string& kernel_dir, Streams io) {
+  const auto status = read_status(kernel_dir);
+  if (!status) {
+    io.err << "release-region status: " << status.error().what() << '\n';
+    return kExitFailed;
+  }
+  if (options.json)
+    print_json(*status, io.out);
+  else
+    print_text(*status, io.out);
+  return status->dump ? kExitOk : kExitNothing;
+}
+
+}  // namespace hadump

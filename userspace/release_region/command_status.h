@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "userspace/cli/streams.h"
+
+namespace hadump {
+
+struct StatusOptions {
+  bool help = false;
+  bool json = false;
+};
+
+Result<StatusOptions> parse_status(const std::vector<std::string>& args);
+std::string help_status();
+
+/// Says whether hadump works here, whether a dump waits, and how far it is.
+/// @param kernel_dir  "/sys/kernel".
+/// @return exit status: 0 when a dump waits, 3 when none does, 1 without the module.
+int run_status(const StatusOptions& options, const std::string& kernel_dir, Streams io);
+
+}  // namespace hadump

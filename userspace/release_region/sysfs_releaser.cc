@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/release_region/sysfs_releaser.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/file.h"
+#include "core/base/format_range.h"
+
+namespace hadump {
+namespace {
+
+// Far above what the module prints for HADUMP_MAX_RANGES ranges (about 50 bytes each).
+constexpr std::uint64_t kMaxRegionsText = 32_MiB;
+
+// One write() call: sysfs takes each as a command of its own. Returns 0 or the errno.
+Result<> write_once(const std::string& path, std::string_view text) {
+  auto fd = open_file(path, O_WRONLY);
+  if (!fd) return fail(std::move(fd));
+  ssize_t written = 0;
+  do {
+    written = ::write(fd->get(), text.data(), text.size());
+  } while (written < 0 && errno == EINTR);
+  if (written < 0) return fail_os(errno, "writing " + path);
+  if (static_cast<std::size_t>(written) != text.size())
+    return fail(ErrorCode::kOs, path + ": took only a part of the line");
+  return {};
+}
+
+}  // namespace
+
+Error release_error(int errno_value, FrameRange range) {
+  const std::string what = "releasing " + format_range(range);
+  switch (errno_value) {
+    case EINVAL:
+      return {ErrorCode::kBadData, what + ": the module does not take it as a range (EINVAL)"};
+    case EFAULT:
+      return {ErrorCode::kBadData, what + ": not page-aligned (EFAULT)"};
+    case ERANGE:
+      return {ErrorCode::kBadData,
+              what + ": not wholly inside held memory, nor exactly the save area (ERANGE)"};
+    case EALREADY:
+      return {ErrorCode::kBadData, what + ": a part of it was already released (EALREADY)"};
+    case EBUSY:
+      return {ErrorCode::kBusy,
+              what + ": the save area is the last to go, and other memory is still held (EBUSY)"};
+    case EOPNOTSUPP:
+      return {ErrorCode::kUnsupported,
+              what + ": this kernel gives no way to keep it out of Xen's balloon (EOPNOTSUPP)"};
+    case ENOMEM:
+      return {ErrorCode::kOs,
+              what + ": the kernel has no memory left to take it in (ENOMEM); try again"};
+    default:
+      return Error::os(errno_value, what);
+  }
+}
+
+Result<RegionTable> SysfsReleaser::regions() {
+  auto text = read_text_file(kernel_dir_ + "/hadump/regions", kMaxRegionsText);
+  if (!text) return fail(std::move(text));
+  return RegionTable::parse(*text);
+}
+
+Result<> SysfsReleaser::release(FrameRange range) {
+  const std::string line =
+      fmt::format("{:#x} {:#x}\n", address_of(range.begin).value, range.bytes());
+  auto written = write_once(kernel_dir_ + "/release_region", line);
+  if (!written && written.error().os_errno() != 0)
+    return tl::unexpected(release_error(written.error().os_errno(), range));
+  return written;
+}
+
+Result<> SysfsReleaser::report_progress(std::string_view line) {
+  return write_once(kernel_dir_ + "/hadump/progress", line);
+}
+
+}  // namespace hadump
