@@ -14,6 +14,7 @@
 #include "hv/rescue/acpi_tables.h"
 #include "hv/rescue/kernel_image.h"
 #include "hv/rescue/record.h"
+#include "hv/rescue/registration.h"
 #include "hv/rescue/snapshot.h"
 #include "hv/rescue/step_times.h"
 
