@@ -117,24 +117,24 @@ TEST_F(ForgedDumpTest, SectionsLongerThanTheDomainCanHaveAreRefused) {
 // As many records as fit the limit, each frame of another kind than the one before.
 TEST_F(ForgedDumpTest, TheLongestListOfTranslationRecordsIsRead) {
   ASSERT_TRUE(run());
-  std::vector<hadump_hpte> records;
+  std::vector<hadump_hpte> translations;
   for (std::uint64_t gfn = 0; gfn < kMaxSurveyRecords; ++gfn)
-    records.push_back(
+    translations.push_back(
         {gfn, 1, static_cast<u32>(gfn % 2 ? HADUMP_HPTE_RAM : HADUMP_HPTE_SPECIAL), 0});
   auto saved = read_snapshot(guest, record.save_area, false);
   ASSERT_TRUE(saved);
   hadump_save_header header = saved->header;
   hadump_section& section = header.sections[HADUMP_SECTION_HPTE];
   section.offset = header.sections[HADUMP_SECTION_LOW].offset;
-  section.length = records.size() * sizeof(hadump_hpte);
-  section.checksum = checksum(std::as_bytes(std::span(records)));
+  section.length = translations.size() * sizeof(hadump_hpte);
+  section.checksum = checksum(std::as_bytes(std::span(translations)));
   header.boots = 0;
   header.header_checksum = checksum(
       std::as_bytes(std::span(&header, 1)).first(offsetof(hadump_save_header, header_checksum)));
   header.boots = saved->header.boots;
   const GuestPhys base = address_of(record.save_area.begin);
   ASSERT_TRUE(write_guest(guest, GuestPhys{base.value + section.offset},
-                          std::as_bytes(std::span(records))));
+                          std::as_bytes(std::span(translations))));
   ASSERT_TRUE(write_guest(guest, base, std::as_bytes(std::span(&header, 1))));
 
   saved = read_snapshot(guest, record.save_area, false);
