@@ -44,6 +44,8 @@ class PatternFilter : public PageFilter {
 
 FrameSet frames_of(const ReadBack& back);
 Page page_of(const VmcoreSource& source, Gfn gfn);
+/// What == says, without a sanitized comparison for each byte.
+bool same_page(const Page& one, const Page& other);
 
 struct DumpRun {
   std::shared_ptr<SinkLog> log = std::make_shared<SinkLog>();

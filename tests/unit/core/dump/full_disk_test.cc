@@ -43,7 +43,8 @@ class FullDisk : public testing::TestWithParam<DumpFormatKind> {
     EXPECT_EQ(frames_of(*back).intersection(safe), safe);
     for (const auto& [gfn, page] : back->pages) {
       const bool kept = safe.contains(gfn) || PatternFilter::class_of(gfn) == PageClass::kKeep;
-      ASSERT_TRUE(page == page_of(*machine_, gfn) || (!kept && page == Page{})) << gfn.value;
+      ASSERT_TRUE(same_page(page, page_of(*machine_, gfn)) || (!kept && same_page(page, Page{})))
+          << gfn.value;
     }
   }
 
@@ -83,7 +84,8 @@ class FullDisk : public testing::TestWithParam<DumpFormatKind> {
     EXPECT_FALSE(back->incomplete);
     for (FrameRange range : machine_->layout().frames.ranges())
       for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value)
-        if (PatternFilter::class_of(gfn) == PageClass::kKeep && page_of(*machine_, gfn) != Page{}) {
+        if (PatternFilter::class_of(gfn) == PageClass::kKeep &&
+            !same_page(page_of(*machine_, gfn), Page{})) {
           ASSERT_TRUE(back->pages.contains(gfn)) << gfn.value;
         }
   }

@@ -28,8 +28,8 @@ struct SinkLog {
   static void apply(std::vector<std::byte>& image, const Write& write) {
     const std::size_t end = write.offset + write.bytes.size();
     if (image.size() < end) image.resize(end);
-    std::copy(write.bytes.begin(), write.bytes.end(),
-              image.begin() + static_cast<std::ptrdiff_t>(write.offset));
+    if (!write.bytes.empty())
+      std::memcpy(image.data() + write.offset, write.bytes.data(), write.bytes.size());
   }
 
   /// The file after the first `count` writes: what a killed process leaves.
