@@ -5,10 +5,15 @@
 # long LOG COMMAND…: runs it with its output in LOG, shows the newest line of that every ten seconds,
 # and the end of it when it fails. Returns the command's status.
 long() {
-  local log=$1 pid status=0 line shown=''
+  local log=$1
   shift
   "$@" >"$log" 2>&1 </dev/null &
-  pid=$!
+  long_end "$log" "$!"
+}
+
+# long_end LOG PID: the same for a command that runs in the background already.
+long_end() {
+  local log=$1 pid=$2 status=0 line shown=''
   while kill -0 "$pid" 2>/dev/null; do
     for _ in 1 2 3 4 5 6 7 8 9 10; do
       sleep 1

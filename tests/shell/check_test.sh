@@ -11,8 +11,10 @@ tree=$scratch/tree
 mkdir -p "$tree/tests/setup" "$tree/tests/lab" "$tree/core/base" "$tree/guest/module" "$scratch/elsewhere"
 cp "$here/../../check" "$here/../../demo" "$tree"
 cp "$here/../setup/long.sh" "$tree/tests/setup"
-printf '#!/bin/sh\n' >"$tree/tests/setup/setup.sh"
-chmod +x "$tree/tests/setup/setup.sh"
+for script in setup/setup.sh lab/lab; do
+  printf '#!/bin/sh\n' >"$tree/tests/$script"
+  chmod +x "$tree/tests/$script"
+done
 : >"$tree/core/base/file.cc"
 : >"$tree/guest/module/node.h"
 PATH="$scratch/bin:$PATH"
@@ -25,7 +27,12 @@ stub python3 'echo "in $PWD"'
 # shellcheck disable=SC2016
 stub ctest 'case " $* " in
 *" --print-labels "*) printf "All Labels:\n  unit\n  golden\n  shell\n  sample\n  guest\n  xen\n  bench\n" ;;
-*) echo "report: ${HADUMP_BENCH_REPORT:-}" ;;
+*)
+  echo "report: ${HADUMP_BENCH_REPORT:-}"
+  echo " 1/3 Test  #4: quick_one ........   Passed    0.20 sec"
+  echo " 2/3 Test  #7: slow_one .........   Passed   12.50 sec"
+  echo " 3/3 Test #11: slower_one .......***Failed   70.01 sec"
+  ;;
 esac'
 stub clang-format 'exit 0'
 
@@ -47,6 +54,25 @@ begin "fails for a label that selects no test, whatever others do"
 expect_code 1 "$tree/check" --label unit --label fuzz
 expect_said "no test has the label fuzz"
 expect_code 1 "$tree/check" --list --label fuzz
+
+begin "shows what each test took, slowest first, and the part of CI's time that all of it took"
+expect_code 0 "$tree/check" --label unit
+sed -n '/what each test took/,$p' "$scratch/output" | grep -E 'slow|quick' >"$scratch/times"
+printf '    70.0 s  slower_one\n    12.5 s  slow_one\n  under 1 s   quick_one\n' | diff - "$scratch/times" ||
+  fail "the times are not so"
+expect_said "% of the 5400 s that CI gives"
+! grep -q WARNING "$scratch/output" || fail "warns without a reason"
+
+begin "warns when it comes close to CI's limit"
+stub clang-format '/bin/sleep 1.1'
+HADUMP_CI_SECONDS=1 expect_code 0 "$tree/check" --label format
+expect_said "WARNING: more than 75 % of CI's time"
+stub clang-format 'exit 0'
+
+begin "builds no unit tests for what needs none, and runs all such labels at once"
+expect_code 0 "$tree/check" --label sample --label xen
+expect_called "cmake --build --preset release --parallel $(nproc) -- machine_needs"
+expect_called "ctest --test-dir build/release -L ^(sample|xen)\$"
 
 begin "does not claim that something passed when it only lists"
 expect_code 0 "$tree/check" --list --label unit --label format
@@ -76,5 +102,24 @@ begin "so are the names that the demo is given; without any, the dump is below t
 expect_code 0 "$tree/demo" --report r.json
 expect_said "in $scratch/elsewhere"
 expect_called "python3 $tree/tests/lab/demo.py --output $tree/build/demo --report r.json"
+
+begin "the demo builds what it runs, without linters, and makes the images of the kernel that is asked for"
+for script in setup/setup.sh lab/lab; do
+  printf '#!/bin/sh\necho "%s $*" >>"%s"\n' "${script##*/}" "$scratch/calls" >"$tree/tests/$script"
+done
+expect_code 0 "$tree/demo" --memory 512
+expect_called "setup.sh build test guest lab"
+expect_called "cmake --build --preset release --parallel $(nproc) -- demo_needs"
+expect_called "lab build --kernel linux-image-amd64"
+expect_code 0 "$tree/demo" --kernel linux-image-cloud-amd64 --vcpus 1
+expect_called "lab build --kernel linux-image-cloud-amd64"
+expect_code 0 "$tree/demo" --kernel=linux-image-6.12-amd64
+expect_called "lab build --kernel linux-image-6.12-amd64"
+
+begin "the demo shows why there are no images, and does not start without them"
+printf '#!/bin/sh\necho "no such package"; exit 99\n' >"$tree/tests/lab/lab"
+expect_code 99 "$tree/demo"
+expect_said "no such package"
+expect_not_called "python3 $tree/tests/lab/demo.py"
 
 echo "all passed"
