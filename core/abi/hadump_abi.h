@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What the agent in dom0, the guest's kernel module and the tools agree on: names, numbers, limits
  * and the layout of the save area. docs/spec/save-area.md and docs/spec/dump-node.md say what they

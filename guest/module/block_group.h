@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Which memory blocks are given to Linux in one piece. Decisions only, as release_policy.h.
  */

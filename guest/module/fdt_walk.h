@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A walk over a flattened device tree (Devicetree Specification 0.4, chapter 5), which need not be
  * well formed. No allocation, no kernel services: tests/unit/guest compiles it in userspace.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The module's parts and what they share. hadump_main.c wires them; memory.c claims and gives
  * back; vmcore.c hides what was given; online.c keeps Xen's balloon off; sysfs.c and register.c

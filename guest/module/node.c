@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The dump node: what the walk over the flattened tree finds, and the checks of
  * docs/spec/dump-node.md.

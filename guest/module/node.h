@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Reads the dump node; docs/spec/dump-node.md is what is checked here. The kernel's own libfdt is
  * no way to do it: distributors build x86 kernels without CONFIG_OF. No allocation, no kernel

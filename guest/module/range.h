@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Half-open ranges of guest-physical bytes. Compiled into the module and into userspace tests.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Registration with the agent through xenstore; docs/abi/xenstore.md has the keys.
  *

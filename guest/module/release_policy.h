@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What may be released, what has been, and when a memory block can go back: decisions only. No
  * allocation, no locks, no kernel services; tests/unit/guest compiles this in userspace.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is written to /sys/kernel/release_region. No kernel services; tests/unit/guest compiles this
  * in userspace.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Registered mode: a contiguous piece of running memory for the agent to save into at a crash.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/kernel/release_region and /sys/kernel/hadump/; docs/abi/sysfs.md says what they mean.
  */

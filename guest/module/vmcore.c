@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * What /proc/vmcore may show. Its callbacks run for every page that is read or mapped, without our
  * locks.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * For tests only: plays the agent inside a running guest, where no agent is. Copies a file to a
  * guest-physical address that is not RAM for Linux, and gives frames back to Xen, which makes holes.

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The checks of the tree itself (licences.sh …) find an offender, with git and without.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/shell/lib.sh
+. "$here/lib.sh"
+
+tree=$scratch/tree
+mkdir -p "$tree/tests/shell" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs"
+cp "$here/tree_files.sh" "$here/licences.sh" "$tree/tests/shell"
+PATH=$scratch/bin:$PATH
+stub git 'exit 128'
+stub reuse 'exit 0'
+tag='SPDX-License-Identifier''' # Not a tag of this file.
+
+begin "licences: every source with the licence of its directory"
+echo "// $tag: GPL-2.0-or-later" >"$tree/core/file.cc"
+echo "/* $tag: GPL-2.0-only OR MIT */" >"$tree/core/abi/abi.h"
+printf '#!/bin/sh\n# %s: GPL-2.0-only\n' "$tag" >"$tree/guest/module/make.sh"
+echo "no line" >"$tree/build/made.cc"
+echo "no line" >"$tree/docs/text.md"
+expect_code 0 "$tree/tests/shell/licences.sh"
+expect_called "reuse --root"
+
+begin "licences: a source without a line"
+echo "int main() {}" >"$tree/core/bare.cc"
+: >"$tree/core/empty.cc"
+expect_code 1 "$tree/tests/shell/licences.sh"
+expect_said "core/bare.cc"
+expect_said "core/empty.cc"
+rm "$tree/core/bare.cc" "$tree/core/empty.cc"
+
+begin "licences: another licence than its directory's"
+echo "/* $tag: GPL-2.0-only */" >"$tree/core/abi/wrong.h"
+expect_code 1 "$tree/tests/shell/licences.sh"
+expect_said 'core/abi/wrong.h: its licence is "GPL-2.0-only", expected "GPL-2.0-only OR MIT"'
+rm "$tree/core/abi/wrong.h"
+
+begin "licences: what reuse refuses"
+stub reuse 'echo "Missing licenses: MIT"; exit 1'
+expect_code 1 "$tree/tests/shell/licences.sh"
+expect_said "Missing licenses: MIT"
+
+echo "all passed"
