@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 tree=$scratch/tree
 mkdir -p "$tree/tests/shell" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs"
-cp "$here/tree_files.sh" "$here/licences.sh" "$tree/tests/shell"
+cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$tree/tests/shell"
 PATH=$scratch/bin:$PATH
 stub git 'exit 128'
 stub reuse 'exit 0'
@@ -41,5 +41,22 @@ begin "licences: what reuse refuses"
 stub reuse 'echo "Missing licenses: MIT"; exit 1'
 expect_code 1 "$tree/tests/shell/licences.sh"
 expect_said "Missing licenses: MIT"
+
+begin "version: in CMakeLists.txt, and heading the changes"
+echo 'project(hadump VERSION 1.20.3 LANGUAGES C)' >"$tree/CMakeLists.txt"
+printf '# Changes\n\n## 1.20.3 (not released)\n\n## 1.20.2\n' >"$tree/CHANGELOG.md"
+echo 'makedumpfile 1.20.3, hadump 1.20.31' >"$tree/docs/text.md"
+expect_code 0 "$tree/tests/shell/version.sh"
+
+begin "version: repeated somewhere else"
+echo 'dkms install hadump/1.20.3 &&' >"$tree/docs/text.md"
+expect_code 1 "$tree/tests/shell/version.sh"
+expect_said "docs/text.md:1"
+rm "$tree/docs/text.md"
+
+begin "version: without a heading of its own in the changes"
+echo 'project(hadump VERSION 1.20.4 LANGUAGES C)' >"$tree/CMakeLists.txt"
+expect_code 1 "$tree/tests/shell/version.sh"
+expect_said "CHANGELOG.md"
 
 echo "all passed"
