@@ -38,9 +38,6 @@ class FlattenedFile : public ByteFile {
   const std::string& name() const override { return file_->name(); }
   bool is_truncated() const override { return truncated_; }
 
-  /// Entries of the index: what this object takes memory for.
-  std::size_t index_entries() const { return extents_.size(); }
-
  private:
   /// What consecutive records give, as far as later ones have not overwritten it.
   struct Extent {
