@@ -36,11 +36,11 @@ std::string why_not_watched(const DomainConfig& config, const DomainPolicy& poli
   auto ram = pvh_ram(config.memory_bytes);
   if (!ram) return ram.error().what();
   if (record != nullptr && record->has_snapshot()) return "";
-  if (!policy.enabled) return "the policy says so";
+  if (!policy.enabled) return "disabled by the policy";
   if (config.on_crash != ShutdownAction::kPreserve && record == nullptr)
     return "its on_crash is not \"preserve\"";
   if (config.kernel.empty())
-    return "libxl has its kernel from a boot loader (bootloader=) and has not kept it; name "
+    return "its kernel came from a boot loader (bootloader=) and was not kept; name "
            "`kernel =`, `ramdisk =` and `cmdline =` for it in hadumpd.conf";
   if (auto plan = plan_window(*ram, policy.window_bytes); !plan) return plan.error().what();
   return "";

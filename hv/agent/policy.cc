@@ -45,13 +45,13 @@ Result<std::chrono::seconds> parse_seconds(const std::string& text) {
 
 Result<std::string> parse_path(const std::string& text) {
   if (text.empty() || text.front() == '/') return text;
-  return fail(ErrorCode::kBadData, fmt::format("'{}' is no absolute path", text));
+  return fail(ErrorCode::kBadData, fmt::format("'{}' is not an absolute path", text));
 }
 
 Result<std::uint64_t> parse_window(const std::string& text) {
   auto bytes = parse_size(text);
   if (bytes && (*bytes < HADUMP_MIN_WINDOW || !is_aligned(*bytes, HADUMP_BLOCK_SIZE)))
-    return fail(ErrorCode::kBadData, fmt::format("a window of {} is no multiple of {}", text,
+    return fail(ErrorCode::kBadData, fmt::format("a window of {} is not a multiple of {}", text,
                                                  format_size(HADUMP_BLOCK_SIZE)));
   return bytes;
 }

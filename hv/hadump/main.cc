@@ -31,7 +31,7 @@ Result<Json> ask(const AdminOptions& options, const Json& request) {
   if (!line) return fail(std::move(line));
   Json answer = Json::parse(*line, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object() || !answer.contains("ok"))
-    return fail(ErrorCode::kBadData, "hadumpd's answer makes no sense");
+    return fail(ErrorCode::kBadData, "malformed answer from hadumpd");
   if (answer["ok"] != true) return fail(ErrorCode::kBusy, answer.value("error", "refused"));
   return answer;
 }

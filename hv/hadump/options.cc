@@ -17,9 +17,9 @@ po::options_description describe(AdminOptions& options) {
   description.add_options()
       ("help,h", po::bool_switch(&options.help), "print this and exit")
       ("version", po::bool_switch(&options.version), "print the version and exit")
-      ("json", po::bool_switch(&options.json), "answer in JSON")
+      ("json", po::bool_switch(&options.json), "print the answer as JSON")
       ("socket", po::value(&options.socket)->default_value(options.socket),
-       "where hadumpd listens");
+       "socket on which hadumpd listens");
   // clang-format on
   return description;
 }
@@ -30,16 +30,14 @@ std::string admin_help() {
   AdminOptions options;
   std::ostringstream text;
   text << "Usage: hadump COMMAND [DOMAIN] [OPTION]...\n"
-          "Asks hadumpd about the domains that it looks after.\n\n"
-          "Commands:\n"
-          "  list              one line per domain: state, since when, what is still held\n"
-          "  status [DOMAIN]   all that is known, the times of the last boot included\n"
-          "  trigger DOMAIN    make a hung domain crash now, so that it is dumped;\n"
-          "                    boot a crashed one that hadumpd has left as it is\n"
-          "DOMAIN is a name, a UUID or a number.\n\n"
+          "Asks hadumpd about the domains that it manages.\n\nCommands:\n  list              one "
+          "line per domain: state, for how long, memory still held\n  status [DOMAIN]   everything "
+          "known, including the step times of the last boot\n  trigger DOMAIN    make a hung "
+          "domain crash now, so that it is dumped;\n                    retry for a crashed one "
+          "that hadumpd has left as it is\nDOMAIN is a name, a UUID or a number.\n\n"
        << describe(options)
-       << "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no such domain,\n"
-          "4 hadumpd does not run.\n";
+       << "\nExit status: 0 success, 1 failed, 2 wrong usage, 3 no such domain,\n4 hadumpd is not "
+          "running.\n";
   return text.str();
 }
 

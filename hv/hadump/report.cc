@@ -68,7 +68,8 @@ Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wante
   for (const Json& domain : domains)
     all += fmt::format("{}{} (domain {}, {})", all.empty() ? "" : ", ", text_at(domain, "name"),
                        number_at(domain, "domid"), text_at(domain, "uuid"));
-  return fail(ErrorCode::kBadData, fmt::format("'{}' may be {}; give the UUID", wanted, all));
+  return fail(ErrorCode::kBadData,
+              fmt::format("'{}' is ambiguous: {}; give the UUID", wanted, all));
 }
 
 std::string list_text(const Json& domains, std::uint64_t now_ms) {

@@ -141,18 +141,17 @@ Result<> Caretaker::trigger(unsigned domid) {
   auto status = XenDomain(handles_, domid).status();
   if (!status) return fail(std::move(status));
   const auto found = wards_.find(domid);
-  if (found == wards_.end()) return fail(ErrorCode::kNotFound, "nobody looks after the domain");
+  if (found == wards_.end())
+    return fail(ErrorCode::kNotFound, "hadumpd does not manage this domain");
   // What is not looked after would be destroyed, and its memory with it.
   if (!found->second.note.empty())
     return fail(ErrorCode::kUnsupported, "the domain is not watched: " + found->second.note);
   if (status->crashed()) {
-    spdlog::info("domain {} ({}): seen to again, as an admin asked", domid,
-                 found->second.config.name);
+    spdlog::info("domain {} ({}): retried at an admin's request", domid, found->second.config.name);
     return rescue(domid);
   }
   if (status->shutdown) return fail(ErrorCode::kBusy, "the domain has shut down already");
-  spdlog::info("domain {} ({}): made to crash, as an admin asked", domid,
-               found->second.config.name);
+  spdlog::info("domain {} ({}): crashed at an admin's request", domid, found->second.config.name);
   return XenDomain(handles_, domid).crash();
 }
 

@@ -100,8 +100,8 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
   std::erase_if(records_, [&](const auto& record) {
     if (is_present(record.first)) return false;
     if (record.second.has_snapshot())
-      spdlog::warn("domain {} ({}): gone, and the dump in its memory with it", record.second.domid,
-                   record.second.name);
+      spdlog::warn("domain {} ({}): gone, and the dump in its memory is lost with it",
+                   record.second.domid, record.second.name);
     states_.forget(record.first);
     return true;
   });
@@ -114,7 +114,7 @@ void Caretaker::reconsider() {
 
 void Caretaker::give_up(unsigned domid, Ward& ward, const std::string& why) {
   ward.given_up = true;
-  spdlog::error("domain {} ({}): {}; leaving it as it is. SIGHUP makes hadumpd try again", domid,
+  spdlog::error("domain {} ({}): {}; leaving it as it is. SIGHUP makes hadumpd retry", domid,
                 ward.config.name, why);
 }
 
@@ -139,7 +139,7 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
     if (auto done = states_.save(*record); !done) spdlog::error("{}", done.error().what());
   }
   if (mid_boot) {
-    spdlog::info("domain {} ({}): finishing what was interrupted at step {}", status.domid,
+    spdlog::info("domain {} ({}): finishing the run that was interrupted at step {}", status.domid,
                  ward.config.name, to_string(record->step));
     if (auto done = run_crash(status.domid, ward); !done)
       give_up(status.domid, ward, done.error().what());
@@ -169,8 +169,8 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
     if (auto done = states_.save(record); !done) spdlog::error("{}", done.error().what());
     return give_up(status.domid, ward,
                    record.error +
-                       "; its memory is kept. Look at it, then `xl destroy` it, or boot it again "
-                       "with `hadump trigger`");
+                       "; its memory is kept. Examine it and then `xl destroy` it, or boot it "
+                       "again with `hadump trigger`");
   }
   spdlog::info(
       "domain {} ({}): {}", status.domid, ward.config.name,
@@ -204,7 +204,7 @@ void Caretaker::see_to_running(const DomainStatus& status, Ward& ward) {
   // What was not asked while the dump waited.
   ward.note = why_not_watched(ward.config, ward.policy, record);
   if (!ward.note.empty())
-    spdlog::info("domain {} ({}): not watched any more: {}", status.domid, ward.config.name,
+    spdlog::info("domain {} ({}): no longer watched: {}", status.domid, ward.config.name,
                  ward.note);
 }
 
@@ -235,16 +235,16 @@ Result<> Caretaker::act(unsigned domid, const Ward& ward, ShutdownAction action)
 }
 
 void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction action) {
-  spdlog::info("domain {} ({}): shut down; doing what its configuration says", status.domid,
+  spdlog::info("domain {} ({}): shut down; following its configuration", status.domid,
                ward.config.name);
   const DomainRecord kept = *known_record(status.uuid);
-  const WatchedWork work(stalls_, fmt::format("domain {} ({}): what its configuration says",
+  const WatchedWork work(stalls_, fmt::format("domain {} ({}): following its configuration",
                                               status.domid, ward.config.name));
   if (auto done = act(status.domid, ward, action); !done)
     return give_up(status.domid, ward, done.error().what());
   const Aftermath aftermath = aftermath_of(action);
   if (aftermath == Aftermath::kStays)
-    return give_up(status.domid, ward, "shut down, and is to be preserved");
+    return give_up(status.domid, ward, "shut down and is preserved");
   wards_.erase(status.domid);  // `ward` is gone from here on
   if (aftermath == Aftermath::kGone) return;
   DomainRecord fresh = record_of_successor(kept, now_ms());

@@ -56,7 +56,7 @@ std::string error_answer(const Error& error) {
 
 std::string answer_to(const std::string& request, Caretaker& caretaker) {
   const auto json = nlohmann::json::parse(request, nullptr, /*allow_exceptions=*/false);
-  const auto bad = Error(ErrorCode::kBadData, "a request that makes no sense");
+  const auto bad = Error(ErrorCode::kBadData, "malformed request");
   if (!json.is_object() || !json.contains("command")) return error_answer(bad);
   if (json["command"] == "list") return to_json(caretaker.views());
   if (json["command"] == "trigger" && json.contains("domid") &&
@@ -105,7 +105,7 @@ class Daemon {
     }
     auto policies = read_policies(options_.config, options_.config_given);
     if (!policies) {
-      spdlog::error("{}; the old configuration stays", policies.error().what());
+      spdlog::error("{}; keeping the old configuration", policies.error().what());
       return;
     }
     caretaker_.set_policies(std::move(*policies));
@@ -136,7 +136,8 @@ Result<UniqueFd> lock_state(const std::string& directory) {
   if (!file) return file;
   if (flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
-      return fail(ErrorCode::kBusy, "another hadumpd runs already (it has locked " + path + ")");
+      return fail(ErrorCode::kBusy,
+                  "another hadumpd is already running (it has locked " + path + ")");
     return fail_os(errno, "locking " + path);
   }
   return file;
@@ -147,10 +148,11 @@ Result<UniqueFd> lock_state(const std::string& directory) {
 void destroy_leftover_twins(const Toolstack& toolstack, const TwinMark& mark) {
   auto twins = toolstack.destroy_leftover_twins(mark);
   if (!twins)
-    spdlog::warn("destroying what an earlier hadumpd made: {}, continuing", twins.error().what());
+    spdlog::warn("destroying leftovers of an earlier hadumpd: {}, continuing",
+                 twins.error().what());
   else
     for (unsigned domid : *twins)
-      spdlog::info("domain {}: destroyed, an earlier hadumpd had made it for its ACPI tables",
+      spdlog::info("domain {}: destroyed; an earlier hadumpd had created it for its ACPI tables",
                    domid);
 }
 
@@ -197,18 +199,18 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
     if (hangs) sleep(kHungSeconds);  // as libxl could
   };
   StallWatch twin_stalls([](const std::string& line) {
-    spdlog::warn("{}. If it crashes now, its start waits for that", line);
+    spdlog::warn("{}. If the domain crashes now, its reboot waits for this", line);
   });
   Preparer preparer(
       {options.state_directory + "/cache", options.run_directory},
       [&](unsigned domid) {
-        const WatchedWork work(twin_stalls,
-                               fmt::format("domain {}: its ACPI tables, which libxl makes", domid));
+        const WatchedWork work(
+            twin_stalls, fmt::format("domain {}: creating its ACPI tables with libxl", domid));
         return make_acpi_tables(log, domid, options.run_directory, *mark, twin_made);
       },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   StallWatch stalls([](const std::string& line) {
-    spdlog::warn("{}. No other domain is seen to in the meantime", line);
+    spdlog::warn("{}. No other domain is handled until this finishes", line);
   });
   Caretaker caretaker(*handles, libxl->get(), states, preparer, stalls,
                       options.state_directory + "/cores");

@@ -21,16 +21,16 @@ po::options_description describe(DaemonOptions& options) {
       ("help,h", po::bool_switch(&options.help), "print this and exit")
       ("version", po::bool_switch(&options.version), "print the version and exit")
       ("config,c", po::value(&options.config)->default_value(options.config),
-       "configuration file; without --config it may be absent")
+       "configuration file; the default one may be absent")
       ("check-config", po::bool_switch(&options.check_config),
-       "read the configuration, say what is wrong with it, and exit")
-      ("debug,d", po::bool_switch(&options.debug), "log every step and what Xen's libraries say")
+       "read the configuration, report errors in it, and exit")
+      ("debug,d", po::bool_switch(&options.debug), "log every step and the messages of Xen's libraries")
       ("once", po::value(&options.once)->value_name("DOMID"),
-       "see to the crash of one domain, then exit: 0 when it runs again")
+       "handle the crash of one domain, then exit: 0 if it runs again")
       ("state-dir", po::value(&options.state_directory)->default_value(options.state_directory),
-       "where what must survive a restart of hadumpd is kept")
+       "directory for state that must survive a restart")
       ("run-dir", po::value(&options.run_directory)->default_value(options.run_directory),
-       "where the socket for hadump(8) is, and what a restart of the host may empty");
+       "directory for the socket for hadump(8) and for files that a reboot of the host may remove");
   // clang-format on
   return description;
 }
@@ -59,9 +59,9 @@ std::string daemon_help() {
           "Watches this Xen host's domains. When one crashes, keeps its memory for analysis and\n"
           "boots it again at once in a small part of that memory.\n\n"
        << describe(options)
-       << "\nExit status: 0 ended by a signal or done, 1 failed, 2 wrong usage or configuration.\n"
-          "SIGHUP reads the configuration again; SIGTERM and SIGINT end hadumpd, which leaves\n"
-          "domains as they are.\n";
+       << "\nExit status: 0 success or ended by a signal, 1 failed, 2 wrong usage or "
+          "configuration.\nSIGHUP makes hadumpd read its configuration again; SIGTERM and SIGINT "
+          "end it and leave\nthe domains as they are.\n";
   return text.str();
 }
 

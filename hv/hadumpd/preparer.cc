@@ -59,7 +59,7 @@ void Preparer::run(const Domain& domain) {
   BootFileCache cache = making_cache(domain.domid, domain.config);
   auto done = rehearse_boot(cache, domain.config, domain.window_bytes);
   if (done) return;
-  report_(fmt::format("domain {} ({}): it could not be booted after a crash: {}", domain.domid,
+  report_(fmt::format("domain {} ({}): could not be booted after a crash: {}", domain.domid,
                       domain.config.name, done.error().what()));
   const std::lock_guard lock(mutex_);
   troubles_[domain.domid] = done.error().what();
@@ -109,8 +109,8 @@ Result<AcpiTables> Preparer::made_tables(const std::string& key) {
   const auto found = tables_.find(key);
   if (found != tables_.end()) return found->second;
   return fail(ErrorCode::kBusy,
-              "they are not made yet: libxl is slow, or hangs. The next hadumpd (systemctl restart "
-              "hadumpd) removes what this one is waiting for, and tries again");
+              "not ready yet: libxl is slow or hanging. Restart hadumpd (systemctl restart "
+              "hadumpd) to discard what it is waiting for and try again");
 }
 
 BootFileCache Preparer::files(unsigned domid, const DomainConfig& config,

@@ -47,8 +47,8 @@ void StallWatch::watch(const std::stop_token& stop) {
     const std::string line =
         fmt::format("{}: no progress for {:.3g} s, {}", work_->what,
                     std::chrono::duration<double>(work_->told).count(),
-                    work_->step.empty() ? "at its beginning"
-                                        : fmt::format("behind the step \"{}\"", work_->step));
+                    work_->step.empty() ? "before the first step"
+                                        : fmt::format("after step \"{}\"", work_->step));
     work_->told *= 2;
     lock.unlock();
     report_(line);

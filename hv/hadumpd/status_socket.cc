@@ -99,15 +99,14 @@ Result<std::string> ask_daemon(const std::string& path, const std::string& reque
   auto fd = open_socket({timeout.count(), 0});
   if (!fd) return fail(std::move(fd));
   const auto busy = [&] {
-    return fail(ErrorCode::kBusy,
-                fmt::format("hadumpd has not answered within {} s; it is busy with a crash, as its "
-                            "log says. Ask it again later",
-                            timeout.count()));
+    return fail(ErrorCode::kBusy, fmt::format("no answer from hadumpd within {} s; it is busy with "
+                                              "a crash (see its log). Try again later",
+                                              timeout.count()));
   };
   if (connect(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
     if (errno == EAGAIN) return busy();  // as many as may wait do so already
     if (errno == ECONNREFUSED || errno == ENOENT)
-      return fail(ErrorCode::kNotFound, "hadumpd does not run (nobody listens on " + path + ")");
+      return fail(ErrorCode::kNotFound, "hadumpd is not running (nothing listens on " + path + ")");
     return fail_os(errno, "connecting to " + path);
   }
   if (auto done = send_all(fd->get(), request + "\n"); !done) return fail(std::move(done));

@@ -54,7 +54,7 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view text) {
 
 Result<std::span<const std::byte>> checked_table(const Image& image, std::uint64_t address) {
   const auto header = image.at(address, kHeaderBytes);
-  if (!header) return fail(ErrorCode::kBadData, "an ACPI table lies outside its pages");
+  if (!header) return fail(ErrorCode::kBadData, "an ACPI table is outside its pages");
   const auto table = image.at(address, number<std::uint32_t>(*header, 4));
   // The FACS is the one table without a checksum; nothing that leads here points at it.
   if (!table || table->size() < kHeaderBytes || !sums_to_zero(*table))

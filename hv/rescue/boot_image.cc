@@ -124,10 +124,11 @@ Result<BootImage> plan_boot(const BootInput& input) {
                             format_size(input.window.bytes()),
                             larger_window(address_of(input.kernel.end).value)));
   if (input.cmdline.size() > kMaxCmdline)
-    return fail(ErrorCode::kBadData,
-                fmt::format("with what hadumpd adds, the command line has {} characters, and Linux "
-                            "takes {}; the domain needs a shorter one, or a `cmdline =`",
-                            input.cmdline.size(), kMaxCmdline));
+    return fail(
+        ErrorCode::kBadData,
+        fmt::format("with hadumpd's additions the command line has {} characters, and Linux "
+                    "takes {}; the domain needs a shorter one, or a `cmdline =`",
+                    input.cmdline.size(), kMaxCmdline));
   const std::uint64_t window_end = address_of(input.window.end).value;
   const std::uint64_t info_bytes =
       round_up(sizeof(StartInfo) + sizeof(Module) + input.cmdline.size() + 1 +

@@ -86,7 +86,7 @@ Result<> CrashRun::end_dump_that_is_over(DomainRecord& record) {
 void CrashRun::undo(DomainRecord& record) {
   if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
     if (auto done = world_.memory.remove(record.save_area); !done)
-      world_.warn(fmt::format("taking added memory out again: {}", done.error().what()));
+      world_.warn(fmt::format("removing the added memory: {}", done.error().what()));
     else
       record.save_area = {};
   }
@@ -97,7 +97,7 @@ void CrashRun::undo(DomainRecord& record) {
   }
   if (record.step != Step::kNone) {
     if (auto done = world_.domain.start(); !done)
-      world_.warn(fmt::format("taking the pause back: {}", done.error().what()));
+      world_.warn(fmt::format("unpausing the domain: {}", done.error().what()));
     record.step = Step::kNone;
   }
   static_cast<void>(world_.records.save(record));  // the next save tells, if this one could not
@@ -110,7 +110,7 @@ Result<SnapshotInput> CrashRun::inspect() {
   input.plan = std::move(*plan);
   FrameSet others{kAcpiFrames, kSpecialFrames};
   auto survey = survey_frames(world_.memory, ram_, input.plan, others);
-  if (!survey) return fail(std::move(survey), "looking at the guest's frames");
+  if (!survey) return fail(std::move(survey), "examining the guest's frames");
   input.survey = std::move(*survey);
 
   auto keys = world_.store.guest_keys();
@@ -191,12 +191,11 @@ Result<> CrashRun::find_vmcoreinfo_for(SnapshotInput& input, const Registration*
       if (!note) return fail(std::move(note));
       input.vmcoreinfo_note = std::move(*note);
     } else {
-      world_.warn(
-          frames.bytes() > kMaxVmcoreinfoSearch
-              ? fmt::format("no VMCOREINFO in the {} that were searched; the dump will have "
-                            "none. The guest's module says where it is",
-                            format_size(kMaxVmcoreinfoSearch))
-              : "the guest has no VMCOREINFO; the dump will have none");
+      world_.warn(frames.bytes() > kMaxVmcoreinfoSearch
+                      ? fmt::format("no VMCOREINFO found in the {} searched; the dump will have "
+                                    "none. Load hadump.ko in the guest: it registers the address",
+                                    format_size(kMaxVmcoreinfoSearch))
+                      : "the guest has no VMCOREINFO; the dump will have none");
     }
   }
   input.page_offset = kDefaultPageOffset;
@@ -296,7 +295,7 @@ Result<> CrashRun::continue_snapshot(DomainRecord& record) {
     if (!rewrite) {
       // Nothing was changed yet: the domain is left as it was found.
       if (auto undone = world_.domain.start(); !undone)
-        world_.warn(fmt::format("taking the pause back: {}", undone.error().what()));
+        world_.warn(fmt::format("unpausing the domain: {}", undone.error().what()));
       return rewrite;
     }
     record.rewrite_pending = true;
@@ -328,7 +327,7 @@ bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
 }
 
 std::string memory_kept_text(std::uint64_t kib) {
-  return fmt::format("the guest has kept {} of the memory that was added for its dump",
+  return fmt::format("the guest has kept {} of the memory added for its dump",
                      format_size(kib << 10));
 }
 
@@ -351,7 +350,7 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
                                   std::uint64_t now_ms) {
   if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
     if (auto done = memory.remove(record.save_area); !done)
-      return fail(std::move(done), "taking the save area back");
+      return fail(std::move(done), "removing the save area");
   }
   record.save_area = {};
   record.committed = false;

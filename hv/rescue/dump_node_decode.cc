@@ -48,7 +48,7 @@ class TreeReader {
     if (!data) return fail(std::move(data));
     const char* begin = reinterpret_cast<const char*>(data->data());
     if (data->empty() || begin[data->size() - 1] != '\0')
-      return fail(ErrorCode::kBadData, fmt::format("{} is no string", name));
+      return fail(ErrorCode::kBadData, fmt::format("{} is not a string", name));
     return std::string(begin);
   }
   Result<PhysRange> range(const char* name) const {
@@ -72,7 +72,7 @@ Result<FrameRange> checked_frames(const char* name, std::uint64_t address, std::
   if (!is_aligned(address, kFrameSize) || !is_aligned(bytes, kFrameSize) || bytes == 0 ||
       bytes > HADUMP_MAX_ADDRESS || address > HADUMP_MAX_ADDRESS - bytes)
     return fail(ErrorCode::kBadData,
-                fmt::format("{}: {:#x} and {:#x} are no range of frames", name, address, bytes));
+                fmt::format("{}: {:#x} and {:#x} are not a range of frames", name, address, bytes));
   return frames_of_bytes(address, bytes);
 }
 
@@ -129,13 +129,13 @@ Result<> check_relations(const DumpNode& node) {
   if (!disjoint) return fail(ErrorCode::kBadData, "ranges of the dump node overlap");
   for (FrameRange range : node.holes.ranges())
     if (!node.held.contains(range) && !node.released.contains(range))
-      return fail(ErrorCode::kBadData, "hadump,holes reaches beyond what is held");
+      return fail(ErrorCode::kBadData, "hadump,holes extends past the held ranges");
   for (const BootRegion& region : node.boot_regions)
     if (!inside({region.copy, region.range.bytes()}, node.save_area))
-      return fail(ErrorCode::kBadData, "a boot region's copy lies outside the save area");
+      return fail(ErrorCode::kBadData, "a boot region's copy is outside the save area");
   for (const PhysRange* range : {&node.block_table, &node.elf_header, &node.cpu_state, &node.hpte})
     if (!inside(*range, node.save_area))
-      return fail(ErrorCode::kBadData, "a section lies outside the save area");
+      return fail(ErrorCode::kBadData, "a section is outside the save area");
   return {};
 }
 

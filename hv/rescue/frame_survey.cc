@@ -202,7 +202,7 @@ Result<FrameSurvey> survey_from_records(std::span<const hadump_hpte> records) {
     if (record.frames == 0 || record.first_gfn < last ||
         record.frames > (HADUMP_MAX_ADDRESS >> kFrameShift) ||
         record.first_gfn > (HADUMP_MAX_ADDRESS >> kFrameShift) - record.frames)
-      return fail(ErrorCode::kBadData, "a broken translation record");
+      return fail(ErrorCode::kBadData, "a malformed translation record");
     last = record.first_gfn + record.frames;
     const FrameRange range{Gfn{record.first_gfn}, Gfn{last}};
     switch (record.kind) {

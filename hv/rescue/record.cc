@@ -28,7 +28,7 @@ static_assert(kStepNames.size() == static_cast<std::size_t>(Step::kDone) + 1);
 
 Result<DumpId> parse_dump_id(const std::string& text) {
   DumpId id{};
-  if (text.size() != 2 * id.size()) return fail(ErrorCode::kBadData, "a broken dump id");
+  if (text.size() != 2 * id.size()) return fail(ErrorCode::kBadData, "a malformed dump id");
   for (std::size_t i = 0; i < id.size(); ++i) {
     auto byte = parse_hex(std::string_view(text).substr(2 * i, 2));
     if (!byte) return fail(std::move(byte));
@@ -46,7 +46,7 @@ std::string_view to_string(Step step) {
 Result<Step> parse_step(std::string_view text) {
   for (std::size_t i = 0; i < kStepNames.size(); ++i)
     if (kStepNames.at(i) == text) return static_cast<Step>(i);
-  return fail(ErrorCode::kBadData, fmt::format("'{}' is no step", text));
+  return fail(ErrorCode::kBadData, fmt::format("unknown step '{}'", text));
 }
 
 std::string to_json(const DomainRecord& record) {
@@ -87,7 +87,7 @@ std::string to_json(const DomainRecord& record) {
 Result<DomainRecord> parse_record(const std::string& text) try {
   const nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
   if (json.at("version") != 1)
-    return fail(ErrorCode::kUnsupported, "a state file of a new version");
+    return fail(ErrorCode::kUnsupported, "a state file of a newer version");
   DomainRecord record;
   json.at("uuid").get_to(record.uuid);
   json.at("name").get_to(record.name);
@@ -126,7 +126,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("done_ms").get_to(record.done_ms);
   return record;
 } catch (const nlohmann::json::exception& e) {
-  return fail(ErrorCode::kBadData, fmt::format("a broken state file: {}", e.what()));
+  return fail(ErrorCode::kBadData, fmt::format("a malformed state file: {}", e.what()));
 }
 
 }  // namespace hadump

@@ -40,7 +40,7 @@ Result<> check_header(const hadump_save_header& header, FrameRange save_area) {
   for (const hadump_section& section : header.sections)
     if (!is_aligned(section.offset, kFrameSize) || section.offset < kFrameSize ||
         section.offset > header.length || section.length > header.length - section.offset)
-      return bad("sections reach beyond it");
+      return bad("sections extend past it");
   return {};
 }
 
@@ -116,8 +116,7 @@ FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint) {
       released.insert(block);
     else if (!known || !saved.node.released.contains(block))
       complaint = fmt::format(
-          "the guest's block table has garbage for block {}; "
-          "treating the block as held",
+          "the guest's block table has an invalid entry for block {}; treating the block as held",
           i);
   }
   return released;

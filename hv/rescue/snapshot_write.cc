@@ -161,7 +161,7 @@ Result<> verify_small_sections(const GuestMemory& memory, const Placement& place
     const GuestPhys at = place.at(static_cast<hadump_section_index>(i));
     if (auto done = read_guest(memory, at, back); !done) return fail(std::move(done));
     if (back != sections.bytes[i])
-      return fail(ErrorCode::kBadData, fmt::format("section {} was not written right", i));
+      return fail(ErrorCode::kBadData, fmt::format("section {} does not read back as written", i));
   }
   return {};
 }

@@ -27,13 +27,13 @@ std::uint64_t WindowPlan::boot_bytes() const {
 Result<WindowPlan> plan_window(const FrameSet& ram, std::uint64_t window_bytes) {
   if (window_bytes == 0 || !is_aligned(window_bytes, HADUMP_BLOCK_SIZE))
     return fail(ErrorCode::kBadData,
-                fmt::format("a window of {} is no multiple of {}", format_size(window_bytes),
+                fmt::format("a window of {} is not a multiple of {}", format_size(window_bytes),
                             format_size(HADUMP_BLOCK_SIZE)));
   WindowPlan plan;
   const FrameRange window = frames_of_bytes(0, window_bytes);
   if (!ram.contains(window))
     return fail(ErrorCode::kBadData,
-                fmt::format("the guest has not enough memory for a window of {}",
+                fmt::format("the guest does not have enough memory for a window of {}",
                             format_size(window_bytes)));
   plan.boot_regions.push_back(window);
   for (FrameRange range : ram.ranges()) {

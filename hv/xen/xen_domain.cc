@@ -60,7 +60,7 @@ Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles) {
 Result<DomainStatus> XenDomain::status() const {
   xc_dominfo_t info;
   if (xc_domain_getinfo(handles_.control.get(), domid_, 1, &info) != 1 || info.domid != domid_)
-    return fail(ErrorCode::kNotFound, fmt::format("there is no domain {}", domid_));
+    return fail(ErrorCode::kNotFound, fmt::format("domain {} does not exist", domid_));
   return status_of(info);
 }
 

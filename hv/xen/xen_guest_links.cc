@@ -145,7 +145,7 @@ Result<> XenGuestLinks::wait_for_connection(Gfn ring) const {
     std::this_thread::sleep_for(kPollInterval);
   }
   if ((page.server_features & XENSTORE_SERVER_FEATURE_RECONNECTION) != 0)
-    return fail(ErrorCode::kBusy, "xenstored does not connect to the guest again");
+    return fail(ErrorCode::kBusy, "xenstored does not reconnect to the guest");
   const std::uint32_t connected = XENSTORE_CONNECTED;
   const GuestPhys at{address_of(ring).value + offsetof(xenstore_domain_interface, connection)};
   return write_guest(memory, at, std::as_bytes(std::span(&connected, 1)));

@@ -119,9 +119,10 @@ Result<> XenGuestMemory::populate(const FrameSet& frames) {
   if (xc_physinfo(handles_.control.get(), &host) != 0)
     return fail_os(errno, "asking Xen about the host");
   if (host.free_pages < frames.frames())
-    return fail(ErrorCode::kNoSpace, fmt::format("the host has {} of free memory, {} are needed",
-                                                 format_size(host.free_pages << kFrameShift),
-                                                 format_size(frames.bytes())));
+    return fail(
+        ErrorCode::kNoSpace,
+        fmt::format("the host has {} of free memory, but {} are needed",
+                    format_size(host.free_pages << kFrameShift), format_size(frames.bytes())));
   for (Extents& run : cut_into_extents(frames)) {
     if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, run.starts.size(),
                                          run.order, 0, run.starts.data()) == 0)

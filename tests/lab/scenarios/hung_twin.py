@@ -46,8 +46,8 @@ def run(lab: Lab) -> None:
     lab.check(ready.wait_up(60, _crash(ready)), "what hangs for one domain is not the other's")
 
     crash = _crash(late)
-    agent.log.wait_for(r"\(late\): no progress for 15 s, at its beginning", 20)
-    agent.log.wait_for(r"\(late\): the ACPI tables: they are not made yet.*leaving it as it is", 60)
+    agent.log.wait_for(r"\(late\): no progress for 15 s, before the first step", 20)
+    agent.log.wait_for(r"\(late\): the ACPI tables: not ready yet.*leaving it as it is", 60)
     lab.check("c" in late.state(), "the other one is left as it is")
     agent.signal("KILL")
     agent.wait_ended()

@@ -49,7 +49,7 @@ TEST(Policies, BeginCommentsAtAHashBehindASpace) {
 
 TEST(Policies, SayWhatIsWrong) {
   const std::pair<const char*, const char*> cases[] = {
-      {"[default]\nwindow = 100M\n", "no multiple"},
+      {"[default]\nwindow = 100M\n", "not a multiple"},
       {"[default]\nwindow = many\n", "many"},
       {"[default]\nwindw = 256M\n", "unknown key 'windw'"},
       {"[domains x]\nwindow = 256M\n", "section [domains x]"},
@@ -59,7 +59,7 @@ TEST(Policies, SayWhatIsWrong) {
       {"[default]\n= 256M\n", "line 2"},
       {"[default]\nsave-area = here\n", "neither 'added' nor"},
       {"[default]\nenabled = perhaps\n", "neither yes nor no"},
-      {"[default]\nkernel = vmlinux\n", "no absolute path"},
+      {"[default]\nkernel = vmlinux\n", "not an absolute path"},
       {"[default]\nmax-crashes = 4294967296\n", "more than 1000"},  // 0 in 32 bits
       {"[default]\ncrash-period = 9223372036854775808\n", "more than"},
       {"[default]\nbackend-timeout = 18446744073709551615\n", "more than"},

@@ -152,7 +152,7 @@ TEST_F(HungLibxlTest, IsWaitedForButNotForEver) {
   const auto tables = early.acpi_tables();
   ASSERT_FALSE(tables);
   EXPECT_EQ(tables.error().code(), ErrorCode::kBusy);
-  EXPECT_THAT(tables.error().what(), HasSubstr("libxl is slow, or hangs"));
+  EXPECT_THAT(tables.error().what(), HasSubstr("libxl is slow or hanging"));
 
   release();
   EXPECT_TRUE(preparer.files(5, hung, 1h).acpi_tables());

@@ -42,10 +42,10 @@ TEST(StallWatch, SaysWhereWorkStandsStillAndSaysItAgain) {
   Lines lines;
   StallWatch watch(lines.report());
   const WatchedWork work(watch, "domain 3 (web)", 20ms);
-  lines.wait_for("domain 3 (web): no progress for 0.02 s, at its beginning");
+  lines.wait_for("domain 3 (web): no progress for 0.02 s, before the first step");
   watch.reached("cpu");
-  lines.wait_for("domain 3 (web): no progress for 0.02 s, behind the step \"cpu\"");
-  lines.wait_for("domain 3 (web): no progress for 0.04 s, behind the step \"cpu\"");
+  lines.wait_for("domain 3 (web): no progress for 0.02 s, after step \"cpu\"");
+  lines.wait_for("domain 3 (web): no progress for 0.04 s, after step \"cpu\"");
 }
 
 TEST(StallWatch, SaysNothingOfWorkThatGoesOnOrIsOver) {
@@ -70,7 +70,7 @@ TEST(StallWatch, TheNextWorkHasADeadlineOfItsOwn) {
     std::this_thread::sleep_for(50ms);  // so that it does sleep; it is right without, too
   }
   const WatchedWork work(watch, "domain 4 (db)", 20ms);
-  lines.wait_for("domain 4 (db): no progress for 0.02 s, at its beginning");
+  lines.wait_for("domain 4 (db): no progress for 0.02 s, before the first step");
 }
 
 }  // namespace

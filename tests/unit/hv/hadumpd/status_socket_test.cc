@@ -41,7 +41,7 @@ TEST_F(StatusSocketTest, SaysThatHadumpdIsBusyWhenItDoesNotAnswerInTime) {
 
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code(), ErrorCode::kBusy);
-  EXPECT_THAT(answer.error().what(), HasSubstr("hadumpd has not answered within 1 s"));
+  EXPECT_THAT(answer.error().what(), HasSubstr("no answer from hadumpd within 1 s"));
   EXPECT_THAT(answer.error().what(), HasSubstr("crash"));
 }
 
