@@ -30,14 +30,16 @@ std::string admin_help() {
   AdminOptions options;
   std::ostringstream text;
   text << "Usage: hadump COMMAND [DOMAIN] [OPTION]...\n"
-          "Asks hadumpd about the domains that it manages.\n\nCommands:\n  list              one "
-          "line per domain: state, for how long, memory still held\n  status [DOMAIN]   everything "
-          "known, including the step times of the last boot\n  trigger DOMAIN    make a hung "
-          "domain crash now, so that it is dumped;\n                    retry for a crashed one "
-          "that hadumpd has left as it is\nDOMAIN is a name, a UUID or a number.\n\n"
+          "Asks hadumpd about the domains that it manages.\n\n"
+          "Commands:\n"
+          "  list              one line per domain: state, for how long, memory still held\n"
+          "  status [DOMAIN]   everything known, including the step times of the last boot\n"
+          "  trigger DOMAIN    make a hung domain crash now, so that it is dumped;\n"
+          "                    retry for a crashed one that hadumpd has left as it is\n"
+          "DOMAIN is a name, a UUID or a number.\n\n"
        << describe(options)
-       << "\nExit status: 0 success, 1 failed, 2 wrong usage, 3 no such domain,\n4 hadumpd is not "
-          "running.\n";
+       << "\nExit status: 0 success, 1 failed, 2 wrong usage, 3 no such domain,\n"
+          "4 hadumpd is not running.\n";
   return text.str();
 }
 

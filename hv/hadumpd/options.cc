@@ -59,9 +59,9 @@ std::string daemon_help() {
           "Watches this Xen host's domains. When one crashes, keeps its memory for analysis and\n"
           "boots it again at once in a small part of that memory.\n\n"
        << describe(options)
-       << "\nExit status: 0 success or ended by a signal, 1 failed, 2 wrong usage or "
-          "configuration.\nSIGHUP makes hadumpd read its configuration again; SIGTERM and SIGINT "
-          "end it and leave\nthe domains as they are.\n";
+       << "\nExit status: 0 success or ended by signal, 1 failed, 2 wrong usage or configuration.\n"
+          "SIGHUP makes hadumpd read its configuration again; SIGTERM and SIGINT end it and leave\n"
+          "the domains as they are.\n";
   return text.str();
 }
 
