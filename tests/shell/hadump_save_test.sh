@@ -127,14 +127,14 @@ grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
 : >"$scratch/kernel/hadump/release_mem"
 printf '%s\n' "TARGET=$scratch/file/crash" >"$HADUMP_CONF"
 expect_code 1 "$saver"
-expect_said "cannot make $scratch/file/crash"
+expect_said "cannot create $scratch/file/crash"
 [ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
 
 begin "saves all the same when a number of the configuration is none"
 conf MIN_FREE_MB=64M KEEP_OLD=all
 expect_code 0 "$saver"
-expect_said "MIN_FREE_MB=64M is no number, using 64"
-expect_said "KEEP_OLD=all is no number, using 0"
+expect_said "MIN_FREE_MB=64M is not a number, using 64"
+expect_said "KEEP_OLD=all is not a number, using 0"
 expect_called "release-region save"
 
 begin "keeps everything when the earlier save is not found"

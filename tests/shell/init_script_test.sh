@@ -32,7 +32,7 @@ expect_code 0 "$script" start
 wait_for_call saver
 expect_code 0 "$script" status
 expect_code 0 "$script" start
-expect_said "running already"
+expect_said "already running"
 [ "$(grep -c saver "$scratch/calls")" -eq 1 ] || fail "started it twice"
 
 begin "stops it"

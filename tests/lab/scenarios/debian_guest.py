@@ -172,7 +172,7 @@ def _saved_by_init_script(lab: Lab, rescue: DebianRescue) -> None:
         timeout=120, check=False,
     )[1]  # fmt: skip
     lab.note(text)
-    said = ["saving the crashed", "running", "hadump-save is running already", "not running"]
+    said = ["saving the crashed", "running", "hadump-save is already running", "not running"]
     lab.check(
         all(line.startswith(word) for line, word in zip(text.splitlines(), said, strict=True)),
         "the init script starts, knows that it runs, and stops",

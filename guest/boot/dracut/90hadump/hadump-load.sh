@@ -3,4 +3,4 @@
 # dracut hook, sourced: see the initramfs-tools script of the same purpose.
 
 modprobe -q hadump ||
-	echo "hadump: hadump.ko does not load; a waiting dump stays untouched" >/dev/kmsg || :
+	echo "hadump: cannot load hadump.ko; a waiting dump stays untouched" >/dev/kmsg || :
