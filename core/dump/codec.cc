@@ -74,7 +74,7 @@ class ZstdCompressor : public PageCompressor {
     context_.reset(ZSTD_createCCtx());
     if (!context_) return fail_os(ENOMEM, "setting up zstd");
     if (ZSTD_isError(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level)))
-      return fail(ErrorCode::kBadData, fmt::format("zstd does not know level {}", level));
+      return fail(ErrorCode::kBadData, fmt::format("zstd has no level {}", level));
     return {};
   }
 

@@ -50,14 +50,14 @@ unsigned usable_cpus() {
 Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t sinks) {
   if (frames.empty()) return fail(ErrorCode::kBadData, "there is nothing to dump");
   if (frames.ranges().back().end.value > kMaxFrames)
-    return fail(ErrorCode::kBadData, "a frame lies beyond the largest physical address");
+    return fail(ErrorCode::kBadData, "a frame is past the largest physical address");
   if (frames.ranges().size() > kMaxRanges)
     return fail(ErrorCode::kUnsupported, "memory has too many holes for a dump");
   if (options.dump_level > kMaxDumpLevel)
     return fail(ErrorCode::kBadData, "the dump level is over 31");
   if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
   if (sinks == 0 || sinks > kMaxSinks)
-    return fail(ErrorCode::kBadData, "a dump goes to 1 to 16 files");
+    return fail(ErrorCode::kBadData, "a dump takes 1 to 16 files");
   if (sinks > 1 && options.format == DumpFormatKind::kElf)
     return fail(ErrorCode::kUnsupported, "an ELF dump cannot be striped over several files");
   return {};
@@ -219,7 +219,7 @@ Result<> Writer::write_portion(const FrameSet& portion) {
   FrameSet rest = portion;
   rest.erase(kept_);
   if (left_.intersection(rest) != rest)
-    return fail(ErrorCode::kBadData, "a portion must be part of what is still to be written");
+    return fail(ErrorCode::kBadData, "a portion must be part of what remains to be written");
   return write_steps(std::move(rest));
 }
 

@@ -317,8 +317,7 @@ Result<> ElfFormat::checkpoint() {
 
 Result<> ElfFormat::rollback() {
   DumpSink& sink = *outputs_.front().sink;
-  if (!sink.can_rewrite())
-    return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
+  if (!sink.can_rewrite()) return fail(ErrorCode::kUnsupported, "a pipe cannot be rewritten");
   if (auto back = sink.write_data(durable_.data_end, {}); !back) return back;
   now_ = durable_;
   high_water_ = std::min(high_water_, now_.data_end);

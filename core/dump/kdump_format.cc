@@ -339,7 +339,7 @@ Result<> KdumpFormat::rollback() {
   bool is_tabled = false;
   for (std::size_t i = 0; i < stripes_.size(); ++i) {
     if (!outputs_[i].sink->can_rewrite())
-      return fail(ErrorCode::kUnsupported, "what a pipe was given cannot be taken back");
+      return fail(ErrorCode::kUnsupported, "a pipe cannot be rewritten");
     is_tabled = is_tabled || stripes_[i].is_tabled;
     if (auto back = outputs_[i].sink->write_data(stripes_[i].durable.data_end, {}); !back)
       return back;

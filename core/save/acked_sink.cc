@@ -29,8 +29,9 @@ Result<> AckedSink::take_line(std::string_view line) {
   constexpr std::string_view kWord = "ack ";
   const auto bytes = parse_decimal(line.starts_with(kWord) ? line.substr(kWord.size()) : "");
   if (!bytes || *bytes < acked_ || *bytes > sent_)
-    return fail(ErrorCode::kBadData,
-                fmt::format("the peer acknowledges nonsense: '{}', of {} bytes sent", line, sent_));
+    return fail(
+        ErrorCode::kBadData,
+        fmt::format("invalid acknowledgment from the peer: '{}', with {} bytes sent", line, sent_));
   acked_ = *bytes;
   return {};
 }
@@ -44,7 +45,7 @@ Result<> AckedSink::read_more() {
   char buffer[256];
   const ssize_t got = ::read(ack_.get(), buffer, sizeof(buffer));
   if (got < 0 && errno != EINTR) return fail_os(errno, "reading the peer's acknowledgments");
-  if (got == 0) return fail_os(EPIPE, "the peer is gone before it acknowledged everything");
+  if (got == 0) return fail_os(EPIPE, "the peer disconnected before acknowledging everything");
   if (got > 0) unread_.append(buffer, static_cast<std::size_t>(got));
   return {};
 }
@@ -54,7 +55,7 @@ Result<> AckedSink::make_durable() {
     const std::size_t end = unread_.find('\n');
     if (end == std::string::npos) {
       if (unread_.size() > kMaxAckLine)
-        return fail(ErrorCode::kBadData, "the peer acknowledges nonsense: a line without an end");
+        return fail(ErrorCode::kBadData, "invalid acknowledgment from the peer: an endless line");
       if (auto more = read_more(); !more) return more;
       continue;
     }

@@ -10,7 +10,7 @@ namespace hadump {
 
 Result<OpenedFilter> open_filter(const VmcoreSource& source, unsigned dump_level) {
   auto classifier = PageClassifier::open(source, dump_level);
-  if (!classifier) return fail(std::move(classifier), "telling pages apart");
+  if (!classifier) return fail(std::move(classifier), "classifying pages");
   FrameUses needed = (*classifier)->metadata_uses();
   std::function<std::uint64_t()> kept = [filter = classifier->get()] {
     return filter->kept_unknown().frames();

@@ -82,11 +82,9 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
     if (!content && content.error().code() == ErrorCode::kNotFound) continue;
     if (!content) return fail(std::move(content));
     if (content->dump_id != dump_id)
-      return fail(
-          ErrorCode::kBadData,
-          fmt::format("{} belongs to another dump, {}, that is not finished; choose another "
-                      "target",
-                      next, content->dump_id));
+      return fail(ErrorCode::kBadData,
+                  fmt::format("{} belongs to another unfinished dump, {}; choose another target",
+                              next, content->dump_id));
     if (auto settled = settle_names(*content); !settled) return fail(std::move(settled), next);
     if (saves.size() == kMaxEarlierSaves)
       return fail(ErrorCode::kBadData, path + ": too many interrupted saves");
@@ -129,8 +127,7 @@ Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreS
     if (wanted.empty()) continue;
     auto source = open(save.content.files);
     if (!source)
-      return fail(std::move(source),
-                  "what was released before is in " + save.content.files.front());
+      return fail(std::move(source), "memory released earlier is in " + save.content.files.front());
     parts.push_back({std::move(*source), wanted});
     known.insert(wanted);
   }

@@ -110,7 +110,7 @@ Result<Journal> Journal::create(const std::string& path, const JournalContent& s
 
 Result<Journal> Journal::reopen(const std::string& path, const JournalContent& content) {
   // A torn tail would make what follows it unreadable: write anew what was understood.
-  if (content.published) return fail(ErrorCode::kBadData, path + ": that dump is already whole");
+  if (content.published) return fail(ErrorCode::kBadData, path + ": that dump is already complete");
   if (auto written = write_file_atomically(path, head_lines(content), 0600); !written)
     return fail(std::move(written), "writing the journal");
   auto fd = open_file(path, O_WRONLY | O_APPEND);
@@ -155,7 +155,7 @@ Result<JournalContent> read_journal(const std::string& path) {
   }
   // Without files a dump would be whole that nobody has.
   if (!begun || content.files.empty() || content.files.size() != content.finals.size())
-    return fail(ErrorCode::kBadData, path + " is no journal of ours");
+    return fail(ErrorCode::kBadData, path + " is not a hadump save journal");
   return content;
 }
 

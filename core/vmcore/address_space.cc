@@ -43,7 +43,7 @@ Result<> check_release(const AddressSpace& space, const Vmcoreinfo& info, FrameS
   space.add_frames(at, release.size(), read);
   if (std::string_view(release.data(), strnlen(release.data(), release.size())) != *wanted)
     return fail(ErrorCode::kBadData,
-                "the page tables lead elsewhere than VMCOREINFO says: phys_base may be wrong");
+                "the page tables contradict VMCOREINFO; phys_base may be wrong");
   return {};
 }
 

@@ -115,7 +115,7 @@ Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes) {
     // The last note's padding may be missing: files that end with it are in the field.
     if (name_room > bytes.size() - at || header.n_descsz > bytes.size() - at - name_room)
       return fail(ErrorCode::kBadData,
-                  fmt::format("a note's name of {} and content of {} bytes lead past the end",
+                  fmt::format("a note's name of {} and content of {} bytes extend past the end",
                               header.n_namesz, header.n_descsz));
     if (notes.size() == kMaxNotes)
       return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));

@@ -171,7 +171,7 @@ Result<> FlattenedFile::read_extent(const Extent& extent, std::span<std::byte> o
     if (!header) return fail(std::move(header));
     const std::uint64_t bytes = header->bytes;
     if (header->offset != origin || bytes == 0 || !fits(origin, bytes, kMaxFileBytes))
-      return fail(ErrorCode::kBadData, name() + " has changed while it was read");
+      return fail(ErrorCode::kBadData, name() + " changed while being read");
     if (offset < origin + bytes) {
       const std::uint64_t skip = offset - origin;
       const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), bytes - skip));

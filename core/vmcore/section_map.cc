@@ -71,7 +71,7 @@ Result<SectionMap> SectionMap::load(const AddressSpace& space, const Vmcoreinfo&
       found = map.load_sections(space, *places, page_struct_bytes, frames);
     }
   }
-  if (found == 0) return fail(ErrorCode::kBadData, "no memory section with struct pages is found");
+  if (found == 0) return fail(ErrorCode::kBadData, "no memory section with struct pages found");
   return map;
 }
 

@@ -64,7 +64,8 @@ Result<std::unique_ptr<VmcoreSource>> open_vmcore(std::vector<std::unique_ptr<By
     return std::unique_ptr<VmcoreSource>(std::move(*source));
   }
   if (files.size() > 1)
-    return fail(ErrorCode::kUnsupported, "only kdump-compressed dumps come in several files");
+    return fail(ErrorCode::kUnsupported,
+                "only kdump-compressed dumps can be split over several files");
   auto source = ElfVmcoreSource::open(std::move(files.front()));
   if (!source) return fail(std::move(source));
   return std::unique_ptr<VmcoreSource>(std::move(*source));

@@ -394,7 +394,7 @@ TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
     const SaveRun second = save(options, kNever, kNever);
     EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
     EXPECT_THAT(second.messages, HasSubstr("continuing"));
-    EXPECT_THAT(second.messages, Not(HasSubstr("anew")));
+    EXPECT_THAT(second.messages, Not(HasSubstr("starting over")));
     auto dump = open_vmcore(options.to.front());
     ASSERT_TRUE(dump);
     std::vector<std::byte> page(kFrameSize);
