@@ -192,7 +192,7 @@ def last_words(dump: Path) -> list[str]:
     command = [str(build_dir() / "userspace" / "release-region"), "info",
                "--log-lines", str(LOG_LINES), str(dump)]  # fmt: skip
     done = subprocess.run(command, text=True, capture_output=True, check=False)
-    _, found, log = done.stdout.partition("the kernel log ends:\n")
+    _, found, log = done.stdout.partition("end of the kernel log:\n")
     if done.returncode != 0 or not found:
         raise CheckFailed(f"no kernel log in {dump}: {done.stderr or done.stdout}")
     return log.splitlines()[-LOG_LINES:]

@@ -18,15 +18,15 @@ ExitCode exit_code_of(const Error& error) {
 
 const char* exit_codes_text() {
   return "Exit status:\n"
-         "  0  done\n"
+         "  0  success\n"
          "  1  failed; what is not saved is still held\n"
          "  2  wrong usage\n"
          "  3  nothing to do: no dump waits\n"
          "  4  the target is full; the partial dump is readable and can be continued\n"
-         "  5  the dump is written, but pages of it could not be read\n"
+         "  5  the dump is written, but some pages could not be read\n"
          "  6  stopped by a signal; the partial dump is readable and can be continued\n"
          "  7  the dump is safe, but some memory could not be given back\n"
-         "  8  what was released before is in an earlier save that cannot be found\n";
+         "  8  memory released earlier is in a save that cannot be found\n";
 }
 
 }  // namespace hadump

@@ -31,7 +31,7 @@ Result<ProgressMode> parse_progress_mode(std::string_view text) {
   if (text == "json") return ProgressMode::kJson;
   if (text == "none") return ProgressMode::kNone;
   return fail(ErrorCode::kBadData,
-              fmt::format("'{}' is no kind of progress: auto, plain, json or none", text));
+              fmt::format("invalid progress mode '{}'; use auto, plain, json or none", text));
 }
 
 std::string progress_line(const SaveProgress& progress) {

@@ -21,14 +21,16 @@ po::options_description describe() {
       ("help,h", "show this text")
       ("format", po::value<std::string>(), "elf, kdump (the default) or flattened")
       ("compress", po::value<std::string>(),
-       "none, zlib, lzo (the default), snappy, zstd or auto; zlib and zstd take a level, as in zstd:-3")
+       "none, zlib, lzo (the default), snappy, zstd or auto; zlib and zstd take a level, as in "
+       "zstd:-3")
       ("dump-level", po::value<std::string>(),
-       "pages to leave out, as for makedumpfile -d (default 0). A list, as in 1,31: the next one when "
-       "the target runs full")
-      ("threads", po::value<std::string>(), "compressing threads; 0, the default: one per CPU")
-      ("portion", po::value<std::string>(), "make durable so much at a time (default 256M)")
+       "pages to leave out, as for makedumpfile -d (default 0). With a list, as in 1,31, the next "
+       "level is used when the target runs out of room")
+      ("threads", po::value<std::string>(),
+       "number of compressing threads; 0, the default: one per CPU")
+      ("portion", po::value<std::string>(), "how much to make durable at a time (default 256M)")
       ("progress", po::value<std::string>(), "auto, plain, json or none")
-      ("log-to", po::value<std::string>(), "append messages to this file too")
+      ("log-to", po::value<std::string>(), "also append messages to this file")
       ("vmcore", po::value<Words>()->composing(), "a further part of a split dump");
   // clang-format on
   return options;

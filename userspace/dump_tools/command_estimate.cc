@@ -31,10 +31,12 @@ po::options_description describe() {
   options.add_options()
       ("help,h", "show this text")
       ("vmcore", po::value<std::string>()->default_value(""),
-       "look at this dump; else at the waiting one, else at the running system (/proc/kcore)")
-      ("to", po::value<std::string>()->default_value(""), "does it fit into this directory?")
+       "examine this dump instead of the waiting one or the running system (/proc/kcore)")
+      ("to", po::value<std::string>()->default_value(""),
+       "check whether the dump fits into this directory")
       ("compress", po::value<std::string>()->default_value("lzo"), "as for save")
-      ("dump-level", po::value<std::string>(), "these levels, as in 1,31, instead of a choice")
+      ("dump-level", po::value<std::string>(),
+       "these levels, as in 1,31, instead of the usual ones")
       ("all-levels", "all levels from 0 to 31")
       ("threads", po::value<unsigned>()->default_value(0), "as for save")
       ("json", "print JSON");

@@ -46,8 +46,9 @@ po::options_description describe(bool with_positional) {
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("json", "print JSON, with all registers of every processor")
-      ("log-lines", po::value<unsigned>()->default_value(10), "lines of the kernel log's end");
+      ("json", "print JSON, including all registers of every processor")
+      ("log-lines", po::value<unsigned>()->default_value(10),
+       "number of lines from the end of the kernel log");
   if (with_positional)
     options.add_options()
       ("file", po::value<std::vector<std::string>>());
@@ -126,8 +127,7 @@ void print_classes(const DumpFacts& facts, std::ostream& out) {
       out << fmt::format("  {:<18} {:>10} {:>10}\n", kClassNames[i], facts.frames[i],
                          format_size(facts.frames[i] << kFrameShift));
   if (facts.kept_unknown != 0)
-    out << fmt::format("  of the kept ones, {} are of a use that nothing tells\n",
-                       facts.kept_unknown);
+    out << fmt::format("  of the kept pages, {} are of unknown use\n", facts.kept_unknown);
 }
 
 void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
@@ -139,11 +139,11 @@ void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
                        facts.crash->release.empty() ? "not known" : facts.crash->release,
                        time_text(facts.crash->crash_time_s.value_or(0)));
   else
-    out << "kernel: not known, there is no VMCOREINFO\n";
+    out << "kernel: unknown, there is no VMCOREINFO\n";
   print_processors(facts, out);
   print_classes(facts, out);
   if (facts.log_error.empty())
-    out << "the kernel log ends:\n" << facts.log_end << '\n';
+    out << "end of the kernel log:\n" << facts.log_end << '\n';
   else
     out << "kernel log: " << facts.log_error << '\n';
 }

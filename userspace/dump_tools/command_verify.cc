@@ -78,7 +78,7 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
   }
   for (const std::string& text : tables->texts) io.out << "tables: " << text << '\n';
   if (tables->problems > tables->texts.size())
-    io.out << fmt::format("and {} more problems of the tables\n",
+    io.out << fmt::format("and {} more problems in the tables\n",
                           tables->problems - tables->texts.size());
   Counts counts;
   std::vector<std::byte> buffer(kBatchFrames * kFrameSize);
@@ -92,7 +92,7 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
         return kExitFailed;
       }
     }
-  io.out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump says it is {}\n",
+  io.out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
                         counts.read, counts.left_out, counts.bad.frames(),
                         source.layout().incomplete ? "incomplete" : "complete");
   std::size_t shown = 0;

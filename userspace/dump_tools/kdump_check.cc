@@ -123,7 +123,7 @@ Result<> Check::check_bitmaps(const Part& part) {
     if (!dumped) return fail(Result<Bits>(dumped));
     for (std::uint64_t i = 0; i < bytes; ++i)
       if (((*dumped)[i] & ~(*valid)[i]) != 0)
-        report(part, fmt::format("pages near {:#x} are said to be dumped, but to be no memory",
+        report(part, fmt::format("pages near {:#x} are marked as dumped, but not as memory",
                                  (at + i) * 8 * kFrameSize));
     if (part.file == first.file) continue;
     const auto same_valid = read_bits(*first.file, first.valid_bitmap + at, bytes);
@@ -133,7 +133,7 @@ Result<> Check::check_bitmaps(const Part& part) {
     // Parts of a dump that was cut short need not be equally far.
     const bool may_differ = part.incomplete || first.incomplete;
     if (*valid != *same_valid || (*dumped != *same_dumped && !may_differ))
-      report(part, fmt::format("its bitmaps differ from those of {} from {:#x} on",
+      report(part, fmt::format("its bitmaps differ from those of {} starting at {:#x}",
                                first.file->name(), at * 8 * kFrameSize));
   }
   return {};
@@ -142,7 +142,7 @@ Result<> Check::check_bitmaps(const Part& part) {
 // Makes the descriptor number `rank` the first of the batch.
 Result<> Check::read_batch(const Part& part, std::uint64_t rank, std::uint64_t total) {
   // Counted a moment ago; a dump that is still being written can be looked at, too.
-  if (rank >= total) return fail(ErrorCode::kBadData, "it has changed while it was read");
+  if (rank >= total) return fail(ErrorCode::kBadData, "it changed while being read");
   batch_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kDescBatch, total - rank)));
   batch_first_ = rank;
   const std::uint64_t at = part.descriptors + rank * sizeof(KdumpPageDesc);
@@ -160,7 +160,7 @@ Result<> Check::check_descriptors(const Part& part) {
     std::uint64_t rank = 0;
     const std::uint64_t data_begin = part.descriptors + total * sizeof(KdumpPageDesc);
     if (!counting && !fits(part.descriptors, data_begin - part.descriptors, part.file->size())) {
-      report(part, "the table of descriptors ends behind the file");
+      report(part, "the descriptor table extends past the end of the file");
       return {};
     }
     const std::uint64_t begin = round_down(part.range.begin.value / 8, kPieceBytes);
@@ -180,7 +180,7 @@ Result<> Check::check_descriptors(const Part& part) {
     }
     total = rank;
   }
-  if (scattered_) report(part, "the pages lie in too many places to tell whether they overlap");
+  if (scattered_) report(part, "the pages are too scattered to check whether they overlap");
   return {};
 }
 
@@ -191,13 +191,14 @@ void Check::check_page(const Part& part, Gfn gfn, const KdumpPageDesc& desc,
   if (desc.size > kFrameSize)
     report(part, fmt::format("the page at {:#x} has {} bytes", address, desc.size));
   else if (desc.offset < data_begin)
-    report(part, fmt::format("the page at {:#x} lies inside the tables", address));
+    report(part, fmt::format("the data of the page at {:#x} overlaps the tables", address));
   else if (!fits(desc.offset, desc.size, part.file->size()))
-    report(part, fmt::format("the page at {:#x} lies behind the end of the file", address));
+    report(part,
+           fmt::format("the data of the page at {:#x} extends past the end of the file", address));
   else if (scattered_)
     return;
   else if (!extents_.take(desc.offset, desc.offset + desc.size) && !may_share(gfn, desc))
-    report(part, fmt::format("the page at {:#x} shares its data with another", address));
+    report(part, fmt::format("the data of the page at {:#x} overlaps another page's", address));
   scattered_ = scattered_ || extents_.entries() > kMaxExtents;
 }
 

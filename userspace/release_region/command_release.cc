@@ -19,7 +19,7 @@ po::options_description describe(bool with_positional) {
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("dry-run,n", "say what would be released, and whether it is held; change nothing");
+      ("dry-run,n", "show what would be released and whether it is held; change nothing");
   if (with_positional)
     options.add_options()
       ("range", po::value<std::vector<std::string>>());
@@ -36,7 +36,7 @@ Result<FrameRange> parse_range(const std::string& start_text, const std::string&
   if (!is_aligned(*start, kFrameSize) || !is_aligned(*length, kFrameSize))
     return fail(ErrorCode::kBadData, "START and LENGTH must be multiples of 0x1000");
   if (*start > HADUMP_MAX_ADDRESS || *length > HADUMP_MAX_ADDRESS - *start)
-    return fail(ErrorCode::kBadData, "the range ends beyond all memory");
+    return fail(ErrorCode::kBadData, "the range extends past the end of all memory");
   return frames_of_bytes(*start, *length);
 }
 
@@ -51,7 +51,7 @@ int dry_run(FrameRange range, RegionReleaser& releaser, Streams io) {
   const FrameSet save_area = table->in_state(RegionState::kSaveArea);
   const bool is_save_area = save_area.ranges().size() == 1 && save_area.ranges()[0] == range;
   if (!is_save_area && !free_to_go.contains(range)) {
-    io.err << fmt::format("release-region release: {} is not wholly held\n", format_range(range));
+    io.err << fmt::format("release-region release: {} is not entirely held\n", format_range(range));
     return kExitFailed;
   }
   io.out << fmt::format("would release {}, {}\n", format_range(range), format_size(range.bytes()));
@@ -63,8 +63,8 @@ int dry_run(FrameRange range, RegionReleaser& releaser, Streams io) {
 std::string help_release() {
   return help_text(
       "release START LENGTH [--dry-run]\n"
-      "START and LENGTH are hexadecimal bytes, multiples of 0x1000. What is released is gone:\n"
-      "it cannot be saved any more, and no later command brings it back.",
+      "START and LENGTH are hexadecimal byte values, multiples of 0x1000. Releasing cannot be\n"
+      "undone: released memory can no longer be saved.",
       describe(false));
 }
 

@@ -20,22 +20,22 @@ void report_failure(const Error& error, const SaveSession& session, const SaveSe
                   error.code() == ErrorCode::kCancelled ? "stopped by a signal" : error.what());
   if (session.lacks_earlier()) {
     seams.log.error(
-        "nothing was changed. What to do next: make the earlier save's place accessible (is it "
-        "mounted?) and run the same command again, or name its file with --with FILE; with "
-        "--without-earlier the rest is saved as an incomplete dump");
+        "nothing was changed. What to do next: make the location of the earlier save accessible "
+        "(is it mounted?) and run the same command again, name its file with --with FILE, or save "
+        "the rest as an incomplete dump with --without-earlier");
     return;
   }
   const bool in_the_way = error.os_errno() == EEXIST;
   const auto& partial = session.partial_files();
   if (partial.empty() && in_the_way)
-    seams.log.error("What to do next: name another file, or move this one away");
+    seams.log.error("What to do next: choose another file, or move this one away");
   if (partial.empty()) return;
   seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
   if (!seams.dump) return;
   if (error.code() == ErrorCode::kNoSpace)
     seams.log.error(
         "nothing unsaved was released. What to do next: make room and run the same command again, "
-        "or save to another place with --to OTHER, and keep {} until that is done",
+        "or save elsewhere with --to OTHER, and keep {} until that is finished",
         fmt::join(partial, ", "));
   else
     seams.log.error("nothing unsaved was released. What to do next: {}run the same command again",
@@ -49,7 +49,7 @@ void warn_of_unknown(const SaveOutcome& outcome, const SaveOptions& options,
                                     [](unsigned level) { return (level & ~kLevelZero) != 0; });
   const std::uint64_t frames = outcome.kept_unknown + outcome.summary.progress.frames_unclassified;
   if (filtered && frames != 0)
-    seams.log.warn("{} of memory was kept because nothing says what it was used for",
+    seams.log.warn("{} of memory was kept because its use is unknown",
                    format_size(frames << kFrameShift));
 }
 
@@ -67,7 +67,7 @@ int report_success(const SaveOutcome& outcome, const SaveOptions& options, const
     seams.log.info("{} given back in this run; {}", format_size(outcome.bytes_released),
                    outcome.all_back ? "all memory is back" : "some memory is still held");
   if (!summary.complete && summary.missing.empty()) {
-    seams.log.warn("what was read is an incomplete dump itself, and so is this one");
+    seams.log.warn("the source is an incomplete dump, and so is this one");
     return kExitIncomplete;
   }
   if (!summary.complete) {
@@ -76,7 +76,7 @@ int report_success(const SaveOutcome& outcome, const SaveOptions& options, const
                    outcome.bytes_kept_lost == 0 || !wanted_back
                        ? ""
                        : "; it stays held. What to do next: run the same command with "
-                         "--release-lost to give it up");
+                         "--release-lost to discard it");
     return kExitIncomplete;
   }
   return wanted_back && !outcome.all_back ? kExitHeld : kExitOk;

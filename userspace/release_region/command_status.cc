@@ -74,8 +74,8 @@ void print_text(const Status& status, std::ostream& out) {
   out << fmt::format("hadump works here: {}\nregistered for the next crash: {}\n",
                      status.enabled ? "yes" : "no", status.registered ? "yes" : "no");
   if (status.kdump_loaded)
-    out << "warning: a kdump kernel is loaded, and it takes a panic before the host sees it. To use"
-           " hadump instead: kdump-config unload, and disable kdump-tools\n";
+    out << "warning: a kdump kernel is loaded, and takes over a panic before the host sees it. To "
+           "use hadump instead: kdump-config unload, and disable kdump-tools\n";
   if (!status.dump) {
     out << "no dump waits\n";
     return;
@@ -84,7 +84,7 @@ void print_text(const Status& status, std::ostream& out) {
                      time_text(status.dump->crash_time), status.dump->boots);
   out << fmt::format("held {}, released {}, save area {}\n", format_size(status.held),
                      format_size(status.released), format_size(status.save_area));
-  if (!status.progress.empty()) out << "last said: " << status.progress << '\n';
+  if (!status.progress.empty()) out << "last report: " << status.progress << '\n';
 }
 
 void print_json(const Status& status, std::ostream& out) {

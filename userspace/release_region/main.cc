@@ -180,8 +180,8 @@ int estimate(const Args& args, Streams io) {
                                                     : "/proc/kcore";
   const auto source = open_for("estimate", {file});
   if (!source && file == "/proc/kcore")
-    std::cerr << "What to do next: run it as root; where the kernel is locked down or has no "
-                 "/proc/kcore, give it a dump: estimate --vmcore FILE\n";
+    std::cerr << "What to do next: run it as root; if the kernel is locked down or has no "
+                 "/proc/kcore, name a dump: estimate --vmcore FILE\n";
   return source ? run_estimate(*options, *source, SteadyClock(), io) : kExitFailed;
 }
 
@@ -193,17 +193,17 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"show", "list the old memory's ranges and their states", show},
-    {"status", "say whether a dump waits and how far it is", status},
-    {"save", "save the dump, and give its memory back as it becomes safe", save},
-    {"release", "give one range back, saved or not", release},
-    {"estimate", "say how large a dump would be, and whether it fits", estimate},
+    {"status", "show whether a dump waits, and its progress", status},
+    {"save", "save the dump, and give its memory back as it becomes durable", save},
+    {"release", "give one range back, whether or not it is saved", release},
+    {"estimate", "predict how large a dump would be, and whether it fits", estimate},
     {"convert", "write a dump in another format, or with fewer pages", convert},
-    {"info", "say what is in a dump", info},
-    {"verify", "read every page of a dump", verify},
+    {"info", "show what a dump contains", info},
+    {"verify", "read every page of a dump and check its tables", verify},
 };
 
 int print_usage(std::ostream& out, int exit_code) {
-  out << "Usage: release-region COMMAND [options]; COMMAND --help says more\n\n";
+  out << "Usage: release-region COMMAND [options]; see COMMAND --help\n\n";
   for (const Command& command : kCommands)
     out << "  " << command.name << std::string(10 - std::string(command.name).size(), ' ')
         << command.summary << '\n';

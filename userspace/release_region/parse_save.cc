@@ -23,30 +23,33 @@ po::options_description describe() {
   options.add_options()
       ("help,h", "show this text")
       ("to", po::value<Words>()->multitoken()->composing(),
-       "file, directory or - (standard output). Several files: striped over them (kdump only)")
+       "file, directory or - (standard output). Several files: the dump is striped over them "
+       "(kdump only)")
       ("format", po::value<std::string>()->default_value("kdump"), "elf, kdump or flattened")
       ("compress", po::value<std::string>()->default_value("lzo"),
        "none, zlib, lzo, snappy, zstd or auto; zlib and zstd take a level, as in zstd:-3")
       ("dump-level", po::value<std::string>()->default_value("0"),
-       "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
-       "A list, as in 1,31: the next one when the target runs full")
-      ("threads", po::value<unsigned>()->default_value(0), "compressing threads; 0: one per CPU")
+       "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. With "
+       "a list, as in 1,31, the next level is used when the target runs out of room")
+      ("threads", po::value<unsigned>()->default_value(0),
+       "number of compressing threads; 0: one per CPU")
       ("portion", po::value<std::string>()->default_value("256M"),
-       "save, make durable and release so much at a time")
+       "how much to save, make durable and release at a time")
       ("no-release", "keep the memory; a later save or release gives it back")
-      ("release-lost", "give back blocks with unreadable pages too: they are lost then")
+      ("release-lost", "also give back blocks with unreadable pages, which are then lost")
       ("with", po::value<Words>()->composing(),
-       "an incomplete dump of this crash that holds what has been released since")
+       "an incomplete dump of this crash that holds memory released since")
       ("without-earlier",
-       "when the save that holds what has been released cannot be found: save the rest. The dump is "
+       "save the rest when the save that holds released memory cannot be found; the dump is "
        "incomplete")
       ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
-      ("log-to", po::value<std::string>(), "append messages to this file too")
+      ("log-to", po::value<std::string>(), "also append messages to this file")
       ("vmcore", po::value<Words>()->composing(),
-       "save this dump instead of /proc/vmcore; releases nothing. Once for each part of a split one")
+       "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
+       "split dump")
       ("ack-fd", po::value<int>(),
-       "with --to -: read \"ack BYTES\" lines from this descriptor; what the peer acknowledges is "
-       "released. Without it a stream releases nothing");
+       "with --to -: release what the peer acknowledges in \"ack BYTES\" lines on this "
+       "descriptor; without it, saving to a stream releases nothing");
   // clang-format on
   return options;
 }
@@ -55,7 +58,8 @@ Result<OutputFormat> parse_format(const std::string& text) {
   if (text == "elf") return OutputFormat::kElf;
   if (text == "kdump") return OutputFormat::kKdump;
   if (text == "flattened") return OutputFormat::kFlattened;
-  return fail(ErrorCode::kBadData, fmt::format("'{}' is no format: elf, kdump or flattened", text));
+  return fail(ErrorCode::kBadData,
+              fmt::format("invalid format '{}'; use elf, kdump or flattened", text));
 }
 
 // What the words say one by one.
@@ -100,15 +104,16 @@ Result<> check(const SaveOptions& options) {
                 fmt::format("--portion must be from {} to {}", format_size(kMinPortion),
                             format_size(kMaxPortion)));
   if (options.threads > kMaxThreads)
-    return fail(ErrorCode::kBadData, fmt::format("--threads: at most {}", kMaxThreads));
+    return fail(ErrorCode::kBadData, fmt::format("--threads must be at most {}", kMaxThreads));
   if (options.format == OutputFormat::kElf && options.to.size() > 1)
-    return fail(ErrorCode::kBadData, "ELF has no split form: one --to, or --format kdump");
+    return fail(ErrorCode::kBadData, "ELF has no split form; use one --to file or --format kdump");
   const bool stream = options.to.front() == "-";
   if (options.format == OutputFormat::kFlattened && !stream)
-    return fail(ErrorCode::kBadData, "the flattened form is for --to -");
+    return fail(ErrorCode::kBadData, "the flattened format is only for --to -");
   if (options.format != OutputFormat::kFlattened && stream)
-    return fail(ErrorCode::kBadData, "--to - writes the flattened form only");
-  if (options.ack_fd >= 0 && !stream) return fail(ErrorCode::kBadData, "--ack-fd is for --to -");
+    return fail(ErrorCode::kBadData, "--to - supports only the flattened format");
+  if (options.ack_fd >= 0 && !stream)
+    return fail(ErrorCode::kBadData, "--ack-fd is only for --to -");
   return {};
 }
 
@@ -117,9 +122,9 @@ Result<> check(const SaveOptions& options) {
 std::string help_save() {
   return help_text(
       "save --to PATH [PATH…] [options]\n"
-      "Writes the crashed kernel's log, then its memory, portion by portion; each portion goes\n"
-      "back to the running system once it is safe on disk. A save that was cut short is continued\n"
-      "by the same command.",
+      "Writes the crashed kernel's log, then its memory in portions; each portion is given back\n"
+      "to the running system once it is safe on disk. The same command continues an interrupted\n"
+      "save.",
       describe());
 }
 

@@ -121,7 +121,7 @@ Result<> SaveSession::find_earlier() {
       ++i;
       continue;
     }
-    seams_.log.warn("the earlier save in {} is not there any more, continuing",
+    seams_.log.warn("the earlier save in {} no longer exists, continuing",
                     fmt::join(earlier_[i].content.files, ", "));
     if (i == 0) own_journal_ = false;
     earlier_.erase(earlier_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -154,7 +154,7 @@ Result<> SaveSession::check_released(const VmcoreLayout& now) {
   gone_ = gone_.intersection(extent);
   if (gone_.empty()) return {};
   const std::string text =
-      fmt::format("{} of memory was released before, and no earlier save that has it was found",
+      fmt::format("{} of memory was released earlier, and no save that holds it was found",
                   format_size(gone_.bytes()));
   if (options_.without_earlier) {
     seams_.log.warn("{}; the dump will be incomplete", text);
@@ -270,7 +270,7 @@ Result<> SaveSession::start_journal(bool adopt) {
   journal_ = std::make_unique<Journal>(std::move(*started));
   // The memory is safe without it: a save elsewhere then asks for this one's name.
   if (auto noted = registry_.add(dump_id_, path); !noted)
-    seams_.log.warn("noting where this save is: {}, continuing", noted.error().what());
+    seams_.log.warn("recording the location of this save: {}, continuing", noted.error().what());
   return {};
 }
 
@@ -336,7 +336,7 @@ Result<SaveOutcome> SaveSession::save_from(const VmcoreSource& source, const Pag
     auto outcome = write_dump(source, filter, needed_later, true);
     const bool began = journal_ != nullptr;
     if (outcome || began || outcome.error().code() != ErrorCode::kBadData) return outcome;
-    seams_.log.warn("cannot continue it in place: {}; writing it anew", outcome.error().what());
+    seams_.log.warn("cannot continue in place: {}; starting over", outcome.error().what());
   }
   return write_dump(source, filter, needed_later, false);
 }
@@ -385,7 +385,7 @@ Result<> SaveSession::remove_journals(const SaveOutcome& outcome) {
     const bool ours = save.journal.starts_with(journal_path(target_.files.front()));
     if (!ours) {
       if (outcome.summary.complete)
-        seams_.log.info("not needed any more: {}", fmt::join(save.content.files, ", "));
+        seams_.log.info("no longer needed: {}", fmt::join(save.content.files, ", "));
       continue;
     }
     static_cast<void>(::unlink(save.journal.c_str()));  // May be journal_'s own; gone already.
@@ -404,10 +404,10 @@ Result<SaveOutcome> SaveSession::run() {
     const JournalContent& old = earlier_.front().content;
     for (const std::string& file : old.files)
       if (!exists(file))
-        return fail(ErrorCode::kNotFound,
-                    file + " was complete, but is not there any more; remove " +
-                        earlier_.front().journal + " to save what is still held");
-    seams_.log.info("the dump is complete already: {}", fmt::join(old.files, ", "));
+        return fail(ErrorCode::kNotFound, file + " was complete but no longer exists; remove " +
+                                              earlier_.front().journal +
+                                              " to save what is still held");
+    seams_.log.info("the dump is already complete: {}", fmt::join(old.files, ", "));
     outcome.released_now = true;
     outcome.summary.locations = old.files;
     outcome.summary.missing = old.lost;

@@ -36,7 +36,7 @@ class SaveSession {
   /// Where the partial dump is, for the message after a failure; empty when there is none.
   const std::vector<std::string>& partial_files() const { return partial_files_; }
   const SaveTarget& target() const { return target_; }
-  /// The save was refused because what was released before is in no save that was found.
+  /// The save was refused because memory released earlier is in no save that was found.
   bool lacks_earlier() const { return lacks_earlier_; }
 
  private:

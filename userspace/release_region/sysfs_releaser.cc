@@ -27,7 +27,7 @@ Result<> write_once(const std::string& path, std::string_view text) {
   } while (written < 0 && errno == EINTR);
   if (written < 0) return fail_os(errno, "writing " + path);
   if (static_cast<std::size_t>(written) != text.size())
-    return fail(ErrorCode::kOs, path + ": took only a part of the line");
+    return fail(ErrorCode::kOs, path + ": accepted only part of the line");
   return {};
 }
 
@@ -37,23 +37,23 @@ Error release_error(int errno_value, FrameRange range) {
   const std::string what = "releasing " + format_range(range);
   switch (errno_value) {
     case EINVAL:
-      return {ErrorCode::kBadData, what + ": the module does not take it as a range (EINVAL)"};
+      return {ErrorCode::kBadData, what + ": the module does not accept it as a range (EINVAL)"};
     case EFAULT:
       return {ErrorCode::kBadData, what + ": not page-aligned (EFAULT)"};
     case ERANGE:
       return {ErrorCode::kBadData,
-              what + ": not wholly inside held memory, nor exactly the save area (ERANGE)"};
+              what + ": neither entirely inside held memory nor exactly the save area (ERANGE)"};
     case EALREADY:
-      return {ErrorCode::kBadData, what + ": a part of it was already released (EALREADY)"};
+      return {ErrorCode::kBadData, what + ": part of it has already been released (EALREADY)"};
     case EBUSY:
-      return {ErrorCode::kBusy,
-              what + ": the save area is the last to go, and other memory is still held (EBUSY)"};
+      return {
+          ErrorCode::kBusy,
+          what + ": the save area must be released last, and other memory is still held (EBUSY)"};
     case EOPNOTSUPP:
       return {ErrorCode::kUnsupported,
-              what + ": this kernel gives no way to keep it out of Xen's balloon (EOPNOTSUPP)"};
+              what + ": this kernel offers no way to keep it out of Xen's balloon (EOPNOTSUPP)"};
     case ENOMEM:
-      return {ErrorCode::kOs,
-              what + ": the kernel has no memory left to take it in (ENOMEM); try again"};
+      return {ErrorCode::kOs, what + ": the kernel lacks the memory to add it (ENOMEM); try again"};
     default:
       return Error::os(errno_value, what);
   }

@@ -54,7 +54,7 @@ bool is_dump_id(const std::string& text) {
 
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob) {
   if (blob.size() > HADUMP_MAX_NODE_SIZE || fdt_check_full(blob.data(), blob.size()) != 0)
-    return fail(ErrorCode::kBadData, "the dump node is no flattened device tree");
+    return fail(ErrorCode::kBadData, "the dump node is not a flattened device tree");
   const void* tree = blob.data();
   const int node = fdt_path_offset(tree, "/" HADUMP_NODE_NAME);
   if (node < 0) return fail(ErrorCode::kBadData, "the tree has no dump node");

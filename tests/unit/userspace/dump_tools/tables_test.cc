@@ -119,7 +119,8 @@ TEST(Verify, FindsAPageThatIsNoMemory) {
   images[0][kDumped + 520 / 8] |= std::byte{1};
   const Verdict verdict = verify(images);
   EXPECT_EQ(verdict.exit_code, kExitIncomplete);
-  EXPECT_THAT(verdict.text, HasSubstr("pages near 0x208000 are said to be dumped, but to be no"));
+  EXPECT_THAT(verdict.text,
+              HasSubstr("pages near 0x208000 are marked as dumped, but not as memory"));
 }
 
 TEST(Verify, FindsDescriptorsThatPointNowhere) {
@@ -127,12 +128,12 @@ TEST(Verify, FindsDescriptorsThatPointNowhere) {
   const KdumpPageDesc page = desc_at(good[0], 5);
   ASSERT_EQ(page.size, kFrameSize);
   const std::pair<KdumpPageDesc, const char*> bad[] = {
-      {{good[0].size() - 1, page.size, 0, 0}, "0x5000 lies behind the end of the file"},
-      {{~std::uint64_t{0}, page.size, 0, 0}, "0x5000 lies behind the end of the file"},
-      {{kDescs, page.size, 0, 0}, "0x5000 lies inside the tables"},
+      {{good[0].size() - 1, page.size, 0, 0}, "0x5000 extends past the end of the file"},
+      {{~std::uint64_t{0}, page.size, 0, 0}, "0x5000 extends past the end of the file"},
+      {{kDescs, page.size, 0, 0}, "0x5000 overlaps the tables"},
       {{page.offset, 4097, 0, 0}, "0x5000 has 4097 bytes"},
-      {{page.offset + 1, page.size, 0, 0}, "0x6000 shares its data with another"},
-      {{desc_at(good[0], 3).offset, page.size, 0, 0}, "0x5000 shares its data with another"}};
+      {{page.offset + 1, page.size, 0, 0}, "0x6000 overlaps another page's"},
+      {{desc_at(good[0], 3).offset, page.size, 0, 0}, "0x5000 overlaps another page's"}};
   for (const auto& [desc, text] : bad) {
     Images images = good;
     set_desc(images[0], 5, desc);
@@ -180,7 +181,7 @@ TEST(Verify, SaysHowManyProblemsThereAre) {
   Images images = write_dump(1);
   const KdumpPageDesc nowhere{~std::uint64_t{0}, kFrameSize, 0, 0};
   for (std::size_t rank = 0; rank < 30; ++rank) set_desc(images[0], rank, nowhere);
-  EXPECT_THAT(verify(images).text, HasSubstr("and 10 more problems of the tables"));
+  EXPECT_THAT(verify(images).text, HasSubstr("and 10 more problems in the tables"));
 }
 
 // A PRSTATUS whose register number n has the value 0x1000 + n.

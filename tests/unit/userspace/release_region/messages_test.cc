@@ -18,7 +18,8 @@ TEST(Messages, AFileThatIsThereStaysAndTheUserLearnsWhatToDo) {
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", OutputFormat::kKdump));
   EXPECT_EQ(run.exit_code, kExitFailed);
   EXPECT_THAT(run.messages, HasSubstr("creating " + (dir / "vmcore") + ": File exists"));
-  EXPECT_THAT(run.messages, HasSubstr("What to do next: name another file, or move this one away"));
+  EXPECT_THAT(run.messages,
+              HasSubstr("What to do next: choose another file, or move this one away"));
   EXPECT_EQ(std::filesystem::file_size(dir / "vmcore"), 8U);
 }
 

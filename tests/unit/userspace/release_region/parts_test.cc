@@ -113,7 +113,7 @@ TEST_F(WithSysfs, StatusSaysThatADumpWaits) {
   EXPECT_EQ(run_status({}, root(), io_), kExitOk);
   EXPECT_THAT(out_.str(), HasSubstr("a dump waits: cccc"));
   EXPECT_THAT(out_.str(), HasSubstr("held 128 MiB, released 128 MiB, save area 256 MiB"));
-  EXPECT_THAT(out_.str(), HasSubstr("last said: half of it"));
+  EXPECT_THAT(out_.str(), HasSubstr("last report: half of it"));
 }
 
 TEST_F(WithSysfs, StatusSaysThatNoneDoes) {
