@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 tree=$scratch/tree
 mkdir -p "$tree/tests/shell" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs"
-cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$tree/tests/shell"
+cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$here/documents.sh" "$tree/tests/shell"
 PATH=$scratch/bin:$PATH
 stub git 'exit 128'
 stub reuse 'exit 0'
@@ -58,5 +58,18 @@ begin "version: without a heading of its own in the changes"
 echo 'project(hadump VERSION 1.20.4 LANGUAGES C)' >"$tree/CMakeLists.txt"
 expect_code 1 "$tree/tests/shell/version.sh"
 expect_said "CHANGELOG.md"
+
+begin "documents: long rows of tables and links are accepted"
+long=$(printf 'word %.0s' {1..25})
+{ echo "| $long |"; echo "https://example.org/${long// /-}"; printf 'é%.0s' {1..120}; echo; } >"$tree/docs/text.md"
+echo "[text](docs/text.md#part) [elsewhere](https://example.org/x)" >"$tree/README.md"
+expect_code 0 "$tree/tests/shell/documents.sh"
+
+begin "documents: a long line, and a link to nothing"
+printf 'é%.0s' {1..121} >>"$tree/docs/text.md"
+echo "[gone](docs/gone.md)" >>"$tree/README.md"
+expect_code 1 "$tree/tests/shell/documents.sh"
+expect_said "docs/text.md:4"
+expect_said "README.md: nothing is at docs/gone.md"
 
 echo "all passed"
