@@ -95,14 +95,20 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument("-f", "--follow", action="store_true")
     console.set_defaults(run=_console)
     scenario_parser = commands.add_parser(
-        "scenario", help="run a scenario; without a name, list them"
+        "scenario", help="run a scenario, or several on one host; without a name, list them"
     )
-    scenario_parser.add_argument("scenario", nargs="?")
-    scenario_parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    scenario_parser.add_argument(
+        "words", nargs="*", metavar="[TITLE:]NAME PARAMETER=VALUE… [+ …]",
+        help="what is behind a + is run on the same host, which must be clean by then",
+    )  # fmt: skip
     scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())
     scenario_parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")
     scenario_parser.add_argument(
-        "--deadline", type=int, default=0, metavar="SECONDS", help="show the logs and end after that"
+        "--deadline", type=int, default=0, metavar="SECONDS",
+        help="of each: show the logs and end after that",
+    )  # fmt: skip
+    scenario_parser.add_argument(
+        "--guests-mib", type=int, default=2560, help="of a host for several"
     )
     scenario_parser.set_defaults(run=_scenario)
     _guest_parser(commands.add_parser("guest", help="create, crash, destroy guests"))
@@ -231,13 +237,13 @@ def _console(arguments: argparse.Namespace) -> int:
 
 
 def _scenario(arguments: argparse.Namespace) -> int:
-    if not arguments.scenario:
+    if not arguments.words:
         print("\n".join(scenario.names()))
         return 0
-    parameters = dict(word.split("=", 1) for word in arguments.parameters)
     return scenario.run(
-        arguments.scenario, arguments.build, parameters, arguments.report, arguments.deadline
-    )
+        scenario.parse(arguments.words), arguments.build, arguments.report, arguments.deadline,
+        arguments.guests_mib,
+    )  # fmt: skip
 
 
 def _guest(host: Host, name: str) -> Guest:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs of the build tree, with the shared libraries they need, for a guest or for dom0."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from .cpio import Tree
 from .errors import LabError
+from .paths import building, cache_dir, locked
 
 # The guest has no C library of its own, so it gets the loader where programs look for it.
 _LOADER = "lib64/ld-linux-x86-64.so.2"
@@ -26,6 +28,22 @@ def shared_libraries(program: Path) -> dict[str, Path]:
         raise LabError(f"{program}: {done.stderr.strip() or 'missing ' + ', '.join(lost)}")
     found = re.findall(r"^\s*(?:(\S+) => )?(/\S+) \(0x", done.stdout, re.MULTILINE)
     return {Path(name or path).name: Path(path) for name, path in found}
+
+
+def stripped(binary: Path) -> Path:
+    """The same without debug information, as packages and DKMS install it: a tenth of the bytes, which
+    dom0 and every boot of a guest have to read under emulation.
+    """
+    binary = binary.resolve()
+    content = hashlib.sha256(binary.read_bytes()).hexdigest()[:20]
+    final = cache_dir() / "stripped" / content
+    with locked(cache_dir() / "stripped.lock"):
+        if not final.exists():
+            with building(final) as temporary:
+                target = temporary / binary.name
+                subprocess.run(["strip", "--strip-debug", "-o", target, binary], check=True)
+    (made,) = final.iterdir()
+    return made
 
 
 @dataclass
@@ -54,7 +72,7 @@ class Overlay:
 
     def program(self, binary: Path, path: str | None = None) -> "Overlay":
         """A program (by default in usr/sbin) and the libraries it needs."""
-        self.tree.file(path or f"usr/sbin/{binary.name}", binary.resolve(), 0o755)
+        self.tree.file(path or f"usr/sbin/{binary.name}", stripped(binary), 0o755)
         for name, library in shared_libraries(binary).items():
             place = _LOADER if name.startswith("ld-linux") else f"{_LIBRARIES}/{name}"
             self.tree.file(place, library.resolve(), 0o755)
@@ -62,7 +80,7 @@ class Overlay:
 
     def module(self, binary: Path, release: str) -> "Overlay":
         """A kernel module, for insmod: lib/modules/RELEASE/extra/NAME.ko."""
-        self.tree.file(f"lib/modules/{release}/extra/{binary.name}", binary.resolve())
+        self.tree.file(f"lib/modules/{release}/extra/{binary.name}", stripped(binary))
         return self
 
 
@@ -72,7 +90,7 @@ def collect(programs: Iterable[Path], target: Path) -> list[str]:
     (target / "lib").mkdir(parents=True, exist_ok=True)
     libraries: dict[str, Path] = {}
     for program in programs:
-        shutil.copy(program.resolve(), target / "bin" / program.name)
+        shutil.copy(stripped(program), target / "bin" / program.name)
         libraries.update(shared_libraries(program))
     for name, path in libraries.items():
         shutil.copy(path.resolve(), target / "lib" / name)

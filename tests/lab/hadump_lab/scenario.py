@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs one scenario: a file of scenarios/ with a function run(lab)."""
+"""Runs scenarios: files of scenarios/ with a function run(lab)."""
 
 import contextlib
 import importlib.util
@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -20,14 +21,20 @@ from .errors import CheckFailed, LabError
 from .host import Host, HostConfig
 from .paths import LAB_DIR, SOURCE_DIR
 from .plain import PlainConfig, PlainGuest
+from .shared_host import SharedHost
 
-EXIT_PASS, EXIT_FAIL, EXIT_BROKEN = 0, 1, 99
+EXIT_PASS, EXIT_FAIL, EXIT_BROKEN, EXIT_INTERRUPTED = 0, 1, 99, 130
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Lab:
     """What a scenario works with.  Everything that it starts ends with it."""
 
-    def __init__(self, build: Path, parameters: dict[str, str]) -> None:
+    def __init__(
+        self, build: Path, parameters: dict[str, str], shared: SharedHost | None = None
+    ) -> None:
+        """`shared`: the host that others have used before, and will."""
+        self._shared = shared
         self.build = build
         os.environ["HADUMP_BUILD"] = str(build)  # For product.py.
         self.parameters = parameters
@@ -41,10 +48,15 @@ class Lab:
     def host(self, config: HostConfig = HostConfig()) -> Host:
         """Starts a host.  The parameter xenstored chooses its xenstored."""
         chosen = self.parameters.get("xenstored", config.xenstored)
-        host = Host.start(replace(config, xenstored=chosen))
+        config = replace(config, xenstored=chosen)
+        if self._shared:
+            host = self._shared.get(config)
+            self.note("the host is up")
+        else:
+            host = Host.start(config)
+            self._stack.callback(host.stop)
+            self.note(f"host up, {config.total_mib()} MiB")
         self._machines.append(host)
-        self._stack.callback(host.stop)
-        self.note(f"host up, {config.total_mib()} MiB")
         return host
 
     def plain(self, config: PlainConfig = PlainConfig()) -> PlainGuest:
@@ -87,40 +99,99 @@ class Lab:
         self._stack.close()
 
 
-def run(
-    name: str, build: Path, parameters: dict[str, str], report: Path | None, deadline: int = 0
-) -> int:
-    """Runs scenarios/NAME.py; returns the exit status.
+@dataclass(frozen=True)
+class Scenario:
+    """What to run: scenarios/NAME.py with parameters, known as `title`."""
 
-    `deadline`: seconds after which it is broken, whatever it waits for; so that it shows its logs, which
+    title: str
+    name: str
+    parameters: dict[str, str]
+
+
+def parse(words: list[str]) -> list[Scenario]:
+    """[TITLE:]NAME PARAMETER=VALUE… [+ [TITLE:]NAME …]"""
+    found = []
+    while words:
+        end = words.index("+") if "+" in words else len(words)
+        title, _, name = words[0].rpartition(":")
+        parameters = dict(word.split("=", 1) for word in words[1:end])
+        found.append(Scenario(title or name, name, parameters))
+        words = words[end + 1 :]
+    return found
+
+
+def run(
+    scenarios: list[Scenario], build: Path, report: Path | None, deadline: int, guests_mib: int
+) -> int:
+    """Runs them, several on one host; returns the exit status: the worst of them.
+
+    `guests_mib`: memory for all guests of that host.
+    `deadline`: seconds after which one is broken, whatever it waits for; so that it shows its logs, which
     it could not if somebody else ended it.
     """
     _turn_signals_into_interrupts()
+    shared = SharedHost(guests_mib) if len(scenarios) > 1 else None
+    worst = EXIT_PASS
+    try:
+        for scenario in scenarios:
+            started = time.monotonic()
+            status = _run_one(scenario, build, shared, report, deadline)
+            verdict = {EXIT_PASS: "PASS", EXIT_FAIL: "FAIL"}.get(status, "BROKEN")
+            print(f"{verdict} {scenario.title} {time.monotonic() - started:.2f} s", flush=True)
+            worst = max(worst, status)
+            if status == EXIT_INTERRUPTED:
+                break
+            if status != EXIT_PASS and shared:
+                shared.stop()  # Nobody knows what it is like now.
+    finally:
+        _ignore_signals()
+        if shared:
+            shared.stop()
+    return worst
+
+
+def _run_one(
+    scenario: Scenario, build: Path, shared: SharedHost | None, report: Path | None, deadline: int
+) -> int:
     _set_deadline(deadline)
     lab: Lab | None = None
     try:
-        module = _load(name)
-        lab = Lab(build, parameters)
+        module = _load(scenario.name)
+        lab = Lab(build, scenario.parameters, shared)
         module.run(lab)
+        if shared:
+            lab.note(f"left clean: {shared.clean()}")
         if report:
             report.write_text(json.dumps(lab.report, indent=1) + "\n", encoding="utf-8")
-        print(f"PASS {name}", flush=True)
         return EXIT_PASS
     except KeyboardInterrupt:
-        print(f"INTERRUPTED {name}", flush=True)
-        return 130
+        print(f"INTERRUPTED {scenario.title}", flush=True)
+        return EXIT_INTERRUPTED
     except AssertionError as error:
-        _explain(lab, f"FAIL {name}: {error}")
+        _explain(lab, f"FAIL {scenario.title}: {error}")
         return EXIT_FAIL
     except Exception as error:  # pylint: disable=broad-exception-caught
-        _explain(lab, f"LAB BROKEN {name}: {type(error).__name__}: {error}")
+        _explain(lab, f"LAB BROKEN {scenario.title}: {type(error).__name__}: {error}")
         return EXIT_BROKEN
     finally:
         signal.alarm(0)
         if lab:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Let nothing interrupt the cleaning up.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            lab.close()
+            with _undisturbed():
+                lab.close()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets nothing interrupt the cleaning up."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in _ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def names() -> list[str]:
@@ -163,5 +234,5 @@ def _turn_signals_into_interrupts() -> None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDING_SIGNALS:
         signal.signal(number, interrupt)
