@@ -5,7 +5,6 @@ import argparse
 import contextlib
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,19 +14,22 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from hadump_lab import load, post_mortem, truth  # noqa: E402
+from hadump_lab import dump_facts, load, memory_map, post_mortem, report_page, truth  # noqa: E402
 from hadump_lab.errors import CheckFailed, LabError  # noqa: E402
 from hadump_lab.guest import Guest, GuestConfig  # noqa: E402
 from hadump_lab.host import Host, HostConfig  # noqa: E402
 from hadump_lab.images import STANDARD_KERNEL  # noqa: E402
-from hadump_lab.product import Agent, build_dir, guest_overlay  # noqa: E402
+from hadump_lab.product import Agent, build_dir, guest_overlay, program  # noqa: E402
+from hadump_lab.report_drawings import STEPS  # noqa: E402
 
 SCHEMA = "hadump-demo-report-1"
 SAVE_AREA_MIB = 640  # Added at a crash: window, tails, and what describes them.
 SETTINGS = "FORMAT=kdump\nCOMPRESS=lzo\nDUMP_LEVEL=0\nPORTION=128M\n"
-LOG_LINES = 12
+LOG_LINES = 18
+LOG_LINES_READ = 400  # An oops before the panic may print much.
 # The agent's step that ends the snapshot's reading back; what follows is the boot.
 FIRST_STEP_OF_BOOT = "check"
+RELEASE_REGION = "userspace/release_region/release-region"
 
 
 @dataclass
@@ -42,17 +44,26 @@ class Account:
     memory_kib: dict[str, int] = field(default_factory=dict)
     dump: dict[str, Any] = field(default_factory=dict)
     kernel_log_tail: list[str] = field(default_factory=list)
+    cpus: list[dict[str, str]] = field(default_factory=list)
+    memory_map: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
 
-    def to_json(self) -> str:
+    def document(self) -> dict[str, Any]:
         timeline = [{"step": step, "at_s": round(at, 2)} for step, at in self.timeline]
-        document = {
+        return {
             "schema": SCHEMA, "guest": self.guest, "timeline": timeline,
             "agent_steps_ms": self.agent.get("times_ms", {}), "sizes": self.sizes,
             "pages": self.pages, "memory_kib": self.memory_kib, "dump": self.dump,
-            "kernel_log_tail": self.kernel_log_tail, "reboots": self.reboots,
+            "kernel_log_tail": self.kernel_log_tail, "reboots": self.reboots, "cpus": self.cpus,
+            "memory_map": self.memory_map,
         }  # fmt: skip
-        return json.dumps(document, indent=2) + "\n"
+
+    def write(self, path: Path) -> None:
+        """As a page where the name ends like one, else as JSON."""
+        is_page = path.suffix in (".html", ".htm")
+        document = self.document()
+        text = report_page.page(document) if is_page else json.dumps(document, indent=2) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 class Story:
@@ -84,6 +95,7 @@ class Story:
         overlay = load.with_load(
             guest_overlay(options.kernel, SETTINGS), build_dir() / "tests" / "lab" / "lab-load"
         )
+        memory_map.with_sampling(overlay)
         guest = host.create_guest(
             GuestConfig("demo", options.memory, vcpus=options.vcpus, kernel=options.kernel,
                         overlay=overlay)
@@ -164,6 +176,8 @@ class Story:
         account.dump = {"path": text[1], "format": "kdump-compressed, lzo", "complete": True}
         if text[3] != "0":
             raise CheckFailed(f"{text[3]} bytes of the old memory are still held")
+        booted = self.up.time - since - float(self.up.match.group(1))
+        account.memory_map = memory_map.samples(guest, booted)
         self.say("dump saved, all memory back")
 
     def _compare(self, guest: Guest, taken: truth.Truth) -> None:
@@ -175,7 +189,9 @@ class Story:
         guest.get_from_disk(str(Path(path).parent / "dmesg.txt").removeprefix("/var/crash/"),
                             copy.with_name("dmesg.txt"))  # fmt: skip
         self.account.dump["copy"] = str(copy)
-        self.account.kernel_log_tail = last_words(copy)
+        log = dump_facts.kernel_log(copy, program(RELEASE_REGION), LOG_LINES_READ)
+        self.account.kernel_log_tail = dump_facts.last_words(log, LOG_LINES)
+        self.account.cpus = dump_facts.registers(copy)
         found = truth.compare(taken, copy, build_dir() / "tests/lab/truth/compare-dump")
         explained = [{"gfn": frame, "why": why} for frame, why in found.explained.items()]
         counts = dict(found.counts)
@@ -187,32 +203,12 @@ class Story:
         self.say("every page of the dump compared with the truth")
 
 
-def last_words(dump: Path) -> list[str]:
-    """The end of the crashed kernel's log, read out of the dump itself."""
-    command = [str(build_dir() / "userspace" / "release-region"), "info",
-               "--log-lines", str(LOG_LINES), str(dump)]  # fmt: skip
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    _, found, log = done.stdout.partition("end of the kernel log:\n")
-    if done.returncode != 0 or not found:
-        raise CheckFailed(f"no kernel log in {dump}: {done.stderr or done.stdout}")
-    return log.splitlines()[-LOG_LINES:]
-
-
 def print_account(account: Account) -> None:
     """The story for people."""
-    names = {
-        "panic": "the kernel panics",
-        "snapshot-done": "CPU state, translations and low memory are safe, and verified",
-        "reset-done": "devices disconnected, domain reset; RAM untouched",
-        "kernel-started": "the same kernel starts, in the window",
-        "userspace-up": "userspace is up: back in production",
-        "dump-saved": "the dump is complete on the guest's own disk",
-        "memory-back": "all memory is back; no second reboot",
-    }
     memory, pages, sizes = account.memory_kib, account.pages, account.sizes
     print("\nWhat happened (the time in which the lab read the truth is left out)\n")
     for step, at in account.timeline:
-        print(f"  {at:8.1f} s  {names[step]}")
+        print(f"  {at:8.1f} s  {STEPS[step]}")
     print(f"\nThe guest's memory (MemTotal): {memory['before'] >> 10} MiB before the crash,"
           f" {memory['at_boot'] >> 10} MiB at boot, {memory['after'] >> 10} MiB now")
     print(f"The dump: {account.dump['path']} in the guest, {sizes['dump_bytes'] >> 20} MiB for"
@@ -227,6 +223,7 @@ def print_account(account: Account) -> None:
 What to try next
   makedumpfile --dump-dmesg {account.dump['copy']} /tmp/dmesg.txt
   crash VMLINUX {account.dump['copy']}      (VMLINUX from linux-image-{account.guest['kernel_release']}-dbg)
+  ./demo --report page.html                 this account as a page, with drawings
   ./demo --keep                             to crash it yourself
   ./demo --memory 4096 --vcpus 4            another guest
 """)
@@ -243,7 +240,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--vcpus", type=int, default=2, choices=range(1, 5))
     parser.add_argument("--kernel", default=STANDARD_KERNEL, metavar="PACKAGE",
                         help=f"a Debian kernel package, NAME or NAME/SUITE (default: {STANDARD_KERNEL})")  # fmt: skip
-    parser.add_argument("--report", metavar="FILE", help="write the account as JSON, too")
+    parser.add_argument("--report", metavar="FILE", help="write the account, too: a page when FILE ends in .html, else JSON")  # fmt: skip
     parser.add_argument("--output", metavar="DIR", default="build/demo",
                         help="where a copy of the dump goes (default: build/demo)")  # fmt: skip
     parser.add_argument("--keep", action="store_true",
@@ -288,8 +285,8 @@ def main(arguments: list[str]) -> int:
             return 130
         print_account(story.account)
         if options.report:
-            Path(options.report).write_text(story.account.to_json(), encoding="utf-8")
-            print(f"The same as JSON: {options.report}")
+            story.account.write(Path(options.report))
+            print(f"The same in a file: {options.report}")
         if options.keep:
             stopping.pop_all()
             keep(host)
