@@ -56,9 +56,11 @@ expect_said "no test has the label fuzz"
 expect_code 1 "$tree/check" --list --label fuzz
 
 begin "shows what each test took, slowest first, and the part of CI's time that all of it took"
+mkdir -p "$tree/build/dev/Testing/Temporary"
+echo "PASS of_a_host_slow 60.21 s" >"$tree/build/dev/Testing/Temporary/LastTest.log"
 expect_code 0 "$tree/check" --label unit
 sed -n '/what each test took/,$p' "$scratch/output" | grep -E 'slow|quick' >"$scratch/times"
-printf '    70.0 s  slower_one\n    12.5 s  slow_one\n  under 1 s   quick_one\n' | diff - "$scratch/times" ||
+printf '    70.0 s  slower_one\n    60.2 s    of_a_host_slow\n    12.5 s  slow_one\n  under 1 s   quick_one\n' | diff - "$scratch/times" ||
   fail "the times are not so"
 expect_said "% of the 5400 s that CI gives"
 ! grep -q WARNING "$scratch/output" || fail "warns without a reason"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import loader
 from .channel import HIDDEN, ConsoleChannel
 from .cpio import Tree
-from .errors import CheckFailed
+from .errors import CheckFailed, CommandFailed
 from .images import STANDARD_KERNEL, guest_image
 from .kernel import Kernel
 from .overlay import Overlay
@@ -19,10 +19,11 @@ from .packages import Archive
 from .waiting import GrowingLog, Seen, wait_until
 
 if TYPE_CHECKING:
-    from .host import Host
+    from .host import Host, Result
 
 _DEVICE_MODEL = Path("/usr/libexec/xen-qemu-system-i386")  # Of qemu-system-xen.
 _KEYMAP = Path("/usr/share/qemu/keymaps/en-us")  # It does not start without.
+_GONE = 9  # Exit status.
 UP = r"HADUMP-LAB userspace up uptime=([\d.]+) mem=(\d+) cpus=(\d+) boot_id=(\S+)"
 
 
@@ -58,6 +59,7 @@ class Guest:
         self.config = config
         self.slot = slot
         self.address = ""
+        self._domid = 0  # When it was last typed to.
         self.kernel_path = ""  # In dom0: what a boot loader boots, too.
         self.log = GrowingLog(host.share / "console" / f"guest-{config.name}.log", HIDDEN)
         host.follow(self.log)
@@ -186,9 +188,22 @@ class Guest:
 
     def type(self, text: str) -> None:
         """Puts text into the console's input."""
-        self.host.exec(
-            f"tty=$(xenstore-read /local/domain/$(xl domid {self.config.name})/console/tty) &&"
-            f" timeout 60 printf %s {shlex.quote(text)} >$tty"
+        command = f"timeout 60 printf %s {shlex.quote(text)} >$2"
+        # It keeps its number until it is created again; asking xl each time takes longer than the rest.
+        known = self._domid and self._on_tty(self._domid, command)
+        if not known or known.status == _GONE:
+            self._domid = self.domid()
+            known = self._on_tty(self._domid, command)
+        if known.status != 0:
+            raise CommandFailed("dom0", command, known.status, known.output)
+
+    def _on_tty(self, domid: int, command: str) -> "Result":
+        """A command in dom0 for which $2 is the console, unless the domain is another one."""
+        base = f"/local/domain/{domid}"
+        return self.host.exec(
+            f"set -- $(xenstore-read {base}/name {base}/console/tty) && [ \"$1\" = {self.config.name} ] ||"
+            f" exit {_GONE}\n{command}",
+            check=False,
         )
 
     def exec(self, command: str, timeout: float = 60, check: bool = True) -> tuple[int, str]:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Host:
         self.serial = GrowingLog(process.directory / "serial.log")
         self._follower = Follower()
         self._files: set[str] = set()
+        self._installed: dict[str, Path] = {}
         self._bell: socket.socket | None = None
         self._bell_lock = threading.Lock()
         self._stopped = threading.Event()
@@ -253,8 +254,14 @@ class Host:
             self._files.add(key)
         return remote
 
-    def install(self, programs: Iterable[Path]) -> None:
-        """Installs programs of this machine in dom0's /usr/sbin, with the libraries dom0 lacks."""
+    def install(self, programs: Sequence[Path]) -> None:
+        """Installs programs of this machine in dom0's /usr/sbin, with the libraries dom0 lacks.
+
+        What this process has installed already, it leaves.
+        """
+        wanted = {program.name: overlay.stripped(program) for program in programs}
+        if wanted.items() <= self._installed.items():
+            return
         staged = self.share / "in" / secrets.token_hex(6)
         try:
             overlay.collect(programs, staged)
@@ -265,6 +272,7 @@ class Host:
                 " cp $l /usr/lib/x86_64-linux-gnu/; done",
                 timeout=120,
             )
+            self._installed |= wanted
         finally:
             _remove(staged)
 

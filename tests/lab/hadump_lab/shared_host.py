@@ -7,10 +7,11 @@ from .errors import CheckFailed, DeadlineExceeded, LabError
 from .host import Host, HostConfig
 from .waiting import wait_until
 
-# What hadumpd leaves, and what a scenario gives it. Programs stay: the next one installs its own.
-_FORGET = (
-    "rm -rf /var/lib/hadump /run/hadump /etc/hadump /scratch/guests /scratch/*.cfg; mkdir /run/hadump"
-)
+# Ends what scenarios start, and removes what they and hadumpd leave. Programs stay.
+_CLEAN = """pidof hadumpd >/dev/null && kill -TERM $(pidof hadumpd)
+for _ in $(seq 300); do pidof hadumpd >/dev/null || break; sleep 0.2; done
+rm -rf /var/lib/hadump /run/hadump /etc/hadump /scratch/guests /scratch/*.cfg; mkdir /run/hadump
+"""
 # Xen frees a domain's last pages a while after the domain is gone, and keeps a few for itself.
 _FREE_MIB_MAY_DIFFER = 8
 _STATE = r"""free=$(xl info | awk '/^free_memory/ {print $3}')
@@ -56,11 +57,10 @@ class SharedHost:
             return "no host was needed"
         for guest in list(host.guests.values()):
             guest.forget()
-        host.exec("! pidof hadumpd >/dev/null || kill -TERM $(pidof hadumpd)")
+        free, left = _look_at(host, _CLEAN)
         try:
-            wait_until(lambda: not host.exec("pidof hadumpd", check=False).output, 20, "hadumpd ends")
-            host.exec(_FORGET)
-            wait_until(lambda: self._is_clean(host), 20, "the host is as it was")
+            if not self._is_clean(free, left):
+                wait_until(lambda: self._is_clean(*_look_at(host)), 20, "the host is as it was")
         except DeadlineExceeded as error:
             free, left = _look_at(host)
             raise CheckFailed(f"{error}: {free} MiB free of {self._free_mib}, {left}") from error
@@ -72,12 +72,14 @@ class SharedHost:
             self._host.stop()
         self._host = None
 
-    def _is_clean(self, host: Host) -> bool:
-        free, left = _look_at(host)
-        return abs(free - self._free_mib) <= _FREE_MIB_MAY_DIFFER and not left
+    def _is_clean(self, free_mib: int, left: list[str]) -> bool:
+        return abs(free_mib - self._free_mib) <= _FREE_MIB_MAY_DIFFER and not left
 
 
-def _look_at(host: Host) -> tuple[int, list[str]]:
-    """MiB that Xen has free, and what a host that has just started does not have."""
-    *left, free = host.exec(_STATE).output.splitlines()
+def _look_at(host: Host, before: str = "") -> tuple[int, list[str]]:
+    """MiB that Xen has free, and what a host that has just started does not have.
+
+    `before`: commands that come first; each command to dom0 costs a second.
+    """
+    *left, free = host.exec(before + _STATE, timeout=90).output.splitlines()
     return int(free), left

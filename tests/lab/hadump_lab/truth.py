@@ -61,8 +61,7 @@ class Comparison:
 def take(guest: Guest, program: Path, local: Path, raw: str | None = None) -> Truth:
     """Reads every frame of a paused or crashed guest.  `raw`: dom0's file for the frames themselves."""
     host = guest.host
-    if host.exec("command -v take-truth", check=False).status != 0:
-        host.install([program])
+    host.install([program])
     span = guest.config.maxmem_mib or guest.config.memory_mib
     remote = f"{guest.directory}/truth"
     done = host.exec(f"take-truth {guest.domid()} {remote} {span} {raw or ''}", timeout=300)
@@ -89,8 +88,7 @@ def kept(truth: Truth) -> set[int]:
 def registers(guest: Guest, program: Path) -> list[list[int] | None]:
     """Of every vCPU, as Xen has them, in the order of elf_prstatus; None: was never brought up."""
     host = guest.host
-    if host.exec("command -v take-registers", check=False).status != 0:
-        host.install([program])
+    host.install([program])
     found: list[list[int] | None] = json.loads(host.exec(f"take-registers {guest.domid()}").output)
     return found
 

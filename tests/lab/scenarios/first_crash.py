@@ -74,20 +74,12 @@ def run(lab: Lab) -> None:
     lab.note(after.match.group(0))
     lab.check(after.match.group(4) != before.match.group(4), "the guest has booted again")
     lab.check(after.match.group(3) == before.match.group(3), "with all its CPUs")
-    lab.check("release_region" in guest.exec("ls /sys/kernel")[1], "the module has found the dump")
-    if "scatter" in lab.parameters:
-        holes = int(guest.exec("grep -c hole /sys/kernel/hadump/regions")[1])
-        lab.check(holes > MANY_HOLES, f"the balloon has left {holes} holes")
-    _check_claims(lab, guest)
-    stays = guest.exec("dmesg | grep -c 'check of every page stays'", check=False)[1].strip()
-    lab.check(stays == "0", "reading the dump costs no hypercall for each page")
-    guest.exec("touch /run/looked")
+    _check_waiting(lab, guest)
     saving = time.monotonic()
     done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 600, after.index)
     lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
     _check_memory(lab, guest, has)
     _check_accounts(lab, guest, accounts)
-    lab.check("0% packet loss" in guest.exec("ping -c 2 10.99.0.1")[1], "the network is back")
     lab.report = {
         "agent": agent.status(guest.config.name),
         "agent_continues_to_userspace_s": round(after.time - lab.report["resumed"], 2),
@@ -141,9 +133,23 @@ def _crash(lab: Lab, agent: Agent, guest: Guest) -> tuple[truth.Truth, Registers
     return taken, registers
 
 
-def _check_claims(lab: Lab, guest: Guest) -> None:
-    """Nobody else can take what is held. Looked at in this order, because saving goes on."""
-    lines = guest.exec(f"cat /proc/iomem; awk '{JOINED}' /sys/kernel/hadump/regions")[1]
+def _check_waiting(lab: Lab, guest: Guest) -> None:
+    """What is there while the dump waits; lets the saver begin. One command: each costs seconds."""
+    regions = "/sys/kernel/hadump/regions"
+    found, holes, stays, claims = guest.exec(
+        f"ls /sys/kernel | grep -c release_region; grep -c hole {regions};"
+        " dmesg | grep -c 'check of every page stays';"
+        f" cat /proc/iomem; awk '{JOINED}' {regions}; touch /run/looked"
+    )[1].split("\n", 3)
+    lab.check(found == "1", "the module has found the dump")
+    if "scatter" in lab.parameters:
+        lab.check(int(holes) > MANY_HOLES, f"the balloon has left {holes} holes")
+    lab.check(stays == "0", "reading the dump costs no hypercall for each page")
+    _check_claims(lab, claims)
+
+
+def _check_claims(lab: Lab, lines: str) -> None:
+    """Nobody else can take what is held."""
     held = _ranges(r"^([0-9a-f]+)-([0-9a-f]+) : hadump", lines, end_is_last=True)
     wanted = _ranges(r"^0x([0-9a-f]+) 0x([0-9a-f]+) held", lines, end_is_last=False)
     claimed = sum(end - start for start, end in held)
@@ -180,15 +186,17 @@ def _mem_total(guest: Guest) -> int:
 def _check_memory(lab: Lab, guest: Guest, had: int) -> None:
     """A guest that was ballooned gives back soon after what its window had too much."""
 
-    def near() -> int | None:
-        has = _mem_total(guest)
-        return has if abs(has - had) * 100 <= had else None
+    now = "awk '/^MemTotal/{print $2}' /proc/meminfo; cat /sys/kernel/hadump/mem_held"
 
-    has = wait_until(
+    def near() -> list[str] | None:
+        seen = guest.exec(now)[1].split()
+        return seen if abs(int(seen[0]) - had) * 100 <= had else None
+
+    has, held = wait_until(
         near, 20, lambda: f"MemTotal is within 1 % of {had} KiB: now {_mem_total(guest)}"
     )
     lab.check(True, f"MemTotal is within 1 % of what it was: {had} KiB before, {has} KiB now")
-    lab.check(guest.exec("cat /sys/kernel/hadump/mem_held")[1].strip() == "0", "nothing is held")
+    lab.check(held == "0", "nothing is held")
 
 
 def _accounts(guest: Guest) -> list[str]:
@@ -208,7 +216,12 @@ def _check_accounts(lab: Lab, guest: Guest, before: list[str]) -> None:
 
 def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -> None:
     guest.flush()
-    path = guest.exec("ls /var/crash/*/vmcore")[1].split()
+    reached, paths, log = guest.exec(
+        "ping -c 2 10.99.0.1 | grep -c ' 0% packet loss'; ls /var/crash/*/vmcore | xargs;"
+        " cat /var/crash/*/dmesg.txt"
+    )[1].split("\n", 2)
+    lab.check(reached == "1", "the network is back")
+    path = paths.split()
     lab.check(len(path) == 1, f"one dump: {path}")
     local = lab.directory / "vmcore"
     guest.get_from_disk(path[0].removeprefix("/var/crash/"), local)
@@ -220,7 +233,7 @@ def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -
         _show_differences(lab, guest, local, found)
     found.expect_equal()
     lab.check(found.equal + len(found.explained) == taken.present, found.verdict())
-    _check_log(lab, guest, Path(path[0]).parent)
+    _check_log(lab, log)
     _check_registers(lab, notes.registers(local), registers)
     _check_makedumpfile(lab, local)
 
@@ -255,8 +268,7 @@ def _show_differences(lab: Lab, guest: Guest, dump: Path, found: truth.Compariso
             lab.note(line)
 
 
-def _check_log(lab: Lab, guest: Guest, directory: Path) -> None:
-    text = guest.exec(f"cat {directory}/dmesg.txt")[1]
+def _check_log(lab: Lab, text: str) -> None:
     if "Kernel panic - not syncing: sysrq triggered crash" not in text:
         raise CheckFailed(f"the saved kernel log does not show the panic:\n{text[-2000:]}")
     lab.check(True, "the kernel log that was saved shows the panic")
