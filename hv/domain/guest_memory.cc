@@ -35,6 +35,39 @@ Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t 
 
 }  // namespace
 
+Result<> GuestMemory::remove(FrameRange range) {
+  for (FrameRange piece{range.begin, range.begin}; piece.end < range.end;) {
+    // Ends at whole pieces, so that large pages stay whole.
+    const std::uint64_t end = round_down(piece.end.value, kPieceFrames) + kPieceFrames;
+    piece = {piece.end, Gfn{std::min(end, range.end.value)}};
+    if (auto done = remove_piece(piece); !done) return done;
+  }
+  return {};
+}
+
+// Memory that the hardware has reported as bad must not be touched, and goes to nobody: Xen retires
+// it when it is freed.
+Result<> GuestMemory::remove_piece(FrameRange piece) {
+  auto kinds = this->kinds(piece);
+  if (!kinds) return fail(std::move(kinds));
+  auto mapping = map(piece, Access::kReadWrite);
+  if (!mapping) return fail(std::move(mapping));
+  FrameSet leaving;
+  for (std::size_t i = 0; i < kinds->size(); ++i) {
+    if ((*kinds)[i] == FrameKind::kAbsent) continue;
+    const Gfn gfn{piece.begin.value + i};
+    if ((*kinds)[i] == FrameKind::kRam) {
+      if (!mapping->present(i))
+        return fail(ErrorCode::kBusy,
+                    fmt::format("guest frame {:#x} cannot be cleared, so it stays", gfn.value));
+      std::memset(mapping->frame(i).data(), 0, kFrameSize);
+    }
+    leaving.insert({gfn, Gfn{gfn.value + 1}});
+  }
+  *mapping = {};
+  return leaving.empty() ? Result<>{} : take_away(leaving);
+}
+
 Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out) {
   std::byte* to = out.data();
   return for_pieces(memory, from, out.size(), Access::kRead, [&](std::span<std::byte> piece) {

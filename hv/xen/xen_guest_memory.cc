@@ -137,32 +137,11 @@ Result<> XenGuestMemory::populate(const FrameSet& frames) {
   return {};
 }
 
-Result<> XenGuestMemory::remove(FrameRange range) {
-  auto kinds = this->kinds(range);
-  if (!kinds) return fail(std::move(kinds));
-  for (Extents& run : cut_into_extents({range})) {
-    const std::uint64_t frames = std::uint64_t{1} << run.order;
-    std::vector<xen_pfn_t> whole;
-    std::vector<xen_pfn_t> single;
-    for (xen_pfn_t start : run.starts) {
-      const auto first = kinds->begin() + static_cast<std::ptrdiff_t>(start - range.begin.value);
-      const auto last = first + static_cast<std::ptrdiff_t>(frames);
-      if (std::find(first, last, FrameKind::kAbsent) == last) {
-        whole.push_back(start);
-        continue;
-      }
-      for (std::uint64_t i = 0; i < frames; ++i)
-        if (first[static_cast<std::ptrdiff_t>(i)] != FrameKind::kAbsent)
-          single.push_back(start + i);
-    }
-    if ((!whole.empty() &&
-         xc_domain_decrease_reservation_exact(handles_.control.get(), domid_, whole.size(),
-                                              run.order, whole.data()) != 0) ||
-        (!single.empty() &&
-         xc_domain_decrease_reservation_exact(handles_.control.get(), domid_, single.size(), 0,
-                                              single.data()) != 0))
+Result<> XenGuestMemory::take_away(const FrameSet& frames) {
+  for (Extents& run : cut_into_extents(frames))
+    if (xc_domain_decrease_reservation_exact(handles_.control.get(), domid_, run.starts.size(),
+                                             run.order, run.starts.data()) != 0)
       return fail_os(errno, "taking memory out of the domain");
-  }
   return {};
 }
 

@@ -15,10 +15,10 @@ class XenGuestMemory : public GuestMemory {
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override;
   Result<std::uint64_t> total_frames() const override;
   Result<> populate(const FrameSet& frames) override;
-  Result<> remove(FrameRange range) override;
   Result<> set_limit_kib(std::uint64_t kib) override;
 
  private:
+  Result<> take_away(const FrameSet& frames) override;
   Result<> populate_in_pieces(std::span<const xen_pfn_t> large_extents);
 
   const XenHandles& handles_;

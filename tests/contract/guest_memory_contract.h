@@ -18,6 +18,31 @@ struct GuestMemorySubject {
   virtual FrameRange absent() = 0;   ///< 2 MiB-aligned, at least 1024 frames, may be populated
 };
 
+/// Whoever gets memory that a domain has given back must find nothing of the domain's in it.
+inline void check_removed_memory_is_clear(GuestMemory& memory, FrameRange absent) {
+  constexpr int kSecret = 0xc3;
+  auto added = memory.populate({absent});
+  ASSERT_TRUE(added) << added.error().what();
+  {
+    auto mapping = memory.map(absent, Access::kReadWrite);
+    ASSERT_TRUE(mapping && mapping->all_present());
+    std::memset(mapping->bytes().data(), kSecret, mapping->bytes().size());
+  }
+  ASSERT_TRUE(memory.remove(absent));
+  // The hypervisor's heap gives back first what it was given last.
+  added = memory.populate({absent});
+  ASSERT_TRUE(added) << added.error().what();
+  std::uint64_t found = 0;
+  {
+    auto mapping = memory.map(absent, Access::kRead);
+    ASSERT_TRUE(mapping && mapping->all_present());
+    for (std::size_t i = 0; i < absent.frames(); ++i)
+      found += mapping->frame(i)[0] == static_cast<std::byte>(kSecret);
+  }
+  EXPECT_EQ(found, 0U) << "frames of " << absent.frames() << " came back as they had been left";
+  ASSERT_TRUE(memory.remove(absent));
+}
+
 inline void check_guest_memory_contract(GuestMemorySubject& subject) {
   GuestMemory& memory = subject.memory();
   const FrameRange present = subject.present();
@@ -70,6 +95,8 @@ inline void check_guest_memory_contract(GuestMemorySubject& subject) {
   EXPECT_EQ(memory.total_frames().value(), *before + absent.frames() - half.frames());
   ASSERT_TRUE(memory.remove(absent));
   EXPECT_EQ(memory.total_frames().value(), *before);
+
+  check_removed_memory_is_clear(memory, absent);
 }
 
 }  // namespace hadump

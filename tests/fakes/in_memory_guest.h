@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -68,6 +69,13 @@ class InMemoryGuest : public GuestMemory {
   bool exists(Gfn gfn) const { return exists_.at(gfn.value); }
   std::vector<std::byte> content(Gfn gfn) const { return {page(gfn), page(gfn) + kFrameSize}; }
   std::uint64_t limit_kib() const { return limit_kib_; }
+  /// Can be read, but not mapped for writing.
+  InMemoryGuest& make_unwritable(Gfn gfn) {
+    unwritable_.insert(gfn.value);
+    return *this;
+  }
+  /// How many frames have left the domain with anything but zeros in them.
+  std::uint64_t leaked_frames() const { return leaked_; }
   /// How often populate() and set_limit_kib() have changed something.
   int changes() const { return changes_; }
   /// How many frames kinds() has told of.
@@ -75,9 +83,11 @@ class InMemoryGuest : public GuestMemory {
 
   Result<FrameMapping> map(FrameRange range, Access access) const override {
     if (auto failed = failure("map"); !failed) return fail(std::move(failed));
-    static_cast<void>(access);
     std::vector<bool> present(range.frames());
-    for (std::size_t i = 0; i < present.size(); ++i) present[i] = exists_.at(range.begin.value + i);
+    for (std::size_t i = 0; i < present.size(); ++i) {
+      const std::uint64_t gfn = range.begin.value + i;
+      present[i] = exists_.at(gfn) && (access == Access::kRead || !unwritable_.contains(gfn));
+    }
     return FrameMapping(range.begin, {page(range.begin), range.bytes()}, std::move(present),
                         [](std::span<std::byte>) {});
   }
@@ -105,17 +115,8 @@ class InMemoryGuest : public GuestMemory {
     ++changes_;
     for (FrameRange range : frames.ranges()) {
       add(range);
-      std::memset(page(range.begin), 0x5a, range.bytes());  // undefined content
-    }
-    return {};
-  }
-  Result<> remove(FrameRange range) override {
-    if (auto failed = failure("remove"); !failed) return failed;
-    for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
-      if (!exists_.at(gfn.value)) continue;
-      exists_.at(gfn.value) = false;
-      --total_;
-      ++free_frames_;
+      for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value)  // undefined content
+        if (!used_before_.contains(gfn)) fill(gfn, std::byte{0x5a});
     }
     return {};
   }
@@ -126,6 +127,24 @@ class InMemoryGuest : public GuestMemory {
   }
 
  private:
+  // The host has what was in them, and gives it to whoever asks next.
+  Result<> take_away(const FrameSet& frames) override {
+    if (auto failed = failure("remove"); !failed) return failed;
+    for (FrameRange range : frames.ranges())
+      for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
+        broken_.erase(gfn.value);
+        if (!exists_.at(gfn.value)) continue;  // broken: not counted
+        exists_.at(gfn.value) = false;
+        --total_;
+        ++free_frames_;
+        const std::byte* bytes = page(gfn);
+        if (std::any_of(bytes, bytes + kFrameSize, [](std::byte b) { return b != std::byte{0}; }))
+          ++leaked_;
+      }
+    used_before_.insert(frames);
+    return {};
+  }
+
   static constexpr std::uint64_t kArenaBytes = 32_GiB;  // of address space; untouched costs nothing
   std::byte* page(Gfn gfn) const { return arena_ + (gfn.value << kFrameShift); }
   Result<> failure(const std::string& what) const {
@@ -138,6 +157,9 @@ class InMemoryGuest : public GuestMemory {
   std::uint64_t total_ = 0;
   std::set<std::uint64_t> special_;
   std::set<std::uint64_t> broken_;
+  std::set<std::uint64_t> unwritable_;
+  FrameSet used_before_;
+  std::uint64_t leaked_ = 0;
   mutable std::mutex mutex_;  ///< guards failing_
   mutable std::set<std::string> failing_;
   std::uint64_t free_frames_ = 1ULL << 40;

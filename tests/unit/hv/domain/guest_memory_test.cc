@@ -22,5 +22,32 @@ TEST(WriteGuest, RefusesWhatIsNotThere) {
   EXPECT_FALSE(write_guest(guest, GuestPhys{0}, data));
 }
 
+TEST(RemovedMemory, LeavesClear) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{3000}}};
+  for (std::uint64_t gfn = 0; gfn < 3000; ++gfn) guest.fill(Gfn{gfn}, std::byte{7});
+  ASSERT_TRUE(guest.remove({Gfn{1}, Gfn{2500}}));
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+  EXPECT_TRUE(guest.exists(Gfn{0}) && guest.exists(Gfn{2500}));
+  EXPECT_FALSE(guest.exists(Gfn{1}) || guest.exists(Gfn{2499}));
+  EXPECT_EQ(guest.content(Gfn{2500})[0], std::byte{7});
+}
+
+TEST(RemovedMemory, StaysWhenItCannotBeCleared) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{16}}};
+  guest.fill(Gfn{9}, std::byte{7}).make_unwritable(Gfn{9});
+  auto done = guest.remove({Gfn{0}, Gfn{16}});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kBusy);
+  EXPECT_TRUE(guest.exists(Gfn{9}));
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+}
+
+TEST(RemovedMemory, IsNotTouchedWhereItIsBroken) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{16}}};
+  guest.fill(Gfn{9}, std::byte{7}).make_broken(Gfn{9});
+  ASSERT_TRUE(guest.remove({Gfn{0}, Gfn{16}}));
+  EXPECT_EQ(guest.content(Gfn{9})[0], std::byte{7});
+}
+
 }  // namespace
 }  // namespace hadump

@@ -83,6 +83,27 @@ TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
   EXPECT_THAT(record.error, HasSubstr("no free memory"));
 }
 
+TEST_F(CrashRunTest, WhatWasAddedLeavesClear) {
+  ASSERT_TRUE(run());
+  const FrameRange area = record.save_area;
+  ASSERT_TRUE(finish_dump(domain, guest, store, records, record, 5));
+  EXPECT_FALSE(guest.exists(area.begin));
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+}
+
+TEST_F(CrashRunTest, WhatIsUndoneLeavesClear) {
+  records.stop_after(Step::kLowCopied);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  records.go_on();
+  record = records.saved.back();
+  files.tables.bytes[0x210] ^= std::byte{1};  // so that the next agent gives up
+
+  ASSERT_FALSE(run());
+
+  expect_untouched();
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+}
+
 TEST_F(CrashRunTest, LeavesTheDomainAloneWhenABackendDoesNotLetGo) {
   links.refuse_to_disconnect();
 
