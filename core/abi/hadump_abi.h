@@ -34,6 +34,8 @@ typedef uint8_t u8;
 
 /* ---- limits: everything beyond is refused ---- */
 #define HADUMP_MAX_NODE_SIZE (2U << 20)    /* bytes of the whole flattened tree */
+#define HADUMP_MAX_NODE_PROPERTIES 64U     /* of all nodes of the tree together */
+#define HADUMP_MAX_PROPERTY_NAME 63U       /* characters of a property's name */
 /* Entries of any range list in the node. A guest that has used its balloon for long has its holes
  * anywhere; Linux reads /proc/vmcore's headers up to 4 MiB, and e_phnum up to 65534. */
 #define HADUMP_MAX_RANGES 65000U

@@ -93,14 +93,20 @@ static bool skip(const struct tree *t, u32 *pos, u32 length)
 	return true;
 }
 
-/* A property of our node; an unknown one is ignored, the same one twice is not. */
+/*
+ * A property of our node; an unknown one is ignored, the same one twice is not. A name is not read
+ * beyond its limit: 2 MiB of properties that share one long name would take minutes.
+ */
 static const char *keep_prop(const struct tree *t, u32 name, const u8 *data, u32 length)
 {
 	const char *text = (const char *)t->base + name;
+	u32 end = t->strings_end;
 	int i;
 
-	if (string_length(t, name, t->strings_end) < 0)
-		return "a property's name lies outside the tree";
+	if (end - name > HADUMP_MAX_PROPERTY_NAME + 1)
+		end = name + HADUMP_MAX_PROPERTY_NAME + 1;
+	if (string_length(t, name, end) < 0)
+		return "a property's name is too long, or lies outside the tree";
 	for (i = 0; i < t->nr; i++) {
 		if (strcmp(text, t->names[i]))
 			continue;
@@ -120,7 +126,7 @@ static const char *const truncated = "the tree ends too early";
  */
 static const char *walk(const struct tree *t)
 {
-	u32 pos = t->structs, depth = 0, token, length, name;
+	u32 pos = t->structs, depth = 0, nr_props = 0, token, length, name;
 	bool inside = false, found = false;
 	const char *bad;
 	int n;
@@ -147,6 +153,8 @@ static const char *walk(const struct tree *t)
 		case FDT_PROP:
 			if (!depth)
 				return "a property stands outside every node";
+			if (++nr_props > HADUMP_MAX_NODE_PROPERTIES)
+				return "the tree has too many properties";
 			if (!next_u32(t, &pos, &length) || !next_u32(t, &pos, &name))
 				return truncated;
 			if (t->structs_end - pos < length)

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
-#include <libfdt.h>
 
 #include <algorithm>
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/endian.h"
 #include "hv/rescue/dump_node.h"
+#include "hv/rescue/flat_tree.h"
 
 namespace hadump {
 namespace {
 
 class TreeReader {
  public:
-  TreeReader(const void* tree, int node) : tree_(tree), node_(node) {}
+  explicit TreeReader(const FlatTreeNode& node) : node_(node) {}
 
   Result<std::span<const std::byte>> property(const char* name) const {
-    int bytes = 0;
-    const void* data = fdt_getprop(tree_, node_, name, &bytes);
-    if (data == nullptr) return fail(ErrorCode::kBadData, fmt::format("{} is missing", name));
-    return std::span(static_cast<const std::byte*>(data), static_cast<std::size_t>(bytes));
+    return node_.property(name);
   }
-  bool has(const char* name) const { return fdt_getprop(tree_, node_, name, nullptr) != nullptr; }
+  bool has(const char* name) const { return node_.has(name); }
 
   Result<std::vector<std::uint64_t>> numbers(const char* name, std::size_t per_entry,
                                              std::size_t max_entries) const {
@@ -64,8 +61,7 @@ class TreeReader {
   }
 
  private:
-  const void* tree_;
-  int node_;
+  const FlatTreeNode& node_;
 };
 
 Result<FrameRange> checked_frames(const char* name, std::uint64_t address, std::uint64_t bytes) {
@@ -114,19 +110,22 @@ bool inside(const PhysRange& range, FrameRange area) {
          range.address.value + range.bytes <= address_of(area.end).value;
 }
 
+// Sorted once: a set that is put together range by range costs their square.
+bool are_disjoint(const DumpNode& node) {
+  std::vector<FrameRange> all{node.save_area};
+  for (const BootRegion& region : node.boot_regions) all.push_back(region.range);
+  for (const FrameSet* set : {&node.held, &node.released})
+    all.insert(all.end(), set->ranges().begin(), set->ranges().end());
+  std::sort(all.begin(), all.end(),
+            [](const FrameRange& a, const FrameRange& b) { return a.begin < b.begin; });
+  return std::adjacent_find(all.begin(), all.end(), [](const FrameRange& a, const FrameRange& b) {
+           return b.begin < a.end;
+         }) == all.end();
+}
+
 // What must not overlap, and what must lie inside what.
 Result<> check_relations(const DumpNode& node) {
-  FrameSet seen;
-  const auto claim = [&seen](FrameRange range) {
-    const bool fresh = !seen.overlaps(range);
-    seen.insert(range);
-    return fresh;
-  };
-  bool disjoint = claim(node.save_area);
-  for (const BootRegion& region : node.boot_regions) disjoint &= claim(region.range);
-  for (FrameRange range : node.held.ranges()) disjoint &= claim(range);
-  for (FrameRange range : node.released.ranges()) disjoint &= claim(range);
-  if (!disjoint) return fail(ErrorCode::kBadData, "ranges of the dump node overlap");
+  if (!are_disjoint(node)) return fail(ErrorCode::kBadData, "ranges of the dump node overlap");
   for (FrameRange range : node.holes.ranges())
     if (!node.held.contains(range) && !node.released.contains(range))
       return fail(ErrorCode::kBadData, "hadump,holes extends past the held ranges");
@@ -199,16 +198,9 @@ Result<> read_range_lists(const TreeReader& tree, DumpNode& node) {
 }  // namespace
 
 Result<DumpNode> decode_dump_node(std::span<const std::byte> tree) {
-  if (tree.size() < sizeof(fdt_header) || tree.size() > HADUMP_MAX_NODE_SIZE)
-    return fail(ErrorCode::kBadData, fmt::format("a dump node of {} bytes", tree.size()));
-  // libfdt reads the tree in place and wants 8-byte alignment.
-  std::vector<std::uint64_t> aligned((tree.size() + 7) / 8);
-  std::memcpy(aligned.data(), tree.data(), tree.size());
-  if (const int error = fdt_check_full(aligned.data(), tree.size()); error != 0)
-    return fail(ErrorCode::kBadData, fmt::format("no device tree: {}", fdt_strerror(error)));
-  const int offset = fdt_path_offset(aligned.data(), "/" HADUMP_NODE_NAME);
-  if (offset < 0) return fail(ErrorCode::kBadData, "no /" HADUMP_NODE_NAME " node");
-  const TreeReader reader(aligned.data(), offset);
+  auto flat = FlatTreeNode::read(tree, HADUMP_NODE_NAME);
+  if (!flat) return fail(std::move(flat));
+  const TreeReader reader(*flat);
   if (!reader.has(HADUMP_PROP_MARKER))
     return fail(ErrorCode::kBadData, HADUMP_PROP_MARKER " is missing");
   DumpNode node;
