@@ -101,14 +101,11 @@ Result<> CrashRun::boot(DomainRecord& record) {
     return fail(std::move(done), "reconnecting devices");
   if (auto done = reached(record, Step::kReconnected, "reconnect"); !done) return done;
 
-  // The hypervisor believes its own records, so it gets none that the guest could have written.
-  if (record.boots > 1) {
-    auto now = world_.domain.cpu_state();
-    if (!now) return fail(std::move(now), "reading the vCPUs");
-    saved->cpus.context = std::move(now->context);
-  }
-  if (auto done = world_.domain.reset_cpus(saved->cpus.context, kernel_.entry, image->start_info);
-      !done)
+  // The hypervisor believes its own records, so it gets its own: those in the save area are guest
+  // memory, which the guest, or a domain that it has granted a registered area to, can have written.
+  auto now = world_.domain.cpu_state();
+  if (!now) return fail(std::move(now), "reading the vCPUs");
+  if (auto done = world_.domain.reset_cpus(now->context, kernel_.entry, image->start_info); !done)
     return fail(std::move(done), "setting the vCPUs");
   if (auto done = reached(record, Step::kVcpusSet, "vcpus"); !done) return done;
 

@@ -84,6 +84,30 @@ TEST_F(ForgedDumpTest, IsLeftAsFound) {
   }
 }
 
+// A grant outlives the crash, so another domain can still write to a save area that the guest has
+// registered, with checksums that fit.
+TEST_F(ForgedDumpTest, TheHypervisorIsNotToldWhatTheSaveAreaSaysOfTheMachine) {
+  store.keys = {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x10000000 0x9000000"}};
+  records.stop_after(Step::kSnapshotComplete);
+  ASSERT_THROW(static_cast<void>(run()), Killed);
+  records.go_on();
+  record = records.saved.back();
+  ASSERT_EQ(record.mode, SaveMode::kRegistered);
+  const auto saved = read_snapshot(guest, record.save_area, false);
+  ASSERT_TRUE(saved) << saved.error().what();
+  const hadump_section& section = saved->header.sections[HADUMP_SECTION_CPU];
+  std::vector<std::byte> cpus(section.length);
+  const GuestPhys at{address_of(record.save_area.begin).value + section.offset};
+  ASSERT_TRUE(read_guest(guest, at, cpus));
+  std::fill_n(cpus.end() - static_cast<std::ptrdiff_t>(saved->cpus.context.size()),
+              saved->cpus.context.size(), std::byte{0x66});
+  forge(HADUMP_SECTION_CPU, cpus);
+
+  const auto done = run();  // the fake takes its own context and no other
+
+  EXPECT_TRUE(done) << done.error().what();
+}
+
 // Lengths that a guest can have any checksum for: refused before anything is read or allocated.
 TEST_F(ForgedDumpTest, SectionsLongerThanTheDomainCanHaveAreRefused) {
   ASSERT_TRUE(run());
