@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <deque>
 
+#include "hv/xen/clean_children.h"
+
 namespace hadump {
 
 namespace {
@@ -61,7 +63,7 @@ Result<LibxlHandle> open_libxl(XenLog& log) {
   // that one waits for ever (libxl_event.h, "Subprocess handling").
   static constexpr libxl_childproc_hooks kOwnChildrenOnly{
       .chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
-      .fork_replacement = nullptr,
+      .fork_replacement = [](void*) { return fork_clean_child(); },
       .reaped_callback = nullptr};
   libxl_childproc_setmode(context, &kOwnChildrenOnly, nullptr);
   return LibxlHandle(context);

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <sys/types.h>
+
+namespace hadump {
+
+/// fork() for what outlives us: QEMU and hotplug scripts, which libxl starts. The child has no
+/// signal blocked, since libxl could not end it otherwise, and is not protected from the
+/// out-of-memory killer, which hadumpd is and a guest's QEMU must not be. Seccomp filters cannot be
+/// taken back: hadumpd.service says what libxl's children need of it.
+///
+/// Threads: any.
+pid_t fork_clean_child();
+
+}  // namespace hadump

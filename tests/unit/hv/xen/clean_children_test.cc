@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/xen/clean_children.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace hadump {
+namespace {
+
+std::string content_of(const char* path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// What a program that such a child becomes says about itself.
+std::string seen_by_a_child(const char* command) {
+  int pipes[2];
+  if (pipe2(pipes, O_CLOEXEC) != 0) return "no pipe";
+  const pid_t child = fork_clean_child();
+  if (child == 0) {
+    static_cast<void>(dup2(pipes[1], STDOUT_FILENO));
+    execl("/bin/sh", "sh", "-c", command, static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  close(pipes[1]);
+  std::string text;
+  char buffer[256];
+  for (ssize_t got = 0; (got = read(pipes[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<std::size_t>(got));
+  close(pipes[0]);
+  int status = 0;
+  if (waitpid(child, &status, 0) != child || status != 0) return "the child failed";
+  return text;
+}
+
+TEST(CleanChild, HasNoSignalBlocked) {
+  sigset_t blocked;
+  sigset_t before;
+  sigemptyset(&blocked);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&blocked, signal);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+
+  EXPECT_EQ(seen_by_a_child("grep SigBlk /proc/self/status"), "SigBlk:\t0000000000000000\n");
+
+  // And can be ended, which is what it is for.
+  const pid_t child = fork_clean_child();
+  if (child == 0)
+    for (;;) pause();
+  ASSERT_EQ(kill(child, SIGTERM), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+
+  sigset_t now;
+  ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &before, &now), 0);
+  EXPECT_TRUE(sigismember(&now, SIGTERM)) << "ours are blocked as before";
+}
+
+// In a process of its own, since not everybody may take such a score back.
+TEST(CleanChild, IsNotProtectedFromTheOutOfMemoryKiller) {
+  const pid_t protected_one = fork();
+  if (protected_one == 0) {
+    std::ofstream("/proc/self/oom_score_adj") << "-900" << std::flush;
+    if (content_of("/proc/self/oom_score_adj") != "-900\n") _exit(77);
+    const bool clean = seen_by_a_child("cat /proc/self/oom_score_adj") == "0\n";
+    const bool unchanged = content_of("/proc/self/oom_score_adj") == "-900\n";
+    _exit(clean && unchanged ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(protected_one, &status, 0), protected_one);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "only root may protect a process";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(CleanChild, KeepsAScoreThatMakesItTheFirstToGo) {
+  const pid_t doomed = fork();
+  if (doomed == 0) {
+    std::ofstream("/proc/self/oom_score_adj") << "500" << std::flush;
+    _exit(seen_by_a_child("cat /proc/self/oom_score_adj") == "500\n" ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(doomed, &status, 0), doomed);
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace hadump
