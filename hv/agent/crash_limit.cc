@@ -2,6 +2,7 @@
 #include "hv/agent/crash_limit.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -13,11 +14,18 @@ constexpr std::size_t kRemembered = 64;
 
 }  // namespace
 
+std::uint64_t seconds_since_boot() {
+  timespec now{};
+  static_cast<void>(clock_gettime(CLOCK_BOOTTIME, &now));  // fails for an unknown clock only
+  return static_cast<std::uint64_t>(now.tv_sec);
+}
+
 bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
                        const DomainPolicy& policy) {
   const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
-  const auto recent = std::count_if(crashes.begin(), crashes.end(),
-                                    [&](std::uint64_t crash) { return crash + period > now; });
+  const auto recent = std::count_if(
+      crashes.begin(), crashes.end(),
+      [&](std::uint64_t crash) { return crash <= now && now - crash < period; });
   return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
 }
 

@@ -6,10 +6,12 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
+#include "hv/domain/domid.h"
 
 namespace hadump {
 namespace {
 
+constexpr std::string_view kHostSection = "host";
 constexpr std::string_view kDomainSection = "domain ";
 constexpr std::uint64_t kMaxCrashLimit = 1000;  // all of them are remembered and written down
 constexpr std::uint64_t kMaxSeconds = 366ULL * 86400;
@@ -76,14 +78,26 @@ Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
   return fail(ErrorCode::kBadData, fmt::format("unknown key '{}'", rule.key));
 }
 
+Result<> PolicyTable::apply(const Rule& rule, HostLimits& limits) {
+  if (rule.key == "keep-free") return assign(limits.keep_free_bytes, parse_size(rule.value));
+  if (rule.key == "max-save-areas")
+    return assign(limits.max_save_areas, parse_at_most(rule.value, kMaxDomid));
+  return fail(ErrorCode::kBadData, fmt::format("unknown key '{}'", rule.key));
+}
+
 Result<> PolicyTable::add(const std::string& section, const std::string& key,
                           const std::string& value) {
   Rule rule{"*", key, value};
+  if (section == kHostSection) {
+    if (auto done = apply(rule, host_); !done)
+      return fail(std::move(done), fmt::format("[{}] {}", section, key));
+    return {};
+  }
   if (section.starts_with(kDomainSection))
     rule.pattern = section.substr(kDomainSection.size());
   else if (section != "default")
     return fail(ErrorCode::kBadData,
-                fmt::format("section [{}] is neither [default] nor [domain NAME]", section));
+                fmt::format("section [{}] is none of [default], [domain NAME] and [host]", section));
   DomainPolicy scratch;
   if (auto done = apply(rule, scratch); !done)
     return fail(std::move(done), fmt::format("[{}] {}", section, key));

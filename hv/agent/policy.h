@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/agent/host_limits.h"
 #include "hv/rescue/dump_node.h"
 
 namespace hadump {
@@ -25,7 +26,7 @@ struct DomainPolicy {
   std::string cmdline;  ///< empty: the domain's own
 };
 
-/// The policies of all domains: the section `default`, then every section `domain PATTERN` whose
+/// The section `host`, and the policies of all domains: the section `default`, then every section `domain PATTERN` whose
 /// shell pattern matches the domain's name, in the order of the file; later ones win key by key.
 class PolicyTable {
  public:
@@ -33,6 +34,7 @@ class PolicyTable {
   /// that makes no sense.
   Result<> add(const std::string& section, const std::string& key, const std::string& value);
   DomainPolicy for_domain(const std::string& name) const;
+  const HostLimits& host() const { return host_; }
 
  private:
   struct Rule {
@@ -41,7 +43,9 @@ class PolicyTable {
     std::string value;
   };
   static Result<> apply(const Rule& rule, DomainPolicy& policy);
+  static Result<> apply(const Rule& rule, HostLimits& limits);
   std::vector<Rule> rules_;
+  HostLimits host_;
 };
 
 }  // namespace hadump

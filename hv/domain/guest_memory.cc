@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "core/base/text.h"
+
 namespace hadump {
 namespace {
 
@@ -34,6 +36,19 @@ Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t 
 }
 
 }  // namespace
+
+Result<> GuestMemory::populate(const FrameSet& frames, std::uint64_t keep_free_bytes) {
+  auto free = host_free_bytes();
+  if (!free) return fail(std::move(free));
+  if (*free < frames.bytes() || *free - frames.bytes() < keep_free_bytes) {
+    const std::string kept =
+        keep_free_bytes == 0 ? "" : fmt::format(" and {} must stay free", format_size(keep_free_bytes));
+    return fail(ErrorCode::kNoSpace,
+                fmt::format("the host has {} of free memory, but {} are needed{}", format_size(*free),
+                            format_size(frames.bytes()), kept));
+  }
+  return add_frames(frames);
+}
 
 Result<> GuestMemory::remove(FrameRange range) {
   for (FrameRange piece{range.begin, range.begin}; piece.end < range.end;) {

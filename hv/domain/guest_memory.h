@@ -93,8 +93,9 @@ class GuestMemory {
 
   /// Adds memory behind every one of `frames`, of which none may be present. Contents are
   /// undefined. All or nothing. @pre the domain's limit has room (set_limit_kib).
+  /// @param keep_free_bytes  what the host must have left afterwards.
   /// @return kNoSpace when the host has not enough free memory; kOs otherwise.
-  virtual Result<> populate(const FrameSet& frames) = 0;
+  Result<> populate(const FrameSet& frames, std::uint64_t keep_free_bytes = 0);
 
   /// Clears those frames of `range` that are present, then takes them away. Absent ones are no
   /// error, so an interrupted populate() can be undone. The one way for memory to leave a domain:
@@ -107,6 +108,10 @@ class GuestMemory {
   virtual Result<> set_limit_kib(std::uint64_t kib) = 0;
 
  protected:
+  /// Of the host, for any domain.
+  virtual Result<std::uint64_t> host_free_bytes() const = 0;
+  /// As populate().
+  virtual Result<> add_frames(const FrameSet& frames) = 0;
   /// Takes away frames that are present, as they are. @pre cleared, and no longer mapped.
   virtual Result<> take_away(const FrameSet& frames) = 0;
 

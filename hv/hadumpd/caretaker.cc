@@ -98,9 +98,15 @@ Result<> Caretaker::run_crash(unsigned domid, Ward& ward) {
       .new_dump_id = random_dump_id,
       .warn = [&ward](const std::string& text) { spdlog::warn("{}: {}", ward.config.name, text); },
       .reached = [this](const std::string& step) { stalls_.reached(step); }};
-  const CrashPolicy policy{.window_bytes = ward.policy.window_bytes,
-                           .mode = ward.policy.save_area,
-                           .backend_deadline = ward.policy.backend_timeout};
+  std::vector<const DomainRecord*> records;
+  for (const auto& [uuid, one] : records_) records.push_back(&one);
+  const HostLimits& limits = policies_.host();
+  const CrashPolicy policy{
+      .window_bytes = ward.policy.window_bytes,
+      .mode = ward.policy.save_area,
+      .backend_deadline = ward.policy.backend_timeout,
+      .keep_free_bytes = limits.keep_free_bytes,
+      .may_add_save_area = may_add_save_area(records, ward.config.uuid, limits)};
   DomainRecord& record = record_of(domid, ward);
   auto done = CrashRun(world, policy, ward.config).run(record);
   if (done) {

@@ -164,7 +164,7 @@ void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
 
 void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   DomainRecord& record = record_of(status.domid, ward);
-  if (auto counted = count_crash(record, now_ms() / 1000, ward.policy); !counted) {
+  if (auto counted = count_crash(record, seconds_since_boot(), ward.policy); !counted) {
     record.error = counted.error().what();
     if (auto done = states_.save(record); !done) spdlog::error("{}", done.error().what());
     return give_up(status.domid, ward,

@@ -18,6 +18,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "hv/domain/domid.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/status_json.h"
 #include "hv/hadumpd/status_socket.h"
@@ -61,8 +62,9 @@ std::string answer_to(const std::string& request, Caretaker& caretaker) {
   if (json["command"] == "list") return to_json(caretaker.views());
   if (json["command"] == "trigger" && json.contains("domid") &&
       json["domid"].is_number_unsigned()) {
-    const unsigned domid = json["domid"].get<unsigned>();
-    if (auto done = caretaker.trigger(domid); !done) return error_answer(done.error());
+    auto domid = checked_domid(json["domid"].get<std::uint64_t>());
+    if (!domid) return error_answer(domid.error());
+    if (auto done = caretaker.trigger(*domid); !done) return error_answer(done.error());
     return to_json(caretaker.views());
   }
   return error_answer(bad);
@@ -218,9 +220,9 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   if (auto done = caretaker.load(); !done) return done;
 
   if (!options.once.empty()) {
-    auto domid = parse_decimal(options.once);
+    auto domid = parse_decimal(options.once).and_then(checked_domid);
     if (!domid) return fail(std::move(domid), "--once");
-    return caretaker.rescue(static_cast<unsigned>(*domid));
+    return caretaker.rescue(*domid);
   }
   auto watcher = XenWatcher::create(libxl->get());
   if (!watcher) return fail(std::move(watcher));

@@ -126,8 +126,9 @@ Result<> CrashRun::fill_memory(DomainRecord& record, const SavedSnapshot& saved)
   });
   if (!done || frames == 0) return done;
   if (auto room = make_room(record, frames); !room) return room;
-  return for_each_missing(saved,
-                          [&](const FrameSet& missing) { return world_.memory.populate(missing); });
+  return for_each_missing(saved, [&](const FrameSet& missing) {
+    return world_.memory.populate(missing, policy_.keep_free_bytes);
+  });
 }
 
 // The last kernel's balloon has put its holes anywhere, so what it had is looked at piece by piece.

@@ -218,12 +218,15 @@ Result<> CrashRun::place_save_area(DomainRecord& record, SnapshotInput& input,
   }
   if (registration_.mode == SaveMode::kRegistered)
     world_.warn("the registered save area is too small for this crash; adding memory instead");
+  if (!policy_.may_add_save_area)
+    return fail(ErrorCode::kNoSpace,
+                "as many domains have an added save area as hadumpd.conf allows (max-save-areas)");
   record.mode = input.mode = SaveMode::kAdded;
   const Gfn start = added_save_area_start(ram_);
   record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};
   input.save_area = record.save_area;
   auto done = raise_limit(record, record.save_area.bytes() + window_holes);
-  if (done) done = world_.memory.populate({record.save_area});
+  if (done) done = world_.memory.populate({record.save_area}, policy_.keep_free_bytes);
   if (!done)
     return fail(std::move(done),
                 fmt::format("adding {} for the save area", format_size(layout.length)));

@@ -65,6 +65,8 @@ struct CrashPolicy {
   std::uint64_t window_bytes = 256ULL << 20;
   SaveMode mode = SaveMode::kAdded;
   std::chrono::milliseconds backend_deadline{10000};
+  std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
+  bool may_add_save_area = true;      ///< false: the host has as many as it may have
 };
 
 /// Takes one crashed domain through snapshot, reset and boot (design: the life of one crash, steps

@@ -59,7 +59,7 @@ struct DomainRecord {
   /// The same for the limit of the domain's memory.
   std::uint64_t old_limit_kib = 0;
   std::uint64_t raised_limit_kib = 0;
-  std::vector<std::uint64_t> crashes;  ///< when, seconds since 1970; for the crash-loop limit
+  std::vector<std::uint64_t> crashes;  ///< when, seconds since the host's start; for the limit
   bool crash_counted = false;          ///< the crash that the domain is in is in `crashes`
   std::string error;                   ///< why the last attempt failed; empty when it did not
   std::vector<std::pair<std::string, double>> times;  ///< step, ms, of the last boot

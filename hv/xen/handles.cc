@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "core/base/printable.h"
 #include "hv/xen/clean_children.h"
 
 namespace hadump {
@@ -29,7 +30,9 @@ void XenLog::message(xentoollog_logger* logger, xentoollog_level level, int errn
   if (level < XTL_VERBOSE) return;
   std::array<char, 1024> text{};
   static_cast<void>(vsnprintf(text.data(), text.size(), format, args));  // cut off is good enough
-  std::string line = std::string(context == nullptr ? "xen" : context) + ": " + text.data();
+  // It can have what a driver domain wrote into xenstore.
+  std::string line =
+      printable(std::string(context == nullptr ? "xen" : context) + ": " + text.data());
   if (errnoval >= 0) line += " (" + Error::os(errnoval, "errno").what() + ")";
   reinterpret_cast<Logger*>(logger)->sink(line);
   if (level < XTL_ERROR) return;

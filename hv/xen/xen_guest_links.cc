@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <thread>
 
+#include "core/base/printable.h"
 #include "hv/xen/xen_guest_memory.h"
 
 namespace hadump {
@@ -31,6 +33,12 @@ bool is_connection_key(const std::string& name) {
         "page-ref", "protocol"})
     if (name.starts_with(prefix)) return true;
   return false;
+}
+
+// A backend can be another domain, and what it writes there anything.
+std::string state_text(std::string_view state) {
+  constexpr std::size_t kLongest = 16;
+  return printable(state.substr(0, kLongest));
 }
 
 Result<> read_ring(const GuestMemory& memory, Gfn ring, xenstore_domain_interface& page) {
@@ -68,7 +76,7 @@ Result<> XenGuestLinks::wait_for_backends(const std::vector<Device>& devices, co
         return fail(ErrorCode::kNotFound, fmt::format("the backend of {} is gone", device.name));
       if (std::chrono::steady_clock::now() >= end)
         return fail(ErrorCode::kBusy, fmt::format("the backend of {} stays in state {}, not {}",
-                                                  device.name, *now, state));
+                                                  device.name, state_text(*now), state));
       std::this_thread::sleep_for(kPollInterval);
     }
   }

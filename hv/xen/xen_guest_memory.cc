@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <numeric>
 
-#include "core/base/text.h"
-
 namespace hadump {
 namespace {
 
@@ -114,15 +112,14 @@ Result<> XenGuestMemory::populate_in_pieces(std::span<const xen_pfn_t> large_ext
   return {};
 }
 
-Result<> XenGuestMemory::populate(const FrameSet& frames) {
+Result<std::uint64_t> XenGuestMemory::host_free_bytes() const {
   xc_physinfo_t host{};
   if (xc_physinfo(handles_.control.get(), &host) != 0)
     return fail_os(errno, "asking Xen about the host");
-  if (host.free_pages < frames.frames())
-    return fail(
-        ErrorCode::kNoSpace,
-        fmt::format("the host has {} of free memory, but {} are needed",
-                    format_size(host.free_pages << kFrameShift), format_size(frames.bytes())));
+  return host.free_pages << kFrameShift;
+}
+
+Result<> XenGuestMemory::add_frames(const FrameSet& frames) {
   for (Extents& run : cut_into_extents(frames)) {
     if (xc_domain_populate_physmap_exact(handles_.control.get(), domid_, run.starts.size(),
                                          run.order, 0, run.starts.data()) == 0)

@@ -14,10 +14,11 @@ class XenGuestMemory : public GuestMemory {
   Result<FrameMapping> map(FrameRange range, Access access) const override;
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override;
   Result<std::uint64_t> total_frames() const override;
-  Result<> populate(const FrameSet& frames) override;
   Result<> set_limit_kib(std::uint64_t kib) override;
 
  private:
+  Result<std::uint64_t> host_free_bytes() const override;
+  Result<> add_frames(const FrameSet& frames) override;
   Result<> take_away(const FrameSet& frames) override;
   Result<> populate_in_pieces(std::span<const xen_pfn_t> large_extents);
 

@@ -106,9 +106,16 @@ class InMemoryGuest : public GuestMemory {
     return kinds;
   }
   Result<std::uint64_t> total_frames() const override { return total_ - special_.size(); }
-  Result<> populate(const FrameSet& frames) override {
+  Result<> set_limit_kib(std::uint64_t kib) override {
+    limit_kib_ = kib;
+    ++changes_;
+    return {};
+  }
+
+ private:
+  Result<std::uint64_t> host_free_bytes() const override { return free_frames_ << kFrameShift; }
+  Result<> add_frames(const FrameSet& frames) override {
     if (auto failed = failure("populate"); !failed) return failed;
-    if (frames.frames() > free_frames_) return fail(ErrorCode::kNoSpace, "no free memory");
     if (((total_ - special_.size() + frames.frames()) << 2) > limit_kib_)
       return fail_os(ENOMEM, "beyond the limit");
     free_frames_ -= frames.frames();
@@ -120,13 +127,6 @@ class InMemoryGuest : public GuestMemory {
     }
     return {};
   }
-  Result<> set_limit_kib(std::uint64_t kib) override {
-    limit_kib_ = kib;
-    ++changes_;
-    return {};
-  }
-
- private:
   // The host has what was in them, and gives it to whoever asks next.
   Result<> take_away(const FrameSet& frames) override {
     if (auto failed = failure("remove"); !failed) return failed;

@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "hv/agent/crash_limit.h"
+#include "hv/domain/domid.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 #include "hv/hadumpd/options.h"
@@ -81,6 +83,57 @@ TEST(CrashLimit, CountsOnlyWhatIsRecent) {
   EXPECT_TRUE(crashes_too_often({100, 950, 960}, 1000, policy));
   policy.max_crashes = 0;
   EXPECT_TRUE(crashes_too_often({}, 1000, policy));
+}
+
+// Seconds since 1970, by an older hadumpd, or by one that ran before this clock began.
+TEST(CrashLimit, DoesNotCountWhatLiesAhead) {
+  DomainPolicy policy;
+  policy.max_crashes = 1;
+  EXPECT_FALSE(crashes_too_often({1800000000}, 1000, policy));
+  EXPECT_FALSE(crashes_too_often({~0ULL}, 1000, policy));
+  EXPECT_TRUE(crashes_too_often({1000}, 1000, policy));
+}
+
+TEST(CrashLimit, ItsClockIsTheHostsAge) {
+  std::ifstream uptime("/proc/uptime");
+  double seconds = 0;
+  ASSERT_TRUE(uptime >> seconds);
+  EXPECT_NEAR(static_cast<double>(seconds_since_boot()), seconds, 2);
+}
+
+TEST(HostLimits, CountAddedSaveAreasOfOtherDomains) {
+  DomainRecord added;
+  added.uuid = "a";
+  added.save_area = frames_of_bytes(4_GiB, 2_MiB);
+  DomainRecord registered = added;
+  registered.uuid = "r";
+  registered.mode = SaveMode::kRegistered;
+  DomainRecord done = added;
+  done.uuid = "d";
+  done.save_area = {};
+  const DomainRecord* const records[] = {&added, &registered, &done};
+
+  EXPECT_TRUE(may_add_save_area(records, "new", {}));
+  EXPECT_TRUE(may_add_save_area(records, "new", {.max_save_areas = 2}));
+  EXPECT_FALSE(may_add_save_area(records, "new", {.max_save_areas = 1}));
+  EXPECT_TRUE(may_add_save_area(records, "a", {.max_save_areas = 1}));
+}
+
+TEST(HostLimits, AreASectionOfTheirOwn) {
+  const auto table = parse_policies("[host]\nkeep-free = 1G\nmax-save-areas = 3\n", "hadumpd.conf");
+  ASSERT_TRUE(table) << table.error().what();
+  EXPECT_EQ(table->host().keep_free_bytes, 1_GiB);
+  EXPECT_EQ(table->host().max_save_areas, 3U);
+  EXPECT_EQ(parse_policies("", "hadumpd.conf")->host().keep_free_bytes, 64_MiB);
+  EXPECT_FALSE(parse_policies("[host]\nwindow = 256M\n", "hadumpd.conf"));
+  EXPECT_FALSE(parse_policies("[host]\nmax-save-areas = 32752\n", "hadumpd.conf"));
+  EXPECT_FALSE(parse_policies("[default]\nkeep-free = 1G\n", "hadumpd.conf"));
+}
+
+TEST(Domid, IsRefusedRatherThanCut) {
+  EXPECT_EQ(checked_domid(0x7fef).value(), 0x7fefU);
+  for (std::uint64_t number : {0x7ff0ULL, 0x10001ULL, 0x100000001ULL, ~0ULL})
+    EXPECT_FALSE(checked_domid(number)) << number;
 }
 
 // One that was refused is not counted, so that the domain is seen to when the period is over.

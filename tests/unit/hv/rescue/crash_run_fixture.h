@@ -55,7 +55,7 @@ class CrashRunTest : public testing::Test {
                        return DumpId{next_dump_id, 2, 3};
                      },
                      [this](const std::string& text) { warnings.push_back(text); }};
-    return CrashRun(world, {.window_bytes = kWindow}, config).run(record_now);
+    return CrashRun(world, policy, config).run(record_now);
   }
   Result<> run() { return run(record); }
 
@@ -100,6 +100,7 @@ class CrashRunTest : public testing::Test {
   InMemoryBootFiles files;
   InMemoryRecordStore records;
   DomainConfig config;
+  CrashPolicy policy{.window_bytes = kWindow};
   DomainRecord record;
   std::vector<std::string> warnings;
   std::uint8_t next_dump_id = 1;

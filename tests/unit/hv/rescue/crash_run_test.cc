@@ -83,6 +83,28 @@ TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
   EXPECT_THAT(record.error, HasSubstr("no free memory"));
 }
 
+TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostMustKeepItsMemory) {
+  guest.set_free_frames(1_GiB >> kFrameShift);
+  policy.keep_free_bytes = 1_GiB - 1_MiB;
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+  EXPECT_THAT(done.error().what(), HasSubstr("must stay free"));
+  expect_untouched();
+}
+
+TEST_F(CrashRunTest, AddsNoSaveAreaBeyondTheHostsLimit) {
+  policy.may_add_save_area = false;
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("max-save-areas"));
+  expect_untouched();
+}
+
 TEST_F(CrashRunTest, WhatWasAddedLeavesClear) {
   ASSERT_TRUE(run());
   const FrameRange area = record.save_area;
