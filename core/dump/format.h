@@ -9,6 +9,7 @@
 #include "core/base/frame_set.h"
 #include "core/dump/chunk.h"
 #include "core/dump/sink.h"
+#include "core/vmcore/elf_notes.h"
 #include "core/vmcore/kernel_identity.h"
 #include "core/vmcore/source.h"
 
@@ -75,14 +76,5 @@ Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input, FormatOut
 /// @return bytes written.
 Result<std::uint64_t> write_pages(DumpSink& sink, std::span<const PageOutcome> pages,
                                   std::uint64_t offset_of_first);
-
-/// The notes as an ELF note segment. @param vmcoreinfo  gets where the VMCOREINFO text lies in it
-/// (0, 0 when there is none).
-struct NoteBytes {
-  std::vector<std::byte> bytes;
-  std::uint64_t vmcoreinfo_offset = 0;
-  std::uint64_t vmcoreinfo_size = 0;
-};
-NoteBytes encode_notes(const std::vector<ElfNote>& notes);
 
 }  // namespace hadump

@@ -49,7 +49,7 @@ class MemoryMapping {
 };
 
 /// The contents of consecutive frames, as long as this object lives: either a mapping of the dump
-/// itself or, where that cannot be had, a copy.
+/// itself, of whatever kind, or, where that cannot be had, a copy.
 ///
 /// A view of /proc/vmcore points at the old memory: drop it before its frames are released, or it
 /// shows what their new owner writes there.
@@ -60,6 +60,13 @@ class FrameView {
       : range_(range), data_(mapping.data()), mapping_(std::move(mapping)) {}
   FrameView(FrameRange range, std::unique_ptr<std::byte[]> copy)
       : range_(range), data_(copy.get()), copy_(std::move(copy)) {}
+  /// @param data     in memory that `mapping` keeps there until it is destroyed, wherever it is
+  ///                 moved to in the meantime.
+  template <typename Mapping>
+  FrameView(FrameRange range, const std::byte* data, Mapping mapping)
+      : range_(range), data_(data), other_(new Mapping(std::move(mapping)), [](void* owned) {
+          delete static_cast<Mapping*>(owned);
+        }) {}
   FrameView(FrameView&&) noexcept = default;
   FrameView& operator=(FrameView&&) noexcept = default;
 
@@ -67,13 +74,14 @@ class FrameView {
   /// range().bytes() bytes.
   std::span<const std::byte> bytes() const { return {data_, range_.bytes()}; }
   /// False when the bytes are a copy.
-  bool is_mapped() const { return static_cast<bool>(mapping_); }
+  bool is_mapped() const { return mapping_ || other_; }
 
  private:
   FrameRange range_{};
   const std::byte* data_ = nullptr;
   MemoryMapping mapping_;
   std::unique_ptr<std::byte[]> copy_;
+  std::unique_ptr<void, void (*)(void*)> other_{nullptr, nullptr};
 };
 
 }  // namespace hadump

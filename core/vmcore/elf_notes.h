@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/vmcore/source.h"
+
+namespace hadump {
+
+/// The notes as an ELF note segment. @param vmcoreinfo  gets where the VMCOREINFO text lies in it
+/// (0, 0 when there is none).
+struct NoteBytes {
+  std::vector<std::byte> bytes;
+  std::uint64_t vmcoreinfo_offset = 0;
+  std::uint64_t vmcoreinfo_size = 0;
+};
+NoteBytes encode_notes(const std::vector<ElfNote>& notes);
+
+}  // namespace hadump
