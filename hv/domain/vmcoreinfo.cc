@@ -59,6 +59,15 @@ Result<std::span<const std::byte>> check_vmcoreinfo_note(std::span<const std::by
   return bytes.first(text_offset + round_up(note.n_descsz, 4));
 }
 
+std::span<const std::byte> text_of_vmcoreinfo_note(std::span<const std::byte> note) {
+  Elf64_Nhdr header;
+  const std::size_t text_offset = sizeof(header) + round_up(kName.size(), 4);
+  if (note.size() < text_offset) return {};
+  std::memcpy(&header, note.data(), sizeof(header));
+  const auto text = note.subspan(text_offset);
+  return text.first(std::min<std::size_t>(header.n_descsz, text.size()));
+}
+
 Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram,
                                                  std::uint64_t limit) {
   std::atomic<std::uint64_t> found = UINT64_MAX;

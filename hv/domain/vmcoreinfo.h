@@ -33,4 +33,7 @@ Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, cons
 Result<std::vector<std::byte>> read_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram,
                                                GuestPhys at);
 
+/// The text of a note that check_vmcoreinfo_note() has accepted; empty for an empty one.
+std::span<const std::byte> text_of_vmcoreinfo_note(std::span<const std::byte> note);
+
 }  // namespace hadump

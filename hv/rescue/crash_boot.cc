@@ -102,7 +102,8 @@ Result<> CrashRun::boot(DomainRecord& record) {
   if (auto done = reached(record, Step::kReconnected, "reconnect"); !done) return done;
 
   // The hypervisor believes its own records, so it gets its own: those in the save area are guest
-  // memory, which the guest, or a domain that it has granted a registered area to, can have written.
+  // memory, which the guest, or a domain that it has granted a registered area to, can have
+  // written.
   auto now = world_.domain.cpu_state();
   if (!now) return fail(std::move(now), "reading the vCPUs");
   if (auto done = world_.domain.reset_cpus(now->context, kernel_.entry, image->start_info); !done)

@@ -109,7 +109,7 @@ Result<SnapshotInput> CrashRun::inspect() {
   if (!plan) return fail(std::move(plan));
   input.plan = std::move(*plan);
   FrameSet others{kAcpiFrames, kSpecialFrames};
-  auto survey = survey_frames(world_.memory, ram_, input.plan, others);
+  auto survey = survey_frames(world_.memory, ram_, input.plan.boot_frames(), others);
   if (!survey) return fail(std::move(survey), "examining the guest's frames");
   input.survey = std::move(*survey);
 

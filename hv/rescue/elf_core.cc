@@ -2,53 +2,24 @@
 #include "hv/rescue/elf_core.h"
 
 #include <elf.h>
-#include <sys/procfs.h>
 
 #include <cstring>
-#include <string_view>
 
 #include "core/base/elf_header.h"
+#include "core/vmcore/elf_notes.h"
+#include "hv/domain/cpu_notes.h"
 
 namespace hadump {
 namespace {
 
 constexpr std::size_t kMaxProgramHeaders = PN_XNUM - 1;
-static_assert(sizeof(elf_prstatus) == 336);
-static_assert(sizeof(elf_gregset_t) == sizeof(hadump_vcpu::gregs));
-
 void append(std::vector<std::byte>& out, const void* data, std::size_t bytes) {
   const auto* from = static_cast<const std::byte*>(data);
   out.insert(out.end(), from, from + bytes);
 }
 
-void pad_to_4(std::vector<std::byte>& out) {
-  out.resize(round_up(out.size(), 4));
-}
-
-void append_note(std::vector<std::byte>& out, std::string_view name, std::uint32_t type,
-                 const void* desc, std::size_t desc_bytes) {
-  Elf64_Nhdr header{};
-  header.n_namesz = static_cast<std::uint32_t>(name.size() + 1);
-  header.n_descsz = static_cast<std::uint32_t>(desc_bytes);
-  header.n_type = type;
-  append(out, &header, sizeof(header));
-  append(out, name.data(), name.size());
-  out.push_back(std::byte{0});
-  pad_to_4(out);
-  append(out, desc, desc_bytes);
-  pad_to_4(out);
-}
-
 std::vector<std::byte> build_notes(const ElfCoreInput& input) {
-  std::vector<std::byte> notes;
-  for (const hadump_vcpu& vcpu : input.vcpus) {
-    elf_prstatus status{};
-    status.pr_pid = static_cast<pid_t>(vcpu.id + 1);
-    std::memcpy(&status.pr_reg, vcpu.gregs, sizeof(vcpu.gregs));
-    append_note(notes, "CORE", NT_PRSTATUS, &status, sizeof(status));
-  }
-  append(notes, input.vmcoreinfo_note.data(), input.vmcoreinfo_note.size());
-  pad_to_4(notes);
+  std::vector<std::byte> notes = encode_notes(notes_of(input.vcpus, input.vmcoreinfo_note)).bytes;
   // Linux counts notes up to an empty one and looks one header past the last (fs/proc/vmcore.c).
   notes.resize(notes.size() + round_up(sizeof(Elf64_Nhdr), 8));
   return notes;

@@ -13,9 +13,9 @@
 namespace hadump {
 
 /// The properties of one node of a flattened device tree that somebody else wrote and that need not
-/// be well formed. Everything is found in one pass, so the work grows with the tree and with nothing
-/// else: libfdt's own look-ups start at the node's first property each time, and read a property's
-/// name to its end however long that is.
+/// be well formed. Everything is found in one pass, so the work grows with the tree and with
+/// nothing else: libfdt's own look-ups start at the node's first property each time, and read a
+/// property's name to its end however long that is.
 class FlatTreeNode {
  public:
   /// @param tree  copied. @param name  of a child of the root.

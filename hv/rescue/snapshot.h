@@ -9,9 +9,9 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/error.h"
 #include "hv/domain/domain.h"
+#include "hv/domain/frame_survey.h"
 #include "hv/domain/guest_memory.h"
 #include "hv/rescue/dump_node.h"
-#include "hv/rescue/frame_survey.h"
 #include "hv/rescue/step_times.h"
 #include "hv/rescue/window_plan.h"
 

@@ -24,6 +24,12 @@ std::uint64_t WindowPlan::boot_bytes() const {
   return bytes;
 }
 
+FrameSet WindowPlan::boot_frames() const {
+  FrameSet frames;
+  for (FrameRange range : boot_regions) frames.insert(range);
+  return frames;
+}
+
 Result<WindowPlan> plan_window(const FrameSet& ram, std::uint64_t window_bytes) {
   if (window_bytes == 0 || !is_aligned(window_bytes, HADUMP_BLOCK_SIZE))
     return fail(ErrorCode::kBadData,

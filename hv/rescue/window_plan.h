@@ -19,6 +19,7 @@ struct WindowPlan {
   FrameSet held;                         ///< whole 128 MiB blocks, but for a registered save area
 
   std::uint64_t boot_bytes() const;
+  FrameSet boot_frames() const;  ///< those of boot_regions
 };
 
 /// Splits RAM into boot regions and held blocks (docs/spec/save-area.md, "Boot regions").

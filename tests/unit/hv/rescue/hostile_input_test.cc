@@ -6,11 +6,11 @@
 #include <random>
 
 #include "core/abi/hadump_abi.h"
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/frame_survey.h"
 #include "hv/domain/page_offset.h"
+#include "hv/domain/guest_layout.h"
 #include "hv/domain/vmcoreinfo.h"
 #include "hv/rescue/dump_node.h"
-#include "hv/rescue/frame_survey.h"
 #include "hv/rescue/kernel_image.h"
 #include "hv/rescue/record.h"
 #include "hv/rescue/registration.h"
@@ -204,7 +204,7 @@ TEST(SurveyFrames, TellsHypervisorPagesFromHoles) {
   const FrameSet ram{{Gfn{0}, Gfn{256_MiB >> kFrameShift}}};
   const WindowPlan plan = *plan_window(ram, 128_MiB);
 
-  const auto survey = survey_frames(guest, ram, plan, {});
+  const auto survey = survey_frames(guest, ram, plan.boot_frames(), {});
 
   ASSERT_TRUE(survey) << survey.error().what();
   EXPECT_EQ(survey->special.frames(), 950U);
@@ -220,7 +220,7 @@ TEST(SurveyFrames, StopsWhereNoDumpCouldListTheHoles) {
   for (std::uint64_t gfn = 0; gfn < kFrames; gfn += 2) guest.add({Gfn{gfn}, Gfn{gfn + 1}});
   const FrameSet ram{{Gfn{0}, Gfn{kFrames}}};
 
-  const auto survey = survey_frames(guest, ram, *plan_window(ram, 128_MiB), {});
+  const auto survey = survey_frames(guest, ram, plan_window(ram, 128_MiB)->boot_frames(), {});
 
   ASSERT_FALSE(survey);
   EXPECT_EQ(survey.error().code(), ErrorCode::kUnsupported);
@@ -236,7 +236,7 @@ TEST(SurveyFrames, CountsHolesAndNotThePiecesOfTheScan) {
   guest.make_broken(Gfn{400000});
   const FrameSet ram{{Gfn{0}, Gfn{kFrames}}};
 
-  const auto survey = survey_frames(guest, ram, *plan_window(ram, 128_MiB), {});
+  const auto survey = survey_frames(guest, ram, plan_window(ram, 128_MiB)->boot_frames(), {});
 
   ASSERT_TRUE(survey) << survey.error().what();
   EXPECT_TRUE(survey->full_scan);
@@ -256,10 +256,10 @@ TEST(SurveyFrames, RefusesMoreHolesThanADumpNodeLists) {
   std::uint64_t gfn = 40000;
   for (unsigned i = 0; i < HADUMP_MAX_RANGES - 1; ++i, gfn += 3)
     ASSERT_TRUE(guest.remove({Gfn{gfn}, Gfn{gfn + 1}}));
-  EXPECT_TRUE(survey_frames(guest, ram, plan, {}));
+  EXPECT_TRUE(survey_frames(guest, ram, plan.boot_frames(), {}));
   ASSERT_TRUE(guest.remove({Gfn{gfn}, Gfn{gfn + 1}}));
   ASSERT_TRUE(guest.remove({Gfn{gfn + 3}, Gfn{gfn + 4}}));
-  const auto survey = survey_frames(guest, ram, plan, {});
+  const auto survey = survey_frames(guest, ram, plan.boot_frames(), {});
   ASSERT_FALSE(survey);
   EXPECT_EQ(survey.error().code(), ErrorCode::kUnsupported);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hv/rescue/frame_survey.h"
+#include "hv/domain/frame_survey.h"
 
 #include <fmt/format.h>
 
@@ -93,10 +93,10 @@ Result<> scan(const GuestMemory& memory, const FrameSet& frames, FrameSurvey& su
 }
 
 // Holes of the dump node, and pieces of memory of the ELF core.
-Result<> check_pieces(const FrameSurvey& survey, const WindowPlan& plan) {
+Result<> check_pieces(const FrameSurvey& survey, const FrameSet& held) {
   FrameSet missing = survey.absent;
   missing.insert(survey.broken);
-  if (missing.intersection(plan.held).ranges().size() > kMaxPieces ||
+  if (missing.intersection(held).ranges().size() > kMaxPieces ||
       survey.dumped().ranges().size() > kMaxPieces)
     return too_many_pieces();
   return {};
@@ -170,19 +170,17 @@ std::vector<hadump_hpte> FrameSurvey::records() const {
 }
 
 Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram,
-                                  const WindowPlan& plan, const FrameSet& others) {
+                                  const FrameSet& near, const FrameSet& others) {
   FrameSurvey survey;
   FrameSurvey outside;
-  FrameSet boot;
-  for (FrameRange range : plan.boot_regions) boot.insert(range);
-  if (auto done = scan(memory, boot, survey); !done) return fail(std::move(done));
+  if (auto done = scan(memory, near, survey); !done) return fail(std::move(done));
   if (auto done = find_special(memory, survey); !done) return fail(std::move(done));
   if (auto done = scan(memory, others, outside); !done) return fail(std::move(done));
   auto total = memory.total_frames();
   if (!total) return fail(std::move(total));
 
   FrameSet held = ram;
-  held.erase(boot);
+  held.erase(near);
   auto as_expected = ends_are_ram(memory, held);
   if (!as_expected) return fail(std::move(as_expected));
   if (*as_expected && *total == survey.ram.frames() + outside.ram.frames() + held.frames()) {
@@ -191,7 +189,7 @@ Result<FrameSurvey> survey_frames(const GuestMemory& memory, const FrameSet& ram
     survey.full_scan = true;
     if (auto done = scan(memory, held, survey); !done) return fail(std::move(done));
   }
-  if (auto fits = check_pieces(survey, plan); !fits) return fail(std::move(fits));
+  if (auto fits = check_pieces(survey, held); !fits) return fail(std::move(fits));
   return survey;
 }
 
