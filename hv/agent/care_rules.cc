@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/care_rules.h"
 
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/guest_kind.h"
 #include "hv/rescue/window_plan.h"
 
 namespace hadump {
@@ -32,8 +32,7 @@ std::uint64_t earliest_known(std::string_view state, const DomainRecord* record)
 
 std::string why_not_watched(const DomainConfig& config, const DomainPolicy& policy,
                             const DomainRecord* record) {
-  if (!config.pvh) return "not a PVH guest";
-  auto ram = pvh_ram(config.memory_bytes);
+  auto ram = ram_of(config);
   if (!ram) return ram.error().what();
   if (record != nullptr && record->has_snapshot()) return "";
   if (!policy.enabled) return "disabled by the policy";

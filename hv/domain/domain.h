@@ -11,6 +11,7 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/error.h"
+#include "core/base/units.h"
 #include "hv/domain/domain_config.h"
 #include "hv/domain/guest_layout.h"
 

@@ -28,12 +28,14 @@ enum class ShutdownReason : std::uint8_t {
   kUnknown,
 };
 
+struct GuestKind;
+
 /// What the toolstack stored about a domain when it was created. Trusted: it comes from dom0.
 struct DomainConfig {
   std::string name;
-  std::string uuid;  ///< "xxxxxxxx-xxxx-…", lower case
-  bool pvh = false;
-  std::uint64_t memory_bytes = 0;  ///< the most the domain may have: what its RAM layout follows
+  std::string uuid;                 ///< "xxxxxxxx-xxxx-…", lower case
+  const GuestKind* kind = nullptr;  ///< nullptr: none that can be booted again
+  std::uint64_t memory_bytes = 0;   ///< the most the domain may have: what its RAM layout follows
   unsigned max_vcpus = 0;
   std::string kernel;
   std::string ramdisk;  ///< may be empty

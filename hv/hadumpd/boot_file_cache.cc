@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/base/file.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/kernel_image.h"
 
 namespace hadump {

@@ -10,8 +10,10 @@
 
 #include "core/base/text.h"
 #include "hv/agent/crash_limit.h"
+#include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/rescue/crash_run.h"
+#include "hv/rescue/finish_dump.h"
 #include "hv/rescue/twin.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
@@ -44,7 +46,7 @@ Result<Caretaker::Ward> Caretaker::make_ward(unsigned domid) {
   ward.note = ward.config.name.starts_with(kTwinPrefix)
                   ? "made by hadumpd itself"
                   : why_not_watched(ward.config, ward.policy, known_record(ward.config.uuid));
-  if (auto ram = pvh_ram(ward.config.memory_bytes)) ward.ram = std::move(*ram);
+  if (auto ram = ram_of(ward.config)) ward.ram = std::move(*ram);
   return ward;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hv/rescue/crash_run.h"
+#include "hv/rescue/record_store.h"
 
 namespace hadump {
 

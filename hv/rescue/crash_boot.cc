@@ -6,75 +6,35 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
-#include "hv/rescue/boot_image.h"
+#include "hv/domain/guest_kind.h"
 #include "hv/rescue/crash_run.h"
-#include "hv/rescue/kernel_image.h"
+#include "hv/rescue/saved_dump.h"
 
 namespace hadump {
-namespace {
 
-// Frames that the next kernel may use as RAM, and those it must leave alone.
-struct MemoryRoles {
-  FrameSet usable;
-  FrameSet held;
-};
-
-MemoryRoles roles_of(const DumpNode& node) {
-  MemoryRoles roles;
-  for (const BootRegion& region : node.boot_regions) roles.usable.insert(region.range);
-  roles.usable.insert(node.released);
-  roles.held.insert(node.held);
-  roles.held.insert(node.save_area);
-  return roles;
-}
-
-}  // namespace
-
-Result<> CrashRun::prepare_files() {
+Result<CrashRun::Files> CrashRun::prepare_files() {
+  Files files;
   auto kernel_bytes = world_.files.kernel();
   if (!kernel_bytes) return fail(std::move(kernel_bytes), "the kernel");
   auto kernel = parse_kernel(*kernel_bytes);
   if (!kernel) return fail(std::move(kernel), "the kernel");
-  kernel_ = std::move(*kernel);
+  files.kernel = std::move(*kernel);
   auto ramdisk = world_.files.ramdisk();
   if (!ramdisk) return fail(std::move(ramdisk), "the initrd");
-  ramdisk_ = *ramdisk;
+  files.ramdisk = *ramdisk;
   auto acpi = world_.files.acpi_tables();
   if (!acpi) return fail(std::move(acpi), "the ACPI tables");
-  acpi_ = std::move(*acpi);
-  auto rsdp = check_acpi_tables(acpi_);
+  files.acpi = std::move(*acpi);
+  auto rsdp = check_acpi_tables(files.acpi);
   if (!rsdp) return fail(std::move(rsdp), "the ACPI tables");
-  rsdp_ = *rsdp;
-  return {};
+  files.rsdp = *rsdp;
+  return files;
 }
 
-Result<std::vector<MapEntry>> CrashRun::memory_map_of(const DumpNode& node) const {
-  const MemoryRoles roles = roles_of(node);
-  auto map = window_memory_map(roles.usable, roles.held, acpi_.frames());
-  if (auto fits = check_memory_map(map); !fits) return fail(std::move(fits));
-  return map;
-}
-
-Result<> CrashRun::boot(DomainRecord& record) {
-  auto saved = read_saved(record, !low_is_verified_);
-  if (!saved) return fail(std::move(saved), "the snapshot");
-  if (auto ours = check_is_ours(record, *saved); !ours)
-    return fail(std::move(ours), "the snapshot");
-  times_.lap("check");
-  auto map = memory_map_of(saved->node);
-  if (!map) return fail(std::move(map));
-  const std::uint64_t node_at =
-      address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
-  auto image = plan_boot({.window = saved->node.boot_regions.front().range,
-                          .kernel = kernel_.extent(),
-                          .initrd_bytes = ramdisk_.size(),
-                          .cmdline = window_cmdline(config_.cmdline, saved->node.elf_header.address,
-                                                    GuestPhys{node_at}),
-                          .memory_map = *map,
-                          .rsdp = rsdp_});
-  if (!image) return fail(std::move(image), "planning the boot");
-  times_.lap("plan");
-
+Result<> CrashRun::boot(DomainRecord& record, const FrameSet& ram, const Files& files,
+                        bool low_is_verified) {
+  auto boot = plan(record, ram, files, low_is_verified);
+  if (!boot) return fail(std::move(boot));
   if (auto done = world_.links.disconnect(policy_.backend_deadline); !done)
     return fail(std::move(done), "disconnecting devices");
   if (auto done = reached(record, Step::kBackendsDisconnected, "disconnect"); !done) return done;
@@ -82,16 +42,48 @@ Result<> CrashRun::boot(DomainRecord& record) {
   // From here on nobody but us uses the guest's memory, and there is no way back.
   record.committed = true;
   if (auto done = world_.records.save(record); !done) return done;
-  if (auto done = world_.domain.reset(*map); !done) return fail(std::move(done), "resetting");
+  if (auto done = reset_and_load(record, *boot, files); !done) return done;
+  if (auto done = reconnect(record); !done) return done;
+  return start(record, *boot, files);
+}
+
+Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet& ram,
+                                      const Files& files, bool low_is_verified) {
+  auto saved = read_saved(record, ram, !low_is_verified);
+  if (!saved) return fail(std::move(saved), "the snapshot");
+  if (auto ours = check_is_ours(record, ram, *saved); !ours)
+    return fail(std::move(ours), "the snapshot");
+  times_.lap("check");
+  auto map = window_map_of(*config_.kind, saved->node, files.acpi);
+  if (!map) return fail(std::move(map));
+  const std::uint64_t node_at =
+      address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
+  auto image = plan_boot({.window = saved->node.boot_regions.front().range,
+                          .kernel = files.kernel.extent(),
+                          .initrd_bytes = files.ramdisk.size(),
+                          .cmdline = window_cmdline(config_.cmdline, saved->node.elf_header.address,
+                                                    GuestPhys{node_at}),
+                          .memory_map = *map,
+                          .rsdp = files.rsdp});
+  if (!image) return fail(std::move(image), "planning the boot");
+  times_.lap("plan");
+  return Boot{std::move(*saved), std::move(*map), std::move(*image)};
+}
+
+Result<> CrashRun::reset_and_load(DomainRecord& record, const Boot& boot, const Files& files) {
+  if (auto done = world_.domain.reset(boot.map); !done) return fail(std::move(done), "resetting");
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
-  if (auto done = fill_memory(record, *saved); !done)
+  if (auto done = fill_memory(record, boot.saved); !done)
     return fail(std::move(done), "filling holes in its memory");
-  if (auto done = write_guest(world_.memory, address_of(acpi_.first), acpi_.bytes); !done)
+  if (auto done = write_guest(world_.memory, address_of(files.acpi.first), files.acpi.bytes); !done)
     return fail(std::move(done), "writing the ACPI tables");
-  if (auto done = load_boot_image(world_.memory, *image, kernel_, ramdisk_); !done) return done;
-  if (auto done = reached(record, Step::kLoaded, "load"); !done) return done;
+  if (auto done = load_boot_image(world_.memory, boot.image, files.kernel, files.ramdisk); !done)
+    return done;
+  return reached(record, Step::kLoaded, "load");
+}
 
+Result<> CrashRun::reconnect(DomainRecord& record) {
   if (auto done = world_.store.clear_guest_keys(); !done) return done;
   if (auto done = world_.store.publish(HADUMP_XS_AGENT_STATE, "booted"); !done) return done;
   if (auto done = keep_balloon_still(record); !done) return done;
@@ -99,14 +91,17 @@ Result<> CrashRun::boot(DomainRecord& record) {
     return fail(std::move(done), "reopening console and xenstore");
   if (auto done = world_.links.reconnect(policy_.backend_deadline); !done)
     return fail(std::move(done), "reconnecting devices");
-  if (auto done = reached(record, Step::kReconnected, "reconnect"); !done) return done;
+  return reached(record, Step::kReconnected, "reconnect");
+}
 
+Result<> CrashRun::start(DomainRecord& record, const Boot& boot, const Files& files) {
   // The hypervisor believes its own records, so it gets its own: those in the save area are guest
   // memory, which the guest, or a domain that it has granted a registered area to, can have
   // written.
   auto now = world_.domain.cpu_state();
   if (!now) return fail(std::move(now), "reading the vCPUs");
-  if (auto done = world_.domain.reset_cpus(now->context, kernel_.entry, image->start_info); !done)
+  if (auto done = world_.domain.reset_cpus(now->context, files.kernel.entry, boot.image.start_info);
+      !done)
     return fail(std::move(done), "setting the vCPUs");
   if (auto done = reached(record, Step::kVcpusSet, "vcpus"); !done) return done;
 
@@ -167,8 +162,7 @@ Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   if (!total) return fail(std::move(total));
   const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
   if (wanted_kib <= status->max_memory_kib) return {};
-  const std::uint64_t added =
-      record.save_area.bytes() + kAcpiFrames.bytes() + kSpecialFrames.bytes();
+  const std::uint64_t added = record.save_area.bytes() + config_.kind->others().bytes();
   const std::uint64_t most_kib = (config_.memory_bytes + added) >> 10;
   if (wanted_kib > most_kib)
     return fail(ErrorCode::kBadData,

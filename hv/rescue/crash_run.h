@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,24 +13,14 @@
 #include "hv/domain/domain_config.h"
 #include "hv/domain/guest_memory.h"
 #include "hv/rescue/acpi_tables.h"
+#include "hv/rescue/boot_image.h"
 #include "hv/rescue/kernel_image.h"
-#include "hv/rescue/record.h"
+#include "hv/rescue/record_store.h"
 #include "hv/rescue/registration.h"
 #include "hv/rescue/snapshot.h"
 #include "hv/rescue/step_times.h"
 
 namespace hadump {
-
-/// Where a record is written down. What has been written survives the agent's death.
-///
-/// Implementations: StateDirectory (hv/hadumpd), InMemoryRecordStore (tests/fakes).
-class RecordStore {
- public:
-  virtual ~RecordStore() = default;
-  virtual Result<> save(const DomainRecord& record) = 0;
-  virtual Result<> save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) = 0;
-  virtual Result<SnapshotRewrite> load_rewrite(const DomainRecord& record) = 0;
-};
 
 /// Kernel, initrd and ACPI tables, ready to be put into the guest. Slow to come by, so they are
 /// prepared before a crash; this waits for them.
@@ -87,62 +78,69 @@ class CrashRun {
   Result<> run(DomainRecord& record);
 
  private:
-  Result<> run_steps(DomainRecord& record);
-  Result<> take_snapshot(DomainRecord& record);
-  Result<SnapshotInput> inspect();
-  Result<> find_vmcoreinfo_for(SnapshotInput& input, const Registration* registration);
-  Result<> place_save_area(DomainRecord& record, SnapshotInput& input, const SaveLayout& layout,
-                           FrameRange registered);
+  /// What the guest will boot from, checked.
+  struct Files {
+    KernelImage kernel;
+    std::span<const std::byte> ramdisk;
+    AcpiTables acpi;
+    GuestPhys rsdp;
+  };
+  /// What was seen of the crashed guest.
+  struct Findings {
+    SnapshotInput input;
+    Registration registration;
+  };
+  /// A snapshot that was made just now, as against one that an agent before us has made.
+  struct Fresh {
+    std::vector<FrameMapping> mapped;  ///< to be dropped when the guest runs
+    bool low_is_verified = false;
+  };
+  struct Boot {
+    SavedSnapshot saved;
+    std::vector<MapEntry> map;
+    BootImage image;
+  };
+
+  Result<> run_steps(DomainRecord& record, const FrameSet& ram);
+  Result<Files> prepare_files();
+  Result<> end_dump_that_is_over(DomainRecord& record, const FrameSet& ram);
+
+  // The snapshot of a crash (crash_snapshot.cc).
+  Result<Fresh> take_snapshot(DomainRecord& record, const FrameSet& ram);
+  Result<Findings> inspect(const FrameSet& ram);
+  Result<std::vector<std::byte>> vmcoreinfo_of(const FrameSet& frames,
+                                               const Registration& registration);
+  Result<> place_save_area(DomainRecord& record, const FrameSet& ram, Findings& findings,
+                           const SaveLayout& layout);
   Result<> raise_limit(DomainRecord& record, std::uint64_t bytes);
-  Result<> end_dump_that_is_over(DomainRecord& record);
-  Result<> plan_second_boot(const DomainRecord& record);
-  Result<SavedSnapshot> read_saved(const DomainRecord& record, bool check_low) const;
-  Result<> check_is_ours(const DomainRecord& record, const SavedSnapshot& saved) const;
-  Result<> continue_snapshot(DomainRecord& record);
-  Result<> boot(DomainRecord& record);
-  Result<std::vector<MapEntry>> memory_map_of(const DumpNode& node) const;
-  Result<> prepare_files();
+  void undo(DomainRecord& record);
+
+  // A dump that is there already.
+  Result<> continue_snapshot(DomainRecord& record, const FrameSet& ram, const AcpiTables& acpi);
+  Result<> plan_second_boot(const DomainRecord& record, const FrameSet& ram,
+                            const AcpiTables& acpi);
+  Result<SavedSnapshot> read_saved(const DomainRecord& record, const FrameSet& ram,
+                                   bool check_low) const;
+
+  // From a complete snapshot to a running guest (crash_boot.cc).
+  Result<> boot(DomainRecord& record, const FrameSet& ram, const Files& files,
+                bool low_is_verified);
+  Result<Boot> plan(const DomainRecord& record, const FrameSet& ram, const Files& files,
+                    bool low_is_verified);
+  Result<> reset_and_load(DomainRecord& record, const Boot& boot, const Files& files);
+  Result<> reconnect(DomainRecord& record);
+  Result<> start(DomainRecord& record, const Boot& boot, const Files& files);
   Result<> fill_memory(DomainRecord& record, const SavedSnapshot& saved);
   Result<> for_each_missing(const SavedSnapshot& saved,
                             const std::function<Result<>(const FrameSet&)>& work) const;
   Result<> make_room(DomainRecord& record, std::uint64_t frames);
   Result<> keep_balloon_still(DomainRecord& record);
   Result<> reached(DomainRecord& record, Step step, const char* timing);
-  void undo(DomainRecord& record);
 
   CrashWorld world_;
   CrashPolicy policy_;
   DomainConfig config_;
   StepTimes times_;
-  FrameSet ram_;
-  Registration registration_;
-  KernelImage kernel_;
-  std::span<const std::byte> ramdisk_;
-  AcpiTables acpi_;
-  GuestPhys rsdp_;
-  std::vector<FrameMapping> mapped_;  ///< to be dropped when the guest runs
-  bool low_is_verified_ = false;      ///< by us, just now
 };
-
-/// Notices that an agent before us has started the domain, and died before it could write that
-/// down: what stops it from then on, is a crash in the dump that waits.
-/// @return whether `record`, which is to be saved then, has changed.
-bool notice_start(DomainRecord& record, const DomainStatus& status, std::uint64_t now_ms);
-
-/// Whether a running guest is done with the dump that `record` says waits in it. In registered mode
-/// it says "done" for a second only and then registers again; that counts when the mark of the
-/// snapshot is gone, since a module that has not found its dump registers, too.
-bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
-                  const GuestProgress& progress);
-
-/// Takes added memory out of the domain and gives the guest its balloon target back: for when the
-/// guest says that its dump is done. Can be repeated.
-/// @return how many KiB the domain still has beyond its limit: none, unless the guest has moved
-///         memory that was added for the dump to another place. It is worth a line in the log.
-Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStore& store,
-                                  RecordStore& records, DomainRecord& record, std::uint64_t now_ms);
-
-/// The line for the log when finish_dump() says that there is something.
-std::string memory_kept_text(std::uint64_t kib);
 
 }  // namespace hadump

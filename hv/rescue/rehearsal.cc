@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/rescue/rehearsal.h"
 
+#include "hv/domain/guest_kind.h"
 #include "hv/rescue/boot_image.h"
 #include "hv/rescue/window_plan.h"
 
@@ -18,18 +19,17 @@ Result<> rehearse_boot(BootFiles& files, const DomainConfig& config, std::uint64
   auto kernel = parse_kernel(*kernel_bytes);
   if (!kernel) return fail(std::move(kernel), "the kernel");
 
-  auto ram = pvh_ram(config.memory_bytes);
+  auto ram = ram_of(config);
   if (!ram) return fail(std::move(ram));
   auto plan = plan_window(*ram, window_bytes);
   if (!plan) return fail(std::move(plan));
-  FrameSet usable;
-  for (FrameRange region : plan->boot_regions) usable.insert(region);
   const GuestPhys save_area = address_of(added_save_area_start(*ram));
   auto image = plan_boot({.window = plan->boot_regions.front(),
                           .kernel = kernel->extent(),
                           .initrd_bytes = ramdisk->size(),
                           .cmdline = window_cmdline(config.cmdline, save_area, save_area),
-                          .memory_map = window_memory_map(usable, plan->held, acpi->frames()),
+                          .memory_map = window_memory_map(*config.kind, plan->boot_frames(),
+                                                          plan->held, acpi->frames()),
                           .rsdp = *rsdp});
   if (!image) return fail(std::move(image), "planning the boot");
   return {};

@@ -11,8 +11,9 @@
 
 #include "core/base/elf_header.h"
 #include "core/base/file.h"
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/guest_kind.h"
 #include "hv/domain/guest_memory.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/twin.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
@@ -133,7 +134,7 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   out.name = text_or_empty(create.name);
   out.uuid = uuid_text(
       *reinterpret_cast<const std::uint8_t(*)[16]>(libxl_uuid_bytearray_const(&create.uuid)));
-  out.pvh = create.type == LIBXL_DOMAIN_TYPE_PVH;
+  out.kind = find_guest_kind(text_or_empty(libxl_domain_type_to_string(create.type)));
   const std::uint64_t video_kib = build.video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : build.video_memkb;
   out.memory_bytes = (build.max_memkb - video_kib) << 10;
   out.max_vcpus = static_cast<unsigned>(build.max_vcpus);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/base/elf_header.h"
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/acpi_tables.h"
 
 namespace hadump {

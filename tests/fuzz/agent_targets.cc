@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hv/domain/page_offset.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/domain/vmcoreinfo.h"
 #include "hv/rescue/acpi_tables.h"
 #include "hv/rescue/kernel_image.h"

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/checksum.h"
 #include "hv/rescue/snapshot.h"
 #include "tests/fakes/in_memory_guest.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/care_rules.h"
+#include "hv/domain/pvh_guest.h"
 
 #include <gmock/gmock.h>
 
@@ -17,7 +18,7 @@ using testing::HasSubstr;
 DomainConfig good_config() {
   DomainConfig config;
   config.name = "guest";
-  config.pvh = true;
+  config.kind = &kPvhGuest;
   config.memory_bytes = 1_GiB;
   config.kernel = "/boot/vmlinuz";
   config.on_crash = ShutdownAction::kPreserve;
@@ -48,7 +49,7 @@ DomainRecord record_at(Step step) {
 TEST(WhyNotWatched, SaysWhatIsWrong) {
   EXPECT_EQ(why_not_watched(good_config(), {}, nullptr), "");
   DomainConfig config = good_config();
-  config.pvh = false;
+  config.kind = nullptr;
   EXPECT_THAT(why_not_watched(config, {}, nullptr), HasSubstr("PVH"));
   config = good_config();
   config.on_crash = ShutdownAction::kDestroy;

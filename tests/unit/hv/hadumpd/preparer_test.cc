@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "hv/domain/pvh_guest.h"
 #include "tests/fakes/boot_file_samples.h"
 
 namespace hadump {
@@ -32,6 +33,7 @@ class PreparerTest : public testing::Test {
     write("acpi-key", sample_acpi_tables().bytes);
     write("vmlinux", sample_kernel());
     config.name = "guest";
+    config.kind = &kPvhGuest;
     config.memory_bytes = 512_MiB;
     config.kernel = directory + "/vmlinux";
     config.acpi_key = "key";

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/crash_run.h"
+#include "hv/rescue/finish_dump.h"
 #include "tests/fakes/boot_file_samples.h"
 #include "tests/fakes/in_memory_domain.h"
 #include "tests/fakes/in_memory_guest.h"
@@ -34,6 +36,7 @@ class CrashRunTest : public testing::Test {
     files.tables = sample_acpi_tables();
     store.target_kib = kRam >> 10;
     config.name = "guest";
+    config.kind = &kPvhGuest;
     config.memory_bytes = kRam;
     config.max_vcpus = 2;
     config.cmdline = "root=/dev/xvda";

@@ -8,7 +8,7 @@
 #include "core/abi/hadump_abi.h"
 #include "hv/domain/frame_survey.h"
 #include "hv/domain/page_offset.h"
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/domain/vmcoreinfo.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/kernel_image.h"

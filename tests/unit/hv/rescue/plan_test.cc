@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/pvh_guest.h"
 #include "hv/rescue/boot_image.h"
 #include "hv/rescue/kernel_image.h"
 #include "hv/rescue/rehearsal.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hv/domain/guest_layout.h"
+#include "hv/domain/pvh_guest.h"
 
 #include <algorithm>
 
@@ -21,21 +21,6 @@ Result<FrameSet> pvh_ram(std::uint64_t memory_bytes) {
   ram.insert(frames_of_bytes(0, low));
   if (memory_bytes > low) ram.insert(frames_of_bytes(kHighRamStart, memory_bytes - low));
   return ram;
-}
-
-std::vector<MapEntry> window_memory_map(const FrameSet& usable, const FrameSet& held,
-                                        FrameRange acpi) {
-  std::vector<MapEntry> map;
-  const auto add = [&map](FrameRange range, MapType type) {
-    map.push_back({address_of(range.begin).value, range.bytes(), type});
-  };
-  for (FrameRange range : usable.ranges()) add(range, MapType::kRam);
-  for (FrameRange range : held.ranges()) add(range, MapType::kHeld);
-  if (!acpi.empty()) add(acpi, MapType::kAcpi);
-  add(kSpecialFrames, MapType::kReserved);
-  std::sort(map.begin(), map.end(),
-            [](const MapEntry& a, const MapEntry& b) { return a.address < b.address; });
-  return map;
 }
 
 }  // namespace hadump

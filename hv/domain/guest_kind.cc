@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/domain/guest_kind.h"
+
+#include <algorithm>
+
+#include "hv/domain/pvh_guest.h"
+
+namespace hadump {
+namespace {
+
+constexpr const GuestKind* kKinds[] = {&kPvhGuest};
+
+}  // namespace
+
+const GuestKind* find_guest_kind(std::string_view name) {
+  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                         [&](const GuestKind* kind) { return kind->name == name; });
+  return found == std::end(kKinds) ? nullptr : *found;
+}
+
+Result<FrameSet> ram_of(const DomainConfig& config) {
+  if (config.kind == nullptr) return fail(ErrorCode::kUnsupported, "not a PVH guest");
+  return config.kind->ram(config.memory_bytes);
+}
+
+std::vector<MapEntry> window_memory_map(const GuestKind& kind, const FrameSet& usable,
+                                        const FrameSet& held, FrameRange acpi) {
+  std::vector<MapEntry> map;
+  const auto add = [&map](FrameRange range, MapType type) {
+    map.push_back({address_of(range.begin).value, range.bytes(), type});
+  };
+  for (FrameRange range : usable.ranges()) add(range, MapType::kRam);
+  for (FrameRange range : held.ranges()) add(range, MapType::kHeld);
+  if (!acpi.empty()) add(acpi, MapType::kAcpi);
+  add(kind.special, MapType::kReserved);
+  std::sort(map.begin(), map.end(),
+            [](const MapEntry& a, const MapEntry& b) { return a.address < b.address; });
+  return map;
+}
+
+}  // namespace hadump
