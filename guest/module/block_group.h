@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which memory blocks are given to Linux in one piece. Decisions only, as release_policy.h.
+ * Which memory blocks are given to Linux in one piece. Decisions only, as layout.h.
  */
 #ifndef HADUMP_BLOCK_GROUP_H
 #define HADUMP_BLOCK_GROUP_H
 
-#include "release_policy.h"
+#include "asked.h"
 
 /* Blocks by their indexes, the end excluded. */
 struct hadump_group {
@@ -43,8 +43,11 @@ static inline struct hadump_group hadump_uncut_group(const struct hadump_layout 
 
 static inline bool hadump_is_uncut(const struct hadump_layout *l, u32 i)
 {
-	struct hadump_group g = hadump_uncut_group(l);
+	struct hadump_group g;
 
+	if (!hadump_touches_save_area(l, i))	/* cheap, and true for nearly all */
+		return false;
+	g = hadump_uncut_group(l);
 	return i >= g.first && i < g.end;
 }
 

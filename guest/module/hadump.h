@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The module's parts and what they share. hadump_main.c wires them; memory.c claims and gives
- * back; vmcore.c hides what was given; online.c keeps Xen's balloon off; sysfs.c and register.c
- * talk to the admin and the agent.
+ * The module's parts and what they share. hadump_main.c wires them; dump.c reads the dump node;
+ * claim.c makes old memory ours; memory.c gives it back; online.c keeps Xen's balloon off; vmcore.c
+ * hides what was given; sysfs.c and register.c talk to the admin and the agent.
+ *
+ * Each part calls only those further down: hadump_main, sysfs, register, memory, online, vmcore.
  */
 #ifndef HADUMP_H
 #define HADUMP_H
@@ -12,7 +14,7 @@
 #include <linux/types.h>
 
 #include "block_group.h"
-#include "moved_holes.h"
+#include "layout.h"
 #include "node.h"
 
 /*
@@ -42,13 +44,24 @@ static inline bool hadump_dump_waits(void)
 	return hadump_dump && !hadump_dump->done;
 }
 
-/* memory.c */
+/* dump.c */
+
+/*
+ * Reads and checks the dump node at @address, and lays out what it describes.
+ * Returns 0, or a negative errno, and has said why.
+ */
+int hadump_read_dump(u64 address, struct hadump_dump **ret);
+void hadump_free_dump(struct hadump_dump *dump);
+
+/* claim.c */
 
 /*
  * Takes over the busy entries of the memory map that cover the dump.
  * Returns 0, -ENOMEM, or -EBUSY: a part has no such entry, or somebody uses it; nothing changed.
  */
 int hadump_claim(struct hadump_dump *dump);
+
+/* memory.c */
 
 /*
  * Releases @length bytes from @start; docs/abi/sysfs.md has input and every errno. Takes
@@ -99,22 +112,22 @@ void hadump_after_add(const struct hadump_layout *l, struct hadump_group g);
 
 /* reserve.c */
 
+/* Registered mode's save area, or what has become of it. */
+struct hadump_reservation {
+	struct hadump_range range;	/* empty: none */
+	u64 missing;		/* bytes that could not be reserved; 0: none */
+	unsigned long retry_wait, retry_at;	/* jiffies; of what is missing */
+};
+
 /*
- * Takes @bytes (whole frames) of running memory at or above @above, aligned to HADUMP_SAVE_ALIGN,
- * as high as it can. Returns -ENOMEM when no such range can be emptied.
+ * Gives up a reservation that has not this size, and makes one of @bytes, which may be 0, at or above
+ * @above. What is missing is tried again at growing intervals, not before retry_at.
  */
-int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret);
-void hadump_unreserve(struct hadump_range reserved);
+void hadump_reservation_update(struct hadump_reservation *r, u64 bytes, u64 above);
 
 /* sysfs.c */
 int hadump_sysfs_init(void);
 void hadump_sysfs_exit(void);
-#define HADUMP_PROGRESS_MAX 200
-/*
- * Copies the saver's last progress line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1
- * bytes.
- */
-void hadump_get_progress(char *buf);
 
 /* register.c */
 int hadump_register_init(void);
@@ -126,5 +139,11 @@ void hadump_publish(void);
 bool hadump_is_registered(void);
 /* Returns 0, -EBUSY while a dump waits, -EEXIST, or -ENODEV without xenstore. */
 int hadump_set_registered(bool registered);
+
+#define HADUMP_PROGRESS_MAX 200
+/* The saver's last line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1 bytes. */
+void hadump_get_progress(char *buf);
+/* @length: at most HADUMP_PROGRESS_MAX. */
+void hadump_set_progress(const char *line, size_t length);
 
 #endif /* HADUMP_H */

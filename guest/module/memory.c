@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The old memory: claimed in the resource tree, and given to Linux block by block.
+ * Old memory is given to Linux block by block. claim.c has made it ours.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -10,169 +10,10 @@
 #include <linux/numa.h>
 #include <linux/slab.h>
 
+#include "block_group.h"
 #include "hadump.h"
-
-/* ---- claiming ---- */
-
-/*
- * The map entry that marks @r busy. Its type is 6 (disabled), which Linux calls unknown, or 5
- * (unusable): Linux commit 38620fc4e893 ("x86/xen: attempt to inflate the memory balloon on PVH"),
- * in v6.9, turns type 5 into memory for foreign mappings, so the agent uses type 6.
- *
- * The walk takes no lock, since resource_lock is not for modules. It runs once, early in the
- * initramfs; entries of the memory map are never freed.
- */
-static struct resource *find_map_entry(struct hadump_range r)
-{
-	struct resource *entry;
-
-	for (entry = iomem_resource.child; entry; entry = entry->sibling)
-		if (entry->start <= r.start && entry->end >= r.end - 1)
-			break;
-	if (!entry || !(entry->flags & IORESOURCE_BUSY) || !entry->name ||
-	    (strcmp(entry->name, "Unusable memory") && strcmp(entry->name, "Unknown E820 type")))
-		return NULL;
-	return entry;
-}
-
-static struct resource *request_inside(struct resource *entry, struct hadump_range r,
-				       const char *name)
-{
-	struct resource *res = kzalloc(sizeof(*res), GFP_KERNEL);
-
-	if (!res)
-		return ERR_PTR(-ENOMEM);
-	res->name = name;
-	res->start = r.start;
-	res->end = r.end - 1;
-	res->flags = IORESOURCE_MEM | IORESOURCE_BUSY;
-	if (request_resource(entry, res)) {
-		kfree(res);
-		return ERR_PTR(-EBUSY);
-	}
-	return res;
-}
-
-static struct resource *claim_range(struct hadump_range r, const char *name)
-{
-	struct resource *entry = find_map_entry(r), *res;
-
-	if (!entry) {
-		pr_err("%#llx-%#llx: no busy entry of the memory map covers it, so others may have used it\n",
-		       r.start, r.end);
-		return ERR_PTR(-EBUSY);
-	}
-	res = request_inside(entry, r, name);
-	if (IS_ERR(res))
-		pr_err("%#llx-%#llx: cannot be claimed\n", r.start, r.end);
-	return res;
-}
-
-/* Covers what our children leave of @entry, so that removing it makes nothing free. */
-static int fill_gaps(struct resource *entry)
-{
-	struct resource *child, *filler;
-	struct hadump_range gap = { entry->start, 0 };
-
-	for (child = entry->child; gap.start <= entry->end; child = child->sibling) {
-		gap.end = child ? child->start : entry->end + 1;
-		if (gap.start < gap.end) {
-			filler = request_inside(entry, gap, entry->name);
-			if (IS_ERR(filler))
-				return PTR_ERR(filler);
-		}
-		if (!child)
-			break;
-		gap.start = child->end + 1;
-	}
-	return 0;
-}
-
-static bool is_ours(const struct resource *res)
-{
-	return res->name && !strncmp(res->name, "hadump ", 7);
-}
-
-static bool has_claims(const struct resource *entry)
-{
-	const struct resource *child;
-
-	for (child = entry->child; child; child = child->sibling)
-		if (is_ours(child))
-			return true;
-	return false;
-}
-
-/* Releases our children of @entry and the fillers between them, which bear its name. */
-static void undo_claims(struct resource *entry)
-{
-	struct resource *child, *next;
-
-	for (child = entry->child; child; child = next) {
-		next = child->sibling;
-		if (!is_ours(child) && child->name != entry->name)
-			continue;
-		release_resource(child);
-		kfree(child);
-	}
-}
-
-/* One resource per range of a group: it is given by the one that covers all of it. */
-static int claim_blocks(struct hadump_dump *dump)
-{
-	struct hadump_layout *l = &dump->layout;
-	struct hadump_group g;
-	struct resource *res;
-	u32 n;
-
-	for (g = hadump_group_of(l, 0); g.first < l->nr_blocks; g = hadump_group_of(l, g.end)) {
-		struct hadump_range r = hadump_group_range(l, g);
-		bool save = l->save_is_ram && hadump_range_contains(l->save_area, r);
-
-		for (n = hadump_range_after(l->ours, l->nr_ours, r.start);
-		     n < l->nr_ours && l->ours[n].start < r.end; n++) {
-			res = claim_range(hadump_range_common(l->ours[n], r),
-					  save ? "hadump save area" : "hadump held");
-			if (IS_ERR(res))
-				return PTR_ERR(res);
-			dump->block_res[g.first] = res;
-		}
-	}
-	return 0;
-}
-
-/*
- * No moment without an owner: our resources are first requested as children of the busy entry; then
- * the entry is removed, which lifts its children to its place under resource_lock.
- */
-int hadump_claim(struct hadump_dump *dump)
-{
-	struct resource *entry, *next;
-	int rc = claim_blocks(dump);
-
-	if (!rc && !dump->layout.save_is_ram) {
-		dump->save_res = claim_range(dump->layout.save_area, "hadump save area");
-		rc = PTR_ERR_OR_ZERO(dump->save_res);
-	}
-	for (entry = iomem_resource.child; entry && !rc; entry = entry->sibling)
-		if (has_claims(entry))
-			rc = fill_gaps(entry);
-
-	for (entry = iomem_resource.child; entry; entry = next) {
-		next = entry->sibling;
-		if (!has_claims(entry))
-			continue;
-		if (rc)
-			undo_claims(entry);
-		else
-			remove_resource(entry);
-	}
-	if (!rc)
-		hadump_vmcore_guard();
-	return rc;
-}
-
-/* ---- giving back ---- */
+#include "moved_holes.h"
+#include "release_policy.h"
 
 /*
  * The table in the save area, for the agent after another crash. Written before the block is given:
@@ -404,9 +245,6 @@ int hadump_release(u64 start, u64 length, bool *done)
 		rc = release_held(dump, (struct hadump_range){ start, start + length });
 	}
 	mutex_unlock(&hadump_lock);
-	if (*done)
-		hadump_dump_is_over();
-	hadump_publish();
 	return rc;
 }
 
@@ -426,9 +264,6 @@ int hadump_release_all(bool *done)
 		*done = !rc;
 	}
 	mutex_unlock(&hadump_lock);
-	if (*done)
-		hadump_dump_is_over();
-	hadump_publish();
 	return rc;
 }
 

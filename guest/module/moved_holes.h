@@ -14,7 +14,7 @@
 #ifndef HADUMP_MOVED_HOLES_H
 #define HADUMP_MOVED_HOLES_H
 
-#include "release_policy.h"
+#include "layout.h"
 
 /* Frames in [pos, end) of the layout that are wanted: ours, and no hole by the dump node. */
 static inline u64 hadump_count_wanted(const struct hadump_layout *l, u64 pos, u64 end)

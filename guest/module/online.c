@@ -24,6 +24,7 @@
 #include <linux/module.h>
 
 #include "hadump.h"
+#include "moved_holes.h"
 
 #if IS_ENABLED(CONFIG_XEN_BALLOON_MEMORY_HOTPLUG)
 

@@ -28,11 +28,6 @@ static inline u64 hadump_range_size(struct hadump_range r)
 	return r.end - r.start;
 }
 
-static inline bool hadump_range_equal(struct hadump_range a, struct hadump_range b)
-{
-	return a.start == b.start && a.end == b.end;
-}
-
 /* True when all of @inner lies in @outer. */
 static inline bool hadump_range_contains(struct hadump_range outer, struct hadump_range inner)
 {

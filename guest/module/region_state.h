@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the listing of regions says about each frame. Decisions only, as release_policy.h.
+ * What is reported about held memory: the state of each frame, and sums. Decisions only, as layout.h.
  */
 #ifndef HADUMP_REGION_STATE_H
 #define HADUMP_REGION_STATE_H
 
-#include "release_policy.h"
+#include "asked.h"
 
 enum hadump_region_state {
 	HADUMP_REGION_NONE,	/* nothing of the dump's */
@@ -78,6 +78,32 @@ static inline enum hadump_region_state hadump_state_at(const struct hadump_layou
 		i++;
 	*end = b->start + (i << HADUMP_FRAME_SHIFT);
 	return asked ? HADUMP_REGION_PARTIAL : HADUMP_REGION_HELD;
+}
+
+/* Bytes of old memory that Linux does not have back; holes and the save area do not count. */
+static inline u64 hadump_held_bytes(const struct hadump_layout *l)
+{
+	u64 frames = 0;
+	u32 i;
+
+	for (i = 0; i < l->nr_blocks; i++)
+		if (!l->blocks[i].given)
+			frames += l->blocks[i].nr_wanted - l->blocks[i].nr_save;
+	return frames << HADUMP_FRAME_SHIFT;
+}
+
+/* Address of the first byte that is still held; 0 when none is. */
+static inline u64 hadump_first_held(const struct hadump_layout *l)
+{
+	u32 i;
+
+	for (i = 0; i < l->nr_blocks; i++) {
+		const struct hadump_block *b = &l->blocks[i];
+
+		if (!b->given && b->nr_wanted > b->nr_save)
+			return hadump_next_wanted(l, b->start, b->end).start;
+	}
+	return 0;
 }
 
 #endif /* HADUMP_REGION_STATE_H */

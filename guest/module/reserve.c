@@ -5,6 +5,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/gfp.h>
+#include <linux/jiffies.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -51,8 +52,12 @@ static bool in_whole_blocks(unsigned long pfn, unsigned long end)
 	return true;
 }
 
-/* Tries from the top of memory down, since the kernel itself lives mostly at the bottom. */
-int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
+/*
+ * Takes @bytes (whole frames) of running memory at or above @above, aligned to HADUMP_SAVE_ALIGN.
+ * Returns -ENOMEM when no such range can be emptied. Tries from the top of memory down, since the
+ * kernel itself lives mostly at the bottom.
+ */
+static int reserve(u64 bytes, u64 above, struct hadump_range *ret)
 {
 	unsigned long step = PHYS_PFN(HADUMP_SAVE_ALIGN);
 	unsigned long nr = PHYS_PFN(bytes), lowest = PHYS_PFN(above);
@@ -76,7 +81,45 @@ int hadump_reserve(u64 bytes, u64 above, struct hadump_range *ret)
 	return -ENOMEM;
 }
 
-void hadump_unreserve(struct hadump_range reserved)
+static void unreserve(struct hadump_range reserved)
 {
 	free_contig_range(PHYS_PFN(reserved.start), PHYS_PFN(hadump_range_size(reserved)));
+}
+
+/* Each try moves memory about; what was in the way may be gone by the next one. */
+#define RETRY_FIRST (5 * HZ)
+#define RETRY_MOST (3600 * HZ)
+
+static void note_missing(struct hadump_reservation *r, u64 bytes)
+{
+	if (bytes == r->missing) {
+		r->retry_wait = min_t(unsigned long, r->retry_wait * 2, RETRY_MOST);
+	} else {
+		pr_warn("cannot reserve %llu bytes, using mode added until it can\n", bytes);
+		r->retry_wait = RETRY_FIRST;
+	}
+	r->missing = bytes;
+	r->retry_at = jiffies + r->retry_wait;
+}
+
+void hadump_reservation_update(struct hadump_reservation *r, u64 bytes, u64 above)
+{
+	if (bytes < HADUMP_MAX_ADDRESS)
+		bytes = round_up(bytes, PAGE_SIZE);
+	if (bytes && bytes == r->missing && time_before(jiffies, r->retry_at))
+		return;
+	if (bytes == hadump_range_size(r->range)) {
+		r->missing = 0;
+		return;
+	}
+	if (hadump_range_size(r->range))
+		unreserve(r->range);
+	r->range = (struct hadump_range){ };
+	if (bytes >= HADUMP_MAX_ADDRESS || (bytes && reserve(bytes, above, &r->range))) {
+		note_missing(r, bytes);
+		return;
+	}
+	r->missing = 0;
+	if (bytes)
+		pr_info("save area reserved: %#llx-%#llx\n", r->range.start, r->range.end);
 }

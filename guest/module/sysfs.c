@@ -15,6 +15,14 @@
 #include "region_state.h"
 #include "release_text.h"
 
+/* After a release, whether or not it went well: a part of it may have. */
+static void tell_agent(bool done)
+{
+	if (done)
+		hadump_dump_is_over();
+	hadump_publish();
+}
+
 /* ---- release_region ---- */
 
 static ssize_t release_region_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
@@ -65,6 +73,7 @@ static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute 
 	if (hadump_parse_range(buf, &start, &length))
 		return -EINVAL;
 	rc = hadump_release(start, length, &done);
+	tell_agent(done);
 	if (done && test_and_clear_bit(0, &release_region_there))
 		sysfs_remove_file_self(kernel_kobj, &attr->attr);
 	return rc ? rc : count;
@@ -115,6 +124,7 @@ static ssize_t release_mem_store(struct kobject *kobj, struct kobj_attribute *at
 	if (!sysfs_streq(buf, "1"))
 		return -EINVAL;
 	rc = hadump_release_all(&done);
+	tell_agent(done);
 	if (done && test_and_clear_bit(0, &release_region_there))
 		sysfs_remove_file(kernel_kobj, &release_region_attr.attr);
 	return rc ? rc : count;
@@ -125,17 +135,6 @@ static ssize_t dump_id_show(struct kobject *kobj, struct kobj_attribute *attr, c
 	if (!hadump_dump_waits())
 		return sysfs_emit(buf, "\n");
 	return sysfs_emit(buf, "%*phN\n", 16, hadump_dump->node.dump_id);
-}
-
-/* The saver's line. Protected by progress_lock. */
-static char progress[HADUMP_PROGRESS_MAX + 1];
-static DEFINE_MUTEX(progress_lock);
-
-void hadump_get_progress(char *buf)
-{
-	mutex_lock(&progress_lock);
-	strscpy(buf, progress, sizeof(progress));
-	mutex_unlock(&progress_lock);
 }
 
 static ssize_t progress_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
@@ -159,11 +158,7 @@ static ssize_t progress_store(struct kobject *kobj, struct kobj_attribute *attr,
 	for (i = 0; i < n; i++)
 		if (buf[i] < ' ' || buf[i] > '~')
 			return -EINVAL;
-	mutex_lock(&progress_lock);
-	memcpy(progress, buf, n);
-	progress[n] = '\0';
-	mutex_unlock(&progress_lock);
-	hadump_publish();
+	hadump_set_progress(buf, n);
 	return count;
 }
 

@@ -152,7 +152,7 @@ void play(unsigned seed) {
   for (int step = 0; step < 120; ++step) {
     hadump_range r = frames(below(kFrames), 0);
     r.end = r.start + (1 + below(24)) * kTestFrame;
-    if (hadump_range_equal(r, world.save_area)) continue;
+    if (r.start == world.save_area.start && r.end == world.save_area.end) continue;
     const int expected = model_check(world, r);
     ASSERT_EQ(expected, memory.check(r)) << r.start / kTestFrame << '-' << r.end / kTestFrame;
     const bool refuse = below(6) == 0;

@@ -9,6 +9,7 @@ extern "C" {
 #include "block_group.h"
 #include "moved_holes.h"
 #include "region_state.h"
+#include "release_policy.h"
 }
 
 namespace hadump {
