@@ -104,11 +104,25 @@ int hadump_online_prepare(void);
 /* Whether a block's frames are there all the time, while it is added and after. */
 bool hadump_online_keeps_frames(void);
 /*
- * To be called just before a group is added, and after Linux has taken it. The first may move holes
- * (moved_holes.h); both may change what Xen has.
+ * To be called just before a group is added, and after Linux has taken it; both may change what Xen
+ * has. The first may fail with a negative errno, and move holes (moved_holes.h).
  */
-void hadump_before_add(struct hadump_layout *l, struct hadump_group g);
+int hadump_before_add(struct hadump_layout *l, struct hadump_group g);
 void hadump_after_add(const struct hadump_layout *l, struct hadump_group g);
+
+/* exchange.c: frames for Xen are zeroed before they go */
+
+/*
+ * Gives Xen all of a block's memory; adds to *returned how many frames it took. Returns 0, or a
+ * negative errno: none went.
+ */
+int hadump_return_block(const struct hadump_layout *l, const struct hadump_block *b,
+			u64 *returned);
+/*
+ * Moves the holes of a block's first frames, [start, front_end), behind them. Where Xen does not do
+ * its part, the holes that are left stay where they are, and what it has got is a hole.
+ */
+void hadump_move_holes(const struct hadump_layout *l, struct hadump_block *b, u64 front_end);
 
 /* reserve.c */
 

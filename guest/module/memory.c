@@ -87,9 +87,11 @@ static int give_group(struct hadump_dump *dump, struct hadump_group g)
 	u32 i;
 	int rc;
 
-	hadump_before_add(l, g);
-	res->flags &= ~IORESOURCE_BUSY;
-	rc = add_group(l, g);
+	rc = hadump_before_add(l, g);
+	if (!rc) {
+		res->flags &= ~IORESOURCE_BUSY;
+		rc = add_group(l, g);
+	}
 	if (rc) {
 		res->flags |= IORESOURCE_BUSY;
 		pr_err("%#llx-%#llx: cannot be added (%d), waits for another try\n", r.start,

@@ -36,8 +36,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <xen/balloon.h>
-#include <xen/interface/xen.h>
-#include <xen/mem-reservation.h>
 #include <xen/xen.h>
 
 static bool populate;
@@ -216,91 +214,25 @@ int hadump_online_prepare(void)
 	return 0;
 }
 
-/* Frames of one hypercall. */
-#define BATCH 512
-
-static u64 return_to_xen(u64 first_pfn, u64 nr)
-{
-	xen_pfn_t *frames = kmalloc_array(BATCH, sizeof(*frames), GFP_KERNEL);
-	u64 done = 0;
-
-	while (frames && done < nr) {
-		int i, n = min_t(u64, BATCH, nr - done);
-
-		for (i = 0; i < n; i++)
-			frames[i] = first_pfn + done + i;
-		n = xenmem_reservation_decrease(n, frames);
-		if (n <= 0)
-			break;
-		done += n;
-	}
-	kfree(frames);
-	return done;
-}
-
 bool hadump_online_keeps_frames(void)
 {
 	return way != WAY_POPULATE;
 }
 
-static void return_block(const struct hadump_layout *l, u32 i)
+int hadump_before_add(struct hadump_layout *l, struct hadump_group g)
 {
-	const struct hadump_block *b = &l->blocks[i];
-	struct hadump_range run;
-
-	for (run = hadump_next_wanted(l, b->start, b->end); run.start < run.end;
-	     run = hadump_next_wanted(l, run.end, b->end))
-		returned[i] += return_to_xen(PHYS_PFN(run.start),
-					     hadump_range_size(run) >> PAGE_SHIFT);
-	if (returned[i] != b->nr_wanted)
-		pr_warn("%#llx-%#llx: Xen took back %llu of %llu frames, continuing\n",
-			b->start, b->end, returned[i], b->nr_wanted);
-}
-
-/*
- * Moves the holes of a block's first frames, [start, front_end), behind them. Xen gets frames before
- * it is asked for others: the domain may be at its limit, and so may the host. Where Xen does not
- * do its part, the holes that are left stay where they are, and what it has got is a hole.
- */
-static void move_holes(const struct hadump_layout *l, struct hadump_block *b, u64 front_end)
-{
-	u64 left = hadump_holes_to_move(l, b, front_end), hole = b->start, frame = front_end;
-	xen_pfn_t *front = kmalloc_array(BATCH, sizeof(*front), GFP_KERNEL);
-	xen_pfn_t *behind = kmalloc_array(BATCH, sizeof(*behind), GFP_KERNEL);
-	int nr, taken, filled;
-
-	if (left && front && behind)
-		b->moved = (struct hadump_moved){ front_end, b->start, front_end };
-	while (left && front && behind) {
-		nr = hadump_list_frames(l, &hole, front_end, true, front, BATCH);
-		hadump_list_frames(l, &frame, b->end, false, behind, nr);
-		taken = max(xenmem_reservation_decrease(nr, behind), 0);
-		filled = taken ? max(xenmem_reservation_increase(taken, front), 0) : 0;
-		b->moved.absent_end = taken < nr ? PFN_PHYS((u64)behind[taken]) : frame;
-		b->moved.filled_end = filled < nr ? PFN_PHYS((u64)front[filled]) : hole;
-		left -= nr;
-		if (filled == nr)
-			continue;
-		pr_warn("%#llx-%#llx: Xen took %d of %d frames and gave %d in exchange, so struct pages lie elsewhere\n",
-			b->start, b->end, taken, nr, filled);
-		break;
-	}
-	kfree(front);
-	kfree(behind);
-}
-
-void hadump_before_add(struct hadump_layout *l, struct hadump_group g)
-{
+	int rc = 0;
 	u32 i;
 
-	for (i = g.first; i < g.end; i++) {
+	for (i = g.first; i < g.end && !rc; i++) {
 		struct hadump_block *b = &l->blocks[i];
 
-		if (way == WAY_POPULATE && !returned[i])
-			return_block(l, i);
+		if (way == WAY_POPULATE && !returned[i] && b->nr_wanted)
+			rc = hadump_return_block(l, b, &returned[i]);
 		if (way == WAY_KPROBE && !b->nr_save && !b->moved.front_end)
-			move_holes(l, b, b->start + l->struct_bytes);
+			hadump_move_holes(l, b, b->start + l->struct_bytes);
 	}
+	return rc;
 }
 
 void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)
@@ -338,8 +270,9 @@ bool hadump_online_keeps_frames(void)
 	return true;
 }
 
-void hadump_before_add(struct hadump_layout *l, struct hadump_group g)
+int hadump_before_add(struct hadump_layout *l, struct hadump_group g)
 {
+	return 0;
 }
 
 void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)

@@ -113,6 +113,16 @@ def check_claims(guest: Guest, check: Check) -> None:
         check("busy" in error, f"a driver that asks for {address:#x} is refused: {error.strip()}")
 
 
+def check_cleared(guest: Guest, check: Check, populate: bool) -> None:
+    """What has gone to Xen by now, of memory that was full of old contents, was zeros."""
+    parameters = "/sys/module/poke/parameters"
+    given, dirty = map(int, guest.exec(f"cat {parameters}/given {parameters}/dirty")[1].split())
+    # All of two blocks but the holes, or as many frames as there are holes at the start of one.
+    wanted = 2 * BLOCK_KIB // 4 - HOLES if populate else HOLES - 1
+    check.same(wanted, given, "frames that went to Xen")
+    check.same(0, dirty, "and none of them had anything left in it")
+
+
 def check_blocks(host: Host, guest: Guest, check: Check, populate: bool) -> None:
     """Two blocks come back, one of them with holes; then the toolstack fills the holes."""
     before = accounts(guest)
@@ -130,6 +140,7 @@ def check_blocks(host: Host, guest: Guest, check: Check, populate: bool) -> None
     now = wait_total(guest, full - HOLES_KIB)
     check.same(full - HOLES_KIB, now.total, "a block with holes comes back without them")
     check.same(HOLES_KIB, now.ballooned, "the holes are in the balloon")
+    check_cleared(guest, check, populate)
     check.same((before.target - HOLES_KIB, now.target), (now.current, now.current),
                "and it neither grows nor shrinks")  # fmt: skip
     guest.exec("sleep 2")
@@ -197,6 +208,7 @@ def check_way(host: Host, release_name: str, overlay: Overlay, check: Check, pop
         f" insmod hadump.ko node=0x30001000 populate={int(populate)}; sleep 2"
     )
     check_claims(guest, check)
+    guest.exec("insmod /root/poke.ko watch=0x10000000 watch_bytes=0x20000000")
     check_blocks(host, guest, check, populate)
     check_end(host, guest, check)
     if check.failed:
