@@ -94,11 +94,11 @@ bool hadump_pfn_is_given(unsigned long pfn);
 
 /* online.c */
 
-/* True when memory can be given back here at all. */
-bool hadump_can_online(void);
+/* NULL when memory can be given back here, or a sentence that says why not (refusal.h). */
+const char *hadump_refusal(void);
 /*
  * To be called before the first block is given; hadump_lock held.
- * Returns -EOPNOTSUPP when nothing keeps the memory out of Xen's balloon, or 0.
+ * Returns 0, -EOPNOTSUPP when there is a refusal, or -ENOMEM.
  */
 int hadump_online_prepare(void);
 /* Whether a block's frames are there all the time, while it is added and after. */

@@ -71,6 +71,8 @@ static int __init hadump_init(void)
 	}
 
 	rc = hadump_sysfs_init();
+		if (hadump_refusal())
+			pr_err("it cannot be released: %s\n", hadump_refusal());
 	if (rc)
 		goto failed;
 	rc = hadump_register_init();

@@ -22,9 +22,17 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
+#include <xen/xen.h>
 
 #include "hadump.h"
 #include "moved_holes.h"
+#include "refusal.h"
+
+const char *hadump_refusal(void)
+{
+	return hadump_why_not(xen_pv_domain(), IS_ENABLED(CONFIG_XEN_BALLOON_MEMORY_HOTPLUG),
+			      hadump_dump ? &hadump_dump->layout : NULL);
+}
 
 #if IS_ENABLED(CONFIG_XEN_BALLOON_MEMORY_HOTPLUG)
 
@@ -36,7 +44,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <xen/balloon.h>
-#include <xen/xen.h>
 
 static bool populate;
 module_param(populate, bool, 0444);
@@ -160,11 +167,6 @@ static int note_online(struct notifier_block *nb, unsigned long action, void *da
 
 static struct notifier_block online_notifier = { .notifier_call = note_online };
 
-bool hadump_can_online(void)
-{
-	return !xen_pv_domain();
-}
-
 static int start_kprobe(void)
 {
 	int rc;
@@ -194,12 +196,12 @@ int hadump_online_prepare(void)
 
 	if (way != WAY_UNKNOWN)
 		return 0;
+	if (hadump_refusal())
+		return -EOPNOTSUPP;
 	if (!xen_domain()) {
 		way = WAY_NOTHING;
 		return 0;
 	}
-	if (!hadump_can_online())
-		return -EOPNOTSUPP;
 	rc = populate ? -EOPNOTSUPP : start_kprobe();
 	if (rc) {
 		returned = kvcalloc(hadump_dump->layout.nr_blocks + 1, sizeof(*returned),
@@ -255,14 +257,9 @@ void hadump_after_add(const struct hadump_layout *l, struct hadump_group g)
 
 #else /* no callback to get around */
 
-bool hadump_can_online(void)
-{
-	return true;
-}
-
 int hadump_online_prepare(void)
 {
-	return 0;
+	return hadump_refusal() ? -EOPNOTSUPP : 0;
 }
 
 bool hadump_online_keeps_frames(void)

@@ -60,8 +60,8 @@ static unsigned long release_region_there;
  *
  * Returns count, -EINVAL (syntax, length 0, overflow), -EFAULT (not page-aligned), -ERANGE (not
  * inside held memory and not the save area), -EALREADY (a part was released before), -EBUSY (the
- * save area, too early), -EOPNOTSUPP (nothing keeps the memory out of Xen's balloon), or what Linux
- * said when it would not add a block: then the same write can be repeated.
+ * save area, too early), -EOPNOTSUPP (hadump_refusal() says why), or what was in the way of adding a
+ * block: then the same write can be repeated.
  */
 static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute *attr,
 				    const char *buf, size_t count)
@@ -83,7 +83,12 @@ static ssize_t release_region_store(struct kobject *kobj, struct kobj_attribute 
 
 static ssize_t enabled_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", hadump_can_online());
+	return sysfs_emit(buf, "%d\n", !hadump_refusal());
+}
+
+static ssize_t refusal_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", hadump_refusal() ?: "");
 }
 
 static ssize_t registered_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
@@ -190,6 +195,7 @@ static enum hadump_region_state state_at(const struct hadump_dump *dump, u64 pos
 	struct hadump_range window = list_after(&dump->node.boot_regions, pos);
 	struct hadump_range released = list_after(&dump->node.released, pos);
 	enum hadump_region_state state = hadump_state_at(&dump->layout, pos, end);
+static struct kobj_attribute refusal_attr = __ATTR_RO(refusal);
 
 	if (state != HADUMP_REGION_NONE)
 		return state;
@@ -198,6 +204,7 @@ static enum hadump_region_state state_at(const struct hadump_dump *dump, u64 pos
 		return HADUMP_REGION_WINDOW;
 	}
 	if (released.start <= pos) {
+	&refusal_attr.attr,
 		*end = released.end;
 		return HADUMP_REGION_RELEASED;
 	}

@@ -33,12 +33,13 @@ refused $REGION "0x10000000 0x8000000" "already in progress"
 taken $HADUMP/progress "$(printf '%0200d' 7)"
 same "progress is kept" "$(printf '%0200d' 7)" "$(cat $HADUMP/progress)"
 
-for file in enabled:444 registered:644 mem_held:444 release_mem:200 regions:400 dump_id:444 node:400 \
+for file in enabled:444 refusal:444 registered:644 mem_held:444 release_mem:200 regions:400 dump_id:444 node:400 \
     progress:600; do
   same "mode of ${file%:*}" "${file#*:}" "$(stat -c %a $HADUMP/${file%:*})"
 done
 same "mode of release_region" 600 "$(stat -c %a $REGION)"
 same "enabled" 1 "$(cat $HADUMP/enabled)"
+same "no reason against it" "" "$(cat $HADUMP/refusal)"
 same "registered" 0 "$(cat $HADUMP/registered)"
 fact "the node can be read" test "$(head -c 4 $HADUMP/node | od -An -tx1)" = " d0 0d fe ed"
 same "unloading is refused" "rmmod: can't unload module 'hadump': Resource temporarily unavailable" \

@@ -3,6 +3,10 @@
 
 #include "released_memory.h"
 
+extern "C" {
+#include "refusal.h"
+}
+
 namespace hadump {
 namespace {
 
@@ -34,6 +38,20 @@ TEST(CheckRelease, RefusesWithTheDocumentedErrnos) {
   const ReleasedMemory memory = two_blocks();
   for (const auto& row : rows)
     EXPECT_EQ(row.rc, hadump_check_release(&memory.layout(), row.start, row.length)) << row.why;
+}
+
+// On such a kernel a hole would be RAM that forgets.
+TEST(Refusal, IsForHolesThatNothingKeepsOutOfUse) {
+  const ReleasedMemory whole = two_blocks();
+  const ReleasedMemory holed({frames(16, 48)}, {frames(20, 21)}, kSave, false);
+  EXPECT_EQ(nullptr, hadump_why_not(false, true, &holed.layout()));
+  EXPECT_EQ(nullptr, hadump_why_not(false, false, &whole.layout()));
+  EXPECT_EQ(nullptr, hadump_why_not(false, false, nullptr));
+  EXPECT_STREQ(
+      "old memory has holes, and this kernel cannot keep them out of use "
+      "(CONFIG_XEN_BALLOON_MEMORY_HOTPLUG is not set)",
+      hadump_why_not(false, false, &holed.layout()));
+  EXPECT_STREQ("a PV guest cannot take memory back", hadump_why_not(true, true, nullptr));
 }
 
 TEST(CheckRelease, RefusesAnyFrameThatWasReleased) {
