@@ -17,6 +17,8 @@
 #include "layout.h"
 #include "node.h"
 
+struct file;
+
 /*
  * The dump that waits. Built once by init and never freed: /proc/vmcore outlives the dump, and what
  * has been released must stay hidden there. layout and resources are protected by hadump_lock, all
@@ -157,6 +159,16 @@ int hadump_set_registered(bool registered);
 #define HADUMP_PROGRESS_MAX 200
 /* The saver's last line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1 bytes. */
 void hadump_get_progress(char *buf);
+/* regions.c */
+
+/*
+ * As read() of a file that is open as @file, and has the listing as it was when that was read from
+ * offset 0. Returns the number of bytes, 0 at the end, -ENOMEM, or -EAGAIN: that listing is not kept
+ * any more, to be read from the beginning again.
+ */
+ssize_t hadump_read_regions(const struct file *file, char *buf, loff_t offset, size_t count);
+void hadump_forget_regions(void);
+
 /* @length: at most HADUMP_PROGRESS_MAX. */
 void hadump_set_progress(const char *line, size_t length);
 

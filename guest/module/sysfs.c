@@ -5,7 +5,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kobject.h>
-#include <linux/limits.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -167,95 +166,7 @@ static ssize_t progress_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return count;
 }
 
-/* ---- regions: longer than a page, hence a binary attribute ---- */
-
-static const char *const state_names[] = {
-	[HADUMP_REGION_WINDOW] = "window",
-	[HADUMP_REGION_HELD] = "held",
-	[HADUMP_REGION_PARTIAL] = "partial",
-	[HADUMP_REGION_RELEASED] = "released",
-	[HADUMP_REGION_HOLE] = "hole",
-	[HADUMP_REGION_SAVE_AREA] = "save-area",
-};
-
-/* The first range of @list that ends after @pos; empty at U64_MAX when there is none. */
-static struct hadump_range list_after(const struct hadump_list *list, u64 pos)
-{
-	u32 i;
-
-	for (i = 0; i < list->nr; i++)
-		if (hadump_list_range(list, i).end > pos)
-			return hadump_list_range(list, i);
-	return (struct hadump_range){ U64_MAX, U64_MAX };
-}
-
-/* As hadump_state_at(), but knows the window and what earlier boots released, too. */
-static enum hadump_region_state state_at(const struct hadump_dump *dump, u64 pos, u64 *end)
-{
-	struct hadump_range window = list_after(&dump->node.boot_regions, pos);
-	struct hadump_range released = list_after(&dump->node.released, pos);
-	enum hadump_region_state state = hadump_state_at(&dump->layout, pos, end);
-static struct kobj_attribute refusal_attr = __ATTR_RO(refusal);
-
-	if (state != HADUMP_REGION_NONE)
-		return state;
-	if (window.start <= pos) {
-		*end = window.end;
-		return HADUMP_REGION_WINDOW;
-	}
-	if (released.start <= pos) {
-	&refusal_attr.attr,
-		*end = released.end;
-		return HADUMP_REGION_RELEASED;
-	}
-	*end = min3(*end, window.start, released.start);
-	return HADUMP_REGION_NONE;
-}
-
-/* Writes the listing into @buf as snprintf() would; returns its length. hadump_lock held. */
-static size_t list_regions(const struct hadump_dump *dump, char *buf, size_t size)
-{
-	enum hadump_region_state state, next = HADUMP_REGION_NONE;
-	u64 pos = 0, start, end = 0;
-	size_t n = 0;
-
-	while (pos != U64_MAX) {
-		start = pos;
-		state = state_at(dump, pos, &end);
-		for (pos = end; pos != U64_MAX; pos = end) {
-			next = state_at(dump, pos, &end);
-			if (next != state)
-				break;
-		}
-		if (state != HADUMP_REGION_NONE)
-			n += snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0,
-				      "%#llx %#llx %s\n", start, pos, state_names[state]);
-	}
-	return n;
-}
-
-/* The listing that is being read. It is made when a reader is at the beginning. */
-static char *regions_text;
-static size_t regions_length;
-static DEFINE_MUTEX(regions_lock);
-
-static int make_regions_text(void)
-{
-	size_t size = 0;
-
-	kvfree(regions_text);
-	regions_text = NULL;
-	regions_length = 0;
-	mutex_lock(&hadump_lock);
-	if (hadump_dump)
-		size = list_regions(hadump_dump, NULL, 0) + 1;
-	if (size)
-		regions_text = kvmalloc(size, GFP_KERNEL);
-	if (regions_text)
-		regions_length = list_regions(hadump_dump, regions_text, size);
-	mutex_unlock(&hadump_lock);
-	return size && !regions_text ? -ENOMEM : 0;
-}
+/* ---- binary: longer than a page ---- */
 
 /*
  * What read() of a binary attribute gets: constant in newer kernels (v7.3 has it so, v6.12 not), and
@@ -271,14 +182,7 @@ typedef typeof(__builtin_choose_expr(READS_CONST, (const struct bin_attribute *)
 static ssize_t regions_read(struct file *file, struct kobject *kobj, bin_attr_ptr attr, char *buf,
 			    loff_t offset, size_t count)
 {
-	ssize_t n;
-
-	mutex_lock(&regions_lock);
-	n = offset ? 0 : make_regions_text();
-	if (!n)
-		n = memory_read_from_buffer(buf, count, &offset, regions_text, regions_length);
-	mutex_unlock(&regions_lock);
-	return n;
+	return hadump_read_regions(file, buf, offset, count);
 }
 
 static ssize_t node_read(struct file *file, struct kobject *kobj, bin_attr_ptr attr, char *buf,
@@ -291,6 +195,7 @@ static ssize_t node_read(struct file *file, struct kobject *kobj, bin_attr_ptr a
 }
 
 static struct kobj_attribute enabled_attr = __ATTR_RO(enabled);
+static struct kobj_attribute refusal_attr = __ATTR_RO(refusal);
 static struct kobj_attribute registered_attr = __ATTR_RW(registered);
 static struct kobj_attribute mem_held_attr = __ATTR_RO(mem_held);
 static struct kobj_attribute release_mem_attr = __ATTR(release_mem, 0200, NULL, release_mem_store);
@@ -299,6 +204,7 @@ static struct kobj_attribute progress_attr = __ATTR_RW_MODE(progress, 0600);
 
 static struct attribute *hadump_attrs[] = {
 	&enabled_attr.attr,
+	&refusal_attr.attr,
 	&registered_attr.attr,
 	&mem_held_attr.attr,
 	&release_mem_attr.attr,
@@ -350,6 +256,5 @@ void hadump_sysfs_exit(void)
 	if (test_and_clear_bit(0, &release_region_there))
 		sysfs_remove_file(kernel_kobj, &release_region_attr.attr);
 	kobject_put(hadump_kobj);
-	kvfree(regions_text);
-	regions_text = NULL;
+	hadump_forget_regions();
 }

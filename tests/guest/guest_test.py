@@ -53,6 +53,14 @@ def partial(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     return outcome, failures(outcome)
 
 
+def regions(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """A long listing, read by two at the same time."""
+    holes = tuple((at, at + 0x1000) for block in (0x10001000, 0x20001000)
+                  for at in range(block, block + 80 * 0x2000, 0x2000))  # fmt: skip
+    outcome = run(_script("regions"), Dump(holes=holes))
+    return outcome, failures(outcome)
+
+
 def second_boot(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     """Some blocks were released before the crash that led here."""
     dump = Dump(held=((0x18000000, 0x30000000),), claimed=((0x18000000, 0x38000000),),
@@ -176,6 +184,7 @@ SCENARIOS = {
 
 
 class Runner:
+    "regions": regions,
     """plain_guest with this run's module and tool."""
 
     def __init__(self, module: Path, tool: Path, saver: Path) -> None:
