@@ -79,20 +79,38 @@ void hadump_forget_save_area(void);
 
 /* vmcore.c */
 
-/* Sets up what the callback and the online path look at without locks. 0, or -ENOMEM. */
+/*
+ * Sets up what the callback and the online path look at without locks, and registers the callback.
+ * Returns 0, or a negative errno when /proc/vmcore is there and cannot be read.
+ */
 int hadump_vmcore_prepare(struct hadump_dump *dump);
-/* From here on /proc/vmcore shows only memory that is held. */
+void hadump_vmcore_undo(void);
+/* The dump is ours: from here on only our callback decides what /proc/vmcore shows. */
 void hadump_vmcore_guard(void);
 /* For ever: what has once been on its way to Linux is never shown again. */
 void hadump_vmcore_hide_block(const struct hadump_block *b);
 void hadump_vmcore_hide_save_area(void);
 /*
- * Waits until no read of /proc/vmcore is left that may have asked the callback before the last
- * change. Sleeps.
+ * Waits until no read() or mmap() of /proc/vmcore is left that may have asked the callback before
+ * the last change. Sleeps; hadump_lock held.
  */
 void hadump_vmcore_wait_for_readers(void);
 /* True for frames that Linux has back, or would not take; any context. */
 bool hadump_pfn_is_given(unsigned long pfn);
+
+/* mappings.c */
+
+int hadump_mappings_init(void);
+void hadump_mappings_exit(void);
+/* To be called whenever the callback is asked; sleeps now and then. */
+void hadump_note_reader(void);
+/* Waits for every mmap() that may have asked the callback; hadump_lock held. */
+void hadump_wait_for_mappers(void);
+/*
+ * Takes every mapping of these bytes of the crashed system, by original address, away from everybody.
+ * To be called after they have been hidden, and after hadump_vmcore_wait_for_readers().
+ */
+void hadump_unmap(struct hadump_range r);
 
 /* online.c */
 
@@ -141,6 +159,16 @@ struct hadump_reservation {
  */
 void hadump_reservation_update(struct hadump_reservation *r, u64 bytes, u64 above);
 
+/* regions.c */
+
+/*
+ * As read() of a file that is open as @file, and has the listing as it was when that was read from
+ * offset 0. Returns the number of bytes, 0 at the end, -ENOMEM, or -EAGAIN: that listing is not kept
+ * any more, to be read from the beginning again.
+ */
+ssize_t hadump_read_regions(const struct file *file, char *buf, loff_t offset, size_t count);
+void hadump_forget_regions(void);
+
 /* sysfs.c */
 int hadump_sysfs_init(void);
 void hadump_sysfs_exit(void);
@@ -159,16 +187,6 @@ int hadump_set_registered(bool registered);
 #define HADUMP_PROGRESS_MAX 200
 /* The saver's last line, without a newline; @buf has HADUMP_PROGRESS_MAX + 1 bytes. */
 void hadump_get_progress(char *buf);
-/* regions.c */
-
-/*
- * As read() of a file that is open as @file, and has the listing as it was when that was read from
- * offset 0. Returns the number of bytes, 0 at the end, -ENOMEM, or -EAGAIN: that listing is not kept
- * any more, to be read from the beginning again.
- */
-ssize_t hadump_read_regions(const struct file *file, char *buf, loff_t offset, size_t count);
-void hadump_forget_regions(void);
-
 /* @length: at most HADUMP_PROGRESS_MAX. */
 void hadump_set_progress(const char *line, size_t length);
 

@@ -30,15 +30,18 @@ static int find_dump(struct hadump_dump **ret)
 	if (rc)
 		goto bad;
 	rc = hadump_vmcore_prepare(dump);
-	if (!rc)
-		rc = hadump_claim(dump);
-	if (rc) {
-		hadump_free_dump(dump);
-		goto bad;
-	}
+	if (rc)
+		goto free;
+	rc = hadump_claim(dump);
+	if (rc)
+		goto undo;
 	hadump_vmcore_guard();
 	*ret = dump;
 	return 0;
+undo:
+	hadump_vmcore_undo();
+free:
+	hadump_free_dump(dump);
 bad:
 	pr_err("the dump stays where it is, but it cannot be released (%d)\n", rc);
 	return rc;
@@ -68,11 +71,11 @@ static int __init hadump_init(void)
 		elfcorehdr_addr = ELFCORE_ADDR_MAX;
 		pr_info("a dump waits: %*phN, %llu MiB held\n", 16, dump->node.dump_id,
 			hadump_held_bytes(&dump->layout) >> 20);
+		if (hadump_refusal())
+			pr_err("it cannot be released: %s\n", hadump_refusal());
 	}
 
 	rc = hadump_sysfs_init();
-		if (hadump_refusal())
-			pr_err("it cannot be released: %s\n", hadump_refusal());
 	if (rc)
 		goto failed;
 	rc = hadump_register_init();

@@ -108,37 +108,65 @@ static int give_group(struct hadump_dump *dump, struct hadump_group g)
 }
 
 /*
- * Gives every ready group that @r touches. Goes on after a failure; returns the first one's errno.
- *
- * The order keeps the invariant: marked in the table, hidden, no reader left, added. A block that
- * Linux does not add stays marked and hidden, since its content may be gone: Linux may have put
- * struct pages there, and its frames may have gone to Xen and come back empty.
+ * Everything that must be so before a block is given: marked in the table, hidden, no reader left,
+ * and no mapping. Returns false when no group is ready.
  */
-static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
+static bool withdraw(struct hadump_dump *dump, struct hadump_range r)
 {
-	struct hadump_layout *l = &dump->layout;
+	const struct hadump_layout *l = &dump->layout;
 	struct hadump_group g, first = hadump_first_group(l, r);
-	int rc, uncut, result = 0;
-	u32 i, nr = 0;
+	struct hadump_range run = { 0, 0 }, next;
+	bool any = false;
+	u32 i;
 
 	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
 		if (!hadump_group_ready(l, g))
 			continue;
-		for (i = g.first; i < g.end; i++, nr++) {
+		for (i = g.first; i < g.end; i++) {
 			mark_released(dump, &l->blocks[i]);
 			hadump_vmcore_hide_block(&l->blocks[i]);
 		}
+		any = true;
 	}
-	if (!nr)
-		return 0;
+	if (!any)
+		return false;
 	hadump_vmcore_wait_for_readers();
 
+	/* As few and long runs as there are: each one is looked for in all of /proc. */
+	for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
+		if (!hadump_group_ready(l, g))
+			continue;
+		next = hadump_group_range(l, g);
+		if (run.end != next.start) {
+			hadump_unmap(run);
+			run = next;
+		}
+		run.end = next.end;
+	}
+	hadump_unmap(run);
+	return true;
+}
+
+/*
+ * Gives every ready group that @r touches. Goes on after a failure; returns the first one's errno.
+ *
+ * A block that Linux does not add stays marked and hidden, since its content may be gone: Linux may
+ * have put struct pages there, and its frames may have gone to Xen and come back empty.
+ */
+static int give_ready_blocks(struct hadump_dump *dump, struct hadump_range r)
+{
+	struct hadump_layout *l = &dump->layout;
+	struct hadump_group g;
+	int rc, uncut, result = 0;
+
+	if (!withdraw(dump, r))
+		return 0;
 	/*
 	 * First those whose struct pages lie elsewhere: not in what the others give, which the next
 	 * save area needs in one piece.
 	 */
 	for (uncut = 1; uncut >= 0; uncut--) {
-		for (g = first; g.first < g.end; g = hadump_next_group(l, r, g)) {
+		for (g = hadump_first_group(l, r); g.first < g.end; g = hadump_next_group(l, r, g)) {
 			if (hadump_is_uncut(l, g.first) != uncut || !hadump_group_ready(l, g))
 				continue;
 			rc = give_group(dump, g);
@@ -219,6 +247,8 @@ static int release_save_area(struct hadump_dump *dump)
 	}
 	hadump_vmcore_hide_save_area();
 	hadump_vmcore_wait_for_readers();
+	/* The copies of low memory, at the addresses that they were copied from. */
+	hadump_unmap((struct hadump_range){ 0, HADUMP_MAX_ADDRESS });
 	if (l->save_is_ram) {
 		rc = give_ready_blocks(dump, l->save_area);
 		if (rc)

@@ -43,6 +43,7 @@ static bool is_hole(unsigned long pfn)
 
 static bool pfn_is_ram(struct vmcore_cb *cb, unsigned long pfn)
 {
+	hadump_note_reader();
 	if (hadump_pfn_is_given(pfn) || is_hole(pfn))
 		return false;
 	return !(READ_ONCE(hidden.save_released) && pfn >= hidden.save_first &&
@@ -83,6 +84,7 @@ int hadump_vmcore_prepare(struct hadump_dump *dump)
 	const struct hadump_layout *l = &dump->layout;
 	u64 first = l->nr_blocks ? l->blocks[0].start : 0;
 	u64 end = l->nr_blocks ? l->blocks[l->nr_blocks - 1].end : 0;
+	int rc;
 
 	hidden.layout = l;
 	hidden.block_shift = ilog2(l->block_size) - PAGE_SHIFT;
@@ -92,12 +94,26 @@ int hadump_vmcore_prepare(struct hadump_dump *dump)
 	hidden.save_end = PHYS_PFN(l->save_area.end);
 	hidden.given = kvcalloc(BITS_TO_LONGS((hidden.nr_pfns >> hidden.block_shift) + 1),
 				sizeof(long), GFP_KERNEL);
-	return hidden.given ? 0 : -ENOMEM;
+	if (!hidden.given)
+		return -ENOMEM;
+	/* Before anybody, us included, opens the file; until something is given it hides holes only. */
+	register_vmcore_cb(&vmcore_cb);
+	rc = hadump_mappings_init();
+	if (rc)
+		hadump_vmcore_undo();
+	return rc;
+}
+
+void hadump_vmcore_undo(void)
+{
+	unregister_vmcore_cb(&vmcore_cb);
+	hadump_mappings_exit();
+	kvfree(hidden.given);
+	hidden.given = NULL;
 }
 
 void hadump_vmcore_guard(void)
 {
-	register_vmcore_cb(&vmcore_cb);
 	drop_xens_callback();
 }
 
@@ -123,4 +139,5 @@ void hadump_vmcore_wait_for_readers(void)
 
 	register_vmcore_cb(&nothing);
 	unregister_vmcore_cb(&nothing);
+	hadump_wait_for_mappers();
 }

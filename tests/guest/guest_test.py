@@ -140,6 +140,12 @@ def crash(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     return outcome, found
 
 
+def mappings(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """Pages of /proc/vmcore that were mapped before they were released."""
+    outcome = run(_script("mappings"), Dump(), programs=(run.mapper,))
+    return outcome, failures(outcome)
+
+
 def estimate(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     """release-region estimate on the running system, by /proc/kcore, with and without KASLR."""
     text, found = "", []
@@ -172,11 +178,13 @@ def _estimate_failures(console: str) -> list[str]:
 
 SCENARIOS = {
     "estimate": estimate,
+    "mappings": mappings,
     "release": release,
     "partial": partial,
     "bad_nodes": bad_nodes,
     "queues": queues,
     "second_boot": second_boot,
+    "regions": regions,
     "registered": registered,
     "crash": crash,
     **{name: _plain(name) for name in ("refuse", "release_mem", "no_dump")},
@@ -184,12 +192,11 @@ SCENARIOS = {
 
 
 class Runner:
-    "regions": regions,
     """plain_guest with this run's module and tool."""
 
-    def __init__(self, module: Path, tool: Path, saver: Path) -> None:
+    def __init__(self, module: Path, tool: Path, saver: Path, mapper: Path) -> None:
         self._module, self._tool = module, tool
-        self.saver = saver
+        self.saver, self.mapper = saver, mapper
 
     def __call__(self, script: str, dump: Dump | None, **more) -> Outcome:  # type: ignore[no-untyped-def]
         return plain_guest.run(self._module, script, dump, self._tool, **more)
@@ -204,6 +211,7 @@ def main() -> int:
     parser.add_argument("--tool", type=Path, required=True, help="make_dump_node")
     parser.add_argument("--modules", type=Path, required=True, help="directory of RELEASE/hadump.ko")
     parser.add_argument("--saver", type=Path, required=True, help="release-region")
+    parser.add_argument("--mapper", type=Path, required=True, help="map_vmcore")
     parser.add_argument("--kernel", default=r"6\.1\.0-\d+-amd64", help="release, a regular expression")
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
     arguments = parser.parse_args()
@@ -213,7 +221,7 @@ def main() -> int:
     module = newest_module(arguments.modules, arguments.kernel)
 
     outcome, found = SCENARIOS[arguments.scenario](
-        Runner(module, arguments.tool, arguments.saver)
+        Runner(module, arguments.tool, arguments.saver, arguments.mapper)
     )
     keep_log(outcome)
     for line in found:
