@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/dump_writer.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -15,6 +12,7 @@
 #include "core/dump/pipeline.h"
 #include "core/dump/portion_cursor.h"
 #include "core/dump/stripes.h"
+#include "core/dump/usable_cpus.h"
 
 namespace hadump {
 namespace {
@@ -22,7 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMaxWorkers = 1024;
-constexpr std::size_t kMaxCpus = 1U << 17;
 constexpr std::size_t kMaxSinks = 16;
 /// x86-64 has 52 bits of physical address.
 constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
@@ -30,22 +27,6 @@ constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
 /// every block.
 constexpr std::size_t kMaxRanges = std::size_t{1} << 20;
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
-
-/// A cpu_set_t has room for 1024; the kernel says EINVAL when it knows of more.
-unsigned usable_cpus() {
-  for (std::size_t room = CPU_SETSIZE; room <= kMaxCpus; room *= 2) {
-    cpu_set_t* const set = CPU_ALLOC(room);
-    if (set == nullptr) return 1;
-    const std::size_t size = CPU_ALLOC_SIZE(room);
-    CPU_ZERO_S(size, set);
-    const bool got = ::sched_getaffinity(0, size, set) == 0;
-    const bool too_small = !got && errno == EINVAL;
-    const int cpus = got ? CPU_COUNT_S(size, set) : 1;
-    CPU_FREE(set);
-    if (!too_small) return std::clamp(static_cast<unsigned>(cpus), 1U, kMaxWorkers);
-  }
-  return 1;
-}
 
 Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t sinks) {
   if (frames.empty()) return fail(ErrorCode::kBadData, "there is nothing to dump");
@@ -75,6 +56,7 @@ class Writer : public DumpWriter {
     left_ = std::move(frames);
     durable_left_ = left_;
     done_.frames_total = left_.frames();
+    durable_ = done_;
   }
 
   Writer(const Writer&) = delete;
@@ -84,6 +66,7 @@ class Writer : public DumpWriter {
   Result<> open(const VmcoreSource& source, const PageFilter* filter,
                 std::vector<std::unique_ptr<DumpSink>> sinks);
 
+  Result<> adopt(std::span<const LevelStep> steps) override;
   FrameSet next_portion(std::uint64_t max_bytes) const override;
   Result<> write_portion(const FrameSet& portion) override;
   Result<> make_durable() override;
@@ -97,6 +80,7 @@ class Writer : public DumpWriter {
  private:
   FrameSet portion_of(const FrameSet& left, std::uint64_t max_bytes) const;
   Result<> write_steps(FrameSet rest);
+  Result<> write_until_valid(const FrameSet& step, const FrameSet& next_step);
   Result<> write_step(const FrameSet& step, const FrameSet& next_step);
   Result<> take_back(Error error);
   Result<> consume(Chunk& chunk);
@@ -191,6 +175,21 @@ std::vector<FrameSet> Writer::by_output(const FrameSet& frames) const {
   return sets;
 }
 
+Result<> Writer::adopt(std::span<const LevelStep> steps) {
+  for (const LevelStep& step : steps) {
+    set_dump_level(step.level);
+    for (;;) {
+      const FrameSet portion = next_portion(kMaxPortionBytes).intersection(step.frames);
+      if (portion.empty()) break;
+      if (auto done = write_portion(portion); !done) return done;
+      if (auto done = make_durable(); !done) return done;
+    }
+  }
+  for (const FormatOutput& output : format_->outputs())
+    if (auto done = output.sink->end_adoption(); !done) return done;
+  return {};
+}
+
 FrameSet Writer::next_portion(std::uint64_t max_bytes) const {
   asked_bytes_ = max_bytes;
   return portion_of(left_, max_bytes);
@@ -234,13 +233,25 @@ Result<> Writer::write_steps(FrameSet rest) {
       after.erase(step);
       if (!after.empty()) after = portion_of(after, asked_bytes_);
     }
-    if (auto done = write_step(step, first_frames(after, kStepFrames)); !done)
-      return take_back(std::move(done).error());
+    if (auto done = write_until_valid(step, first_frames(after, kStepFrames)); !done) return done;
     if (rest.empty()) break;
     if (auto done = checkpoint(); !done && !is_no_promise(done)) return done;
     kept_.insert(step);
   }
   return {};
+}
+
+Result<> Writer::write_until_valid(const FrameSet& step, const FrameSet& next_step) {
+  for (;;) {
+    if (auto done = write_step(step, next_step); !done) return take_back(std::move(done).error());
+    if (!options_.still_valid) return {};
+    auto valid = options_.still_valid(step);
+    if (valid && *valid) return {};
+    auto undone =
+        take_back(valid ? Error(ErrorCode::kBusy, "the memory changed while it was being read")
+                        : std::move(valid).error());
+    if (!valid || failed_) return undone;
+  }
 }
 
 /// @param next_step  what will probably be written next: the workers go on with it while this step
@@ -369,7 +380,8 @@ Result<std::unique_ptr<DumpWriter>> DumpWriter::create(
     std::vector<std::unique_ptr<DumpSink>> sinks) {
   if (auto checked = check(frames, options, sinks.size()); !checked)
     return fail(std::move(checked));
-  const unsigned workers = options.workers != 0 ? options.workers : usable_cpus();
+  const unsigned workers =
+      options.workers != 0 ? options.workers : std::min(usable_cpus(), kMaxWorkers);
   auto writer = std::make_unique<Writer>(std::move(frames), std::move(options), workers);
   if (auto opened = writer->open(source, filter, std::move(sinks)); !opened)
     return fail(std::move(opened), "starting the dump");

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/base/error.h"
@@ -29,6 +30,17 @@ struct DumpOptions {
   std::function<void(const DumpProgress&)> on_progress;
   /// Asked before every chunk (512 KiB); true ends write_portion() with kCancelled. May be empty.
   std::function<bool()> cancelled;
+  /// Asked when frames have been read, before any of them is made durable: whether they could be
+  /// read all that time. False has them read and written once more; an error is passed on by
+  /// write_portion(). May be empty.
+  std::function<Result<bool>(const FrameSet& read)> still_valid;
+};
+
+/// Frames that were made durable at one dump level.
+struct LevelStep {
+  unsigned level = 0;
+  FrameSet frames;
+  bool operator==(const LevelStep&) const = default;
 };
 
 /// What came of a dump.
@@ -85,6 +97,13 @@ class DumpWriter {
                                                     std::vector<std::unique_ptr<DumpSink>> sinks);
   virtual ~DumpWriter() = default;
 
+  /// Continues partial files, before anything else is written: produces once more what they hold
+  /// already, for the sinks to compare, and then tells them that new data follows.
+  /// @param steps  what the files hold, in the order of writing.
+  /// @return as write_portion() and make_durable(). kBadData when the files hold something else:
+  ///         they are unchanged, and the writer can only be destroyed.
+  virtual Result<> adopt(std::span<const LevelStep> steps) = 0;
+
   /// The next frames to write, about `max_bytes` of them: ascending, for several sinks a part of
   /// each one's range, so that all devices are kept busy. Empty when all has been written.
   virtual FrameSet next_portion(std::uint64_t max_bytes) const = 0;
@@ -98,7 +117,8 @@ class DumpWriter {
   /// @return kNoSpace, kOs: the sinks' errors. The writer is then back at the last durable step,
   ///         and so is the file except for unused bytes at its end: the caller may go on from
   ///         there, at a higher level for instance, with what next_portion() says. kCancelled
-  ///         likewise; or with the same portion. kBadData when `portion` is not part of what is
+  ///         likewise; or with the same portion. kBusy: what was read is not valid any more, and
+  ///         the sink cannot take it back. kBadData when `portion` is not part of what is
   ///         still to be written. After an error on a sink that cannot rewrite, the writer can only
   ///         be destroyed.
   virtual Result<> write_portion(const FrameSet& portion) = 0;

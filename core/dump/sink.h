@@ -43,6 +43,10 @@ class DumpSink {
   /// whoever writes all of the rest again may go on. After any other error nobody may.
   virtual Result<> make_durable() = 0;
 
+  /// For a sink that continues a partial file: all that the file held has been passed, and what is
+  /// written from now on is new.
+  virtual Result<> end_adoption() { return {}; }
+
   /// Makes the file appear under its final name, durably. Called once, last, when it is whole.
   /// A sink that is destroyed without this leaves the partial file, under its temporary name.
   /// @param size  of the dump in bytes; anything behind it (preallocation) is cut off.

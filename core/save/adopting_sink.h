@@ -27,6 +27,7 @@ class AdoptingSink : public DumpSink {
   /// The part that was there is passed. What lies behind it is cut off: it is of a portion that
   /// was not finished. @return the errors of writing tables.
   Result<> commit();
+  Result<> end_adoption() override { return commit(); }
 
   bool can_rewrite() const override { return true; }
   /// Before commit(): kBadData when the file has something else there.

@@ -7,15 +7,9 @@
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
 #include "core/base/unique_handle.h"
+#include "core/dump/dump_writer.h"
 
 namespace hadump {
-
-/// Frames that were made durable at one dump level.
-struct LevelStep {
-  unsigned level = 0;
-  FrameSet frames;
-  bool operator==(const LevelStep&) const = default;
-};
 
 /// What one save has made durable, kept next to its file so that a save after a second crash, a
 /// full disk or a kill knows which memory that file is the only copy of.

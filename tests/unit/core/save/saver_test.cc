@@ -27,6 +27,7 @@ class HalfWriter : public DumpWriter {
     left_.erase(portion);
     return {};
   }
+  Result<> adopt(std::span<const LevelStep>) override { return {}; }
   Result<> make_durable() override { return {}; }
   void set_dump_level(unsigned level) override { level_ = level; }
   Result<DumpSummary> finish() override { return summary(); }
