@@ -132,7 +132,7 @@ Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreS
     known.insert(wanted);
   }
   lost.erase(known);
-  if (!lost.empty()) parts.push_back({std::make_unique<LostFrames>(lost), lost});
+  if (!lost.empty()) parts.push_back({std::make_unique<GoneFrames>(lost), lost});
   return std::make_unique<MergedVmcore>(std::move(parts));
 }
 

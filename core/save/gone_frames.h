@@ -9,9 +9,9 @@ namespace hadump {
 
 /// Memory that is gone: every frame reads as unreadable, so that a dump records it as lost instead
 /// of passing it over in silence.
-class LostFrames : public VmcoreSource {
+class GoneFrames : public VmcoreSource {
  public:
-  explicit LostFrames(FrameSet frames) { layout_.frames = std::move(frames); }
+  explicit GoneFrames(FrameSet frames) { layout_.frames = std::move(frames); }
 
   const VmcoreLayout& layout() const override { return layout_; }
   Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override {

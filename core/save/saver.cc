@@ -3,8 +3,6 @@
 
 #include <limits>
 
-#include "core/dump/lost_frames.h"
-
 namespace hadump {
 
 Result<> Saver::write_with_fallback(FrameSet& portion) {
@@ -48,15 +46,10 @@ Result<> Saver::make_durable_with_fallback(FrameSet& portion) {
 }
 
 Result<> Saver::note_durable(const FrameSet& frames) {
-  FrameSet newly_lost;
-  const FrameSet missing = writer_.summary().missing;
-  for (FrameRange range : frames.ranges()) newly_lost.insert(missing.intersection(range));
+  const FrameSet newly_lost = writer_.summary().missing.intersection(frames);
   if (record_ != nullptr)
     if (auto noted = record_->add_durable(frames, newly_lost, options_.level); !noted) return noted;
-  lost_.insert(newly_lost);
-  // More than that is only kept a little longer.
-  lost_ = with_fewer_ranges(lost_, kMaxLostRanges);
-  return {};
+  return ledger_.note_durable(frames, newly_lost);
 }
 
 Result<> Saver::save_portion(const FrameSet& portion) {
@@ -69,7 +62,6 @@ Result<> Saver::save_portion(const FrameSet& portion) {
 
   if (!rest.empty())
     if (auto noted = note_durable(rest); !noted) return noted;
-  unsaved_.erase(portion);
   // From here on the portion may go.
   if (releaser_ != nullptr) release_with(portion);
   return {};
@@ -82,50 +74,26 @@ void Saver::release_with(const FrameSet& portion) {
     for (auto waits = first; waits != last; ++waits) around.insert(waits->second);
     waiting_.erase(first, last);
   }
-  releaser_->release_around(around, [this](FrameRange block) { return may_go(block); });
+  releaser_->release_around(around, [this](FrameRange block) { return is_not_needed(block); });
 }
 
 /// A block that has to wait for other frames is noted: it is asked for again when they are saved.
-bool Saver::may_go(FrameRange block) {
-  if (unsaved_.overlaps(block) || lost_.overlaps(block)) return false;
-  const auto last_use = needed_later_.last_use(block, unsaved_);
+bool Saver::is_not_needed(FrameRange block) {
+  const auto last_use = needed_later_.last_use(block, ledger_.unsaved());
   if (last_use) waiting_[*last_use].insert(block);
   // A later run may want to tell what was lost apart.
-  return !last_use && !needed_later_.needed(block, lost_);
+  return !last_use && !needed_later_.needed(block, ledger_.lost());
 }
 
 Result<> Saver::save_portions() {
   // What an earlier run has saved but not released, and blocks without anything to save.
   if (releaser_ != nullptr)
-    releaser_->release_everywhere([this](FrameRange block) { return may_go(block); });
+    releaser_->release_everywhere([this](FrameRange block) { return is_not_needed(block); });
   for (;;) {
     const FrameSet portion = writer_.next_portion(options_.portion_bytes);
     if (portion.empty()) return {};
     if (auto saved = save_portion(portion); !saved) return saved;
   }
-}
-
-FrameSet Saver::unsafe() const {
-  FrameSet frames = unsaved_;
-  frames.insert(lost_);
-  return frames;
-}
-
-Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const FrameSet& unsafe) {
-  blocks.release_everywhere([&](FrameRange block) { return !unsafe.overlaps(block); });
-  auto table = releaser.regions();
-  // The module takes its files away when the last range is back.
-  if (!table && table.error().code() == ErrorCode::kNotFound) return true;
-  if (!table) return fail(std::move(table));
-  // A block that the save area lies in stays "partial" until the save area goes.
-  if (!table->in_state(RegionState::kHeld).empty()) return false;
-  if (!blocks.retry_refused(*table)) return false;
-  // The save area holds the window's old content.
-  const FrameSet save_area = table->in_state(RegionState::kSaveArea);
-  if (!unsafe.empty()) return false;
-  for (FrameRange range : save_area.ranges())
-    if (auto done = releaser.release(range); !done) return fail(std::move(done));
-  return true;
 }
 
 }  // namespace hadump

@@ -10,6 +10,7 @@
 #include "core/base/frame_set.h"
 #include "core/dump/dump_writer.h"
 #include "core/save/block_releaser.h"
+#include "core/save/frame_ledger.h"
 #include "core/save/journal.h"
 #include "core/vmcore/frame_uses.h"
 
@@ -20,8 +21,6 @@ struct SaverOptions {
   unsigned level = 0;  ///< That the writer is at now.
   /// Dump levels to fall back to, one after the other, when the target runs full.
   std::vector<unsigned> fallback_levels;
-  /// Frames that an earlier run could not read: not to be released.
-  FrameSet already_lost;
 };
 
 /// Saves a dump portion by portion and gives each portion back once it is safe:
@@ -33,26 +32,22 @@ class Saver {
   /// @param writer        borrowed.
   /// @param record        borrowed; null where there is nothing to come back to (a pipe).
   /// @param releaser      borrowed; null to release nothing.
-  /// @param frames        what the dump holds: all of it must be durable before its block may go.
+  /// @param ledger        borrowed: knows what the dump is to hold. All of a block must be durable
+  ///                      before it may go.
   /// @param needed_later  page tables, struct pages and the like that the filter reads for the
   ///                      sake of frames which are not saved yet.
-  Saver(DumpWriter& writer, DurableRecord* record, BlockReleaser* releaser, const FrameSet& frames,
+  Saver(DumpWriter& writer, DurableRecord* record, BlockReleaser* releaser, FrameLedger& ledger,
         FrameUses needed_later, SaverOptions options)
       : writer_(writer),
         record_(record),
         releaser_(releaser),
-        unsaved_(frames),
-        lost_(options.already_lost),
+        ledger_(ledger),
         needed_later_(std::move(needed_later)),
         options_(std::move(options)) {}
 
   /// Releases what is safe already, then writes all portions. @return the writer's and the
   /// journal's errors; kCancelled. Whatever it returns, everything that was released is safe.
   Result<> save_portions();
-
-  /// Frames that must not be released: not durable, or unreadable.
-  FrameSet unsafe() const;
-  const FrameSet& lost() const { return lost_; }
 
  private:
   Result<> write_with_fallback(FrameSet& portion);
@@ -61,13 +56,12 @@ class Saver {
   Result<> note_durable(const FrameSet& frames);
   Result<> save_portion(const FrameSet& portion);
   void release_with(const FrameSet& portion);
-  bool may_go(FrameRange block);
+  bool is_not_needed(FrameRange block);
 
   DumpWriter& writer_;
   DurableRecord* record_;
   BlockReleaser* releaser_;
-  FrameSet unsaved_;
-  FrameSet lost_;
+  FrameLedger& ledger_;
   FrameUses needed_later_;
   /// Blocks that are saved but needed later, by the last frame that needs them: asking all of them
   /// after each portion would take hours on a machine of many terabytes.
@@ -75,10 +69,5 @@ class Saver {
   SaverOptions options_;  ///< `level` follows the writer's.
   std::size_t next_fallback_ = 0;
 };
-
-/// After finish(): releases what is held, except blocks with frames of `unsafe`, and the save area
-/// when nothing else is left. @return true when the dump is done and all memory is back.
-/// @pre nobody reads the old memory any more: source, filter and writer are gone.
-Result<bool> release_rest(BlockReleaser& blocks, RegionReleaser& releaser, const FrameSet& unsafe);
 
 }  // namespace hadump

@@ -145,6 +145,17 @@ expect_said "What to do next"
 [ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
 stub release-region 'exit 0'
 
+begin "leaves a dump to whoever is saving it already"
+stub release-region 'exit 9'
+stub hook 'exit 0'
+conf FAILURE_ACTION=release "POST_HOOK=$scratch/bin/hook"
+: >"$scratch/calls"
+expect_code 9 "$saver"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released what somebody else is saving"
+expect_not_called hook
+! grep -q "What to do next" "$scratch/output" || fail "talks of a failure"
+stub release-region 'exit 0'
+
 begin "deletes the oldest complete dumps, and only those"
 old_dump guest-20250101T000000
 old_dump guest-20250301T000000

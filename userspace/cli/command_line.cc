@@ -44,9 +44,10 @@ Result<std::vector<unsigned>> parse_levels(std::string_view text) {
   }
 }
 
-std::string help_text(const std::string& usage, const po::options_description& options) {
+std::string help_text(const std::string& program, const std::string& usage,
+                      const po::options_description& options) {
   std::ostringstream text;
-  text << "Usage: release-region " << usage << "\n\n" << options << '\n' << exit_codes_text();
+  text << "Usage: " << program << ' ' << usage << "\n\n" << options << '\n' << exit_codes_text();
   return text.str();
 }
 

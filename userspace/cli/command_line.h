@@ -20,8 +20,8 @@ Result<boost::program_options::variables_map> parse_command_line(
 /// Dump levels as in "1,31". @return kBadData with the reason.
 Result<std::vector<unsigned>> parse_levels(std::string_view text);
 
-/// "Usage: release-region NAME …", the options, and the exit codes.
-std::string help_text(const std::string& usage,
+/// "Usage: PROGRAM NAME …", the options, and the exit codes.
+std::string help_text(const std::string& program, const std::string& usage,
                       const boost::program_options::options_description& options);
 
 }  // namespace hadump

@@ -26,7 +26,8 @@ const char* exit_codes_text() {
          "  5  the dump is written, but some pages could not be read\n"
          "  6  stopped by a signal; the partial dump is readable and can be continued\n"
          "  7  the dump is safe, but some memory could not be given back\n"
-         "  8  memory released earlier is in a save that cannot be found\n";
+         "  8  memory released earlier is in a save that cannot be found\n"
+         "  9  another process is saving this dump\n";
 }
 
 }  // namespace hadump

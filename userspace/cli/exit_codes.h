@@ -17,6 +17,7 @@ enum ExitCode : int {
   kExitCancelled = 6,   ///< SIGTERM or SIGINT. The partial dump is readable and can be continued.
   kExitHeld = 7,        ///< The dump is safe, but some memory could not be given back.
   kExitEarlier = 8,     ///< What was released before is in no save that can be found.
+  kExitLocked = 9,      ///< Another process saves this dump. Nothing was touched.
 };
 
 /// The exit status for an error that ends a command.

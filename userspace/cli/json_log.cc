@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/cli/json_log.h"
 
-#include <fmt/format.h>
-
 #include "userspace/cli/json_text.h"
 
 namespace hadump {
@@ -13,8 +11,9 @@ class JsonLogFormatter : public spdlog::formatter {
   void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& dest) override {
     const auto level = spdlog::level::to_string_view(msg.level);
     const std::string line =
-        fmt::format("{{\"level\":{},\"message\":{}}}\n", json_string({level.data(), level.size()}),
-                    json_string({msg.payload.data(), msg.payload.size()}));
+        json_text({{"level", std::string(level.data(), level.size())},
+                   {"message", std::string(msg.payload.data(), msg.payload.size())}}) +
+        '\n';
     dest.append(line.data(), line.data() + line.size());
   }
   std::unique_ptr<spdlog::formatter> clone() const override {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 
 namespace hadump {
 
-/// `text` as a JSON string, quotes included. Bytes outside printable ASCII become \u00XX: file
-/// names need not be UTF-8, JSON must be.
-std::string json_string(std::string_view text);
+/// Keeps the order in which keys are added.
+using Json = nlohmann::ordered_json;
+
+/// On one line, in ASCII. File names need not be UTF-8, JSON must be: what is not becomes U+FFFD.
+std::string json_text(const Json& json);
 
 }  // namespace hadump

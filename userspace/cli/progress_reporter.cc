@@ -23,7 +23,16 @@ std::string duration_text(std::chrono::seconds time) {
   return fmt::format("{}:{:02}", seconds / 60, seconds % 60);
 }
 
+constexpr std::array<const char*, kPageClasses> kClassKeys{
+    "kept", "zero", "cache", "private_cache", "user", "free", "hwpoison", "offline"};
+
 }  // namespace
+
+Json classes_json(const std::array<std::uint64_t, kPageClasses>& frames) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < kPageClasses; ++i) json[kClassKeys[i]] = frames[i];
+  return json;
+}
 
 Result<ProgressMode> parse_progress_mode(std::string_view text) {
   if (text == "auto") return ProgressMode::kAuto;
@@ -49,22 +58,27 @@ std::string progress_line(const SaveProgress& progress) {
 
 std::string progress_json(const SaveProgress& progress) {
   const DumpProgress& dump = progress.dump;
-  std::string classes;
-  for (std::size_t i = 0; i < kPageClasses; ++i)
-    classes +=
-        fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kClassKeys[i], dump.frames_by_class[i]);
+  Json json;
+  json["phase"] = progress.phase;
+  json["pages_total"] = dump.frames_total;
+  json["pages_done"] = dump.frames_done;
+  json["pages_durable"] = dump.frames_durable;
+  json["pages_left_out"] = dump.frames_left_out;
+  json["pages_missing"] = dump.frames_missing;
+  json["pages_absent"] = dump.frames_absent;
+  json["pages_unclassified"] = dump.frames_unclassified;
+  json["pages_unknown"] = progress.kept_unknown;
+  json["pages_by_class"] = classes_json(dump.frames_by_class);
+  json["bytes_read"] = dump.bytes_read;
+  json["bytes_written"] = dump.bytes_written;
+  json["bytes_released"] = progress.bytes_released;
+  json["bytes_held"] = progress.bytes_held;
+  json["seconds"] =
+      static_cast<double>(std::chrono::duration_cast<milliseconds>(dump.elapsed).count()) / 1000;
+  json["bytes_per_second"] = static_cast<std::uint64_t>(dump.bytes_per_second());
   const auto left = dump.remaining();
-  return fmt::format(
-      "{{\"phase\":\"{}\",\"pages_total\":{},\"pages_done\":{},\"pages_durable\":{},"
-      "\"pages_left_out\":{},\"pages_missing\":{},\"pages_absent\":{},\"pages_unclassified\":{},"
-      "\"pages_unknown\":{},\"pages_by_class\":{{{}}},\"bytes_read\":{},"
-      "\"bytes_written\":{},\"bytes_released\":{},\"bytes_held\":{},\"seconds\":{:.3f},"
-      "\"bytes_per_second\":{:.0f},\"seconds_left\":{}}}",
-      progress.phase, dump.frames_total, dump.frames_done, dump.frames_durable,
-      dump.frames_left_out, dump.frames_missing, dump.frames_absent, dump.frames_unclassified,
-      progress.kept_unknown, classes, dump.bytes_read, dump.bytes_written, progress.bytes_released,
-      progress.bytes_held, std::chrono::duration<double>(dump.elapsed).count(),
-      dump.bytes_per_second(), left ? std::to_string(left->count()) : "null");
+  json["seconds_left"] = left ? Json(left->count()) : Json();
+  return json_text(json);
 }
 
 ProgressReporter::ProgressReporter(ProgressMode mode, std::ostream& out, bool terminal,

@@ -10,8 +10,9 @@
 #include <string_view>
 
 #include "core/base/error.h"
-#include "core/dump/progress.h"
-#include "core/save/clock.h"
+#include "core/save/save.h"
+#include "userspace/cli/clock.h"
+#include "userspace/cli/json_text.h"
 
 namespace hadump {
 
@@ -20,18 +21,8 @@ enum class ProgressMode { kAuto, kPlain, kJson, kNone };
 /// "auto", "plain", "json", "none". kBadData otherwise.
 Result<ProgressMode> parse_progress_mode(std::string_view text);
 
-/// The classes' names in JSON, in the order of PageClass.
-inline constexpr std::array<const char*, kPageClasses> kClassKeys{
-    "kept", "zero", "cache", "private_cache", "user", "free", "hwpoison", "offline"};
-
-/// How far a save is.
-struct SaveProgress {
-  DumpProgress dump;
-  std::uint64_t bytes_released = 0;
-  std::uint64_t bytes_held = 0;
-  std::uint64_t kept_unknown = 0;     ///< Frames kept although nothing says what they are for.
-  std::string_view phase = "saving";  ///< "saving", "done".
-};
+/// Frames by class, in the order of PageClass, as an object.
+Json classes_json(const std::array<std::uint64_t, kPageClasses>& frames);
 
 /// One line for people, at most 120 printable characters.
 std::string progress_line(const SaveProgress& progress);

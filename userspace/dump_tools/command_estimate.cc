@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <thread>
@@ -16,6 +18,8 @@
 #include "core/save/dump_contents.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
+#include "userspace/cli/json_text.h"
+#include "userspace/dump_tools/open_for.h"
 
 namespace hadump {
 namespace {
@@ -150,19 +154,21 @@ void print_table(const EstimateOptions& options, const Measured& measured,
 void print_json(const EstimateOptions& options, const Measured& measured,
                 std::uint64_t memory_bytes, const std::vector<LevelEstimate>& levels,
                 std::ostream& out) {
-  std::string list;
+  Json json;
+  json["memory_bytes"] = memory_bytes;
+  json["pages_sampled"] = measured.sampled;
+  json["codec"] = to_string(options.codec.kind);
+  json["threads"] = measured.threads;
+  json["bytes_per_second"] =
+      static_cast<std::uint64_t>(measured.pages_per_second * measured.threads * kFrameSize);
+  json["free_bytes"] = measured.room ? Json(*measured.room) : Json();
+  json["levels"] = Json::array();
   for (const LevelEstimate& level : levels)
-    list += fmt::format("{}{{\"level\":{},\"bytes\":{},\"seconds\":{:.3f},\"fits\":{}}}",
-                        list.empty() ? "" : ",", level.level, level.bytes, level.seconds,
-                        !level.fits   ? "null"
-                        : *level.fits ? "true"
-                                      : "false");
-  out << fmt::format(
-      "{{\"memory_bytes\":{},\"pages_sampled\":{},\"codec\":\"{}\",\"threads\":{},"
-      "\"bytes_per_second\":{:.0f},\"free_bytes\":{},\"levels\":[{}]}}\n",
-      memory_bytes, measured.sampled, to_string(options.codec.kind), measured.threads,
-      measured.pages_per_second * measured.threads * kFrameSize,
-      measured.room ? std::to_string(*measured.room) : "null", list);
+    json["levels"].push_back({{"level", level.level},
+                              {"bytes", level.bytes},
+                              {"seconds", std::round(level.seconds * 1000) / 1000},
+                              {"fits", level.fits ? Json(*level.fits) : Json()}});
+  out << json_text(json) << '\n';
 }
 
 Result<std::uint64_t> free_bytes(const std::string& directory) {
@@ -200,10 +206,25 @@ Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& sou
   return measured;
 }
 
+// What waits, or else what runs.
+std::string default_source() {
+  const bool waits = ::access("/sys/kernel/release_region", F_OK) == 0;
+  return waits ? "/proc/vmcore" : "/proc/kcore";
+}
+
+int run(const EstimateOptions& options, const CommandCall& call) {
+  const std::string file = options.vmcore.empty() ? default_source() : options.vmcore;
+  const auto source = open_for(call, "estimate", {file});
+  if (!source && file == "/proc/kcore")
+    call.io.err << "What to do next: run it as root; if the kernel is locked down or has no "
+                   "/proc/kcore, name a dump: estimate --vmcore FILE\n";
+  return source ? run_estimate(options, *source, SteadyClock(), call) : kExitFailed;
+}
+
 }  // namespace
 
-std::string help_estimate() {
-  return help_text("estimate [--to DIRECTORY] [options]", describe());
+std::string help_estimate(const std::string& program) {
+  return help_text(program, "estimate [--to DIRECTORY] [options]", describe());
 }
 
 Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
@@ -232,24 +253,28 @@ Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
 }
 
 int run_estimate(const EstimateOptions& options, const VmcoreSource& source, const Clock& clock,
-                 Streams io) {
+                 const CommandCall& call) {
   const auto opened = open_filter(source);
-  if (!opened) io.err << "release-region estimate: " << opened.error().what() << ", continuing\n";
+  if (!opened) complain(call, "estimate", opened.error().what() + ", continuing");
   const auto measured = measure(options, source, opened ? opened->filter.get() : nullptr, clock);
   if (!measured) {
-    io.err << "release-region estimate: " << measured.error().what() << '\n';
+    complain(call, "estimate", measured.error().what());
     return kExitFailed;
   }
   std::vector<LevelEstimate> levels;
   for (unsigned level : options.levels) levels.push_back(estimate_level(*measured, level));
   if (options.json)
-    print_json(options, *measured, source.layout().frames.bytes(), levels, io.out);
+    print_json(options, *measured, source.layout().frames.bytes(), levels, call.io.out);
   else
-    print_table(options, *measured, levels, io.out);
+    print_table(options, *measured, levels, call.io.out);
   const bool none_fits = std::all_of(levels.begin(), levels.end(), [](const LevelEstimate& level) {
     return level.fits == std::optional(false);
   });
   return none_fits ? kExitTargetFull : kExitOk;
+}
+
+int estimate_command(const CommandCall& call) {
+  return parse_and_run(call, "estimate", parse_estimate, help_estimate, run);
 }
 
 }  // namespace hadump

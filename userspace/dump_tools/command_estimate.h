@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/dump/codec.h"
-#include "core/save/clock.h"
 #include "core/vmcore/source.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/clock.h"
+#include "userspace/cli/command_table.h"
 
 namespace hadump {
 
@@ -22,12 +22,13 @@ struct EstimateOptions {
 };
 
 Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args);
-std::string help_estimate();
+std::string help_estimate(const std::string& program);
+int estimate_command(const CommandCall& call);
 
 /// Says how large a dump would be at some levels and how long it would take, from the pages'
 /// classes and from a sample of pages that is read and compressed; and what of it fits.
 /// @return exit status: 0; 4 when not even the smallest fits options.to; 1 on errors.
 int run_estimate(const EstimateOptions& options, const VmcoreSource& source, const Clock& clock,
-                 Streams io);
+                 const CommandCall& call);
 
 }  // namespace hadump

@@ -17,6 +17,7 @@
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/json_text.h"
 #include "userspace/cli/progress_reporter.h"
+#include "userspace/dump_tools/open_for.h"
 
 namespace hadump {
 namespace {
@@ -148,39 +149,43 @@ void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
     out << "kernel log: " << facts.log_error << '\n';
 }
 
-std::string processors_json(const DumpFacts& facts) {
-  std::string list;
+Json processors_json(const DumpFacts& facts) {
+  Json list = Json::array();
   for (const ElfNote* note : facts.processors) {
-    std::string registers;
+    Json registers;
+    // As text: JSON's readers take numbers as floating point.
     for (std::size_t i = 0; i < kRegisterNames.size(); ++i)
-      registers += fmt::format("{}\"{}\":\"{:#x}\"", i == 0 ? "" : ",", kRegisterNames[i],
-                               register_at(*note, i));
-    list += fmt::format("{}{{\"pid\":{},\"registers\":{{{}}}}}", list.empty() ? "" : ",",
-                        pid_of(*note), registers);
+      registers[kRegisterNames[i]] = fmt::format("{:#x}", register_at(*note, i));
+    list.push_back({{"pid", pid_of(*note)}, {"registers", std::move(registers)}});
   }
   return list;
 }
 
-// Numbers of 64 bits are text: JSON's readers take numbers as floating point.
 void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
-  std::string classes;
-  for (std::size_t i = 0; i < kPageClasses; ++i)
-    classes += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kClassKeys[i], facts.frames[i]);
-  out << fmt::format(
-      "{{\"complete\":{},\"memory_bytes\":{},\"ranges\":{},\"kernel\":{},\"crash_time\":{},"
-      "\"processors\":[{}],\"pages_by_class\":{},\"pages_unknown\":{},\"log_end\":{}}}\n",
-      !layout.incomplete, layout.frames.bytes(), layout.frames.ranges().size(),
-      facts.crash ? json_string(facts.crash->release) : "null",
-      facts.crash && facts.crash->crash_time_s ? std::to_string(*facts.crash->crash_time_s)
-                                               : "null",
-      processors_json(facts), facts.filter ? "{" + classes + "}" : "null", facts.kept_unknown,
-      facts.log_error.empty() ? json_string(facts.log_end) : "null");
+  const bool has_time = facts.crash && facts.crash->crash_time_s;
+  Json json;
+  json["complete"] = !layout.incomplete;
+  json["memory_bytes"] = layout.frames.bytes();
+  json["ranges"] = layout.frames.ranges().size();
+  json["kernel"] = facts.crash ? Json(facts.crash->release) : Json();
+  json["crash_time"] = has_time ? Json(*facts.crash->crash_time_s) : Json();
+  json["processors"] = processors_json(facts);
+  json["pages_by_class"] = facts.filter ? classes_json(facts.frames) : Json();
+  json["pages_unknown"] = facts.kept_unknown;
+  json["log_end"] = facts.log_error.empty() ? Json(facts.log_end) : Json();
+  out << json_text(json) << '\n';
+}
+
+int run(const InfoOptions& options, const CommandCall& call) {
+  const auto source = open_for(call, "info", options.files);
+  return source ? run_info(options, *source, call.io) : kExitFailed;
 }
 
 }  // namespace
 
-std::string help_info() {
-  return help_text("info [--json] FILE [FILE…]\nSeveral files: the parts of one split dump.",
+std::string help_info(const std::string& program) {
+  return help_text(program,
+                   "info [--json] FILE [FILE…]\nSeveral files: the parts of one split dump.",
                    describe(false));
 }
 
@@ -205,6 +210,10 @@ int run_info(const InfoOptions& options, const VmcoreSource& source, Streams io)
   else
     print_text(source.layout(), facts, io.out);
   return source.layout().incomplete ? kExitIncomplete : kExitOk;
+}
+
+int info_command(const CommandCall& call) {
+  return parse_and_run(call, "info", parse_info, help_info, run);
 }
 
 }  // namespace hadump

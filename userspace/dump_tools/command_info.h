@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/vmcore/source.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/command_table.h"
 
 namespace hadump {
 
@@ -17,7 +17,8 @@ struct InfoOptions {
 };
 
 Result<InfoOptions> parse_info(const std::vector<std::string>& args);
-std::string help_info();
+std::string help_info(const std::string& program);
+int info_command(const CommandCall& call);
 
 /// Says what is in a dump: whole or not, memory, processors, kernel, pages by class, the log's end.
 /// @return exit status: 0; 5 when the dump says that it is incomplete.

@@ -10,6 +10,8 @@
 #include "core/base/text.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
+#include "userspace/cli/signal_stop.h"
+#include "userspace/dump_tools/open_for.h"
 
 namespace hadump {
 namespace {
@@ -50,10 +52,23 @@ Result<> read_range(const VmcoreSource& source, FrameRange range, Counts& counts
   return {};
 }
 
+int run(const VerifyOptions& options, const CommandCall& call) {
+  const SignalStop stop;
+  const auto source = open_for(call, "verify", options.files);
+  if (!source) return kExitFailed;
+  const auto files = open_dump_files(options.files);
+  if (!files) {
+    complain(call, "verify", files.error().what());
+    return kExitFailed;
+  }
+  return run_verify(
+      *source, *files, [&stop] { return stop.requested(); }, call);
+}
+
 }  // namespace
 
-std::string help_verify() {
-  return help_text("verify FILE [FILE…]\nSeveral files: the parts of one split dump.",
+std::string help_verify(const std::string& program) {
+  return help_text(program, "verify FILE [FILE…]\nSeveral files: the parts of one split dump.",
                    describe(false));
 }
 
@@ -70,16 +85,17 @@ Result<VerifyOptions> parse_verify(const std::vector<std::string>& args) {
 }
 
 int run_verify(const VmcoreSource& source, const DumpFiles& files,
-               const std::function<bool()>& cancelled, Streams io) {
+               const std::function<bool()>& cancelled, const CommandCall& call) {
+  std::ostream& out = call.io.out;
   const auto tables = check_kdump_tables(files, source, cancelled);
   if (!tables) {
-    io.err << "release-region verify: " << tables.error().what() << '\n';
+    complain(call, "verify", tables.error().what());
     return exit_code_of(tables.error());
   }
-  for (const std::string& text : tables->texts) io.out << "tables: " << text << '\n';
+  for (const std::string& text : tables->texts) out << "tables: " << text << '\n';
   if (tables->problems > tables->texts.size())
-    io.out << fmt::format("and {} more problems in the tables\n",
-                          tables->problems - tables->texts.size());
+    out << fmt::format("and {} more problems in the tables\n",
+                       tables->problems - tables->texts.size());
   Counts counts;
   std::vector<std::byte> buffer(kBatchFrames * kFrameSize);
   constexpr std::uint64_t kStep = 64_MiB >> kFrameShift;
@@ -88,23 +104,27 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
       if (cancelled && cancelled()) return kExitCancelled;
       const Gfn end = std::min(range.end, Gfn{at.value + kStep});
       if (auto done = read_range(source, {at, end}, counts, buffer); !done) {
-        io.err << "release-region verify: " << done.error().what() << '\n';
+        complain(call, "verify", done.error().what());
         return kExitFailed;
       }
     }
-  io.out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
-                        counts.read, counts.left_out, counts.bad.frames(),
-                        source.layout().incomplete ? "incomplete" : "complete");
+  out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
+                     counts.read, counts.left_out, counts.bad.frames(),
+                     source.layout().incomplete ? "incomplete" : "complete");
   std::size_t shown = 0;
   for (FrameRange range : counts.bad.ranges()) {
     if (shown++ == kShownRanges) {
-      io.out << fmt::format("and {} more ranges\n", counts.bad.ranges().size() - kShownRanges);
+      out << fmt::format("and {} more ranges\n", counts.bad.ranges().size() - kShownRanges);
       break;
     }
-    io.out << "lost or damaged: " << format_range(range) << '\n';
+    out << "lost or damaged: " << format_range(range) << '\n';
   }
   const bool good = counts.bad.empty() && tables->problems == 0 && !source.layout().incomplete;
   return good ? kExitOk : kExitIncomplete;
+}
+
+int verify_command(const CommandCall& call) {
+  return parse_and_run(call, "verify", parse_verify, help_verify, run);
 }
 
 }  // namespace hadump

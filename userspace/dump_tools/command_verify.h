@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/vmcore/source.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/command_table.h"
 #include "userspace/dump_tools/kdump_check.h"
 
 namespace hadump {
@@ -17,7 +17,8 @@ struct VerifyOptions {
 };
 
 Result<VerifyOptions> parse_verify(const std::vector<std::string>& args);
-std::string help_verify();
+std::string help_verify(const std::string& program);
+int verify_command(const CommandCall& call);
 
 /// Reads every page of a dump, and checks its tables against each other.
 /// @param files  of the same dump.
@@ -25,6 +26,6 @@ std::string help_verify();
 ///         dump says that it is incomplete;
 ///         6 when cancelled; 1 when it cannot be read at all.
 int run_verify(const VmcoreSource& source, const DumpFiles& files,
-               const std::function<bool()>& cancelled, Streams io);
+               const std::function<bool()>& cancelled, const CommandCall& call);
 
 }  // namespace hadump

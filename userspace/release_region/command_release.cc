@@ -8,6 +8,8 @@
 #include "core/base/text.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
+#include "userspace/release_region/sysfs_releaser.h"
+#include "userspace/release_region/waiting_dump.h"
 
 namespace hadump {
 namespace {
@@ -58,10 +60,18 @@ int dry_run(FrameRange range, RegionReleaser& releaser, Streams io) {
   return kExitOk;
 }
 
+int run(const ReleaseOptions& options, const CommandCall& call) {
+  const auto dump = read_waiting_dump(kKernelDir);
+  if (!dump) return no_dump(call, "release", dump.error());
+  SysfsReleaser releaser(kKernelDir);
+  return run_release(options, releaser, call.io);
+}
+
 }  // namespace
 
-std::string help_release() {
+std::string help_release(const std::string& program) {
   return help_text(
+      program,
       "release START LENGTH [--dry-run]\n"
       "START and LENGTH are hexadecimal byte values, multiples of 0x1000. Releasing cannot be\n"
       "undone: released memory can no longer be saved.",
@@ -96,6 +106,10 @@ int run_release(const ReleaseOptions& options, RegionReleaser& releaser, Streams
   io.out << fmt::format("released {}, {}\n", format_range(options.range),
                         format_size(options.range.bytes()));
   return kExitOk;
+}
+
+int release_command(const CommandCall& call) {
+  return parse_and_run(call, "release", parse_release, help_release, run);
 }
 
 }  // namespace hadump

@@ -6,7 +6,7 @@
 
 #include "core/base/units.h"
 #include "core/save/region_releaser.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/command_table.h"
 
 namespace hadump {
 
@@ -18,7 +18,8 @@ struct ReleaseOptions {
 
 /// START and LENGTH in hexadecimal bytes, page-aligned, LENGTH not 0.
 Result<ReleaseOptions> parse_release(const std::vector<std::string>& args);
-std::string help_release();
+std::string help_release(const std::string& program);
+int release_command(const CommandCall& call);
 
 /// Releases one range, saved or not: this is the admin's own decision.
 /// @return exit status: 0; 1 when the module refuses, with its reason on io.err.

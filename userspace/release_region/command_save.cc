@@ -1,107 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/release_region/command_save.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-
-#include "core/base/text.h"
+#include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/release_region/save_session.h"
+#include "userspace/cli/run_save.h"
+#include "userspace/cli/save_program.h"
+#include "userspace/release_region/sysfs_releaser.h"
+#include "userspace/release_region/waiting_dump.h"
 
 namespace hadump {
 namespace {
 
-// Says what became of it, and what to do next.
-void report_failure(const Error& error, const SaveSession& session, const SaveSeams& seams) {
-  seams.log.error("{}",
-                  error.code() == ErrorCode::kCancelled ? "stopped by a signal" : error.what());
-  if (session.lacks_earlier()) {
-    seams.log.error(
-        "nothing was changed. What to do next: make the location of the earlier save accessible "
-        "(is it mounted?) and run the same command again, name its file with --with FILE, or save "
-        "the rest as an incomplete dump with --without-earlier");
-    return;
-  }
-  const bool in_the_way = error.os_errno() == EEXIST;
-  const auto& partial = session.partial_files();
-  if (partial.empty() && in_the_way)
-    seams.log.error("What to do next: choose another file, or move this one away");
-  if (partial.empty()) return;
-  seams.log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
-  if (!seams.dump) return;
-  if (error.code() == ErrorCode::kNoSpace)
-    seams.log.error(
-        "nothing unsaved was released. What to do next: make room and run the same command again, "
-        "or save elsewhere with --to OTHER, and keep {} until that is finished",
-        fmt::join(partial, ", "));
-  else
-    seams.log.error("nothing unsaved was released. What to do next: {}run the same command again",
-                    in_the_way ? "move it away and " : "");
+namespace po = boost::program_options;
+
+constexpr const char* kStateDir = "/var/lib/hadump";
+
+po::options_description describe() {
+  using Words = std::vector<std::string>;
+  po::options_description options("Options");
+  // clang-format off
+  options.add_options()
+      ("help,h", "show this text")
+      ("to", po::value<Words>()->multitoken()->composing(),
+       "file, directory or - (standard output). Several files: the dump is striped over them "
+       "(kdump only)");
+  describe_writing(options);
+  options.add_options()
+      ("no-release", "keep the memory; a later save or release gives it back")
+      ("release-lost", "also give back blocks with unreadable pages, which are then lost")
+      ("with", po::value<Words>()->composing(),
+       "an incomplete dump of this crash that holds memory released since")
+      ("without-earlier",
+       "save the rest when the save that holds released memory cannot be found; the dump is "
+       "incomplete")
+      ("wait", "if another process is saving this dump, wait until it ends")
+      ("vmcore", po::value<Words>()->composing(),
+       "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
+       "split dump")
+      ("ack-fd", po::value<int>(),
+       "with --to -: release what the peer acknowledges in \"ack BYTES\" lines on this "
+       "descriptor; without it, saving to a stream releases nothing");
+  // clang-format on
+  return options;
 }
 
-// At a level that leaves classes out, a page that is kept for want of knowledge costs room.
-void warn_of_unknown(const SaveOutcome& outcome, const SaveOptions& options,
-                     const SaveSeams& seams) {
-  const bool filtered = std::any_of(options.levels.begin(), options.levels.end(),
-                                    [](unsigned level) { return (level & ~kLevelZero) != 0; });
-  const std::uint64_t frames = outcome.kept_unknown + outcome.summary.progress.frames_unclassified;
-  if (filtered && frames != 0)
-    seams.log.warn("{} of memory was kept because its use is unknown",
-                   format_size(frames << kFrameShift));
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
-int report_success(const SaveOutcome& outcome, const SaveOptions& options, const SaveSeams& seams) {
-  const DumpSummary& summary = outcome.summary;
-  if (!outcome.released_now)
-    seams.log.info("the dump is in {}: {} of memory, {} written in {:.1f} s",
-                   fmt::join(summary.locations, ", "),
-                   format_size(summary.progress.frames_total << kFrameShift),
-                   format_size(summary.progress.bytes_written),
-                   std::chrono::duration<double>(summary.progress.elapsed).count());
-  warn_of_unknown(outcome, options, seams);
-  const bool wanted_back = options.release && seams.releaser != nullptr;
-  if (wanted_back)
-    seams.log.info("{} given back in this run; {}", format_size(outcome.bytes_released),
-                   outcome.all_back ? "all memory is back" : "some memory is still held");
-  if (!summary.complete && summary.missing.empty()) {
-    seams.log.warn("the source is an incomplete dump, and so is this one");
-    return kExitIncomplete;
+int run(const SaveCommandLine& command, const CommandCall& call) {
+  const SaveProgram program(call.program, command, call.io);
+  // A save of a file has nothing to do with the dump that waits.
+  Result<WaitingDump> dump = fail(ErrorCode::kNotFound, "not asked for");
+  if (!command.save.vmcore_given) dump = read_waiting_dump(kKernelDir);
+  if (!dump && dump.error().code() != ErrorCode::kNotFound) {
+    program.console().log.error("{}", dump.error().what());
+    return kExitFailed;
   }
-  if (!summary.complete) {
-    seams.log.warn("{} of memory could not be read and is marked as lost in the dump{}",
-                   format_size(summary.missing.bytes()),
-                   outcome.bytes_kept_lost == 0 || !wanted_back
-                       ? ""
-                       : "; it stays held. What to do next: run the same command with "
-                         "--release-lost to discard it");
-    return kExitIncomplete;
+  SysfsReleaser releaser(kKernelDir);
+  SaveSeams seams = program.file_seams();
+  if (dump) {
+    seams.releaser = &releaser;
+    seams.dump = *dump;
   }
-  return wanted_back && !outcome.all_back ? kExitHeld : kExitOk;
+  seams.host = host_name();
+  seams.state_dir = kStateDir;
+  return run_save(command, seams, program.console());
 }
 
 }  // namespace
 
-int run_save(const SaveOptions& options, const SaveSeams& world, Streams io) {
-  SaveSeams seams = world;
-  if (options.vmcore_given) {
-    // Of the waiting dump nothing is saved, released or told to the host.
-    seams.releaser = nullptr;
-    seams.dump.reset();
-  }
-  if (!seams.dump && !options.vmcore_given) {
-    seams.log.info("no dump waits: nothing to do");
-    return kExitNothing;
-  }
-  SaveSession session(options, seams, io);
-  auto outcome = session.run();
-  if (!outcome) {
-    report_failure(outcome.error(), session, seams);
-    return session.lacks_earlier() ? kExitEarlier : exit_code_of(outcome.error());
-  }
-  return report_success(*outcome, options, seams);
+std::string help_save(const std::string& program) {
+  return help_text(
+      program,
+      "save --to PATH [PATH…] [options]\n"
+      "Writes the crashed kernel's log, then its memory in portions; each portion is given back\n"
+      "to the running system once it is safe on disk. The same command continues an interrupted\n"
+      "save.",
+      describe());
+}
+
+Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
+  auto values = parse_command_line(args, describe());
+  if (!values) return fail(std::move(values));
+  SaveCommandLine command;
+  command.help = values->count("help") > 0;
+  if (command.help) return command;
+  SaveOptions& options = command.save;
+  using Words = std::vector<std::string>;
+  if (values->count("to") > 0) options.to = (*values)["to"].as<Words>();
+  if (values->count("with") > 0) options.with = (*values)["with"].as<Words>();
+  if (auto read = read_writing(*values, command); !read) return fail(std::move(read));
+  options.release = values->count("no-release") == 0;
+  options.release_lost = values->count("release-lost") > 0;
+  options.without_earlier = values->count("without-earlier") > 0;
+  options.wait = values->count("wait") > 0;
+  options.vmcore_given = values->count("vmcore") > 0;
+  if (options.vmcore_given) options.vmcore = (*values)["vmcore"].as<Words>();
+  if (values->count("ack-fd") > 0) options.ack_fd = (*values)["ack-fd"].as<int>();
+  if (auto checked = check_save(options); !checked) return fail(std::move(checked));
+  return command;
+}
+
+int save_command(const CommandCall& call) {
+  return parse_and_run(call, "save", parse_save, help_save, run);
 }
 
 }  // namespace hadump

@@ -8,6 +8,7 @@
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/json_text.h"
+#include "userspace/release_region/sysfs_releaser.h"
 
 namespace hadump {
 namespace {
@@ -42,23 +43,30 @@ void print_table(const WaitingDump& dump, const RegionTable& table, std::ostream
 }
 
 void print_json(const WaitingDump& dump, const RegionTable& table, std::ostream& out) {
-  std::string regions;
+  Json json;
+  json["dump_id"] = dump.dump_id;
+  json["crash_time"] = dump.crash_time;
+  json["regions"] = Json::array();
   for (const Region& region : table.regions())
-    regions += fmt::format("{}{{\"start\":{},\"end\":{},\"state\":\"{}\"}}",
-                           regions.empty() ? "" : ",", address_of(region.range.begin).value,
-                           address_of(region.range.end).value, to_string(region.state));
-  std::string totals;
+    json["regions"].push_back({{"start", address_of(region.range.begin).value},
+                               {"end", address_of(region.range.end).value},
+                               {"state", to_string(region.state)}});
   for (RegionState state : kAllStates)
-    totals += fmt::format("{}\"{}\":{}", totals.empty() ? "" : ",", to_string(state),
-                          table.bytes_in_state(state));
-  out << fmt::format("{{\"dump_id\":{},\"crash_time\":{},\"regions\":[{}],\"bytes\":{{{}}}}}\n",
-                     json_string(dump.dump_id), dump.crash_time, regions, totals);
+    json["bytes"][std::string(to_string(state))] = table.bytes_in_state(state);
+  out << json_text(json) << '\n';
+}
+
+int run(const ShowOptions& options, const CommandCall& call) {
+  const auto dump = read_waiting_dump(kKernelDir);
+  if (!dump) return no_dump(call, "show", dump.error());
+  SysfsReleaser releaser(kKernelDir);
+  return run_show(options, *dump, releaser, call.io);
 }
 
 }  // namespace
 
-std::string help_show() {
-  return help_text("show [--json]", describe());
+std::string help_show(const std::string& program) {
+  return help_text(program, "show [--json]", describe());
 }
 
 Result<ShowOptions> parse_show(const std::vector<std::string>& args) {
@@ -79,6 +87,10 @@ int run_show(const ShowOptions& options, const WaitingDump& dump, RegionReleaser
   else
     print_table(dump, *table, io.out);
   return kExitOk;
+}
+
+int show_command(const CommandCall& call) {
+  return parse_and_run(call, "show", parse_show, help_show, run);
 }
 
 }  // namespace hadump

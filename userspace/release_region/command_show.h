@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/save/region_releaser.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/command_table.h"
 #include "userspace/release_region/waiting_dump.h"
 
 namespace hadump {
@@ -16,7 +16,8 @@ struct ShowOptions {
 };
 
 Result<ShowOptions> parse_show(const std::vector<std::string>& args);
-std::string help_show();
+std::string help_show(const std::string& program);
+int show_command(const CommandCall& call);
 
 /// Prints every range and its state. @return exit status: 0; 1 when the module's list is
 /// unreadable.

@@ -89,20 +89,30 @@ void print_text(const Status& status, std::ostream& out) {
 
 void print_json(const Status& status, std::ostream& out) {
   const WaitingDump dump = status.dump.value_or(WaitingDump{});
-  out << fmt::format(
-      "{{\"enabled\":{},\"registered\":{},\"kdump_loaded\":{},\"dump_waits\":{},\"dump_id\":{},"
-      "\"crash_time\":{},"
-      "\"boots\":{},\"mode\":{},\"bytes_held\":{},\"bytes_released\":{},\"bytes_save_area\":{},"
-      "\"progress\":{}}}\n",
-      status.enabled, status.registered, status.kdump_loaded, status.dump.has_value(),
-      json_string(dump.dump_id), dump.crash_time, dump.boots, json_string(dump.mode), status.held,
-      status.released, status.save_area, json_string(status.progress));
+  Json json;
+  json["enabled"] = status.enabled;
+  json["registered"] = status.registered;
+  json["kdump_loaded"] = status.kdump_loaded;
+  json["dump_waits"] = status.dump.has_value();
+  json["dump_id"] = dump.dump_id;
+  json["crash_time"] = dump.crash_time;
+  json["boots"] = dump.boots;
+  json["mode"] = dump.mode;
+  json["bytes_held"] = status.held;
+  json["bytes_released"] = status.released;
+  json["bytes_save_area"] = status.save_area;
+  json["progress"] = status.progress;
+  out << json_text(json) << '\n';
+}
+
+int run(const StatusOptions& options, const CommandCall& call) {
+  return run_status(options, kKernelDir, call.io);
 }
 
 }  // namespace
 
-std::string help_status() {
-  return help_text("status [--json]", describe());
+std::string help_status(const std::string& program) {
+  return help_text(program, "status [--json]", describe());
 }
 
 Result<StatusOptions> parse_status(const std::vector<std::string>& args) {
@@ -122,6 +132,10 @@ int run_status(const StatusOptions& options, const std::string& kernel_dir, Stre
   else
     print_text(*status, io.out);
   return status->dump ? kExitOk : kExitNothing;
+}
+
+int status_command(const CommandCall& call) {
+  return parse_and_run(call, "status", parse_status, help_status, run);
 }
 
 }  // namespace hadump

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "userspace/cli/streams.h"
+#include "userspace/cli/command_table.h"
 
 namespace hadump {
 
@@ -15,7 +15,8 @@ struct StatusOptions {
 };
 
 Result<StatusOptions> parse_status(const std::vector<std::string>& args);
-std::string help_status();
+std::string help_status(const std::string& program);
+int status_command(const CommandCall& call);
 
 /// Says whether hadump works here, whether a dump waits, and how far it is.
 /// @param kernel_dir  "/sys/kernel".

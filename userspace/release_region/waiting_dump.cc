@@ -9,6 +9,7 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/endian.h"
 #include "core/base/file.h"
+#include "userspace/cli/exit_codes.h"
 
 namespace hadump {
 namespace {
@@ -82,6 +83,11 @@ Result<WaitingDump> read_waiting_dump(const std::string& kernel_dir) {
   if (is_dump_id(*id)) dump.dump_id = *id;
   if (dump.dump_id.empty()) return fail(ErrorCode::kBadData, "the waiting dump has no id");
   return dump;
+}
+
+int no_dump(const CommandCall& call, const char* name, const Error& error) {
+  complain(call, name, error.what());
+  return error.code() == ErrorCode::kNotFound ? kExitNothing : kExitFailed;
 }
 
 }  // namespace hadump

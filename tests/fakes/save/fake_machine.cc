@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/fakes/save/fake_machine.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -12,14 +14,42 @@
 
 namespace hadump {
 
+// A saver that is killed while it has the lock leaves nothing half done: every change is made after
+// the last event.
+class FakeMachine::Lock {
+ public:
+  explicit Lock(const FakeMachine& machine) : mutex_(&machine.shared_->mutex) {
+    if (::pthread_mutex_lock(mutex_) == EOWNERDEAD) ::pthread_mutex_consistent(mutex_);
+  }
+  ~Lock() { ::pthread_mutex_unlock(mutex_); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  pthread_mutex_t* mutex_;
+};
+
 class FakeReleaser : public RegionReleaser {
  public:
-  explicit FakeReleaser(FakeMachine& machine) : machine_(machine) {}
+  explicit FakeReleaser(FakeMachine& machine)
+      : machine_(machine), who_(++machine.shared_->next_releaser) {}
   Result<RegionTable> regions() override {
+    machine_.step();
+    const FakeMachine::Lock lock(machine_);
     if (machine_.all_back()) return fail(ErrorCode::kNotFound, "no dump waits");
     return machine_.table();
   }
-  Result<> release(FrameRange range) override { return machine_.release(range); }
+  Result<> release(FrameRange range) override {
+    machine_.step();
+    machine_.event();
+    auto done = [&] {
+      const FakeMachine::Lock lock(machine_);
+      return machine_.release(range, who_);
+    }();
+    if (done) machine_.event();
+    machine_.step();
+    return done;
+  }
   Result<> report_progress(std::string_view) override {
     ++machine_.told_host_;
     return {};
@@ -27,11 +57,13 @@ class FakeReleaser : public RegionReleaser {
 
  private:
   FakeMachine& machine_;
+  std::uint8_t who_;
 };
 
 class FakeVmcore : public VmcoreSource {
  public:
   explicit FakeVmcore(FakeMachine& machine) : machine_(machine) {
+    const FakeMachine::Lock lock(machine);
     for (std::uint64_t i = 0; i < machine.frames_; ++i)
       if (machine.shared_->state[i] != FakeMachine::kHole && !machine.shared_->gone_at_boot[i])
         layout_.frames.insert({Gfn{i}, Gfn{i + 1}});
@@ -46,7 +78,9 @@ class FakeVmcore : public VmcoreSource {
   const VmcoreLayout& layout() const override { return layout_; }
 
   Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override {
+    machine_.step();
     for (std::size_t i = 0; i < status.size(); ++i) {
+      const FakeMachine::Lock lock(machine_);
       const Gfn gfn{first.value + i};
       const auto row = out.subspan(i * kFrameSize, kFrameSize);
       std::fill(row.begin(), row.end(), std::byte{0});
@@ -56,6 +90,7 @@ class FakeVmcore : public VmcoreSource {
       // A released frame reads as zeros, as the module's vmcore callback does it.
       if (status[i] == FrameStatus::kRead && machine_.is_readable(gfn)) machine_.truth(gfn, row);
     }
+    machine_.step();
     return {};
   }
 
@@ -72,6 +107,12 @@ FakeMachine::FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::u
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   shared_ = new (memory) Shared{};
+  shared_->next_releaser = kHand;
+  pthread_mutexattr_t attributes;
+  ::pthread_mutexattr_init(&attributes);
+  ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  ::pthread_mutex_init(&shared_->mutex, &attributes);
   for (std::uint64_t i = 0; i < frames_; ++i)
     shared_->state[i] = i < window_blocks * kBlockFrames ? kWindow : kHeld;
 }
@@ -165,27 +206,43 @@ bool FakeMachine::is_ready_block(std::uint64_t frame) const {
          std::find(begin, end, kAsked) != end;
 }
 
-Result<> FakeMachine::release(FrameRange range) {
-  event();
-  if (range == save_area()) {
-    if (!held_frames().empty()) complain("the save area was released before the last block");
-    if (shared_->save_area_released) complain("the save area was released twice");
-    shared_->save_area_released = 1;
-    event();
-    return {};
+Result<> FakeMachine::release_save_area(std::uint8_t who) {
+  if (shared_->save_area_released) {
+    if (shared_->save_area_released_by == who) complain("the save area was released twice");
+    return fail(ErrorCode::kNotFound, "no dump waits");
   }
-  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
-    if (i >= frames_ || (shared_->state[i] != kHeld && shared_->state[i] != kHole &&
-                         !(shared_->state[i] == kAsked && is_ready_block(i)))) {
-      complain("released what is not held: " + format_range(range));
-      return fail(ErrorCode::kBadData, "not held");
-    }
+  if (!held_frames().empty() && who != kHand)
+    complain("the save area was released before the last block");
+  shared_->save_area_released = 1;
+  shared_->save_area_released_by = who;
+  return {};
+}
+
+Result<> FakeMachine::check_held(FrameRange range, std::uint8_t who) {
+  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i) {
+    if (i < frames_ && (shared_->state[i] == kHeld || shared_->state[i] == kHole)) continue;
+    if (i < frames_ && shared_->state[i] == kAsked && is_ready_block(i)) continue;
+    // Nobody can know what somebody else releases in the same moment.
+    const bool by_another =
+        i < frames_ && shared_->released_by[i] != 0 && shared_->released_by[i] != who;
+    if (!by_another && who != kHand) complain("released what is not held: " + format_range(range));
+    return fail(ErrorCode::kBadData, "not held");
+  }
+  return {};
+}
+
+Result<> FakeMachine::release(FrameRange range, std::uint8_t who) {
+  if (range == save_area()) return release_save_area(who);
+  if (auto checked = check_held(range, who); !checked) return checked;
   const bool refused = shared_->refusals_left > 0;
   if (refused) --shared_->refusals_left;
   if (refused && shared_->refuse_code == ErrorCode::kUnsupported)  // Nothing is asked for then.
     return fail(shared_->refuse_code, "refused by the test");
-  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i)
-    if (shared_->state[i] == kHeld) shared_->state[i] = kAsked;
+  for (std::uint64_t i = range.begin.value; i < range.end.value; ++i) {
+    if (shared_->state[i] != kHeld) continue;
+    shared_->state[i] = kAsked;
+    shared_->released_by[i] = who;
+  }
   if (refused) return fail(shared_->refuse_code, "refused by the test");
   // A block comes back with its last frame.
   for (std::uint64_t at = round_down(range.begin.value, kBlockFrames); at < range.end.value;
@@ -194,8 +251,32 @@ Result<> FakeMachine::release(FrameRange range) {
     if (is_ready_block(at))
       std::replace(begin, begin + kBlockFrames, std::uint8_t{kAsked}, std::uint8_t{kReleased});
   }
-  event();
   return {};
+}
+
+bool FakeMachine::release_by_hand(FrameRange range) {
+  const Lock lock(*this);
+  return release(range, kHand).has_value();
+}
+
+void FakeMachine::release_all_by_hand() {
+  const Lock lock(*this);
+  for (std::uint64_t i = 0; i < frames_; ++i) {
+    if (shared_->state[i] != kHeld && shared_->state[i] != kAsked) continue;
+    if (shared_->state[i] == kHeld) shared_->released_by[i] = kHand;
+    shared_->state[i] = kReleased;
+  }
+  static_cast<void>(release_save_area(kHand));
+}
+
+FrameSet FakeMachine::by_hand() const {
+  const Lock lock(*this);
+  FrameSet frames;
+  for (std::uint64_t i = 0; i < frames_; ++i)
+    if (shared_->released_by[i] == kHand ||
+        (shared_->state[i] == kWindow && shared_->save_area_released_by == kHand))
+      frames.insert({Gfn{i}, Gfn{i + 1}});
+  return frames;
 }
 
 RegionTable FakeMachine::table() const {

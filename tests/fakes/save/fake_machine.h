@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <pthread.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +21,8 @@ namespace hadump {
 ///
 /// Its state lives in shared memory, so that it survives a process that is killed: a test forks,
 /// lets the child save, kills it at a chosen event, and goes on with what is left.
+///
+/// Several savers, in threads or processes, and an admin's hand may work on it at once.
 class FakeMachine {
  public:
   static constexpr std::uint64_t kBlockFrames = 256;
@@ -46,6 +51,16 @@ class FakeMachine {
   void event();
   std::uint64_t events() const { return shared_->events; }
 
+  /// As by an admin's `echo … > release_region`. False when the module refuses.
+  bool release_by_hand(FrameRange range);
+  /// As by `echo 1 > release_mem`.
+  void release_all_by_hand();
+  /// What was released by hand while it was held.
+  FrameSet by_hand() const;
+  /// Called before and after everything that a saver of this process reads, asks or releases, by
+  /// any thread: to make time pass, or something happen. @pre nobody uses the machine yet.
+  void on_step(std::function<void()> step) { step_ = std::move(step); }
+
   /// The machine crashes again: the same dump, without what was given back in whole blocks.
   void reboot();
 
@@ -66,6 +81,8 @@ class FakeMachine {
  private:
   friend class FakeReleaser;
   friend class FakeVmcore;
+  class Lock;
+  static constexpr std::uint8_t kHand = 1;  ///< Savers have other numbers.
   enum FrameState : std::uint8_t { kHole, kWindow, kHeld, kAsked, kReleased };
 
   /// Plain data: it is shared between processes.
@@ -73,9 +90,13 @@ class FakeMachine {
     std::array<std::uint8_t, kMaxFrames> state;
     std::array<std::uint8_t, kMaxFrames> unreadable;
     std::array<std::uint8_t, kMaxFrames> gone_at_boot;  ///< No PT_LOAD since the last reboot.
+    std::array<std::uint8_t, kMaxFrames> released_by;   ///< Who asked first; 0 for nobody.
+    pthread_mutex_t mutex;  ///< Protects the arrays, and what follows but for the atomics.
     std::atomic<std::uint64_t> events;
     std::atomic<std::uint64_t> kill_at;
+    std::atomic<std::uint8_t> next_releaser;
     std::uint8_t save_area_released;
+    std::uint8_t save_area_released_by;
     unsigned refusals_left;
     ErrorCode refuse_code;
     std::array<char, 256> violation;
@@ -86,13 +107,19 @@ class FakeMachine {
   void complain(const std::string& text);
   /// Asked for as a whole, and not given.
   bool is_ready_block(std::uint64_t frame) const;
-  Result<> release(FrameRange range);
+  Result<> release(FrameRange range, std::uint8_t who);
+  Result<> release_save_area(std::uint8_t who);
+  Result<> check_held(FrameRange range, std::uint8_t who);
   RegionTable table() const;
+  void step() const {
+    if (step_) step_();
+  }
 
   std::uint64_t seed_;
   std::uint64_t frames_;
   Shared* shared_;
-  std::uint64_t told_host_ = 0;
+  std::atomic<std::uint64_t> told_host_ = 0;
+  std::function<void()> step_;
 };
 
 }  // namespace hadump

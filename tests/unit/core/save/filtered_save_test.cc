@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/save/dump_contents.h"
+#include "core/save/give_back.h"
 #include "core/save/saver.h"
 #include "tests/fakes/linux_machine.h"
 #include "tests/unit/core/save/releasable_vmcore.h"
@@ -108,7 +109,9 @@ void save_all_of(ReleasableVmcore& memory, const SaveShape& shape, const NeededL
   const FrameSet frames = memory.layout().frames;
   auto opened = open_filter(memory);
   ASSERT_TRUE(opened) << opened.error().what();
-  BlockReleaser blocks(memory, frames, {}, shape.block_bytes, [](const std::string&) {});
+  FrameLedger ledger(*memory.regions());
+  ledger.expect(frames, {}, {});
+  BlockReleaser blocks(memory, ledger, shape.block_bytes, [](const std::string&) {});
   {
     std::vector<std::unique_ptr<DumpSink>> sinks;
     for (std::uint64_t count = shape.files; count > 0; --count)
@@ -119,9 +122,9 @@ void save_all_of(ReleasableVmcore& memory, const SaveShape& shape, const NeededL
     auto writer =
         DumpWriter::create(memory, opened->filter.get(), frames, options, std::move(sinks));
     ASSERT_TRUE(writer) << writer.error().what();
-    Saver saver(**writer, record, &blocks, frames,
+    Saver saver(**writer, record, &blocks, ledger,
                 needed != nullptr ? *needed : opened->needed_later,
-                {shape.portion_bytes, shape.level, {}, {}});
+                {shape.portion_bytes, shape.level, {}});
     const auto saved = saver.save_portions();
     ASSERT_TRUE(saved) << saved.error().what();
     ASSERT_FALSE(memory.released().empty());
@@ -129,7 +132,7 @@ void save_all_of(ReleasableVmcore& memory, const SaveShape& shape, const NeededL
     ASSERT_TRUE(finished) << finished.error().what();
   }
   opened->filter.reset();
-  EXPECT_TRUE(*release_rest(blocks, memory, {}));
+  EXPECT_TRUE(*release_rest(blocks, memory, ledger));
   EXPECT_EQ(memory.released(), frames);
 }
 
@@ -328,8 +331,6 @@ class FilteredSave : public testing::Test {
         releaser_,
         WaitingDump{std::string(32, 'a'), "added", 1'000'000'000, 1},
         "guest",
-        clock,
-        log,
         {},
         [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
           if (paths.front() != "/proc/vmcore") return open_vmcore(paths);
@@ -344,7 +345,8 @@ class FilteredSave : public testing::Test {
         HADUMP_BLOCK_SIZE,
         ""};
     std::ostringstream out;
-    const int exit_code = run_save(options, seams, {out, out, false});
+    const int exit_code =
+        run_save({false, options, ProgressMode::kNone, ""}, seams, {log, clock, {out, out, false}});
     return {exit_code, messages.str()};
   }
 

@@ -4,12 +4,10 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -17,33 +15,11 @@
 #include "core/dump/file_sink.h"
 #include "tests/fakes/save/fake_machine.h"
 #include "tests/fakes/save/power_cut_sink.h"
+#include "tests/unit/core/save/temporary_directory.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/release_region/command_save.h"
+#include "userspace/cli/run_save.h"
 
 namespace hadump {
-
-/// A directory of its own, gone at the end. In memory where that can be had: the tests make things
-/// durable thousands of times, and a busy disk would take minutes for it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    const bool in_memory = ::access("/dev/shm", W_OK) == 0;
-    const std::filesystem::path parent =
-        in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
-    std::string pattern = (parent / "hadump-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 struct SaveRun {
   int exit_code = 0;
@@ -64,8 +40,6 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
       releaser.get(),
       machine.all_back() ? std::nullopt : std::optional(dump),
       "guest",
-      clock,
-      log,
       {},
       [&](const std::vector<std::string>& paths) -> Result<std::unique_ptr<VmcoreSource>> {
         if (paths.front() == "/proc/vmcore") return machine.vmcore();
@@ -81,15 +55,18 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
       FakeMachine::kBlockFrames* kFrameSize,
       state_dir};
   std::ostringstream out;
-  const int exit_code = run_save(options, seams, {out, out, false});
+  const int exit_code =
+      run_save({false, options, ProgressMode::kNone, ""}, seams, {log, clock, {out, out, false}});
   return {exit_code, messages.str()};
 }
 
 /// The same in a child, which may be killed by its machine. @return the exit code.
-inline int save_in_child(FakeMachine& machine, const SaveOptions& options) {
+inline int save_in_child(FakeMachine& machine, const SaveOptions& options,
+                         const std::string& state_dir = "") {
   const pid_t child = ::fork();
   if (child == 0) {
-    const SaveRun run = save_here(machine, options);
+    const SaveRun run =
+        save_here(machine, options, std::numeric_limits<std::uint64_t>::max(), state_dir);
     if (run.exit_code != kExitOk)
       static_cast<void>(!::write(2, run.messages.data(), run.messages.size()));
     ::_exit(run.exit_code);
@@ -106,7 +83,6 @@ inline SaveOptions save_options(const std::string& to, OutputFormat format) {
   options.codec = {format == OutputFormat::kKdump ? CodecKind::kZstd : CodecKind::kNone, 0};
   options.threads = 1;
   options.portion_bytes = 1_MiB;
-  options.progress = ProgressMode::kNone;
   return options;
 }
 

@@ -55,7 +55,9 @@ const FrameSet kFrames{{Gfn{0}, Gfn{1000}}};
 TEST(Saver, FallsBackFromWhereALargePortionStopped) {
   HalfWriter writer(kFrames);
   Notes notes;
-  Saver saver(writer, &notes, nullptr, kFrames, {}, {1_GiB, 0, {31}, {}});
+  FrameLedger ledger({});
+  ledger.expect(kFrames, {}, {});
+  Saver saver(writer, &notes, nullptr, ledger, {}, {1_GiB, 0, {31}});
   const auto saved = saver.save_portions();
   ASSERT_TRUE(saved) << saved.error().what();
   // Each at its own level: to go on in place, the same pages have to be left out again.
@@ -66,44 +68,10 @@ TEST(Saver, FallsBackFromWhereALargePortionStopped) {
 TEST(Saver, SaysThatAPipeIsFullAndNotThatItIsBroken) {
   HalfWriter writer(kFrames);
   writer.is_pipe_ = true;
-  Saver saver(writer, nullptr, nullptr, kFrames, {}, {1_GiB, 0, {17, 31}, {}});
+  FrameLedger ledger({});
+  ledger.expect(kFrames, {}, {});
+  Saver saver(writer, nullptr, nullptr, ledger, {}, {1_GiB, 0, {17, 31}});
   EXPECT_EQ(saver.save_portions().error().code(), ErrorCode::kNoSpace);
-}
-
-class ReleaseCalls : public RegionReleaser {
- public:
-  Result<RegionTable> regions() override { return fail(ErrorCode::kNotFound, "not asked for"); }
-  Result<> release(FrameRange range) override {
-    calls_.push_back(range);
-    return {};
-  }
-  Result<> report_progress(std::string_view) override { return {}; }
-  std::vector<FrameRange> calls_;
-};
-
-// A balloon's holes are single frames anywhere; a write for each run between them would be tens of
-// thousands.
-TEST(BlockReleaser, ReleasesABlockWithHolesByOneWrite) {
-  constexpr std::uint64_t kBlock = 1_MiB >> kFrameShift;
-  FrameSet held{{Gfn{kBlock}, Gfn{4 * kBlock}}};
-  FrameSet holes;
-  for (std::uint64_t gfn = kBlock; gfn < 2 * kBlock; gfn += 3)
-    holes.insert({Gfn{gfn}, Gfn{gfn + 1}});
-  holes.insert({Gfn{2 * kBlock}, Gfn{3 * kBlock}});  // A whole block, which nobody need ask for.
-  held.erase(holes);
-  const FrameSet by_hand{{Gfn{4 * kBlock - 8}, Gfn{4 * kBlock - 4}}};
-  held.erase(by_hand);
-  const std::uint64_t all = held.bytes();
-  ReleaseCalls calls;
-  BlockReleaser blocks(calls, held, holes, 1_MiB, [](const std::string&) { FAIL(); });
-
-  blocks.release_everywhere([](FrameRange) { return true; });
-
-  EXPECT_THAT(calls.calls_, testing::ElementsAre(FrameRange{Gfn{kBlock}, Gfn{2 * kBlock}},
-                                                 FrameRange{Gfn{3 * kBlock}, Gfn{4 * kBlock - 8}},
-                                                 FrameRange{Gfn{4 * kBlock - 4}, Gfn{4 * kBlock}}));
-  EXPECT_TRUE(blocks.held().empty());
-  EXPECT_EQ(blocks.released_bytes(), all);
 }
 
 }  // namespace

@@ -37,11 +37,12 @@ class Estimate : public testing::Test {
     options_.codec = {CodecKind::kNone, 0};
     options_.threads = 2;
   }
-  int run() { return run_estimate(options_, linux_->dump, StepClock(), {out_, err_, false}); }
+  int run() { return run_estimate(options_, linux_->dump, StepClock(), call_); }
 
   std::optional<LinuxMachine> linux_;
   EstimateOptions options_;
   std::ostringstream out_, err_;
+  CommandCall call_{"release-region", {}, {out_, err_, false}};
 };
 
 TEST_F(Estimate, CountsPagesDescriptorsAndBitmaps) {
@@ -49,7 +50,7 @@ TEST_F(Estimate, CountsPagesDescriptorsAndBitmaps) {
   for (std::uint64_t i = 0; i < 500; ++i) memory.fill(Gfn{i}, std::byte{1});
   options_.levels = {0, 1};
   options_.json = true;
-  EXPECT_EQ(run_estimate(options_, memory, StepClock(), {out_, err_, false}), kExitOk);
+  EXPECT_EQ(run_estimate(options_, memory, StepClock(), call_), kExitOk);
   // Headers, two bitmaps of a block each, the page of zeros; 500 pages; descriptors.
   EXPECT_THAT(out_.str(), HasSubstr(R"("level":0,"bytes":)" +
                                     std::to_string(5 * 4096 + 500 * 4096 + 1000 * 24)));
@@ -57,7 +58,7 @@ TEST_F(Estimate, CountsPagesDescriptorsAndBitmaps) {
                                     std::to_string(5 * 4096 + 500 * 4096 + 500 * 24)));
   // 1000 pages were sampled in one second; two threads need half a second for them.
   EXPECT_THAT(out_.str(), HasSubstr(R"("bytes_per_second":8192000,)"));
-  EXPECT_THAT(out_.str(), HasSubstr(R"("seconds":0.500,"fits":null)"));
+  EXPECT_THAT(out_.str(), HasSubstr(R"("seconds":0.5,"fits":null)"));
 }
 
 TEST_F(Estimate, LeavesClassesOutAndTheirTime) {

@@ -86,7 +86,7 @@ Verdict verify(const Images& images) {
   const auto source = open_vmcore(std::move(files));
   EXPECT_TRUE(source) << source.error().what();
   std::ostringstream out;
-  const int code = run_verify(**source, again, {}, {out, out, false});
+  const int code = run_verify(**source, again, {}, {"release-region", {}, {out, out, false}});
   return {code, out.str()};
 }
 

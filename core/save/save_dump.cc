@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "core/save/block_releaser.h"
+#include "core/save/frame_ledger.h"
+#include "core/save/give_back.h"
+#include "core/save/save.h"
+#include "core/save/save_lock.h"
+#include "core/save/save_plan.h"
+#include "core/save/write_dump.h"
+
+namespace hadump {
+namespace {
+
+using Reason = SaveFailure::Reason;
+
+tl::unexpected<SaveFailure> failure(Error error, Reason reason = Reason::kError) {
+  return tl::unexpected(SaveFailure{std::move(error), reason, {}});
+}
+
+/// Nothing where there is no need for one, or it cannot be had: a machine whose disk is read-only
+/// is to be saved, too.
+tl::expected<std::optional<SaveLock>, SaveFailure> lock_dump(const SaveContext& context) {
+  const auto& [options, seams, reporter] = context;
+  if (!seams.dump || seams.state_dir.empty()) return std::nullopt;
+  const std::string path = fmt::format("{}/{}.lock", seams.state_dir, seams.dump->dump_id);
+  const std::string holder =
+      fmt::format("process {} ({}), to {}", ::getpid(), ::program_invocation_short_name,
+                  fmt::join(options.to, ", "));
+  const auto on_wait = [&reporter = reporter](const std::string& who) {
+    reporter.info(who + "; waiting for it");
+  };
+  auto lock = options.wait ? SaveLock::wait(path, holder, on_wait, seams.cancelled)
+                           : SaveLock::take(path, holder);
+  if (lock) return std::optional(std::move(*lock));
+  if (lock.error().code() == ErrorCode::kBusy)
+    return failure(std::move(lock).error(), Reason::kLocked);
+  if (lock.error().code() == ErrorCode::kCancelled) return failure(std::move(lock).error());
+  reporter.warn(fmt::format("cannot lock the dump against a second save: {}, continuing",
+                            lock.error().what()));
+  return std::nullopt;
+}
+
+/// The dump has its final name already; only memory is left to be given back.
+tl::expected<WrittenDump, SaveFailure> take_published(const SaveContext& context,
+                                                      const SavePlan& plan, FrameLedger& ledger) {
+  const JournalContent& old = *plan.own();
+  for (const std::string& file : old.files)
+    if (::access(file.c_str(), F_OK) != 0)
+      return failure({ErrorCode::kNotFound, file + " was complete but no longer exists; remove " +
+                                                plan.earlier.front().journal +
+                                                " to save what is still held"});
+  context.reporter.info(
+      fmt::format("the dump is already complete: {}", fmt::join(old.files, ", ")));
+  ledger.expect({}, {}, old.lost);
+  WrittenDump dump;
+  dump.summary.locations = old.files;
+  dump.summary.missing = old.lost;
+  dump.summary.complete = old.lost.empty();
+  dump.earlier = plan.earlier;
+  return dump;
+}
+
+Result<bool> give_back(const SaveContext& context, const SavePlan& plan, FrameLedger& ledger,
+                       BlockReleaser& blocks, const WrittenDump& dump) {
+  auto all_back = release_rest(blocks, *context.seams.releaser, ledger);
+  if (!all_back || !*all_back) return all_back;
+  if (auto removed = remove_journals(context, plan, dump.earlier, dump.summary.complete); !removed)
+    context.reporter.warn(removed.error().what() + ", continuing");
+  return true;
+}
+
+/// All steps, with the lock held.
+SaveResult save_alone(const SaveContext& context) {
+  auto plan = plan_save(context);
+  if (!plan) return failure(std::move(plan).error());
+
+  FrameLedger ledger(plan->regions);
+  std::optional<BlockReleaser> blocks;
+  if (plan->may_release)
+    blocks.emplace(*context.seams.releaser, ledger, context.seams.block_bytes,
+                   [&](const std::string& text) { context.reporter.warn(text + ", continuing"); });
+  auto dump = plan->is_published()
+                  ? take_published(context, *plan, ledger)
+                  : write_dump(context, *plan, ledger, blocks ? &*blocks : nullptr);
+  if (!dump) return tl::unexpected(std::move(dump).error());
+
+  // Source, filter and writer are gone here: nobody reads the old memory any more. Only what could
+  // not be read is unsafe now, and the user may give that up.
+  if (context.options.release_lost) ledger.give_up_lost();
+  SaveOutcome outcome;
+  outcome.summary = dump->summary;
+  outcome.released_now = plan->is_published();
+  outcome.kept_unknown = dump->kept_unknown;
+  outcome.bytes_kept_lost = ledger.lost().bytes();
+  if (blocks) {
+    auto all_back = give_back(context, *plan, ledger, *blocks, *dump);
+    if (!all_back) context.reporter.warn(all_back.error().what() + ", continuing");
+    outcome.all_back = all_back && *all_back;
+  }
+  outcome.bytes_released = ledger.bytes_released();
+  context.reporter.finished({outcome.summary.progress, outcome.bytes_released,
+                             blocks ? ledger.held().bytes() : 0, outcome.kept_unknown, "done"});
+  return outcome;
+}
+
+}  // namespace
+
+SaveResult save_dump(const SaveOptions& options, const SaveSeams& world, SaveReporter& reporter) {
+  SaveSeams seams = world;
+  if (options.vmcore_given) {
+    // Of the waiting dump nothing is saved, released or told to the host.
+    seams.releaser = nullptr;
+    seams.dump.reset();
+  }
+  if (!seams.dump && !options.vmcore_given)
+    return failure({ErrorCode::kNotFound, "no dump waits"}, Reason::kNoDump);
+  const SaveContext context{options, seams, reporter};
+  const auto lock = lock_dump(context);
+  if (!lock) return tl::unexpected(lock.error());
+  // Whoever had the lock may have finished the dump meanwhile.
+  if (seams.releaser != nullptr)
+    if (const auto now = seams.releaser->regions();
+        !now && now.error().code() == ErrorCode::kNotFound)
+      return failure(now.error(), Reason::kNoDump);
+  return save_alone(context);
+}
+
+}  // namespace hadump

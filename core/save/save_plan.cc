@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/save/save_plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/save/save_registry.h"
+
+namespace hadump {
+namespace {
+
+// A dump that nothing waits with still needs a name.
+constexpr const char* kNoDumpId = "00000000000000000000000000000000";
+
+const char* name_of(OutputFormat format) {
+  switch (format) {
+    case OutputFormat::kElf:
+      return "elf";
+    case OutputFormat::kKdump:
+      return "kdump";
+    case OutputFormat::kFlattened:
+      break;
+  }
+  return "flattened";
+}
+
+std::string settings_of(const SaveOptions& options) {
+  return fmt::format("format={} codec={}:{} levels={}", name_of(options.format),
+                     to_string(options.codec.kind), options.codec.level,
+                     fmt::join(options.levels, ","));
+}
+
+void find_registered(const SaveContext& context, SavePlan& plan) {
+  const auto journals = SaveRegistry(context.seams.state_dir).journals(plan.dump_id);
+  if (!journals) context.reporter.warn(journals.error().what() + ", continuing");
+  for (const std::string& journal : journals ? *journals : std::vector<std::string>()) {
+    const auto more = read_earlier_saves(journal, plan.dump_id);
+    if (more && !more->empty())
+      add_earlier_saves(plan.earlier, *more);
+    else
+      context.reporter.warn(fmt::format("an earlier save cannot be used, continuing: {}",
+                                        more ? journal + " is not there" : more.error().what()));
+  }
+}
+
+// What is not there cannot help; find_gone() says whether it is needed.
+void drop_missing(const SaveContext& context, SavePlan& plan) {
+  for (std::size_t i = plan.is_published() ? 1 : 0; i < plan.earlier.size();) {
+    if (has_its_files(plan.earlier[i])) {
+      ++i;
+      continue;
+    }
+    context.reporter.warn(fmt::format("the earlier save in {} no longer exists, continuing",
+                                      fmt::join(plan.earlier[i].content.files, ", ")));
+    if (i == 0) plan.own_journal = false;
+    plan.earlier.erase(plan.earlier.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+// The target's own, those that the user names, and those that were noted.
+Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
+  if (plan.keeps_journal) {
+    auto own = read_earlier_saves(journal_path(plan.target.files.front()), plan.dump_id);
+    if (!own) return fail(std::move(own));
+    plan.earlier = std::move(*own);
+    plan.own_journal = !plan.earlier.empty();
+  }
+  for (const std::string& with : context.options.with) {
+    auto more = read_earlier_saves(journal_of(with), plan.dump_id);
+    if (!more) return fail(std::move(more));
+    if (more->empty())
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("{} has no journal, {}", with, journal_of(with)));
+    add_earlier_saves(plan.earlier, *more);
+  }
+  if (context.seams.dump) find_registered(context, plan);
+  drop_missing(context, plan);
+  return {};
+}
+
+}  // namespace
+
+Result<SavePlan> plan_save(const SaveContext& context) {
+  const auto& [options, seams, reporter] = context;
+  SavePlan plan;
+  plan.dump_id = seams.dump ? seams.dump->dump_id : kNoDumpId;
+  plan.settings = settings_of(options);
+  auto target = resolve_target(options.to,
+                               {seams.host, seams.dump ? seams.dump->crash_time : 0, plan.dump_id});
+  if (!target) return fail(std::move(target));
+  plan.target = std::move(*target);
+  const bool acknowledged = !plan.target.is_stream() || options.ack_fd >= 0;
+  plan.may_release = seams.releaser != nullptr && options.release && acknowledged;
+  // A stream cannot be continued, and a file that is copied can be copied again.
+  plan.keeps_journal = seams.dump && !plan.target.is_stream();
+
+  if (seams.releaser != nullptr) {
+    auto regions = seams.releaser->regions();
+    if (!regions) return fail(std::move(regions), "reading what is held");
+    plan.regions = std::move(*regions);
+  }
+  if (auto found = find_earlier(context, plan); !found) return fail(std::move(found));
+  return plan;
+}
+
+FrameSet find_gone(const SavePlan& plan, const FrameSet& released, const VmcoreLayout& now) {
+  FrameSet gone = released;
+  // Without an earlier save nobody can tell holes from memory in what is gone.
+  FrameSet extent = plan.earlier.empty() ? released : now.frames;
+  for (const EarlierSave& save : plan.earlier) {
+    extent.insert(save.content.frames);
+    gone.erase(save.content.durable);
+  }
+  return gone.intersection(extent);
+}
+
+Result<PlannedMemory> merge_memory(const SaveContext& context, const SavePlan& plan,
+                                   std::unique_ptr<VmcoreSource> current, const FrameSet& released,
+                                   const FrameSet& gone) {
+  // What is released, or asked to be, is no longer what it was.
+  FrameSet held = current->layout().frames;
+  held.erase(released);
+  PlannedMemory memory{nullptr, held};
+  if (plan.earlier.empty() && gone.empty()) {
+    memory.source = std::move(current);
+    return memory;
+  }
+  memory.frames.insert(gone);
+  // All that the first of them was to hold: the dump's extent at the crash.
+  for (const EarlierSave& save : plan.earlier) memory.frames.insert(save.content.frames);
+  auto merged = merge_with_earlier(std::move(current), std::move(held), plan.earlier, gone,
+                                   context.seams.open_vmcore);
+  if (!merged) return fail(std::move(merged));
+  memory.source = std::move(*merged);
+  return memory;
+}
+
+}  // namespace hadump

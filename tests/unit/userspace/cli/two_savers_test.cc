@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Somebody else releases memory while it is being saved: another saver, or an admin's hand. What a
+// dump says is true, whatever the order.
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "core/base/file.h"
+#include "core/save/journal.h"
+#include "tests/unit/core/save/save_harness.h"
+
+namespace hadump {
+namespace {
+
+using testing::AnyOf;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+/// What a dump says about the machine's frames.
+struct DumpClaims {
+  bool complete = false;
+  FrameSet good;   ///< Read as they were.
+  FrameSet lost;   ///< Said to be lost.
+  FrameSet wrong;  ///< Neither.
+};
+
+DumpClaims claims_of(const std::string& path, const FakeMachine& machine, const FrameSet& frames,
+                     OutputFormat format) {
+  DumpClaims claims;
+  auto dump = open_vmcore(path);
+  EXPECT_TRUE(dump) << dump.error().what();
+  if (!dump) return claims;
+  claims.complete = !(*dump)->layout().incomplete;
+  std::vector<std::byte> truth(kFrameSize), found(kFrameSize);
+  const std::vector<std::byte> zeros(kFrameSize);
+  for (FrameRange range : frames.ranges())
+    for (Gfn gfn = range.begin; gfn < range.end; gfn = Gfn{gfn.value + 1}) {
+      FrameStatus status = FrameStatus::kAbsent;
+      EXPECT_TRUE((*dump)->read(gfn, found, {&status, 1}));
+      machine.truth(gfn, truth);
+      // An incomplete ELF file has zeros for what it has not.
+      const bool may_be_zero = format == OutputFormat::kElf && !claims.complete && found == zeros;
+      const bool is_lost =
+          status == FrameStatus::kFailed || (found != truth && may_be_zero) ||
+          (format == OutputFormat::kElf && status == FrameStatus::kAbsent && !claims.complete);
+      (status == FrameStatus::kRead && found == truth ? claims.good
+       : is_lost                                      ? claims.lost
+                                                      : claims.wrong)
+          .insert({gfn, Gfn{gfn.value + 1}});
+    }
+  return claims;
+}
+
+/// @param may_lose  what others have released.
+void expect_no_lie(const DumpClaims& claims, int exit_code, const FrameSet& may_lose) {
+  EXPECT_TRUE(claims.wrong.empty()) << claims.wrong.frames() << " frames are wrong";
+  EXPECT_EQ(claims.lost.intersection(may_lose), claims.lost);
+  EXPECT_THAT(exit_code, AnyOf(kExitOk, kExitIncomplete, kExitHeld));
+  EXPECT_EQ(claims.complete, exit_code != kExitIncomplete);
+  if (claims.complete) {
+    EXPECT_TRUE(claims.lost.empty());
+  }
+}
+
+class TwoAtOnce : public testing::TestWithParam<OutputFormat> {
+ protected:
+  SaveOptions options_to(const std::string& name) const {
+    SaveOptions options = save_options(dir_ / name, GetParam());
+    options.threads = 2;
+    return options;
+  }
+  TemporaryDirectory dir_;
+};
+
+constexpr FrameRange block(std::uint64_t number) {
+  return {Gfn{number * FakeMachine::kBlockFrames}, Gfn{(number + 1) * FakeMachine::kBlockFrames}};
+}
+
+// At every single step of the save, something else goes.
+TEST_P(TwoAtOnce, AHandAtAnyMomentCostsOnlyWhatItReleases) {
+  const FrameRange one{Gfn{700}, Gfn{701}};
+  for (const FrameRange& what : {block(1), block(2), block(3), one})
+    for (int at = 1;; ++at) {
+      SCOPED_TRACE(at);
+      FakeMachine machine(5, 1, 4);
+      std::atomic<int> steps = 0;
+      machine.on_step([&] {
+        if (++steps == at) machine.release_by_hand(what);
+      });
+      const std::string name =
+          "dump-" + std::to_string(what.begin.value) + "-" + std::to_string(at);
+      const SaveRun run = save_here(machine, options_to(name));
+      const FrameSet all = machine.old_frames();
+      if (!std::filesystem::exists(dir_ / name)) {  // It had not begun.
+        EXPECT_EQ(run.exit_code, kExitEarlier) << run.messages;
+        continue;
+      }
+      expect_no_lie(claims_of(dir_ / name, machine, all, GetParam()), run.exit_code,
+                    machine.by_hand());
+      EXPECT_EQ(machine.violation(), "");
+      EXPECT_TRUE(machine.all_back()) << run.messages;
+      std::filesystem::remove(dir_ / name);
+      ASSERT_FALSE(testing::Test::HasFailure()) << run.messages;
+      if (steps < at) break;
+    }
+}
+
+TEST_P(TwoAtOnce, ReleaseMemEndsTheSaveWithoutALie) {
+  for (int at = 1;; at += 3) {
+    SCOPED_TRACE(at);
+    FakeMachine machine(6, 1, 4);
+    std::atomic<int> steps = 0;
+    machine.on_step([&] {
+      if (++steps == at) machine.release_all_by_hand();
+    });
+    const std::string name = "dump-" + std::to_string(at);
+    const SaveRun run = save_here(machine, options_to(name));
+    if (steps < at) break;
+    if (!std::filesystem::exists(dir_ / name)) {  // It had not begun.
+      EXPECT_THAT(run.exit_code, AnyOf(kExitNothing, kExitEarlier)) << run.messages;
+      continue;
+    }
+    expect_no_lie(claims_of(dir_ / name, machine, machine.old_frames(), GetParam()), run.exit_code,
+                  machine.by_hand());
+    EXPECT_EQ(machine.violation(), "");
+    ASSERT_FALSE(testing::Test::HasFailure()) << run.messages;
+  }
+}
+
+/// Lets threads overtake each other, differently for each seed.
+void stumble(std::uint64_t seed) {
+  static std::atomic<std::uint64_t> threads = 0;
+  thread_local std::mt19937_64 random(++threads * 1000003 + seed);
+  const auto dice = random() % 16;
+  if (dice < 4) std::this_thread::sleep_for(std::chrono::microseconds(random() % 300));
+  if (dice < 8) std::this_thread::yield();
+}
+
+// Without the lock that would keep the second out: what is read after it was given away never
+// counts. Every frame is in one of the dumps, or was thrown away by hand.
+TEST_P(TwoAtOnce, SaversAndHandsInAnyOrderTellNoLies) {
+  unsigned disturbed = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    FakeMachine machine(seed, 1, 6);
+    machine.on_step([seed] { stumble(seed); });
+    const FrameSet all = machine.old_frames();
+    const std::string names[] = {"a" + std::to_string(seed), "b" + std::to_string(seed)};
+    SaveRun runs[2];
+    std::thread savers[] = {
+        std::thread([&] { runs[0] = save_here(machine, options_to(names[0])); }),
+        std::thread([&] { runs[1] = save_here(machine, options_to(names[1])); })};
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 3 && seed % 2 == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+      const std::uint64_t begin = random() % (6 * FakeMachine::kBlockFrames);
+      machine.release_by_hand({Gfn{begin}, Gfn{begin + 1 + random() % 300}});
+    }
+    for (std::thread& saver : savers) saver.join();
+
+    FrameSet found = machine.by_hand();
+    for (int i = 0; i < 2; ++i) {
+      if (!std::filesystem::exists(dir_ / names[i])) {
+        // The other one had released all of it, or a part, before this one looked.
+        EXPECT_THAT(runs[i].exit_code, AnyOf(kExitNothing, kExitEarlier)) << runs[i].messages;
+        continue;
+      }
+      const DumpClaims claims = claims_of(dir_ / names[i], machine, all, GetParam());
+      expect_no_lie(claims, runs[i].exit_code, all);
+      found.insert(claims.good);
+      disturbed += claims.complete ? 0 : 1;
+    }
+    EXPECT_EQ(found, all);
+    EXPECT_EQ(machine.violation(), "");
+    ASSERT_FALSE(testing::Test::HasFailure()) << runs[0].messages << "\n---\n" << runs[1].messages;
+  }
+  EXPECT_GT(disturbed, 10U);  // They did get into each other's way.
+}
+
+TEST_P(TwoAtOnce, TheSecondIsKeptOutAndLearnsByWhom) {
+  FakeMachine machine(7, 1, 4);
+  std::atomic<bool> asked = false;
+  SaveRun second;
+  machine.on_step([&] {
+    if (!asked.exchange(true))
+      second = save_here(machine, options_to("b"), kNoLimit, dir_ / "state");
+  });
+  const SaveRun first = save_here(machine, options_to("a"), kNoLimit, dir_ / "state");
+  EXPECT_EQ(first.exit_code, kExitOk) << first.messages;
+  EXPECT_EQ(second.exit_code, kExitLocked);
+  EXPECT_THAT(second.messages, HasSubstr("to " + (dir_ / "a")));
+  EXPECT_THAT(second.messages, HasSubstr("What to do next"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "b"));
+  expect_truth({dir_ / "a"}, machine, machine.old_frames());
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "state"));
+}
+
+TEST_P(TwoAtOnce, TheSecondWaitsWhenToldSo) {
+  FakeMachine machine(8, 1, 4);
+  SaveOptions patient = options_to("b");
+  patient.wait = true;
+  SaveRun second;
+  std::thread waiter;
+  std::atomic<bool> begun = false;
+  machine.on_step([&] {
+    if (begun.exchange(true)) return;
+    waiter = std::thread([&] { second = save_here(machine, patient, kNoLimit, dir_ / "state"); });
+  });
+  const SaveRun first = save_here(machine, options_to("a"), kNoLimit, dir_ / "state");
+  waiter.join();
+  EXPECT_EQ(first.exit_code, kExitOk) << first.messages;
+  EXPECT_EQ(second.exit_code, kExitNothing) << second.messages;
+  expect_truth({dir_ / "a"}, machine, machine.old_frames());
+}
+
+// Two processes, one of which is killed at any moment: the other one takes over.
+TEST_P(TwoAtOnce, ASaverThatIsKilledKeepsNobodyOut) {
+  for (std::uint64_t kill = 3; kill < 60; kill += 7) {
+    SCOPED_TRACE(kill);
+    FakeMachine machine(kill, 1, 4);
+    const FrameSet all = machine.old_frames();
+    const std::string state = dir_ / ("state" + std::to_string(kill));
+    machine.kill_after(kill);
+    const int first = save_in_child(machine, options_to("a"), state);
+    machine.kill_after(0);
+    if (first == kExitOk) break;
+    ASSERT_EQ(first, FakeMachine::kKilled);
+    if (machine.all_back()) break;
+    const std::string name = "b" + std::to_string(kill);
+    const SaveRun second = save_here(machine, options_to(name), kNoLimit, state);
+    EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
+    expect_truth({dir_ / name}, machine, all);
+    EXPECT_EQ(machine.violation(), "");
+    for (const char* left : {"a", "a-incomplete", ".a.hadump-journal"})
+      std::filesystem::remove(dir_ / left);
+  }
+}
+
+TEST_P(TwoAtOnce, ASaveGoesOnWhereNoLockCanBeMade) {
+  FakeMachine machine(9, 1, 4);
+  ASSERT_TRUE(write_file_atomically(dir_ / "file", "", 0600));
+  const SaveRun run = save_here(machine, options_to("a"), kNoLimit, dir_ / "file");
+  EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
+  EXPECT_THAT(run.messages, HasSubstr("cannot lock the dump"));
+  expect_truth({dir_ / "a"}, machine, machine.old_frames());
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, TwoAtOnce,
+                         testing::Values(OutputFormat::kElf, OutputFormat::kKdump),
+                         [](const auto& format) {
+                           return format.param == OutputFormat::kElf ? "Elf" : "Kdump";
+                         });
+
+}  // namespace
+}  // namespace hadump

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/release_region/command_save.h"
+
+#include <gmock/gmock.h>
+
+namespace hadump {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(ParseSave, TakesWhatTheManualPageSays) {
+  const auto save = parse_save({"--to", "a", "b", "--format", "kdump", "--compress", "zstd:-3",
+                                "--dump-level", "1,31", "--threads", "2", "--portion", "64M",
+                                "--no-release", "--progress", "json"});
+  ASSERT_TRUE(save) << save.error().what();
+  EXPECT_THAT(save->save.to, ElementsAre("a", "b"));
+  EXPECT_THAT(save->save.levels, ElementsAre(1U, 31U));
+  EXPECT_EQ(save->save.codec.level, -3);
+  EXPECT_EQ(save->save.portion_bytes, 64_MiB);
+  EXPECT_FALSE(save->save.release);
+  EXPECT_EQ(parse_save({"--to", "-"})->save.format, OutputFormat::kFlattened);
+}
+
+TEST(ParseSave, RefusesWhatCannotBeMeant) {
+  using Args = std::vector<std::string>;
+  for (const Args& bad :
+       {Args{}, Args{"--to", "a", "--dump-level", "32"}, Args{"--to", "a", "--dump-level", "1,"},
+        Args{"--to", "a", "--dump-level", "-1"}, Args{"--to", "a", "b", "--format", "elf"},
+        Args{"--to", "-", "--format", "elf"}, Args{"--to", "a", "--format", "flattened"},
+        Args{"--to", "a", "--ack-fd", "3"}, Args{"--to", "a", "--portion", "0"},
+        Args{"--to", "a", "--no"}, Args{"--to", "a", "--compress", "rar"},
+        Args{"--to", "a", "--threads", "100000"}})
+    EXPECT_FALSE(parse_save(bad)) << testing::PrintToString(bad);
+}
+
+}  // namespace
+}  // namespace hadump

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/release_region/command_status.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/userspace/release_region/with_sysfs.h"
+#include "userspace/cli/exit_codes.h"
+
+namespace hadump {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST_F(WithSysfs, StatusSaysThatADumpWaits) {
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("a dump waits: cccc"));
+  EXPECT_THAT(out_.str(), HasSubstr("held 128 MiB, released 128 MiB, save area 256 MiB"));
+  EXPECT_THAT(out_.str(), HasSubstr("last report: half of it"));
+}
+
+TEST_F(WithSysfs, StatusSaysThatNoneDoes) {
+  std::filesystem::remove(dir_ / "release_region");
+  EXPECT_EQ(run_status({false, true}, root(), io_), kExitNothing);
+  EXPECT_THAT(out_.str(), HasSubstr("\"dump_waits\":false"));
+}
+
+TEST_F(WithSysfs, StatusWarnsOfAKdumpKernel) {
+  write("kexec_crash_loaded", "0\n");
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("kdump")));
+  write("kexec_crash_loaded", "1\n");
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("a kdump kernel is loaded"));
+  EXPECT_EQ(run_status({false, true}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("\"kdump_loaded\":true"));
+}
+
+TEST_F(WithSysfs, StatusNeedsTheModule) {
+  std::filesystem::remove(dir_ / "hadump/enabled");
+  EXPECT_EQ(run_status({}, root(), io_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("is hadump.ko loaded?"));
+}
+
+}  // namespace
+}  // namespace hadump

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/cli/command_table.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+
+#include "userspace/cli/exit_codes.h"
+
+namespace hadump {
+namespace {
+
+int print_usage(const std::string& program, std::span<const Command> commands, std::ostream& out,
+                int exit_code) {
+  out << fmt::format("Usage: {} COMMAND [options]; see COMMAND --help\n\n", program);
+  for (const Command& command : commands)
+    out << fmt::format("  {:<10}{}\n", command.name, command.summary);
+  out << '\n' << exit_codes_text();
+  return exit_code;
+}
+
+int dispatch(const std::string& program, const std::string& version,
+             std::span<const Command> commands, std::vector<std::string> words) {
+  const Streams io{std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1};
+  const std::string name = words.empty() ? "" : words.front();
+  if (name == "--help" || name == "-h" || name == "help")
+    return print_usage(program, commands, io.out, kExitOk);
+  if (name == "--version") {
+    io.out << program << ' ' << version << '\n';
+    return kExitOk;
+  }
+  const auto command = std::ranges::find(commands, name, &Command::name);
+  if (command == commands.end()) return print_usage(program, commands, io.err, kExitUsage);
+  words.erase(words.begin());
+  return command->run({program, std::move(words), io});
+}
+
+}  // namespace
+
+void complain(const CommandCall& call, const char* name, const std::string& what) {
+  call.io.err << call.program << ' ' << name << ": " << what << '\n';
+}
+
+int usage_error(const CommandCall& call, const char* name, const Error& error) {
+  complain(call, name, error.what());
+  call.io.err << "Try " << call.program << ' ' << name << " --help\n";
+  return kExitUsage;
+}
+
+int run_program(const std::string& program, const std::string& version,
+                std::span<const Command> commands, int argc, char** argv) {
+  // A reader that goes away, or a limit on the size of files, is an error of a write: with a
+  // message, an exit code, and a partial dump in order.
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
+  try {
+    const int code = dispatch(program, version, commands, {argv + 1, argv + std::max(argc, 1)});
+    if (std::cout.flush()) return code;
+    std::cerr << program << ": writing to standard output failed\n";
+    return code == kExitOk ? kExitFailed : code;
+  } catch (const std::exception& error) {  // No memory, or spdlog without its file.
+    std::cerr << program << ": " << error.what() << '\n';
+    return kExitFailed;
+  }
+}
+
+}  // namespace hadump

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "userspace/cli/save_command_line.h"
+
+#include <fmt/format.h>
+
+#include "core/base/text.h"
+#include "core/vmcore/page_filter.h"
+#include "userspace/cli/command_line.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+
+// Less than a memory block gives nothing back; more than this loses too much work when cut short.
+constexpr std::uint64_t kMinPortion = 1_MiB;
+constexpr std::uint64_t kMaxPortion = 64_GiB;
+constexpr unsigned kMaxThreads = 1024;
+
+Result<OutputFormat> parse_format(const std::string& text) {
+  if (text == "elf") return OutputFormat::kElf;
+  if (text == "kdump") return OutputFormat::kKdump;
+  if (text == "flattened") return OutputFormat::kFlattened;
+  return fail(ErrorCode::kBadData,
+              fmt::format("invalid format '{}'; use elf, kdump or flattened", text));
+}
+
+}  // namespace
+
+void describe_writing(po::options_description& options) {
+  // clang-format off
+  options.add_options()
+      ("format", po::value<std::string>()->default_value("kdump"), "elf, kdump or flattened")
+      ("compress", po::value<std::string>()->default_value("lzo"),
+       "none, zlib, lzo, snappy, zstd or auto; zlib and zstd take a level, as in zstd:-3")
+      ("dump-level", po::value<std::string>()->default_value("0"),
+       "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
+       "With a list, as in 1,31, the next level is used when the target runs out of room")
+      ("threads", po::value<unsigned>()->default_value(0), "number of compressing threads; 0: one per CPU")
+      ("portion", po::value<std::string>()->default_value("256M"),
+       "how much to make durable, and release, at a time")
+      ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
+      ("log-to", po::value<std::string>(), "also append messages to this file");
+  // clang-format on
+}
+
+Result<> read_writing(const po::variables_map& values, SaveCommandLine& command) {
+  SaveOptions& options = command.save;
+  auto format = parse_format(values["format"].as<std::string>());
+  if (!format) return fail(std::move(format));
+  options.format = *format;
+  // A stream takes every byte once: of the three, only the flattened form can be written so.
+  if (!options.to.empty() && options.to.front() == "-" && values["format"].defaulted())
+    options.format = OutputFormat::kFlattened;
+  auto codec = parse_codec(values["compress"].as<std::string>());
+  if (!codec) return fail(std::move(codec), "--compress");
+  options.codec = *codec;
+  auto levels = parse_levels(values["dump-level"].as<std::string>());
+  if (!levels) return fail(std::move(levels), "--dump-level");
+  options.levels = std::move(*levels);
+  auto portion = parse_size(values["portion"].as<std::string>());
+  if (!portion) return fail(std::move(portion), "--portion");
+  options.portion_bytes = *portion;
+  options.threads = values["threads"].as<unsigned>();
+  auto progress = parse_progress_mode(values["progress"].as<std::string>());
+  if (!progress) return fail(std::move(progress), "--progress");
+  command.progress = *progress;
+  if (values.count("log-to") > 0) command.log_to = values["log-to"].as<std::string>();
+  return {};
+}
+
+Result<> check_save(const SaveOptions& options) {
+  if (options.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
+  if (options.portion_bytes < kMinPortion || options.portion_bytes > kMaxPortion)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--portion must be from {} to {}", format_size(kMinPortion),
+                            format_size(kMaxPortion)));
+  if (options.threads > kMaxThreads)
+    return fail(ErrorCode::kBadData, fmt::format("--threads must be at most {}", kMaxThreads));
+  if (options.format == OutputFormat::kElf && options.to.size() > 1)
+    return fail(ErrorCode::kBadData, "ELF has no split form; use one --to file or --format kdump");
+  const bool stream = options.to.front() == "-";
+  if (options.format == OutputFormat::kFlattened && !stream)
+    return fail(ErrorCode::kBadData, "the flattened format is only for --to -");
+  if (options.format != OutputFormat::kFlattened && stream)
+    return fail(ErrorCode::kBadData, "--to - supports only the flattened format");
+  if (options.ack_fd >= 0 && !stream)
+    return fail(ErrorCode::kBadData, "--ack-fd is only for --to -");
+  return {};
+}
+
+}  // namespace hadump

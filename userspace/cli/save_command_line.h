@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+
+#include "core/save/save.h"
+#include "userspace/cli/progress_reporter.h"
+
+namespace hadump {
+
+/// A save, and what the command line adds to it.
+struct SaveCommandLine {
+  bool help = false;
+  SaveOptions save;
+  ProgressMode progress = ProgressMode::kAuto;
+  std::string log_to;
+};
+
+/// The options that say how a dump is written, and how that is shown: --format, --compress,
+/// --dump-level, --threads, --portion, --progress, --log-to.
+void describe_writing(boost::program_options::options_description& options);
+
+/// Takes those into `command`. @pre command.save.to is set. @return kBadData with the reason.
+Result<> read_writing(const boost::program_options::variables_map& values,
+                      SaveCommandLine& command);
+
+/// What the words of a save say together. @return kBadData with the reason.
+Result<> check_save(const SaveOptions& options);
+
+}  // namespace hadump
