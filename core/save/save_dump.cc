@@ -75,10 +75,19 @@ Result<bool> give_back(const SaveContext& context, const SavePlan& plan, FrameLe
   return true;
 }
 
+/// Whoever had the lock before may have finished the dump.
+bool is_over(const SaveSeams& seams) {
+  if (seams.releaser == nullptr) return false;
+  const auto now = seams.releaser->regions();
+  return !now && now.error().code() == ErrorCode::kNotFound;
+}
+
 /// All steps, with the lock held.
 SaveResult save_alone(const SaveContext& context) {
   auto plan = plan_save(context);
-  if (!plan) return failure(std::move(plan).error());
+  if (!plan)
+    return failure(std::move(plan).error(),
+                   is_over(context.seams) ? Reason::kNoDump : Reason::kError);
 
   FrameLedger ledger(plan->regions);
   std::optional<BlockReleaser> blocks;
@@ -123,11 +132,6 @@ SaveResult save_dump(const SaveOptions& options, const SaveSeams& world, SaveRep
   const SaveContext context{options, seams, reporter};
   const auto lock = lock_dump(context);
   if (!lock) return tl::unexpected(lock.error());
-  // Whoever had the lock may have finished the dump meanwhile.
-  if (seams.releaser != nullptr)
-    if (const auto now = seams.releaser->regions();
-        !now && now.error().code() == ErrorCode::kNotFound)
-      return failure(now.error(), Reason::kNoDump);
   return save_alone(context);
 }
 

@@ -85,6 +85,11 @@ Result<SavePlan> plan_save(const SaveContext& context) {
   SavePlan plan;
   plan.dump_id = seams.dump ? seams.dump->dump_id : kNoDumpId;
   plan.settings = settings_of(options);
+  if (seams.releaser != nullptr) {
+    auto regions = seams.releaser->regions();
+    if (!regions) return fail(std::move(regions), "reading what is held");
+    plan.regions = std::move(*regions);
+  }
   auto target = resolve_target(options.to,
                                {seams.host, seams.dump ? seams.dump->crash_time : 0, plan.dump_id});
   if (!target) return fail(std::move(target));
@@ -94,11 +99,6 @@ Result<SavePlan> plan_save(const SaveContext& context) {
   // A stream cannot be continued, and a file that is copied can be copied again.
   plan.keeps_journal = seams.dump && !plan.target.is_stream();
 
-  if (seams.releaser != nullptr) {
-    auto regions = seams.releaser->regions();
-    if (!regions) return fail(std::move(regions), "reading what is held");
-    plan.regions = std::move(*regions);
-  }
   if (auto found = find_earlier(context, plan); !found) return fail(std::move(found));
   return plan;
 }

@@ -95,7 +95,7 @@ class FakeMachine {
     std::atomic<std::uint64_t> events;
     std::atomic<std::uint64_t> kill_at;
     std::atomic<std::uint8_t> next_releaser;
-    std::uint8_t save_area_released;
+    std::atomic<std::uint8_t> save_area_released;
     std::uint8_t save_area_released_by;
     unsigned refusals_left;
     ErrorCode refuse_code;

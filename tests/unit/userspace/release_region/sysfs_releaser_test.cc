@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
+
 #include "tests/unit/userspace/release_region/with_sysfs.h"
 
 namespace hadump {
