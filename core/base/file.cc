@@ -86,7 +86,7 @@ Result<> write_all_at(int fd, std::span<const std::byte> data, std::uint64_t off
 }
 
 Result<> write_file_atomically(const std::string& path, std::string_view content, unsigned mode) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  const std::string temporary = fmt::format("{}.{}.tmp", path, ::gettid());
   auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
   if (!fd) return fail(std::move(fd));
   auto done = write_all(fd->get(), std::as_bytes(std::span(content)), temporary);

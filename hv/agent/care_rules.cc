@@ -14,6 +14,9 @@ bool dump_runs(const DomainRecord* record) {
 std::string_view state_of(const ShownState::Facts& facts) {
   if (facts.ignored) return "ignored";
   if (facts.given_up) return "failed";
+  if (facts.restarting) return "restarting";
+  if (facts.rescuing) return "booting";
+  if (facts.retrying) return "retrying";
   if (facts.record != nullptr && facts.record->has_snapshot() && !dump_runs(facts.record))
     return "booting";
   if (dump_runs(facts.record)) return facts.guest == GuestState::kSaving ? "saving" : "waiting";
@@ -23,7 +26,7 @@ std::string_view state_of(const ShownState::Facts& facts) {
 // When a state began that was there before we looked for the first time; 0: nobody knows.
 std::uint64_t earliest_known(std::string_view state, const DomainRecord* record) {
   if (record == nullptr) return 0;
-  if (state == "booting" || state == "failed") return record->noticed_ms;
+  if (state == "booting" || state == "failed" || state == "retrying") return record->noticed_ms;
   if (state == "waiting" || state == "saving") return record->started_ms;
   return record->done_ms != 0 ? record->done_ms : record->started_ms;
 }

@@ -59,6 +59,9 @@ class ShownState {
   struct Facts {
     bool ignored = false;
     bool given_up = false;
+    bool rescuing = false;    ///< a crash run is under way
+    bool retrying = false;    ///< an attempt has failed, and there is another
+    bool restarting = false;  ///< another domain takes its place
     GuestState guest = GuestState::kNone;
     const DomainRecord* record = nullptr;
   };

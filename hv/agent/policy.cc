@@ -87,6 +87,11 @@ Result<> PolicyTable::apply(const Rule& rule, HostLimits& limits) {
 
 Result<> PolicyTable::add(const std::string& section, const std::string& key,
                           const std::string& value) {
+  if (section == "cores") {
+    if (auto done = cores_.set(key, value); !done)
+      return fail(std::move(done), fmt::format("[cores] {}", key));
+    return {};
+  }
   Rule rule{"*", key, value};
   if (section == kHostSection) {
     if (auto done = apply(rule, host_); !done)
@@ -97,7 +102,8 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
     rule.pattern = section.substr(kDomainSection.size());
   else if (section != "default")
     return fail(ErrorCode::kBadData,
-                fmt::format("section [{}] is none of [default], [domain NAME] and [host]", section));
+                fmt::format("section [{}] is none of [default], [domain NAME], [host] and [cores]",
+                            section));
   DomainPolicy scratch;
   if (auto done = apply(rule, scratch); !done)
     return fail(std::move(done), fmt::format("[{}] {}", section, key));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/agent/core_limit.h"
 #include "hv/agent/host_limits.h"
 #include "hv/rescue/dump_node.h"
 
@@ -26,8 +27,9 @@ struct DomainPolicy {
   std::string cmdline;  ///< empty: the domain's own
 };
 
-/// The section `host`, and the policies of all domains: the section `default`, then every section `domain PATTERN` whose
-/// shell pattern matches the domain's name, in the order of the file; later ones win key by key.
+/// The section `host`, and the policies of all domains: the section `default`, then every section
+/// `domain PATTERN` whose shell pattern matches the domain's name, in the order of the file; later
+/// ones win key by key. The section `cores` is about the host.
 class PolicyTable {
  public:
   /// Adds `key = value` of a section. @return kBadData for an unknown section or key, or a value
@@ -35,6 +37,7 @@ class PolicyTable {
   Result<> add(const std::string& section, const std::string& key, const std::string& value);
   DomainPolicy for_domain(const std::string& name) const;
   const HostLimits& host() const { return host_; }
+  const CorePolicy& cores() const { return cores_; }
 
  private:
   struct Rule {
@@ -46,6 +49,7 @@ class PolicyTable {
   static Result<> apply(const Rule& rule, HostLimits& limits);
   std::vector<Rule> rules_;
   HostLimits host_;
+  CorePolicy cores_;
 };
 
 }  // namespace hadump

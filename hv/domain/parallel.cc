@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -27,6 +30,13 @@ std::vector<FrameRange> cut(const FrameSet& frames, std::uint64_t piece_frames) 
   return pieces;
 }
 
+// One that leaves a thread ends the process.
+Result<> without_exceptions(const std::function<Result<>(FrameRange)>& work, FrameRange piece) try {
+  return work(piece);
+} catch (const std::bad_alloc&) {
+  return fail_os(ENOMEM, "working on the guest's memory");
+}
+
 }  // namespace
 
 Result<> parallel_for_pieces(const FrameSet& frames, std::uint64_t piece_frames,
@@ -41,7 +51,7 @@ Result<> parallel_for_each(std::span<const FrameRange> pieces,
   std::optional<Error> error;  // guarded by mutex
   const auto run = [&] {
     for (std::size_t i = next++; i < pieces.size(); i = next++) {
-      if (auto done = work(pieces[i]); !done) {
+      if (auto done = without_exceptions(work, pieces[i]); !done) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::move(done).error();
         next = pieces.size();
@@ -51,7 +61,10 @@ Result<> parallel_for_each(std::span<const FrameRange> pieces,
   const std::size_t wanted = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < std::min(wanted, pieces.size()); ++i) threads.emplace_back(run);
+    try {
+      for (std::size_t i = 1; i < std::min(wanted, pieces.size()); ++i) threads.emplace_back(run);
+    } catch (const std::system_error&) {  // those that are there do the work
+    }
     run();
   }
   if (error) return tl::unexpected(std::move(*error));

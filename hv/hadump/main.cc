@@ -3,9 +3,9 @@
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
-#include "hv/hadump/options.h"
-#include "hv/hadump/report.h"
+#include "hv/hadump/command.h"
 #include "hv/hadumpd/status_socket.h"
 
 namespace {
@@ -13,21 +13,14 @@ namespace {
 using namespace hadump;
 using Json = nlohmann::ordered_json;
 
-enum ExitCode { kExitOk, kExitFailed, kExitUsage, kExitNoDomain, kExitNoDaemon };
-
-int complain(const std::string& text, ExitCode code) {
-  std::cerr << "hadump: " << text << '\n';
-  return code;
-}
-
 std::uint64_t now_ms() {
   using namespace std::chrono;
   return static_cast<std::uint64_t>(
       duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
 }
 
-Result<Json> ask(const AdminOptions& options, const Json& request) {
-  auto line = ask_daemon(options.socket, request.dump());
+Result<Json> ask(const std::string& socket, const Json& request) {
+  auto line = ask_daemon(socket, request.dump());
   if (!line) return fail(std::move(line));
   Json answer = Json::parse(*line, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object() || !answer.contains("ok"))
@@ -36,50 +29,33 @@ Result<Json> ask(const AdminOptions& options, const Json& request) {
   return answer;
 }
 
-int run(const AdminOptions& options) {
-  auto answer = ask(options, {{"command", "list"}});
-  if (!answer)
-    return complain(answer.error().what(),
-                    answer.error().code() == ErrorCode::kNotFound ? kExitNoDaemon : kExitFailed);
-  Json chosen = choose(*answer, options.domain);
-  if (chosen.empty() && !options.domain.empty())
-    return complain("no domain '" + options.domain + "'", kExitNoDomain);
-  if (options.command == "trigger") {
-    auto domid = domain_to_trigger(chosen, options.domain);
-    if (!domid) return complain(domid.error().what(), kExitFailed);
-    auto done = ask(options, {{"command", "trigger"}, {"domid", *domid}});
-    if (!done) return complain(done.error().what(), kExitFailed);
-    chosen = choose(*done, options.domain);  // as it is now
-    if (!options.json) std::cout << "triggered the dump of domain '" << options.domain << "'\n";
-  }
-  if (options.json)
-    std::cout << chosen.dump(2) << '\n';
-  else if (options.command == "list")
-    std::cout << list_text(chosen, now_ms());
-  else if (options.command == "status")
-    for (const Json& domain : chosen) std::cout << status_text(domain, now_ms());
-  return kExitOk;
-}
-
-int run(int argc, char** argv) {
-  auto options = parse_admin_options({argv + 1, argv + argc});
-  if (!options) return complain(options.error().what() + "; try hadump --help", kExitUsage);
-  if (options->help) {
-    std::cout << admin_help();
+int run(const std::vector<std::string>& arguments, CommandWorld& world) {
+  auto found = find_command(arguments);
+  if (!found) return complain(world, found.error().what() + "; try hadump --help", kExitUsage);
+  if (found->version) {
+    world.out << "hadump " << HADUMP_VERSION << '\n';
     return kExitOk;
   }
-  if (options->version) {
-    std::cout << "hadump " << HADUMP_VERSION << '\n';
+  if (found->help) {
+    world.out << (found->command == nullptr ? admin_help() : command_help(*found->command));
     return kExitOk;
   }
-  return run(*options);
+  auto command = found->command->parse(found->arguments);
+  if (!command)
+    return complain(
+        world,
+        command.error().what() + "; try hadump " + std::string(found->command->name) + " --help",
+        kExitUsage);
+  return (*command)(world);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
-  const int code = run(argc, argv);
+  CommandWorld world{ask, std::cout, std::cerr, now_ms,
+                     [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }};
+  const int code = run({argv + 1, argv + argc}, world);
   if (std::cout.flush()) return code;
-  return complain("writing to standard output failed", kExitFailed);
+  return complain(world, "writing to standard output failed", kExitFailed);
 }

@@ -1,61 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <map>
-#include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "hv/agent/care_rules.h"
-#include "hv/agent/policy.h"
+#include "hv/domain/host.h"
+#include "hv/hadumpd/core_directory.h"
+#include "hv/hadumpd/domain_view.h"
+#include "hv/hadumpd/jobs.h"
 #include "hv/hadumpd/preparer.h"
-#include "hv/hadumpd/stall_watch.h"
-#include "hv/hadumpd/state_directory.h"
-#include "hv/rescue/record.h"
-#include "hv/rescue/registration.h"
-#include "hv/xen/toolstack.h"
+#include "hv/hadumpd/record_book.h"
+#include "hv/hadumpd/rescuer.h"
+#include "hv/hadumpd/ward.h"
 
 namespace hadump {
 
-/// One domain as `hadump list` shows it.
-struct DomainView {
-  std::string name;
-  std::string uuid;
-  unsigned domid = 0;
-  std::string state;  ///< docs/man/hadump.8.md has them all
-  std::uint64_t since_ms = 0;
-  std::uint64_t memory_bytes = 0;
-  GuestProgress progress;
-  std::optional<DomainRecord> record;
-  std::string note;  ///< why it is ignored, or what a crash would fail at; may be empty
-};
-
-/// Looks after the domains of one host: what is done with them when something happens.
-/// Noticing that something has happened is the daemon's part.
+/// Looks after the domains of one host: decides what is done with them when something happens, and
+/// starts jobs that do it. Never waits for a domain, for the toolstack or for xenstored. Noticing
+/// that something has happened is the daemon's part.
 ///
-/// Threads: one at a time.
+/// Threads: the event loop's.
 class Caretaker {
  public:
-  /// Everything is borrowed.
-  Caretaker(const XenHandles& handles, libxl_ctx* context, StateDirectory& states,
-            Preparer& preparer, StallWatch& stalls, std::string core_directory)
-      : handles_(handles),
-        toolstack_(context, handles),
-        states_(states),
-        preparer_(preparer),
-        stalls_(stalls),
-        core_directory_(std::move(core_directory)) {}
+  /// Everything is borrowed. What a job uses is safe for any thread.
+  struct World {
+    Host& host;
+    Jobs& jobs;
+    RecordBook& book;
+    StateDirectory& states;
+    CoreDirectory& cores;
+    Preparer& preparer;
+    /// On a job's thread; leaves the record's last state in the book.
+    std::function<Result<>(const RescueOrder&)> rescue;
+    std::function<std::uint64_t()> wall_ms;                  ///< milliseconds since 1970
+    std::function<std::chrono::milliseconds()> monotonic{};  ///< a clock that does not jump
+  };
+
+  explicit Caretaker(World world) : world_(std::move(world)) {}
 
   void set_policies(PolicyTable policies) { policies_ = std::move(policies); }
 
   /// Reads what an agent before us wrote down.
   Result<> load();
 
-  /// Looks at every domain and does what is due. Cheap when nothing is.
+  /// Looks at every domain and starts what is due. Cheap when nothing is.
   Result<> look_around();
+
+  /// What guests have said last, by domid.
+  void heard(std::map<unsigned, GuestKeys> keys) { keys_ = std::move(keys); }
+  /// The domains whose words matter, and whether all of them do or their state only.
+  std::map<unsigned, bool> listened_to() const;
 
   /// Tries again where an attempt has failed, and asks the policies again.
   void reconsider();
@@ -65,57 +65,71 @@ class Caretaker {
   /// Domains that were started again since the last call.
   std::set<unsigned> take_restarted() { return std::exchange(restarted_, {}); }
 
-  /// Sees to one crashed domain now, whatever the crash-loop limit says.
-  Result<> rescue(unsigned domid);
-
   std::vector<DomainView> views();
-  /// Makes a hung domain crash; one that has crashed and was left as it is, is seen to again.
-  /// @return kNotFound or kUnsupported when it is not watched, kBusy when it has shut down; the
-  ///         errors of CrashRun::run().
-  Result<> trigger(unsigned domid);
+  /// Makes a hung domain crash; tries again at once, whatever the crash-loop limit says, where an
+  /// attempt has failed or was not made.
+  /// @param again  only the latter: a domain that runs by now is left alone.
+  /// @return the number of the job that does it; kNotFound or kUnsupported when it is not watched,
+  ///         kBusy when it has shut down, has a job, or runs.
+  Result<JobNumber> trigger(unsigned domid, bool again);
+  /// Whether the domain is about to be known, so that it is worth asking again in a moment.
+  bool is_new(unsigned domid) const { return adoptions_.contains(domid); }
 
  private:
-  struct Ward {
-    DomainConfig config;
-    DomainPolicy policy;
-    FrameSet ram;
-    std::string note;        ///< why it is ignored
-    std::string trouble;     ///< why its dump cannot be ended; has been logged
-    bool given_up = false;   ///< its present crash was left as it is
-    bool published = false;  ///< what the policy asks for is in its xenstore
-  };
-
-  Ward* ward_of(const DomainStatus& status);
-  Result<Ward> make_ward(unsigned domid);
+  Ward* ward_of(unsigned domid, const std::string& uuid);
+  const Ward* ward_of(unsigned domid, const std::string& uuid) const;
   std::map<unsigned, std::string> kernels() const;
-  void publish_policy(unsigned domid, const Ward& ward);
+  bool awaits_successor(unsigned domid) const;
+  bool has_successor(const std::string& uuid, unsigned but_domid) const;
+
+  // caretaker_adopt.cc: domains that appear and disappear
+  void adopt(const DomainStatus& status);
+  void adopted(const DomainStatus& status, Result<Ward> ward);
   void forget_gone(const std::vector<DomainStatus>& present);
+  void take_over_successors(const std::vector<DomainStatus>& present);
+
+  // caretaker_events.cc: what happens to a domain
   void look_at(const DomainStatus& status, Ward& ward);
-  GuestState guest_state(unsigned domid, const Ward& ward) const;
-  void note_state(unsigned domid, const Ward& ward);
+  void see_to_living(const DomainStatus& status, Ward& ward);
   void see_to_shutdown(const DomainStatus& status, Ward& ward);
   void see_to_crash(const DomainStatus& status, Ward& ward);
-  void see_to_running(const DomainStatus& status, Ward& ward);
+  void see_to_dump(const DomainStatus& status, Ward& ward);
   void obey(const DomainStatus& status, Ward& ward, ShutdownAction action);
-  Result<> act(unsigned domid, const Ward& ward, ShutdownAction action);
-  void log_times(const DomainRecord& record) const;
-  Result<> run_crash(unsigned domid, Ward& ward);
-  DomainRecord& record_of(unsigned domid, const Ward& ward);
-  DomainRecord* known_record(const std::string& uuid);
   void give_up(unsigned domid, Ward& ward, const std::string& why);
+  void attempt_failed(unsigned domid, Ward& ward, const Error& error);
+  void save(const DomainRecord& record);
 
-  const XenHandles& handles_;
-  Toolstack toolstack_;
-  StateDirectory& states_;
-  Preparer& preparer_;
-  StallWatch& stalls_;
-  std::string core_directory_;
+  // caretaker_jobs.cc: what is done about it, and what comes of that
+  CrashPolicy policy_of(const Ward& ward) const;
+  Result<JobNumber> start_rescue(unsigned domid, Ward& ward);
+  void rescued(unsigned domid, const std::string& uuid, const Result<>& done);
+  Result<JobNumber> start_departure(unsigned domid, Ward& ward);
+  void departed(unsigned domid, const std::string& uuid, const Result<>& done);
+  void start_ending(unsigned domid, Ward& ward, const DomainRecord& record);
+  struct Ending {
+    bool over = false;
+    std::uint64_t beyond_kib = 0;  ///< of its limit
+  };
+  static Result<Ending> end_dump(const World& world, unsigned domid, const FrameSet& ram,
+                                 DomainRecord record);
+  void ended(unsigned domid, const std::string& uuid, const Result<Ending>& ending);
+  void start_publishing(unsigned domid, Ward& ward);
+  void log_times(const DomainRecord& record) const;
+
+  // caretaker_view.cc
+  GuestProgress progress(unsigned domid, const Ward& ward) const;
+  void note_state(unsigned domid, const Ward& ward);
+  std::string note_of(unsigned domid, const Ward& ward) const;
+
+  World world_;
   PolicyTable policies_;
   std::set<unsigned> restarted_;
   bool wards_are_new_ = false;
-  std::map<std::string, DomainRecord> records_;  ///< by UUID
-  std::map<unsigned, Ward> wards_;               ///< by domid
-  std::map<std::string, ShownState> shown_;      ///< by UUID; outlives a new configuration
+  std::map<unsigned, GuestKeys> keys_;             ///< by domid
+  std::map<unsigned, Ward> wards_;                 ///< by domid
+  std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
+  std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration
+  std::map<std::string, std::string> successors_;  ///< blueprints by UUID, of a dead hadumpd
 };
 
 }  // namespace hadump

@@ -3,32 +3,32 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <system_error>
+#include <thread>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "hv/domain/domid.h"
 #include "hv/hadumpd/caretaker.h"
-#include "hv/hadumpd/status_json.h"
-#include "hv/hadumpd/status_socket.h"
+#include "hv/hadumpd/event_loop.h"
+#include "hv/hadumpd/thread_jobs.h"
+#include "hv/xen/toolstack.h"
+#include "hv/xen/xen_guest_store.h"
+#include "hv/xen/xen_host.h"
 #include "hv/xen/xen_watcher.h"
 
 namespace hadump {
 namespace {
-
-// Events say when to look; this is for what no event tells of, such as a guest's progress.
-constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
 
 // For tests: longer than any of them.
 constexpr unsigned kHungSeconds = 24 * 3600;
@@ -37,91 +37,6 @@ std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
-
-Result<UniqueFd> block_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  if (const int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
-    return fail_os(error, "blocking signals");
-  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC));
-  if (!fd) return fail_os(errno, "opening a signalfd");
-  return fd;
-}
-
-std::string error_answer(const Error& error) {
-  return nlohmann::json{{"ok", false}, {"error", error.what()}}.dump(
-             -1, ' ', false, nlohmann::json::error_handler_t::replace) +
-         "\n";
-}
-
-std::string answer_to(const std::string& request, Caretaker& caretaker) {
-  const auto json = nlohmann::json::parse(request, nullptr, /*allow_exceptions=*/false);
-  const auto bad = Error(ErrorCode::kBadData, "malformed request");
-  if (!json.is_object() || !json.contains("command")) return error_answer(bad);
-  if (json["command"] == "list") return to_json(caretaker.views());
-  if (json["command"] == "trigger" && json.contains("domid") &&
-      json["domid"].is_number_unsigned()) {
-    auto domid = checked_domid(json["domid"].get<std::uint64_t>());
-    if (!domid) return error_answer(domid.error());
-    if (auto done = caretaker.trigger(*domid); !done) return error_answer(done.error());
-    return to_json(caretaker.views());
-  }
-  return error_answer(bad);
-}
-
-class Daemon {
- public:
-  Daemon(const DaemonOptions& options, Caretaker& caretaker, XenWatcher watcher,
-         StatusSocket socket, UniqueFd signals)
-      : options_(options),
-        caretaker_(caretaker),
-        watcher_(std::move(watcher)),
-        socket_(std::move(socket)),
-        signals_(std::move(signals)) {}
-
-  Result<> run() {
-    static_cast<void>(sd_notify(0, "READY=1"));  // not under systemd: no error
-    while (!stopping_) {
-      if (auto done = caretaker_.look_around(); !done) spdlog::error("{}", done.error().what());
-      for (unsigned domid : caretaker_.take_restarted()) watcher_.follow_again(domid);
-      watcher_.follow(caretaker_.wards());
-      std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
-      if (auto done = watcher_.wait(fds, kLookAtLeastEvery); !done) return fail(std::move(done));
-      if ((fds[0].revents & POLLIN) != 0) take_signal();
-      if ((fds[1].revents & POLLIN) != 0)
-        socket_.serve(
-            [this](const std::string& request) { return answer_to(request, caretaker_); });
-    }
-    static_cast<void>(sd_notify(0, "STOPPING=1"));  // as above
-    return {};
-  }
-
- private:
-  void take_signal() {
-    signalfd_siginfo info{};
-    if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
-    if (info.ssi_signo != SIGHUP) {
-      stopping_ = true;
-      return;
-    }
-    auto policies = read_policies(options_.config, options_.config_given);
-    if (!policies) {
-      spdlog::error("{}; keeping the old configuration", policies.error().what());
-      return;
-    }
-    caretaker_.set_policies(std::move(*policies));
-    caretaker_.reconsider();
-    spdlog::info("configuration read again");
-  }
-
-  const DaemonOptions& options_;
-  Caretaker& caretaker_;
-  XenWatcher watcher_;
-  StatusSocket socket_;
-  UniqueFd signals_;
-  bool stopping_ = false;
-};
 
 Result<> make_directory(const std::string& path) {
   std::error_code error;
@@ -176,61 +91,133 @@ Result<AcpiTables> make_acpi_tables(XenLog& log, unsigned domid, const std::stri
       .pristine_acpi_tables(domid, run_directory + "/twin-kernel", mark, made);
 }
 
+std::uint64_t wall_ms() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+std::chrono::milliseconds monotonic() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch());
+}
+
+// Ends the process when its threads do not end in time: a call that hangs in one of them cannot be
+// taken back, and the next hadumpd finishes what this one leaves. Shorter than TimeoutStopSec=.
+void leave_in_time() try {
+  static constexpr std::chrono::seconds kPatience{20};
+  std::thread([] {
+    std::this_thread::sleep_for(kPatience);
+    spdlog::warn("exiting although a job is stuck; the next hadumpd will finish it");
+    spdlog::default_logger()->flush();
+    std::_Exit(0);
+  }).detach();
+} catch (const std::system_error&) {  // no thread: systemd has more patience, but not for ever
+}
+
+// A thread of the observer's reads with this; the handle is its own.
+GuestObserver::Read reader_of(XenHandles& handles) {
+  return [&handles](unsigned domid, bool all) -> Result<GuestKeys> {
+    const XenGuestStore store(handles.store.get(), domid);
+    if (all) return store.guest_keys();
+    GuestKeys keys;
+    if (auto state = store.guest_key(HADUMP_XS_STATE)) keys.emplace(HADUMP_XS_STATE, *state);
+    return keys;
+  };
+}
+
+// --once.
+Result<> rescue_one(const std::string& text, Host& host, const PolicyTable& policies,
+                    RecordBook& book, const Rescuer& rescuer) {
+  auto domid = parse_decimal(text).and_then(checked_domid);
+  if (!domid) return fail(std::move(domid), "--once");
+  auto open = host.open(*domid);
+  if (!open) return fail(std::move(open));
+  auto status = (*open)->domain().status();
+  if (!status) return fail(std::move(status));
+  auto record = book.find(status->uuid);
+  auto ward = make_ward(host, {*status, policies, record});
+  if (!ward) return fail(std::move(ward));
+  if (!ward->note.empty()) return fail(ErrorCode::kUnsupported, ward->note);
+  const bool unfinished = record && record->has_snapshot() && record->step != Step::kStarted;
+  if (!status->crashed() && !unfinished)
+    return fail(ErrorCode::kBusy, "the domain has not crashed");
+  const CrashPolicy policy{.window_bytes = ward->policy.window_bytes,
+                           .mode = ward->policy.save_area,
+                           .backend_deadline = ward->policy.backend_timeout,
+                           .keep_free_bytes = policies.host().keep_free_bytes};
+  RescueOrder order{status->domid, ward->config, policy, record.value_or(DomainRecord{})};
+  order.record.uuid = ward->config.uuid;
+  order.record.name = ward->config.name;
+  order.record.domid = status->domid;
+  return rescuer(order);
+}
+
+// What the libraries and the work that stands still have to say.
+struct Reports {
+  XenLog log{[](const std::string& line) { spdlog::debug("{}", line); }};
+  StallWatch stalls{[](const std::string& line) { spdlog::warn("{}", line); }};
+  StallWatch twin_stalls{[](const std::string& line) {
+    spdlog::warn("{}. If the domain crashes now, its reboot waits for this", line);
+  }};
+};
+
 }  // namespace
 
 Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   // Before any thread is made, so that all of them have the signals blocked.
-  auto signals = block_signals();
+  auto signals = take_signals();
   if (!signals) return fail(std::move(signals));
   for (const std::string& path : {options.state_directory, options.run_directory})
     if (auto done = make_directory(path); !done) return done;
-
   auto lock = lock_state(options.state_directory);
   if (!lock) return fail(std::move(lock));
 
-  XenLog log([](const std::string& line) { spdlog::debug("{}", line); });
-  auto handles = XenHandles::open(log);
+  Reports reports;
+  auto host = XenHost::open(reports.log);
+  if (!host) return fail(std::move(host));
+  auto handles = XenHandles::open(reports.log);  // the observer's, once the twins are gone
   if (!handles) return fail(std::move(handles));
-  auto libxl = open_libxl(log);
+  auto libxl = open_libxl(reports.log);
   if (!libxl) return fail(std::move(libxl));
   auto mark = mark_of(options.state_directory);
   if (!mark) return fail(std::move(mark));
   destroy_leftover_twins(Toolstack(libxl->get(), *handles), *mark);
+
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
+  RecordBook book(states);
+  CoreDirectory cores;
   const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
     if (hangs) sleep(kHungSeconds);  // as libxl could
   };
-  StallWatch twin_stalls([](const std::string& line) {
-    spdlog::warn("{}. If the domain crashes now, its reboot waits for this", line);
-  });
   Preparer preparer(
       {options.state_directory + "/cache", options.run_directory},
       [&](unsigned domid) {
         const WatchedWork work(
-            twin_stalls, fmt::format("domain {}: creating its ACPI tables with libxl", domid));
-        return make_acpi_tables(log, domid, options.run_directory, *mark, twin_made);
+            reports.twin_stalls,
+            fmt::format("domain {}: creating its ACPI tables with libxl", domid));
+        return make_acpi_tables(reports.log, domid, options.run_directory, *mark, twin_made);
       },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
-  StallWatch stalls([](const std::string& line) {
-    spdlog::warn("{}. No other domain is handled until this finishes", line);
-  });
-  Caretaker caretaker(*handles, libxl->get(), states, preparer, stalls,
-                      options.state_directory + "/cores");
-  caretaker.set_policies(std::move(policies));
+  const Rescuer rescuer(**host, preparer, book, reports.stalls);
+  auto wakeup = Wakeup::create();
+  if (!wakeup) return fail(std::move(wakeup));
+  ThreadJobs jobs(*wakeup);
+  Caretaker caretaker({**host, jobs, book, states, cores, preparer, rescuer, wall_ms, monotonic});
+  caretaker.set_policies(policies);
   if (auto done = caretaker.load(); !done) return done;
+  if (!options.once.empty()) return rescue_one(options.once, **host, policies, book, rescuer);
 
-  if (!options.once.empty()) {
-    auto domid = parse_decimal(options.once).and_then(checked_domid);
-    if (!domid) return fail(std::move(domid), "--once");
-    return caretaker.rescue(*domid);
-  }
+  GuestObserver guests(reader_of(*handles), *wakeup);
   auto watcher = XenWatcher::create(libxl->get());
   if (!watcher) return fail(std::move(watcher));
-  auto socket = StatusSocket::listen(options.run_directory + "/hadumpd.sock");
-  if (!socket) return fail(std::move(socket));
+  auto server = StatusServer::listen(options.run_directory + "/hadumpd.sock", monotonic);
+  if (!server) return fail(std::move(server));
   spdlog::info("hadumpd runs");
-  return Daemon(options, caretaker, std::move(*watcher), std::move(*socket), std::move(*signals))
-      .run();
+  auto done =
+      EventLoop({options, caretaker, jobs, guests, *wakeup, *watcher, *server, *signals}).run();
+  leave_in_time();
+  return done;
 }
 
 }  // namespace hadump

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <new>
+
 #include "hv/rescue/rehearsal.h"
 
 namespace hadump {
@@ -51,7 +53,11 @@ void Preparer::work(const std::stop_token& stop) {
       job = std::move(queue_.front());
       queue_.pop_front();
     }
-    std::visit([this](const auto& what) { run(what); }, job);
+    try {
+      std::visit([this](const auto& what) { run(what); }, job);
+    } catch (const std::bad_alloc&) {
+      report_("out of memory while preparing a domain");
+    }
   }
 }
 

@@ -21,9 +21,9 @@ namespace hadump {
 /// ACPI tables, on a thread of its own. Plans its boot, too, so that what will not boot is known
 /// before a crash.
 ///
-/// Threads: all functions may be called from one thread; the work is done on another. What hangs
-/// there (libxl has no deadlines) keeps nobody else waiting, but for files() of a domain that is
-/// not ready, and that no longer than its caller wants.
+/// Threads: the functions are for any thread; the work is done on one of its own. What hangs there
+/// (libxl has no deadlines) keeps nobody else waiting, but for files() of a domain that is not
+/// ready, and that no longer than its caller wants.
 class Preparer {
  public:
   struct Paths {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace hadump {
@@ -17,42 +18,60 @@ StallWatch::~StallWatch() {
   wake_.notify_all();
 }
 
-void StallWatch::begin(const std::string& what, std::chrono::milliseconds patience) {
+StallWatch::Key StallWatch::begin(const std::string& what, std::chrono::milliseconds patience) {
   const std::lock_guard lock(mutex_);
-  work_ = Work{.what = what, .patience = patience};
+  works_.emplace(++last_, Work{.what = what, .patience = patience});
+  changed_ = true;
+  wake_.notify_all();
+  return last_;
+}
+
+void StallWatch::reached(Key key, const std::string& step) {
+  const std::lock_guard lock(mutex_);
+  const auto found = works_.find(key);
+  if (found == works_.end()) return;
+  Work& work = found->second;
+  work = Work{.what = work.what, .patience = work.patience, .step = step};
+  changed_ = true;
   wake_.notify_all();
 }
 
-void StallWatch::reached(const std::string& step) {
+void StallWatch::end(Key key) {
   const std::lock_guard lock(mutex_);
-  if (!work_) return;
-  work_ = Work{.what = work_->what, .patience = work_->patience, .step = step};
-  wake_.notify_all();
+  works_.erase(key);
 }
 
-void StallWatch::end() {
-  const std::lock_guard lock(mutex_);
-  work_.reset();
+// With mutex_ held.
+std::vector<std::string> StallWatch::lines_due() {
+  std::vector<std::string> lines;
+  for (auto& [key, work] : works_) {
+    if (Clock::now() < work.due()) continue;
+    lines.push_back(fmt::format(
+        "{}: no progress for {:.3g} s, {}", work.what,
+        std::chrono::duration<double>(work.told).count(),
+        work.step.empty() ? "before the first step" : fmt::format("after step \"{}\"", work.step)));
+    work.told *= 2;
+  }
+  return lines;
 }
 
 void StallWatch::watch(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (wake_.wait(lock, stop, [this] { return work_.has_value(); })) {
-    const auto due = work_->since + work_->told;
-    if (Clock::now() < due) {
-      wake_.wait_until(lock, stop, due, [&] { return !work_ || work_->since + work_->told < due; });
-      if (stop.stop_requested()) return;
+  while (wake_.wait(lock, stop, [this] { return !works_.empty(); })) {
+    const std::vector<std::string> lines = lines_due();
+    if (!lines.empty()) {
+      lock.unlock();
+      for (const std::string& line : lines) report_(line);
+      lock.lock();
       continue;
     }
-    const std::string line =
-        fmt::format("{}: no progress for {:.3g} s, {}", work_->what,
-                    std::chrono::duration<double>(work_->told).count(),
-                    work_->step.empty() ? "before the first step"
-                                        : fmt::format("after step \"{}\"", work_->step));
-    work_->told *= 2;
-    lock.unlock();
-    report_(line);
-    lock.lock();
+    changed_ = false;
+    const auto next = std::min_element(
+        works_.begin(), works_.end(),
+        [](const auto& a, const auto& b) { return a.second.due() < b.second.due(); });
+    const auto due = next->second.due();
+    wake_.wait_until(lock, stop, due, [this] { return changed_; });
+    if (stop.stop_requested()) return;
   }
 }
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kMaxStateBytes = 1_MiB;
 constexpr std::uint64_t kMaxRewriteBytes = 64_MiB;
+constexpr const char* kSuccessor = ".successor";
 
 Result<> replace_file(const std::string& path, std::span<const std::byte> content) {
   const std::string temporary = path + ".new";
@@ -100,6 +101,32 @@ Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::stri
   }
   if (error) return fail_os(error.value(), "reading " + directory);
   return records;
+}
+
+Result<> StateDirectory::save_successor(const std::string& uuid, const std::string& blueprint) {
+  return replace_file(file(uuid, kSuccessor), std::as_bytes(std::span(blueprint)));
+}
+
+void StateDirectory::forget_successor(const std::string& uuid) {
+  // A file that stays is found by the next agent, which sees that the domain is there.
+  static_cast<void>(std::remove(file(uuid, kSuccessor).c_str()));
+}
+
+Result<std::map<std::string, std::string>> StateDirectory::successors(
+    std::vector<std::string>& complaints) const {
+  std::map<std::string, std::string> found;
+  std::error_code error;
+  const std::string directory = path_ + "/domains";
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.path().extension() != kSuccessor) continue;
+    auto blueprint = read_text_file(entry.path(), kMaxStateBytes);
+    if (blueprint)
+      found.emplace(entry.path().stem(), std::move(*blueprint));
+    else
+      complaints.push_back(blueprint.error().what());
+  }
+  if (error) return fail_os(error.value(), "reading " + directory);
+  return found;
 }
 
 void StateDirectory::forget(const std::string& uuid) {

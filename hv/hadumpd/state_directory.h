@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace hadump {
 ///
 /// Written by rename, without fsync: they must survive our own death, but with the host's the
 /// domains are gone as well, and a crashed guest should not wait for dom0's disk.
+///
+/// Threads: any, but one at a time for one domain.
 class StateDirectory : public RecordStore {
  public:
   /// @param kill_at  for tests: the name of a step after which this process kills itself.
@@ -25,6 +28,14 @@ class StateDirectory : public RecordStore {
   /// Creates the directory where needed. @return every readable record; broken files are named in
   /// `complaints`.
   Result<std::vector<DomainRecord>> load_all(std::vector<std::string>& complaints);
+  /// Writes down what a domain is created from again (DomainConfig::blueprint), before the old one
+  /// goes.
+  Result<> save_successor(const std::string& uuid, const std::string& blueprint);
+  /// No error when there is none.
+  void forget_successor(const std::string& uuid);
+  /// Blueprints by UUID. One that cannot be read is named in `complaints`.
+  Result<std::map<std::string, std::string>> successors(std::vector<std::string>& complaints) const;
+
   /// Forgets a domain. No error when there is no record.
   void forget(const std::string& uuid);
 

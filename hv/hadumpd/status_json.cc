@@ -16,6 +16,9 @@ std::string to_json(const std::vector<DomainView>& views) {
     domain["since_ms"] = view.since_ms;
     domain["memory_bytes"] = view.memory_bytes;
     domain["note"] = view.note;
+    if (view.job != 0) domain["job"] = view.job;
+    domain["failures"] = view.failures;
+    domain["next_attempt_in_ms"] = view.wait_ms;
     domain["guest"] = {{"state", to_string(view.progress.state)},
                        {"dump_id", view.progress.dump_id},
                        {"progress", view.progress.text}};

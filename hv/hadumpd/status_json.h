@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "hv/hadumpd/caretaker.h"
+#include "hv/hadumpd/domain_view.h"
 
 namespace hadump {
 
-/// One line of JSON: {"domains": [...]}. docs/man/hadump.8.md has the keys.
+/// One line of JSON: {"ok": true, "domains": [...]}. docs/man/hadump.8.md has the keys.
 std::string to_json(const std::vector<DomainView>& views);
 
 }  // namespace hadump

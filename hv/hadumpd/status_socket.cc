@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,21 +11,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/base/unique_handle.h"
+
 namespace hadump {
 namespace {
 
-constexpr std::size_t kMaxRequest = 4096;
 constexpr std::size_t kMaxAnswer = 16U << 20;
-constexpr timeval kClientTimeout{1, 0};
-
-Result<sockaddr_un> address_for(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path))
-    return fail(ErrorCode::kBadData, path + " is too long for a socket");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
 
 Result<UniqueFd> open_socket(const timeval& timeout) {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -60,48 +50,24 @@ Result<> send_all(int fd, std::string_view text) {
 
 }  // namespace
 
-Result<StatusSocket> StatusSocket::listen(const std::string& path) {
-  auto address = address_for(path);
-  if (!address) return fail(std::move(address));
-  auto fd = open_socket(kClientTimeout);
-  if (!fd) return fail(std::move(fd));
-  static_cast<void>(unlink(path.c_str()));  // bind() tells when that was not enough
-  const mode_t old_mask = umask(0177);
-  const int bound = bind(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
-  const int error = errno;
-  umask(old_mask);
-  if (bound != 0) return fail_os(error, "binding " + path);
-  constexpr int kBacklog = 8;
-  if (::listen(fd->get(), kBacklog) != 0) return fail_os(errno, "listening on " + path);
-  return StatusSocket(std::move(*fd), path);
-}
-
-StatusSocket::~StatusSocket() {
-  if (fd_) static_cast<void>(unlink(path_.c_str()));  // the next start replaces it anyway
-}
-
-void StatusSocket::serve(const Answer& answer) const {
-  const UniqueFd client(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!client) return;
-  static_cast<void>(
-      setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &kClientTimeout, sizeof(kClientTimeout)));
-  static_cast<void>(
-      setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &kClientTimeout, sizeof(kClientTimeout)));
-  const auto request = read_line(client.get(), kMaxRequest);
-  if (!request || request->empty()) return;
-  static_cast<void>(send_all(client.get(), answer(*request)));  // a client that went away
+Result<sockaddr_un> socket_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path))
+    return fail(ErrorCode::kBadData, path + " is too long for a socket");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
 }
 
 Result<std::string> ask_daemon(const std::string& path, const std::string& request,
                                std::chrono::seconds timeout) {
-  auto address = address_for(path);
+  auto address = socket_address(path);
   if (!address) return fail(std::move(address));
   auto fd = open_socket({timeout.count(), 0});
   if (!fd) return fail(std::move(fd));
   const auto busy = [&] {
-    return fail(ErrorCode::kBusy, fmt::format("no answer from hadumpd within {} s; it is busy with "
-                                              "a crash (see its log). Try again later",
-                                              timeout.count()));
+    return fail(ErrorCode::kBusy,
+                fmt::format("no answer from hadumpd within {} s; see its log", timeout.count()));
   };
   if (connect(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
     if (errno == EAGAIN) return busy();  // as many as may wait do so already

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/base/elf_header.h"
@@ -146,6 +147,9 @@ Result<DomainConfig> Toolstack::domain_config(unsigned domid) const {
   out.on_reboot = action_of(config.value.on_reboot);
   out.on_crash = action_of(config.value.on_crash);
   out.on_watchdog = action_of(config.value.on_watchdog);
+  const UniqueHandle<char, std::free> blueprint(
+      libxl_domain_config_to_json(context_, &config.value));
+  out.blueprint = text_or_empty(blueprint.get());
   return out;
 }
 
@@ -191,7 +195,7 @@ Result<AcpiTables> Toolstack::pristine_acpi_tables(unsigned domid, const std::st
 }
 
 Result<std::vector<unsigned>> Toolstack::destroy_leftover_twins(const TwinMark& mark) const {
-  auto domains = list_domains(handles_);
+  auto domains = list_domains(handles_.control.get());
   if (!domains) return fail(std::move(domains));
   std::vector<unsigned> twins = leftover_twins(*domains, mark);
   for (unsigned domid : twins)
@@ -206,8 +210,8 @@ Result<> Toolstack::destroy(unsigned domid) const {
   return {};
 }
 
-/// Takes the disks from a domain that has shut down: Xen's block script gives no disk to a second
-/// domain, so xl's own rename-restart fails for every domain that has one.
+// Takes the disks from a domain that has shut down: Xen's block script gives no disk to a second
+// domain, so xl's own rename-restart fails for every domain that has one.
 Result<> Toolstack::take_disks(unsigned domid) const {
   int count = 0;
   libxl_device_disk* const disks = libxl_device_disk_list(context_, domid, &count);
@@ -219,14 +223,19 @@ Result<> Toolstack::take_disks(unsigned domid) const {
   return done;
 }
 
-/// The old one gets another UUID as well, the new one is the domain from then on. libxl changes it
-/// in xenstore only; a domain that the hypervisor goes on calling by the old one would be taken for
-/// the new one, and be obeyed again and again.
-Result<> Toolstack::rename(unsigned domid, libxl_domain_config& config) const {
+// The old one gets another UUID as well, the new one is the domain from then on. libxl changes it
+// in xenstore only; a domain that the hypervisor goes on calling by the old one would be taken for
+// the new one, and be obeyed again and again.
+Result<> Toolstack::set_aside(unsigned domid) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
+  LibxlConfig config;
+  if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+      rc != 0)
+    return libxl_error(rc, "reading the domain's configuration");
   if (auto done = take_disks(domid); !done) return done;
   libxl_uuid kept;
   libxl_uuid_generate(&kept);
-  if (const int rc = libxl_domain_preserve(context_, domid, &config.c_info,
+  if (const int rc = libxl_domain_preserve(context_, domid, &config.value.c_info,
                                            fmt::format("-{}", domid).c_str(), kept);
       rc != 0)
     return libxl_error(rc, "renaming the domain");
@@ -235,22 +244,23 @@ Result<> Toolstack::rename(unsigned domid, libxl_domain_config& config) const {
   return {};
 }
 
-Result<unsigned> Toolstack::recreate(unsigned domid, bool keep_old) const {
+Result<unsigned> Toolstack::create(const std::string& blueprint) const {
   static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig config;
-  if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
+  if (const int rc = libxl_domain_config_from_json(context_, &config.value, blueprint.c_str());
       rc != 0)
-    return libxl_error(rc, "reading the domain's configuration");
-  if (auto done = keep_old ? rename(domid, config.value) : destroy(domid); !done)
-    return fail(std::move(done));
+    return fail(ErrorCode::kBadData, "libxl cannot read its own description of the domain");
   // What the old domain was given for its life only.
   config.value.c_info.domid = static_cast<libxl_domid>(INVALID_DOMID);
   std::uint32_t created = 0;
   if (const int rc = libxl_domain_create_new(context_, &config.value, &created, nullptr, nullptr);
       rc != 0)
     return libxl_error(rc, "creating the domain again");
-  if (const int rc = libxl_domain_unpause(context_, created, nullptr); rc != 0)
-    return libxl_error(rc, "starting the domain");
+  if (const int rc = libxl_domain_unpause(context_, created, nullptr); rc != 0) {
+    auto error = libxl_error(rc, "starting the domain");
+    static_cast<void>(libxl_domain_destroy(context_, created, nullptr));  // the next attempt tells
+    return error;
+  }
   return created;
 }
 

@@ -33,18 +33,14 @@ class Toolstack {
   /// @return their numbers.
   Result<std::vector<unsigned>> destroy_leftover_twins(const TwinMark& mark) const;
 
+  // The rest is as in Host.
   Result<> destroy(unsigned domid) const;
-  /// Destroys the domain and creates it again from its configuration, running.
-  /// @param keep_old  under another name and another UUID and without its disks, instead of
-  ///                  destroying it (xl's rename-restart). @pre it has shut down.
-  /// @return the number of the new domain, which has the old one's name and UUID.
-  Result<unsigned> recreate(unsigned domid, bool keep_old) const;
-  /// xl's core dump, for on_crash="coredump-…".
+  Result<> set_aside(unsigned domid) const;
+  Result<unsigned> create(const std::string& blueprint) const;
   Result<> dump_core(unsigned domid, const std::string& path) const;
 
  private:
   Result<> take_disks(unsigned domid) const;
-  Result<> rename(unsigned domid, libxl_domain_config& config) const;
 
   libxl_ctx* context_;
   const XenHandles& handles_;

@@ -31,6 +31,7 @@ DomainStatus status_of(const xc_dominfo_t& info) {
   // libxc clears `shutdown` and sets `crashed` when the reason is a crash.
   status.shutdown = info.shutdown || info.crashed;
   status.reason = info.crashed ? ShutdownReason::kCrash : reason_of(info.shutdown_reason);
+  status.has_run = info.cpu_time != 0;
   status.max_memory_kib = info.max_memkb;
   status.max_vcpu_id = info.max_vcpu_id;
   return status;
@@ -47,9 +48,9 @@ std::string uuid_text(const std::uint8_t (&uuid)[16]) {
   return text;
 }
 
-Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles) {
+Result<std::vector<DomainStatus>> list_domains(xc_interface* control) {
   std::vector<xc_dominfo_t> infos(kMaxDomains);
-  const int count = xc_domain_getinfo(handles.control.get(), 1, kMaxDomains, infos.data());
+  const int count = xc_domain_getinfo(control, 1, kMaxDomains, infos.data());
   if (count < 0 && errno != ESRCH) return fail_os(errno, "listing domains");
   std::vector<DomainStatus> list;
   list.reserve(static_cast<std::size_t>(std::max(count, 0)));

@@ -33,6 +33,6 @@ class XenDomain : public Domain {
 std::string uuid_text(const std::uint8_t (&uuid)[16]);
 
 /// All domains but dom0.
-Result<std::vector<DomainStatus>> list_domains(const XenHandles& handles);
+Result<std::vector<DomainStatus>> list_domains(xc_interface* control);
 
 }  // namespace hadump

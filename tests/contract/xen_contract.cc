@@ -13,9 +13,11 @@
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 #include "hv/xen/xen_guest_store.h"
+#include "hv/xen/xen_host.h"
 #include "tests/contract/domain_contract.h"
 #include "tests/contract/guest_memory_contract.h"
 #include "tests/contract/guest_store_contract.h"
+#include "tests/contract/host_contract.h"
 
 namespace hadump {
 namespace {
@@ -79,10 +81,18 @@ TEST_F(OnXen, ALibxlContextLeavesTheChildrenOfOthersAlone) {
   EXPECT_EQ(WEXITSTATUS(status), kStatus);
 }
 
-// Last: it resets the domain.
-TEST_F(OnXen, ZDomainKeepsTheContract) {
+// It resets the domain.
+TEST_F(OnXen, YDomainKeepsTheContract) {
   XenDomain domain(handles_, g_subject.domid);
   check_domain_contract(domain);
+}
+
+// Last: the domain is gone after it.
+TEST_F(OnXen, ZHostKeepsTheContract) {
+  auto host = XenHost::open(log_);
+  ASSERT_TRUE(host) << host.error().what();
+  ASSERT_TRUE((*host)->crash(g_subject.domid));
+  check_host_contract(**host, g_subject.domid, "/scratch");
 }
 
 }  // namespace

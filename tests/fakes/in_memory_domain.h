@@ -22,6 +22,14 @@ class InMemoryDomain : public Domain {
     status_.reason = ShutdownReason::kCrash;
     status_.max_memory_kib = 1U << 20;
   }
+  /// A domain that `status` says everything about, but for its pauses.
+  InMemoryDomain(History& history, const DomainStatus& status)
+      : history_(history), status_(status), pauses_(status.paused ? 1 : 0) {}
+  void shut_down(ShutdownReason reason) {
+    status_.shutdown = true;
+    status_.reason = reason;
+  }
+  void set_uuid(const std::string& uuid) { status_.uuid = uuid; }
   void crash_again() {
     status_.shutdown = true;
     status_.reason = ShutdownReason::kCrash;

@@ -251,6 +251,19 @@ TEST(ShownState, IsAsOldAfterARestartOfTheAgent) {
   EXPECT_EQ(shown.since_ms(), 9100U);
 }
 
+TEST(ShownState, TellsWhatIsDoneAboutADomain) {
+  const DomainRecord record = record_at(Step::kDone);
+  ShownState shown;
+  const auto state = [&](const ShownState::Facts& facts) {
+    shown.update(facts, 9000);
+    return std::string(shown.state());
+  };
+  EXPECT_EQ(state({.rescuing = true, .record = &record}), "booting");
+  EXPECT_EQ(state({.retrying = true, .record = &record}), "retrying");
+  EXPECT_EQ(state({.restarting = true, .record = &record}), "restarting");
+  EXPECT_EQ(state({.given_up = true, .restarting = true, .record = &record}), "failed");
+}
+
 // A second crash between two looks: the dump waits again, but not since the first boot.
 TEST(ShownState, WaitsSinceTheLastBoot) {
   DomainRecord record = record_at(Step::kStarted);

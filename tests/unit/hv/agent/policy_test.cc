@@ -4,12 +4,9 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "hv/agent/crash_limit.h"
 #include "hv/domain/domid.h"
-#include "hv/hadump/options.h"
-#include "hv/hadump/report.h"
 #include "hv/hadumpd/options.h"
 
 namespace hadump {
@@ -55,6 +52,9 @@ TEST(Policies, SayWhatIsWrong) {
       {"[default]\nwindow = many\n", "many"},
       {"[default]\nwindw = 256M\n", "unknown key 'windw'"},
       {"[domains x]\nwindow = 256M\n", "section [domains x]"},
+      {"[cores]\ncount = 2\n", "[cores] count: unknown key"},
+      {"[cores]\nmax-size = much\n", "[cores] max-size: "},
+      {"[cores]\ndirectory = cores\n", "not an absolute path"},
       {"window = 256M\n", "section []"},
       {"[default]\nwindow\n", "line 2: 'window' is neither a [section] nor KEY = VALUE"},
       {"[default\nwindow = 256M\n", "line 1: '[default' is neither"},
@@ -174,49 +174,6 @@ TEST(DaemonOptions, AreParsed) {
   EXPECT_TRUE(options->config_given);
   EXPECT_FALSE(parse_daemon_options({"--onec", "12"}));
   EXPECT_FALSE(parse_daemon_options({"stray"}));
-}
-
-TEST(AdminOptions, AreParsed) {
-  EXPECT_EQ(parse_admin_options({"trigger", "g1"})->domain, "g1");
-  EXPECT_TRUE(parse_admin_options({"list", "--json"})->json);
-  for (const std::vector<std::string>& bad :
-       {std::vector<std::string>{}, {"trigger"}, {"explode"}, {"list", "a", "b"}, {"--nonsense"}})
-    EXPECT_FALSE(parse_admin_options(bad)) << testing::PrintToString(bad);
-}
-
-TEST(Report, ShowsWhatIsHeldAndForHowLong) {
-  const auto domains = nlohmann::ordered_json::parse(R"([
-    {"name": "g1", "uuid": "u", "domid": 7, "state": "saving", "since_ms": 1000,
-     "memory_bytes": 1073741824, "note": "", "guest": {"state": "saving", "saved_percent": 42},
-     "dump": {"step": "started", "held_bytes": 805306368, "released_bytes": 268435456}},
-    {"name": "g2", "uuid": "v", "domid": 8, "state": "ignored", "since_ms": 1000,
-     "memory_bytes": 536870912, "note": "not a PVH guest"}])");
-  EXPECT_EQ(list_text(domains, 62000),
-            "NAME                        ID STATE           SINCE    MEMORY      HELD SAVED\n"
-            "g1                           7 saving       00:01:01     1 GiB   512 MiB   42%\n"
-            "g2                           8 ignored      00:01:01   512 MiB         -     -  not a "
-            "PVH guest\n");
-  const nlohmann::ordered_json answer = {{"ok", true}, {"domains", domains}};
-  EXPECT_EQ(choose(answer, ""), domains);
-  EXPECT_EQ(choose(answer, "8"), nlohmann::ordered_json::array({domains[1]}));
-  EXPECT_TRUE(choose(answer, "g3").empty());
-  EXPECT_TRUE(is_domain(domains[0], "g1"));
-  EXPECT_TRUE(is_domain(domains[0], "7"));
-  EXPECT_FALSE(is_domain(domains[0], "8"));
-}
-
-// A domain may be called what another has as its number; the wrong one must not be made to crash.
-TEST(Trigger, RefusesANameThatFitsTwoDomains) {
-  const auto domains = nlohmann::ordered_json::parse(R"([
-    {"name": "7", "uuid": "u", "domid": 3}, {"name": "web", "uuid": "v", "domid": 7}])");
-  const auto refused = domain_to_trigger(domains, "7");
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), ErrorCode::kBadData);
-  EXPECT_THAT(refused.error().what(), HasSubstr("web (domain 7, v)"));
-  const auto one = nlohmann::ordered_json::array({domains[1]});
-  EXPECT_EQ(domain_to_trigger(one, "web").value(), 7U);
-  EXPECT_EQ(domain_to_trigger(nlohmann::ordered_json::array(), "x").error().code(),
-            ErrorCode::kNotFound);
 }
 
 }  // namespace

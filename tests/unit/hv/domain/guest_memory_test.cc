@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <new>
+
+#include "hv/domain/parallel.h"
 #include "tests/fakes/in_memory_guest.h"
 
 namespace hadump {
@@ -47,6 +51,15 @@ TEST(RemovedMemory, IsNotTouchedWhereItIsBroken) {
   guest.fill(Gfn{9}, std::byte{7}).make_broken(Gfn{9});
   ASSERT_TRUE(guest.remove({Gfn{0}, Gfn{16}}));
   EXPECT_EQ(guest.content(Gfn{9})[0], std::byte{7});
+}
+
+TEST(ParallelForPieces, RunningOutOfMemoryIsAnError) {
+  const auto done = parallel_for_pieces({{Gfn{0}, Gfn{64}}}, 1, [](FrameRange piece) -> Result<> {
+    if (piece.begin == Gfn{33}) throw std::bad_alloc();
+    return {};
+  });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().os_errno(), ENOMEM);
 }
 
 }  // namespace

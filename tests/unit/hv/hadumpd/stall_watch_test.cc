@@ -41,9 +41,9 @@ class Lines {
 TEST(StallWatch, SaysWhereWorkStandsStillAndSaysItAgain) {
   Lines lines;
   StallWatch watch(lines.report());
-  const WatchedWork work(watch, "domain 3 (web)", 20ms);
+  WatchedWork work(watch, "domain 3 (web)", 20ms);
   lines.wait_for("domain 3 (web): no progress for 0.02 s, before the first step");
-  watch.reached("cpu");
+  work.reached("cpu");
   lines.wait_for("domain 3 (web): no progress for 0.02 s, after step \"cpu\"");
   lines.wait_for("domain 3 (web): no progress for 0.04 s, after step \"cpu\"");
 }
@@ -52,13 +52,22 @@ TEST(StallWatch, SaysNothingOfWorkThatGoesOnOrIsOver) {
   Lines lines;
   {
     StallWatch watch(lines.report());
-    {
-      const WatchedWork work(watch, "domain 3 (web)", 1h);
-      watch.reached("cpu");
-    }
-    watch.reached("of nothing");
+    const StallWatch::Key key = watch.begin("domain 3 (web)", 1h);
+    watch.reached(key, "cpu");
+    watch.end(key);
+    watch.reached(key, "of nothing");
   }
   EXPECT_TRUE(lines.empty());
+}
+
+// One that goes on is no reason to be silent about another.
+TEST(StallWatch, WatchesSeveralAtOnce) {
+  Lines lines;
+  StallWatch watch(lines.report());
+  WatchedWork moving(watch, "domain 3 (web)", 1h);
+  const WatchedWork stuck(watch, "domain 4 (db)", 20ms);
+  moving.reached("cpu");
+  lines.wait_for("domain 4 (db): no progress for 0.02 s, before the first step");
 }
 
 // The thread sleeps to the end of a long patience when work with a short one begins.

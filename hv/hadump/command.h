@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+enum ExitCode { kExitOk, kExitFailed, kExitUsage, kExitNoDomain, kExitNoDaemon };
+
+/// The world of a subcommand.
+struct CommandWorld {
+  /// Asks hadumpd. @return kNotFound when it does not run, kBusy with its words when it refuses.
+  std::function<Result<nlohmann::ordered_json>(const std::string& socket,
+                                               const nlohmann::ordered_json& request)>
+      ask;
+  std::ostream& out;
+  std::ostream& errors;
+  std::function<std::uint64_t()> now_ms;  ///< milliseconds since 1970
+  std::function<void(std::chrono::milliseconds)> sleep;
+};
+
+/// A subcommand whose arguments have been understood. @return the exit code.
+using Run = std::function<int(CommandWorld& world)>;
+
+/// One subcommand. A new one is a unit of its own and a row in commands.cc.
+struct Command {
+  std::string_view name;
+  std::string_view operands;  ///< as in the usage: "[DOMAIN]"
+  std::string_view summary;   ///< for `hadump --help`; a line or two
+  /// Its options.
+  std::string (*help)();
+  /// @param arguments  without the name. @return kBadData with a sentence on wrong usage.
+  Result<Run> (*parse)(const std::vector<std::string>& arguments);
+};
+
+std::span<const Command> commands();
+
+/// What the first words of a command line ask for.
+struct Invocation {
+  const Command* command = nullptr;  ///< null: help or version of hadump itself
+  bool help = false;
+  bool version = false;
+  std::vector<std::string> arguments;  ///< of the command
+};
+Result<Invocation> find_command(const std::vector<std::string>& arguments);
+
+std::string admin_help();
+std::string command_help(const Command& command);
+
+/// Writes "hadump: …" to the errors. @return `code`.
+int complain(CommandWorld& world, const std::string& text, ExitCode code);
+
+}  // namespace hadump

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadump/command_trigger.h"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "hv/hadump/options.h"
+#include "hv/hadump/report.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+
+constexpr unsigned kPatienceSeconds = 60;
+
+po::options_description describe_wait(unsigned& seconds) {
+  po::options_description description;
+  description.add_options()("wait", po::value(&seconds)->default_value(seconds),
+                            "seconds to wait for the result; 0: do not wait");
+  return description;
+}
+
+// Until the job is over. hadumpd answers at once each time.
+Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& socket,
+                  CommandWorld& world) {
+  constexpr milliseconds kAskAgainAfter{200};
+  const Json request = {{"command", "job"}, {"job", number}};
+  for (milliseconds waited{0};; waited += kAskAgainAfter) {
+    auto job = world.ask(socket, request);
+    if (!job) return fail(std::move(job));
+    if (job->value("over", false)) {
+      if (!job->contains("error")) return {};
+      return fail(ErrorCode::kOs, job->value("error", ""));
+    }
+    if (waited >= std::chrono::seconds(seconds))
+      return fail(
+          ErrorCode::kBusy,
+          fmt::format("hadumpd is still working on it (job {}, {}); see `hadump status` and "
+                      "its log",
+                      number, job->value("what", "")));
+    world.sleep(kAskAgainAfter);
+  }
+}
+
+int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& world) {
+  ExitCode code = kExitOk;
+  auto domains = ask_for_domains(options, world, code);
+  if (!domains) return complain(world, domains.error().what(), code);
+  auto domid = domain_to_trigger(*domains, options.domain);
+  if (!domid) return complain(world, domid.error().what(), kExitFailed);
+  // One that is down was meant to be tried again; it must not crash if it runs by now.
+  const auto state = domains->front().value("state", "");
+  const bool again = state == "failed" || state == "retrying" || state == "restarting";
+  auto started =
+      world.ask(options.socket, {{"command", "trigger"}, {"domid", *domid}, {"again", again}});
+  if (!started) return complain(world, started.error().what(), kExitFailed);
+  const auto number = started->value("job", std::uint64_t{0});
+  if (wait_seconds != 0)
+    if (auto done = wait_for(number, wait_seconds, options.socket, world); !done)
+      return complain(world, done.error().what(), kExitFailed);
+  if (!options.json) {
+    world.out << "triggered the dump of domain '" << options.domain << "'\n";
+    return kExitOk;
+  }
+  domains = ask_for_domains(options, world, code);  // as it is now
+  if (!domains) return complain(world, domains.error().what(), code);
+  world.out << domains->dump(2) << '\n';
+  return kExitOk;
+}
+
+}  // namespace
+
+std::string trigger_help() {
+  unsigned seconds = kPatienceSeconds;
+  std::ostringstream text;
+  text << domain_help() << describe_wait(seconds);
+  return text.str();
+}
+
+Result<Run> parse_trigger(const std::vector<std::string>& arguments) {
+  unsigned seconds = kPatienceSeconds;
+  const po::options_description more = describe_wait(seconds);
+  auto options = parse_domain_options(arguments, &more);
+  if (!options) return fail(std::move(options));
+  if (options->domain.empty() && !options->help)
+    return fail(ErrorCode::kBadData, "trigger needs a domain");
+  return [options = std::move(*options), seconds](CommandWorld& world) {
+    return trigger(options, seconds, world);
+  };
+}
+
+}  // namespace hadump

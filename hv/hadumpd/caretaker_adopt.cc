@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Domains that appear, and domains that are gone.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "hv/hadumpd/caretaker.h"
+#include "hv/rescue/twin.h"
+
+namespace hadump {
+namespace {
+
+// When hadumpd starts beside hundreds of domains: each of these jobs has connections to xenstored.
+constexpr std::size_t kMaxAdoptions = 32;
+// Looks at a domain that is being created, a second apart, before it counts as one that the
+// toolstack has nothing about.
+constexpr unsigned kCreationLooks = 60;
+
+}  // namespace
+
+void Caretaker::adopt(const DomainStatus& status) {
+  const auto running = std::count_if(adoptions_.begin(), adoptions_.end(),
+                                     [&](const auto& one) { return world_.jobs.busy(one.first); });
+  Attempts& attempts = adoptions_[status.domid];
+  if (static_cast<std::size_t>(running) >= kMaxAdoptions || !attempts.due(world_.monotonic()))
+    return;
+  auto started = world_.jobs.start<Ward>(
+      status.domid, fmt::format("domain {}: reading its configuration", status.domid),
+      [&host = world_.host, newcomer = Newcomer{status, policies_, world_.book.find(status.uuid)}] {
+        return make_ward(host, newcomer);
+      },
+      [this, status](Result<Ward> ward) { adopted(status, std::move(ward)); });
+  if (!started) adopted(status, fail(std::move(started)));
+}
+
+void Caretaker::adopted(const DomainStatus& status, Result<Ward> ward) {
+  if (!ward) {
+    // Early in its creation libxl has not written its configuration. The guest should be told
+    // before it looks, so a new domain is not left alone for long.
+    Attempts& attempts = adoptions_[status.domid];
+    const unsigned late = std::max(attempts.failures(), kCreationLooks) - kCreationLooks;
+    if (attempts.fail(ward.error().what(), world_.monotonic() + pause_after(late)))
+      spdlog::debug("domain {}: {}, trying again", status.domid, ward.error().what());
+    return;
+  }
+  adoptions_.erase(status.domid);
+  if (ward->note.empty()) {
+    world_.preparer.prepare(status.domid, ward->config, ward->policy.window_bytes);
+    wards_are_new_ = true;
+    spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
+                 ward->config.name, format_size(ward->policy.window_bytes),
+                 to_string(ward->policy.save_area));
+  } else if (!ward->config.name.starts_with(kTwinPrefix)) {
+    spdlog::info("domain {} ({}): not watched: {}", status.domid, ward->config.name, ward->note);
+  }
+  wards_.insert_or_assign(status.domid, std::move(*ward));
+}
+
+void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
+  const auto is_present = [&](const std::string& uuid) {
+    return std::any_of(present.begin(), present.end(), [&](const DomainStatus& status) {
+      return !status.dying && status.uuid == uuid;
+    });
+  };
+  // Until its job is over or its successor is there, a domain is not forgotten.
+  std::erase_if(wards_, [&](const auto& ward) {
+    return !is_present(ward.second.config.uuid) && !world_.jobs.busy(ward.first) &&
+           !awaits_successor(ward.first);
+  });
+  std::erase_if(adoptions_, [&](const auto& one) {
+    return std::none_of(present.begin(), present.end(), [&](const DomainStatus& status) {
+      return !status.dying && status.domid == one.first;
+    });
+  });
+  std::set<std::string> kept;
+  for (const auto& [domid, ward] : wards_) kept.insert(ward.config.uuid);
+  std::erase_if(shown_, [&](const auto& shown) {
+    return !is_present(shown.first) && !kept.contains(shown.first);
+  });
+  for (const DomainRecord& record : world_.book.all()) {
+    if (is_present(record.uuid) || kept.contains(record.uuid)) continue;
+    if (record.has_snapshot())
+      spdlog::warn("domain {} ({}): gone, and the dump in its memory is lost with it", record.domid,
+                   record.name);
+    world_.book.forget(record.uuid);
+  }
+}
+
+// What a hadumpd before us was killed over, while it created a domain again.
+void Caretaker::take_over_successors(const std::vector<DomainStatus>& present) {
+  for (auto& [uuid, blueprint] : std::exchange(successors_, {})) {
+    const auto record = world_.book.find(uuid);
+    const auto status = std::find_if(present.begin(), present.end(), [&id = uuid](const auto& one) {
+      return one.uuid == id && !one.dying;
+    });
+    const bool there = status != present.end();
+    const bool half_made = there && status->paused && !status->shutdown && !status->has_run;
+    // One that runs is the successor; one that has shut down is the old one, which is not gone yet.
+    if (!record || (there && !half_made)) {
+      world_.states.forget_successor(uuid);
+      continue;
+    }
+    const auto departure = std::make_shared<Departure>();
+    departure->domid = record->domid;
+    departure->uuid = uuid;
+    departure->name = record->name;
+    departure->action = ShutdownAction::kRestart;
+    departure->quick_restarts = record->quick_restarts;
+    departure->blueprint = blueprint;
+    if (half_made) departure->half_made = status->domid;
+    Ward ward;
+    ward.config.uuid = uuid;
+    ward.config.name = record->name;
+    ward.departure = departure;
+    spdlog::info("domain {} ({}): finishing its re-creation, which was interrupted", record->domid,
+                 record->name);
+    wards_.insert_or_assign(record->domid, std::move(ward));
+  }
+}
+
+}  // namespace hadump

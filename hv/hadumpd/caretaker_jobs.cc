@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The caretaker's jobs, and what comes of them.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "core/base/text.h"
+#include "hv/hadumpd/caretaker.h"
+#include "hv/rescue/finish_dump.h"
+
+namespace hadump {
+namespace {
+
+// Stands for a save area that is about to be added.
+constexpr FrameRange kPlannedSaveArea{Gfn{0}, Gfn{1}};
+
+std::string title(unsigned domid, const Ward& ward, const char* what) {
+  return fmt::format("domain {} ({}): {}", domid, ward.config.name, what);
+}
+
+}  // namespace
+
+// Crash runs that have not added their save area yet count as if they had.
+CrashPolicy Caretaker::policy_of(const Ward& ward) const {
+  std::vector<DomainRecord> all = world_.book.all();
+  for (DomainRecord& record : all) {
+    const Ward* other = ward_of(record.domid, record.uuid);
+    if (other != nullptr && other->rescuing && record.save_area.empty() &&
+        other->policy.save_area == SaveMode::kAdded)
+      record.save_area = kPlannedSaveArea;
+  }
+  std::vector<const DomainRecord*> records;
+  for (const DomainRecord& record : all) records.push_back(&record);
+  const HostLimits& limits = policies_.host();
+  return {.window_bytes = ward.policy.window_bytes,
+          .mode = ward.policy.save_area,
+          .backend_deadline = ward.policy.backend_timeout,
+          .keep_free_bytes = limits.keep_free_bytes,
+          .may_add_save_area = may_add_save_area(records, ward.config.uuid, limits)};
+}
+
+Result<JobNumber> Caretaker::start_rescue(unsigned domid, Ward& ward) {
+  RescueOrder order{domid, ward.config, policy_of(ward), {}};
+  order.record = world_.book.find(ward.config.uuid).value_or(DomainRecord{});
+  order.record.uuid = ward.config.uuid;
+  order.record.name = ward.config.name;
+  order.record.domid = domid;
+  auto started = world_.jobs.start<void>(
+      domid, title(domid, ward, "crash run"),
+      [rescue = world_.rescue, order] { return rescue(order); },
+      [this, domid, uuid = ward.config.uuid](const Result<>& done) { rescued(domid, uuid, done); });
+  if (started) {
+    ward.job = *started;
+    ward.rescuing = true;
+    ward.given_up = false;
+  } else if (!world_.jobs.busy(domid)) {
+    attempt_failed(domid, ward, started.error());
+  }
+  return started;
+}
+
+void Caretaker::rescued(unsigned domid, const std::string& uuid, const Result<>& done) {
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;  // the domain is gone
+  ward->rescuing = false;
+  if (!done) return attempt_failed(domid, *ward, done.error());
+  ward->attempts.reset();
+  restarted_.insert(domid);
+  if (const auto record = world_.book.find(uuid)) log_times(*record);
+}
+
+void Caretaker::log_times(const DomainRecord& record) const {
+  std::string line;
+  double total = 0;
+  for (const auto& [step, ms] : record.times) {
+    line += fmt::format(" {}={:.1f}", step, ms);
+    total += ms;
+  }
+  spdlog::info("domain {} ({}): started again, dump {}, boot {}, total {:.1f} ms:{}", record.domid,
+               record.name, to_hex(record.dump_id), record.boots, total, line);
+}
+
+Result<JobNumber> Caretaker::start_departure(unsigned domid, Ward& ward) {
+  auto started = world_.jobs.start<void>(
+      domid, title(domid, ward, "following its configuration"),
+      [departure = ward.departure, world = world_] {
+        return carry_out(*departure,
+                         {world.host, world.states, world.book, world.cores, world.wall_ms});
+      },
+      [this, domid, uuid = ward.config.uuid](const Result<>& done) {
+        departed(domid, uuid, done);
+      });
+  if (started) {
+    ward.job = *started;
+    ward.given_up = false;
+  } else if (!world_.jobs.busy(domid)) {
+    attempt_failed(domid, ward, started.error());
+  }
+  return started;
+}
+
+void Caretaker::departed(unsigned domid, const std::string& uuid, const Result<>& done) {
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;
+  if (!done) return attempt_failed(domid, *ward, done.error());
+  const std::shared_ptr<Departure> departure = std::move(ward->departure);
+  wards_.erase(domid);
+  auto record = world_.book.find(uuid);
+  if (!departure->replaces() || !record) return;
+  record->started_ms = world_.wall_ms();
+  save(*record);
+}
+
+void Caretaker::start_publishing(unsigned domid, Ward& ward) {
+  auto started = world_.jobs.start<void>(
+      domid, title(domid, ward, "publishing its policy"),
+      [&host = world_.host, domid, ward, record = world_.book.find(ward.config.uuid)] {
+        publish_policy(host, domid, ward, record);
+        return Result<>();
+      },
+      [](const Result<>&) {});
+  ward.published = started.has_value();
+}
+
+void Caretaker::start_ending(unsigned domid, Ward& ward, const DomainRecord& record) {
+  auto started = world_.jobs.start<Ending>(
+      domid, title(domid, ward, "ending its dump"),
+      [world = world_, domid, ram = ward.ram, record] {
+        return end_dump(world, domid, ram, record);
+      },
+      [this, domid, uuid = record.uuid](const Result<Ending>& ending) {
+        ended(domid, uuid, ending);
+      });
+  if (!started) ended(domid, record.uuid, fail(std::move(started)));
+}
+
+// On the job's thread.
+Result<Caretaker::Ending> Caretaker::end_dump(const World& world, unsigned domid,
+                                              const FrameSet& ram, DomainRecord record) {
+  auto open = world.host.open(domid);
+  if (!open) return fail(std::move(open));
+  auto keys = (*open)->store().guest_keys();
+  if (!keys) return fail(std::move(keys));
+  if (!dump_is_over((*open)->memory(), record, check_progress(*keys, ram))) return Ending{};
+  auto beyond = finish_dump((*open)->domain(), (*open)->memory(), (*open)->store(), world.book,
+                            record, world.wall_ms());
+  if (!beyond) return fail(std::move(beyond));
+  return Ending{true, *beyond};
+}
+
+void Caretaker::ended(unsigned domid, const std::string& uuid, const Result<Ending>& ending) {
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;
+  if (!ending || !ending->over) {
+    const auto next = world_.monotonic() + pause_after(ward->endings.failures() + 1);
+    const bool news = ward->endings.fail(ending ? "" : ending.error().what(), next);
+    if (!ending && news)
+      spdlog::error("domain {} ({}): ending the dump: {}, retrying", domid, ward->config.name,
+                    ending.error().what());
+    return;
+  }
+  ward->endings.reset();
+  if (ending->beyond_kib != 0)
+    spdlog::warn("domain {} ({}): {}", domid, ward->config.name,
+                 memory_kept_text(ending->beyond_kib));
+  const auto record = world_.book.find(uuid);
+  if (!record) return;
+  spdlog::info("domain {} ({}): dump {} is done", domid, ward->config.name,
+               to_hex(record->dump_id));
+  // What was not asked while the dump waited.
+  ward->note = why_not_watched(ward->config, ward->policy, &*record);
+  if (!ward->note.empty())
+    spdlog::info("domain {} ({}): no longer watched: {}", domid, ward->config.name, ward->note);
+}
+
+}  // namespace hadump

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/core_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+namespace hadump {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWhole = ".core";
+constexpr const char* kUnfinished = ".core-unfinished";
+
+// Unfinished ones count while they are written, as what is reserved for them.
+Result<CoreUsage> usage_of(const std::string& directory) {
+  CoreUsage usage;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    std::error_code gone;
+    if (entry.path().extension() != kWhole || !entry.is_regular_file(gone)) continue;
+    const std::uint64_t bytes = entry.file_size(gone);
+    if (gone) continue;
+    ++usage.count;
+    usage.bytes += bytes;
+  }
+  if (error) return fail_os(error.value(), "reading " + directory);
+  usage.free_bytes = fs::space(directory, error).available;
+  if (error) return fail_os(error.value(), "asking for the free space of " + directory);
+  return usage;
+}
+
+// A domain's name comes from dom0; it is a file's name here and nothing else.
+std::string file_name(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
+
+}  // namespace
+
+Result<> CoreDirectory::reserve(const CorePolicy& policy, std::uint64_t bytes) {
+  std::error_code error;
+  fs::create_directories(policy.directory, error);
+  if (error) return fail_os(error.value(), "creating " + policy.directory);
+  const std::lock_guard lock(mutex_);
+  auto usage = usage_of(policy.directory);
+  if (!usage) return fail(std::move(usage));
+  usage->count += reserved_.count;
+  usage->bytes += reserved_.bytes;
+  // What others are about to write is not free, though some of it may be written already.
+  usage->free_bytes -= std::min(usage->free_bytes, reserved_.bytes);
+  if (auto room = room_for_core(*usage, bytes, policy); !room) return room;
+  ++reserved_.count;
+  reserved_.bytes += bytes;
+  return {};
+}
+
+Result<std::string> CoreDirectory::write(
+    const CorePolicy& policy, const std::string& name, std::uint64_t time, std::uint64_t bytes,
+    const std::function<Result<>(const std::string& path)>& dump) {
+  if (auto room = reserve(policy, bytes); !room) return fail(std::move(room));
+  const std::string base = fmt::format("{}/{}-{}", policy.directory, file_name(name), time);
+  const std::string unfinished = base + kUnfinished;
+  const std::string whole = base + kWhole;
+  auto done = dump(unfinished);
+  if (done && std::rename(unfinished.c_str(), whole.c_str()) != 0)
+    done = fail_os(errno, "renaming " + unfinished);
+  if (!done) static_cast<void>(std::remove(unfinished.c_str()));  // `done` is the error to tell
+  {
+    const std::lock_guard lock(mutex_);
+    --reserved_.count;
+    reserved_.bytes -= bytes;
+  }
+  if (!done) return fail(std::move(done));
+  return whole;
+}
+
+}  // namespace hadump

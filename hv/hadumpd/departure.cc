@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/departure.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace hadump {
+namespace {
+
+bool wants_core(ShutdownAction action) {
+  return action == ShutdownAction::kCoredumpDestroy || action == ShutdownAction::kCoredumpRestart;
+}
+
+void write_core(const Departure& departure, Host& host, CoreDirectory& cores) {
+  auto written = cores.write(
+      departure.cores, departure.name, departure.time, core_bytes(departure.memory_bytes),
+      [&](const std::string& path) { return host.dump_core(departure.domid, path); });
+  if (written)
+    spdlog::info("domain {} ({}): core dump {}", departure.domid, departure.name, *written);
+  else
+    spdlog::error("domain {} ({}): no core dump: {}, continuing", departure.domid, departure.name,
+                  written.error().what());
+}
+
+// Ends with a blueprint and without the domain.
+Result<> make_room(Departure& departure, Host& host, StateDirectory& states) {
+  auto config = host.config(departure.domid);
+  if (!config) return fail(std::move(config));
+  if (config->blueprint.empty()) return fail(ErrorCode::kOs, "libxl does not describe the domain");
+  if (auto done = states.save_successor(departure.uuid, config->blueprint); !done) return done;
+  const bool keep = departure.action == ShutdownAction::kRenameRestart;
+  auto done = keep ? host.set_aside(departure.domid) : host.destroy(departure.domid);
+  if (done) departure.blueprint = std::move(config->blueprint);
+  return done;
+}
+
+}  // namespace
+
+Result<> carry_out(Departure& departure, const DepartureWorld& world) {
+  if (wants_core(departure.action) && !departure.blueprint &&
+      !std::exchange(departure.core_tried, true))
+    write_core(departure, world.host, world.cores);
+  if (!departure.replaces()) return world.host.destroy(departure.domid);
+  if (departure.half_made) {
+    if (auto done = world.host.destroy(*departure.half_made); !done) return done;
+    departure.half_made.reset();
+  }
+  if (!departure.blueprint)
+    if (auto done = make_room(departure, world.host, world.states); !done) return done;
+  // A dump that waited in the old domain is gone with it.
+  if (const auto old = world.book.find(departure.uuid)) {
+    DomainRecord fresh = record_of_successor(*old, world.wall_ms());
+    fresh.quick_restarts = departure.quick_restarts;
+    if (auto done = world.book.save(fresh); !done) return done;
+  }
+  auto created = world.host.create(*departure.blueprint);
+  if (!created) return fail(std::move(created));
+  spdlog::info("domain {} ({}): replaces domain {}", *created, departure.name, departure.domid);
+  world.states.forget_successor(departure.uuid);
+  return {};
+}
+
+}  // namespace hadump

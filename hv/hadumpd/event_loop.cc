@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/event_loop.h"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "hv/hadumpd/requests.h"
+
+namespace hadump {
+namespace {
+
+// Events say when to look; this is for what no event tells of, such as an attempt that is due.
+constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
+// While a client waits for what the guests say.
+constexpr std::chrono::milliseconds kServeAgainAfter{50};
+
+}  // namespace
+
+Result<UniqueFd> take_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  if (const int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
+    return fail_os(error, "blocking signals");
+  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC));
+  if (!fd) return fail_os(errno, "opening a signalfd");
+  return fd;
+}
+
+Result<> EventLoop::run() {
+  Requests requests(parts_.caretaker, parts_.jobs, parts_.guests);
+  static_cast<void>(sd_notify(0, "READY=1"));  // not under systemd: no error
+  while (!stopping_) {
+    look();
+    std::vector<pollfd> fds = {{parts_.signals.get(), POLLIN, 0}, {parts_.wakeup.fd(), POLLIN, 0}};
+    parts_.server.add_to(fds);
+    const auto timeout = parts_.server.has_open_query() ? kServeAgainAfter : kLookAtLeastEvery;
+    if (auto done = parts_.watcher.wait(fds, timeout); !done) return fail(std::move(done));
+    if ((fds[0].revents & POLLIN) != 0) take_signal();
+    parts_.server.serve([&](StatusServer::Query& query) { return requests.answer(query); });
+  }
+  static_cast<void>(sd_notify(0, "STOPPING=1"));  // as above
+  return {};
+}
+
+void EventLoop::look() {
+  parts_.wakeup.clear();
+  parts_.jobs.collect();
+  parts_.caretaker.heard(parts_.guests.keys());
+  if (auto done = parts_.caretaker.look_around(); !done) spdlog::error("{}", done.error().what());
+  parts_.guests.follow(parts_.caretaker.listened_to());
+  for (unsigned domid : parts_.caretaker.take_restarted()) parts_.watcher.follow_again(domid);
+  parts_.watcher.follow(parts_.caretaker.wards());
+}
+
+void EventLoop::take_signal() {
+  signalfd_siginfo info{};
+  if (read(parts_.signals.get(), &info, sizeof(info)) != sizeof(info)) return;
+  if (info.ssi_signo == SIGHUP)
+    read_configuration();
+  else
+    stopping_ = true;
+}
+
+void EventLoop::read_configuration() {
+  auto policies = read_policies(parts_.options.config, parts_.options.config_given);
+  if (!policies) {
+    spdlog::error("{}; keeping the old configuration", policies.error().what());
+    return;
+  }
+  parts_.caretaker.set_policies(std::move(*policies));
+  parts_.caretaker.reconsider();
+  spdlog::info("configuration read again");
+}
+
+}  // namespace hadump

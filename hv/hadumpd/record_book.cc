@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/record_book.h"
+
+#include <utility>
+
+namespace hadump {
+
+Result<> RecordBook::load(std::vector<std::string>& complaints) {
+  auto records = states_.load_all(complaints);
+  if (!records) return fail(std::move(records));
+  const std::lock_guard lock(mutex_);
+  for (DomainRecord& record : *records) records_.insert_or_assign(record.uuid, std::move(record));
+  return {};
+}
+
+std::optional<DomainRecord> RecordBook::find(const std::string& uuid) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = records_.find(uuid);
+  if (found == records_.end()) return {};
+  return found->second;
+}
+
+std::vector<DomainRecord> RecordBook::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<DomainRecord> all;
+  for (const auto& [uuid, record] : records_) all.push_back(record);
+  return all;
+}
+
+void RecordBook::forget(const std::string& uuid) {
+  {
+    const std::lock_guard lock(mutex_);
+    records_.erase(uuid);
+  }
+  states_.forget(uuid);
+}
+
+void RecordBook::keep(const DomainRecord& record) {
+  const std::lock_guard lock(mutex_);
+  records_.insert_or_assign(record.uuid, record);
+}
+
+Result<> RecordBook::save(const DomainRecord& record) {
+  keep(record);
+  return states_.save(record);
+}
+
+}  // namespace hadump

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "hv/hadumpd/caretaker.h"
+#include "hv/hadumpd/guest_observer.h"
+#include "hv/hadumpd/status_server.h"
+
+namespace hadump {
+
+/// What hadump(8) may ask. Never waits: an answer that is not there yet is given at a later call.
+///
+///     {"command": "list"}                    {"ok": true, "domains": […]}
+///     {"command": "trigger", "domid": 3}     {"ok": true, "job": 17}
+///     {"command": "job", "job": 17}          {"ok": true, "over": true, "what": "…", "error": "…"}
+///
+/// With `"again": true`, a trigger does not make a domain crash that runs.
+/// A refusal is {"ok": false, "error": "…"}. Of a job, `error` is there when it is over and failed.
+///
+/// Threads: the event loop's. Everything is borrowed.
+class Requests {
+ public:
+  Requests(Caretaker& caretaker, Jobs& jobs, GuestObserver& guests)
+      : caretaker_(caretaker), jobs_(jobs), guests_(guests) {}
+
+  std::optional<std::string> answer(StatusServer::Query& query);
+
+ private:
+  std::optional<std::string> list(StatusServer::Query& query);
+  std::optional<std::string> trigger(unsigned domid, bool again, const StatusServer::Query& query);
+  std::string job(JobNumber number) const;
+
+  Caretaker& caretaker_;
+  Jobs& jobs_;
+  GuestObserver& guests_;
+};
+
+}  // namespace hadump

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/ward.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+#include <vector>
+
+#include "core/abi/hadump_abi.h"
+#include "hv/domain/guest_kind.h"
+#include "hv/rescue/registration.h"
+#include "hv/rescue/snapshot.h"
+#include "hv/rescue/twin.h"
+
+namespace hadump {
+namespace {
+
+const DomainRecord* pointer_to(const std::optional<DomainRecord>& record) {
+  return record ? &*record : nullptr;
+}
+
+void apply_boot_files(const DomainPolicy& policy, DomainConfig& config) {
+  if (!policy.kernel.empty()) {
+    config.kernel = policy.kernel;
+    config.ramdisk = policy.ramdisk;
+  } else if (!policy.ramdisk.empty()) {
+    config.ramdisk = policy.ramdisk;
+  }
+  if (!policy.cmdline.empty()) config.cmdline = policy.cmdline;
+}
+
+}  // namespace
+
+Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
+  auto config = host.config(newcomer.status.domid);
+  if (!config) return fail(std::move(config));
+  Ward ward;
+  ward.policy = newcomer.policies.for_domain(config->name);
+  apply_boot_files(ward.policy, *config);
+  ward.config = std::move(*config);
+  ward.config.uuid = newcomer.status.uuid;  // the hypervisor's word counts
+  ward.note = ward.config.name.starts_with(kTwinPrefix)
+                  ? "made by hadumpd itself"
+                  : why_not_watched(ward.config, ward.policy, pointer_to(newcomer.record));
+  if (auto ram = ram_of(ward.config)) ward.ram = std::move(*ram);
+  if (ward.note.empty() && !newcomer.status.shutdown) {
+    publish_policy(host, newcomer.status.domid, ward, newcomer.record);
+    ward.published = true;
+  }
+  return ward;
+}
+
+void publish_policy(Host& host, unsigned domid, const Ward& ward,
+                    const std::optional<DomainRecord>& record) {
+  auto plan = plan_window(ward.ram, ward.policy.window_bytes);
+  if (!plan) return;  // said when the dump that waits is over
+  auto open = host.open(domid);
+  if (!open) {
+    spdlog::warn("domain {}: {}, continuing", domid, open.error().what());
+    return;
+  }
+  GuestStore& store = (*open)->store();
+  std::vector<std::pair<const char*, std::string>> values = {
+      {HADUMP_XS_AGENT_VERSION, std::to_string(HADUMP_ABI_VERSION)},
+      {HADUMP_XS_AGENT_WINDOW, std::to_string(ward.policy.window_bytes)},
+      {HADUMP_XS_AGENT_RESERVE,
+       std::to_string(save_area_reserve(ward.ram, *plan, ward.config.max_vcpus))},
+      {HADUMP_XS_AGENT_MODE, std::string(to_string(ward.policy.save_area))}};
+  const auto keys = store.guest_keys();
+  const GuestState guest = keys ? check_progress(*keys, ward.ram).state : GuestState::kNone;
+  const std::string_view state = agent_state_for(pointer_to(record), guest);
+  if (!state.empty()) values.emplace_back(HADUMP_XS_AGENT_STATE, state);
+  for (const auto& [key, value] : values)
+    if (auto done = store.publish(key, value); !done)
+      spdlog::warn("domain {}: {}, continuing", domid, done.error().what());
+}
+
+}  // namespace hadump

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hv/agent/policy.h"
+#include "hv/agent/retry_rules.h"
+#include "hv/domain/host.h"
+#include "hv/hadumpd/departure.h"
+#include "hv/hadumpd/jobs.h"
+
+namespace hadump {
+
+/// A domain that hadumpd knows. The event loop's; a job has copies of what it needs.
+struct Ward {
+  DomainConfig config;
+  DomainPolicy policy;
+  FrameSet ram;
+  std::string note;        ///< why it is ignored; empty when it is watched
+  bool published = false;  ///< what the policy asks for is in its xenstore
+  bool stale = false;      ///< there is another configuration; it is looked at anew
+  bool given_up = false;   ///< its present crash or shutdown was left as it is
+  std::string why;         ///< it was given up
+  JobNumber job = 0;       ///< the newest
+  bool rescuing = false;   ///< that is a crash run
+  Attempts attempts;       ///< at its present crash or shutdown
+  Attempts endings;        ///< at ending the dump that waits in it
+  /// Shared with the job that carries it out, and read here only when that job is over.
+  std::shared_ptr<Departure> departure;
+};
+
+/// What is known when a domain is seen for the first time.
+struct Newcomer {
+  DomainStatus status;
+  PolicyTable policies;
+  std::optional<DomainRecord> record;
+};
+
+/// Asks the toolstack about the domain and, when it lives, publishes what the policy asks for.
+/// Waits for both. @return the errors of Host::config().
+Result<Ward> make_ward(Host& host, const Newcomer& newcomer);
+
+/// Writes into the domain's xenstore what the guest is asked for. A value that cannot be written is
+/// a line in the log. @pre the domain runs: the event that xenstored sends with it would change the
+/// memory of a crashed one.
+void publish_policy(Host& host, unsigned domid, const Ward& ward,
+                    const std::optional<DomainRecord>& record);
+
+}  // namespace hadump

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/xen/xen_host.h"
+
+#include <cerrno>
+#include <functional>
+#include <utility>
+
+#include "hv/xen/toolstack.h"
+#include "hv/xen/xen_domain.h"
+#include "hv/xen/xen_guest_links.h"
+#include "hv/xen/xen_guest_memory.h"
+#include "hv/xen/xen_guest_store.h"
+
+namespace hadump {
+namespace {
+
+class XenOpenDomain : public OpenDomain {
+ public:
+  XenOpenDomain(XenHandles handles, unsigned domid)
+      : handles_(std::move(handles)),
+        domain_(handles_, domid),
+        memory_(handles_, domid),
+        links_(handles_, domid),
+        store_(handles_.store.get(), domid) {}
+
+  Domain& domain() override { return domain_; }
+  GuestMemory& memory() override { return memory_; }
+  GuestLinks& links() override { return links_; }
+  GuestStore& store() override { return store_; }
+
+ private:
+  XenHandles handles_;  ///< first: the others borrow it
+  XenDomain domain_;
+  XenGuestMemory memory_;
+  XenGuestLinks links_;
+  XenGuestStore store_;
+};
+
+// Calls `work` with a toolstack that lives for this call.
+template <typename Work>
+auto with_toolstack(XenLog& log, Work&& work) -> decltype(work(std::declval<const Toolstack&>())) {
+  auto handles = XenHandles::open(log);
+  if (!handles) return fail(std::move(handles));
+  auto libxl = open_libxl(log);
+  if (!libxl) return fail(std::move(libxl));
+  return work(Toolstack(libxl->get(), *handles));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<XenHost>> XenHost::open(XenLog& log) {
+  std::unique_ptr<XenHost> host(new XenHost(log));
+  host->control_.reset(xc_interface_open(log.get(), log.get(), 0));
+  if (!host->control_) return fail_os(errno, "opening the Xen control interface");
+  return host;
+}
+
+Result<std::vector<DomainStatus>> XenHost::domains() {
+  const std::lock_guard lock(mutex_);
+  return list_domains(control_.get());
+}
+
+Result<DomainConfig> XenHost::config(unsigned domid) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.domain_config(domid); });
+}
+
+Result<std::unique_ptr<OpenDomain>> XenHost::open(unsigned domid) {
+  auto handles = XenHandles::open(log_);
+  if (!handles) return fail(std::move(handles));
+  return std::make_unique<XenOpenDomain>(std::move(*handles), domid);
+}
+
+Result<> XenHost::crash(unsigned domid) {
+  auto handles = XenHandles::open(log_);
+  if (!handles) return fail(std::move(handles));
+  return XenDomain(*handles, domid).crash();
+}
+
+Result<> XenHost::dump_core(unsigned domid, const std::string& path) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.dump_core(domid, path); });
+}
+
+Result<> XenHost::destroy(unsigned domid) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.destroy(domid); });
+}
+
+Result<> XenHost::set_aside(unsigned domid) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.set_aside(domid); });
+}
+
+Result<unsigned> XenHost::create(const std::string& blueprint) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.create(blueprint); });
+}
+
+}  // namespace hadump

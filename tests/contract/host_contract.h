@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "hv/domain/host.h"
+
+namespace hadump {
+
+inline std::optional<DomainStatus> find_domain(Host& host, unsigned domid) {
+  auto domains = host.domains();
+  if (!domains) return {};
+  const auto found = std::find_if(domains->begin(), domains->end(),
+                                  [&](const DomainStatus& one) { return one.domid == domid; });
+  if (found == domains->end() || found->dying) return {};
+  return *found;
+}
+
+/// What every Host must do.
+/// @param domid  a domain that has crashed, and that nobody needs any more. Behind this it is gone.
+/// @param scratch  a directory with room for its memory.
+inline void check_host_contract(Host& host, unsigned domid, const std::string& scratch) {
+  const auto status = find_domain(host, domid);
+  ASSERT_TRUE(status);
+  ASSERT_TRUE(status->shutdown);
+  auto config = host.config(domid);
+  ASSERT_TRUE(config) << config.error().what();
+  EXPECT_EQ(config->uuid, status->uuid);
+  EXPECT_FALSE(config->blueprint.empty());
+
+  // Each opening stands for itself.
+  auto first = host.open(domid);
+  ASSERT_TRUE(first) << first.error().what();
+  auto second = host.open(domid);
+  ASSERT_TRUE(second) << second.error().what();
+  first->reset();
+  EXPECT_EQ((*second)->domain().status().value().uuid, status->uuid);
+  EXPECT_GT((*second)->memory().total_frames().value(), 0U);
+  second->reset();
+
+  const std::string core = scratch + "/contract.core";
+  const auto dumped = host.dump_core(domid, core);
+  ASSERT_TRUE(dumped) << dumped.error().what();
+  EXPECT_GT(std::filesystem::file_size(core), 0U);
+  std::filesystem::remove(core);
+
+  // Set aside, it keeps its number and its state, and its successor has the rest.
+  auto done = host.set_aside(domid);
+  ASSERT_TRUE(done) << done.error().what();
+  auto aside = find_domain(host, domid);
+  ASSERT_TRUE(aside);
+  EXPECT_TRUE(aside->shutdown);
+  EXPECT_NE(aside->uuid, status->uuid);
+  auto created = host.create(config->blueprint);
+  ASSERT_TRUE(created) << created.error().what();
+  auto fresh = find_domain(host, *created);
+  ASSERT_TRUE(fresh);
+  EXPECT_EQ(fresh->uuid, status->uuid);
+  EXPECT_FALSE(fresh->shutdown);
+  EXPECT_EQ(host.config(*created).value().name, config->name);
+
+  done = host.crash(*created);
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_TRUE(find_domain(host, *created).value().crashed());
+  for (unsigned one : {domid, *created}) {
+    done = host.destroy(one);
+    EXPECT_TRUE(done) << done.error().what();
+    EXPECT_FALSE(find_domain(host, one));
+    EXPECT_FALSE(host.config(one));
+  }
+  EXPECT_FALSE(host.destroy(domid)) << "it is gone";
+  EXPECT_FALSE(host.create("nonsense"));
+}
+
+}  // namespace hadump

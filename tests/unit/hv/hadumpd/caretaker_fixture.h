@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/units.h"
+#include "hv/domain/pvh_guest.h"
+#include "hv/hadumpd/caretaker.h"
+#include "tests/fakes/in_memory_host.h"
+#include "tests/fakes/manual_jobs.h"
+
+namespace hadump {
+
+/// A host with domains, a caretaker whose jobs do nothing until they are told to, and a clock that
+/// stands still. A crash run is one line here: CrashRun has tests of its own.
+class CaretakerTest : public testing::Test {
+ protected:
+  CaretakerTest() {
+    EXPECT_TRUE(policies.add("cores", "directory", directory + "/cores"));
+    EXPECT_TRUE(policies.add("cores", "keep-free", "0"));
+    restart();
+  }
+  ~CaretakerTest() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+  }
+
+  /// A hadumpd that finds what the one before it has left.
+  void restart() {
+    jobs = ManualJobs();
+    book.emplace(states);
+    caretaker.emplace(
+        Caretaker::World{host, jobs, *book, states, cores, preparer,
+                         [this](const RescueOrder& order) { return rescue(order); },
+                         [this] { return 1700000000000 + static_cast<std::uint64_t>(now.count()); },
+                         [this] { return now; }});
+    caretaker->set_policies(policies);
+    EXPECT_TRUE(caretaker->load());
+  }
+  void set_policies(const std::string& key, const std::string& value) {
+    EXPECT_TRUE(policies.add("default", key, value));
+    caretaker->set_policies(policies);
+  }
+  DomainConfig config(const std::string& name) const {
+    DomainConfig config;
+    config.name = name;
+    config.uuid = "uuid-of-" + name;
+    config.kind = &kPvhGuest;
+    config.memory_bytes = 512_MiB;
+    config.max_vcpus = 1;
+    config.kernel = directory + "/vmlinux";
+    config.acpi_key = "key";
+    config.on_crash = ShutdownAction::kPreserve;
+    return config;
+  }
+  /// A domain that runs and that the caretaker knows.
+  unsigned known(const DomainConfig& config) {
+    const unsigned domid = host.add(config);
+    settle();
+    return domid;
+  }
+  /// The same, rescued before, so that hadumpd and not xl looks after it.
+  unsigned owned(const DomainConfig& config) {
+    const unsigned domid = known(config);
+    DomainRecord record;
+    record.uuid = config.uuid;
+    record.name = config.name;
+    record.domid = domid;
+    record.step = Step::kDone;
+    record.started_ms = 1;
+    EXPECT_TRUE(book->save(record));
+    return domid;
+  }
+  void look() {
+    caretaker->heard(said());
+    ASSERT_TRUE(caretaker->look_around());
+  }
+  /// Looks, and lets the jobs run, until nothing happens any more.
+  void settle() {
+    for (int i = 0; i < 5; ++i) {
+      look();
+      jobs.finish();
+    }
+  }
+  void pass(std::chrono::milliseconds time) { now += time; }
+  std::map<unsigned, GuestKeys> said() {
+    std::map<unsigned, GuestKeys> all;
+    for (const auto& [domid, closely] : caretaker->listened_to())
+      if (auto open = host.open(domid)) all[domid] = (*open)->store().guest_keys().value();
+    return all;
+  }
+  DomainView view(const std::string& name) {
+    for (const DomainView& view : caretaker->views())
+      if (view.name == name) return view;
+    return {};
+  }
+  std::string state(const std::string& name) { return view(name).state; }
+  DomainRecord record(const std::string& name) {
+    return book->find("uuid-of-" + name).value_or(DomainRecord{});
+  }
+
+  std::string directory = new_directory();
+  std::chrono::milliseconds now{1000000};
+  PolicyTable policies;
+  InMemoryHost host;
+  ManualJobs jobs;
+  StateDirectory states{directory, ""};
+  CoreDirectory cores;
+  Preparer preparer{{directory + "/cache", directory},
+                    [](unsigned) { return Result<AcpiTables>(fail(ErrorCode::kBusy, "no Xen")); },
+                    [](const std::string&) {}};
+  std::optional<RecordBook> book;
+  std::optional<Caretaker> caretaker;
+
+  std::vector<unsigned> rescued;       ///< in order, by domid
+  std::vector<Error> rescue_failures;  ///< of the next crash runs
+  bool commits_before_it_fails = false;
+
+ private:
+  static std::string new_directory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "hadump-XXXXXX").string();
+    return ::mkdtemp(pattern.data());
+  }
+  Result<> rescue(const RescueOrder& order) {
+    rescued.push_back(order.domid);
+    if (!order.policy.may_add_save_area)
+      return fail(ErrorCode::kBusy, "the host has as many save areas as it may have");
+    DomainRecord record = order.record;
+    if (!rescue_failures.empty()) {
+      Error error = rescue_failures.front();
+      rescue_failures.erase(rescue_failures.begin());
+      record.committed = commits_before_it_fails;
+      record.step = record.committed ? Step::kReset : Step::kNone;
+      static_cast<void>(book->save(record));
+      return tl::unexpected(std::move(error));
+    }
+    InMemoryDomain& domain = host.at(order.domid).domain;
+    EXPECT_TRUE(domain.pause());
+    EXPECT_TRUE(domain.reset({}));
+    EXPECT_TRUE(domain.start());
+    record.step = Step::kStarted;
+    record.committed = true;
+    record.crash_counted = false;
+    record.started_ms = 1700000000000 + static_cast<std::uint64_t>(now.count());
+    record.times = {{"pause", 1.0}};
+    return book->save(record);
+  }
+};
+
+}  // namespace hadump
