@@ -30,10 +30,11 @@ std::vector<std::byte> load_bytes(const std::vector<std::byte>& image, std::uint
   return out;
 }
 
-std::optional<Page> load_page(const std::vector<std::byte>& image, const KdumpPageDesc& desc) {
+std::optional<Page> load_page(const std::vector<std::byte>& image, const KdumpPageDesc& desc,
+                              PageExpander& expander) {
   Page page{};
   const auto bytes = load_bytes(image, desc.offset, desc.size);
-  if (!PageExpander().expand(desc.flags, bytes, page)) return std::nullopt;
+  if (!expander.expand(desc.flags, bytes, page)) return std::nullopt;
   return page;
 }
 
@@ -52,12 +53,13 @@ std::optional<ReadBack> read_kdump(const std::vector<std::byte>& image) {
   const std::uint64_t descs = bitmap + 2 * bitmap_bytes;
   const auto bits = load_bytes(image, bitmap + bitmap_bytes, bitmap_bytes);
   std::uint64_t rank = 0;
+  PageExpander expander;  // One for all: it keeps the codecs' tables.
   for (std::uint64_t frame = 0; frame < sub->max_mapnr_64; ++frame) {
     if ((static_cast<unsigned>(bits[frame / 8]) >> (frame % 8) & 1U) == 0) continue;
     if (sub->split != 0 && (frame < sub->start_pfn_64 || frame >= sub->end_pfn_64)) continue;
     const auto desc = load<KdumpPageDesc>(image, descs + rank++ * sizeof(KdumpPageDesc));
     const Gfn gfn{frame};
-    const auto page = desc && desc->offset != 0 ? load_page(image, *desc) : std::nullopt;
+    const auto page = desc && desc->offset != 0 ? load_page(image, *desc, expander) : std::nullopt;
     if (page)
       out.pages[gfn] = *page;
     else
@@ -150,6 +152,11 @@ FrameSet frames_of(const ReadBack& back) {
 
 bool same_page(const Page& one, const Page& other) {
   return std::memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
+bool same_bytes(const std::vector<std::byte>& one, const std::vector<std::byte>& other) {
+  return one.size() == other.size() &&
+         (one.empty() || std::memcmp(one.data(), other.data(), one.size()) == 0);
 }
 
 Page page_of(const VmcoreSource& source, Gfn gfn) {

@@ -46,6 +46,7 @@ FrameSet frames_of(const ReadBack& back);
 Page page_of(const VmcoreSource& source, Gfn gfn);
 /// What == says, without a sanitized comparison for each byte.
 bool same_page(const Page& one, const Page& other);
+bool same_bytes(const std::vector<std::byte>& one, const std::vector<std::byte>& other);
 
 struct DumpRun {
   std::shared_ptr<SinkLog> log = std::make_shared<SinkLog>();
