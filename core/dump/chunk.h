@@ -9,7 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/units.h"
-#include "core/dump/codec.h"
+#include "core/codec/codec.h"
 #include "core/dump/progress.h"
 #include "core/vmcore/source.h"
 
@@ -30,8 +30,8 @@ enum class PageFate : std::uint8_t {
 struct PageOutcome {
   const std::byte* data = nullptr;  ///< kData: borrowed from the chunk's buffer or views.
   std::uint32_t size = 0;           ///< kData: kFrameSize when stored raw.
+  std::uint32_t codec_flag = 0;     ///< kData: of the codec's row; 0 when stored raw.
   PageFate fate = PageFate::kLeftOut;
-  CodecKind codec = CodecKind::kNone;
 };
 
 /// One work item on its way through the pipeline: filled by a worker, written by the caller's

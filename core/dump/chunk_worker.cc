@@ -32,7 +32,7 @@ Result<std::unique_ptr<ChunkWorker>> ChunkWorker::create(const VmcoreSource& sou
 Result<> ChunkWorker::set_codec(CodecChoice codec) {
   codec_ = codec;
   compressor_.reset();
-  if (codec.kind == CodecKind::kNone) return {};
+  if (codec.codec == nullptr) return {};
   auto compressor = make_compressor(codec);
   if (!compressor) return fail(std::move(compressor));
   compressor_ = std::move(*compressor);
@@ -137,7 +137,7 @@ void ChunkWorker::store_pages(Chunk& chunk, FrameRange run, std::span<const std:
   for (std::size_t i = 0; i < run.frames(); ++i) {
     const auto page = bytes.subspan(i * kFrameSize, kFrameSize);
     if (is_zero_page(page)) {
-      chunk.pages[first + i] = {nullptr, 0, PageFate::kZero, CodecKind::kNone};
+      chunk.pages[first + i] = {nullptr, 0, 0, PageFate::kZero};
       ++chunk.counts.frames_by_class[index_of(PageClass::kZero)];
       continue;
     }
@@ -149,7 +149,7 @@ void ChunkWorker::store_pages(Chunk& chunk, FrameRange run, std::span<const std:
 
 void ChunkWorker::store_page(Chunk& chunk, std::size_t index, std::span<const std::byte> page) {
   PageOutcome& outcome = chunk.pages[index];
-  outcome = {page.data(), kFrameSize, PageFate::kData, CodecKind::kNone};
+  outcome = {page.data(), kFrameSize, 0, PageFate::kData};
   if (!compressor_) return;
 
   std::byte* const to = chunk.buffer.get() + buffer_used_;
@@ -160,7 +160,7 @@ void ChunkWorker::store_page(Chunk& chunk, std::size_t index, std::span<const st
     suspicious_ = size >= kFrameSize;
     if (!suspicious_) {
       outcome.size = static_cast<std::uint32_t>(size);
-      outcome.codec = codec_.kind;
+      outcome.codec_flag = codec_.codec->flag;
       buffer_used_ += size;
       ++chunk.counts.frames_compressed;
       return;

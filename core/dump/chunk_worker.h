@@ -16,7 +16,7 @@ namespace hadump {
 class ChunkWorker {
  public:
   /// @param source,filter  borrowed; filter may be null.
-  /// @param codec          not kAuto.
+  /// @param codec          not an automatic choice.
   static Result<std::unique_ptr<ChunkWorker>> create(const VmcoreSource& source,
                                                      const PageFilter* filter, CodecChoice codec);
 

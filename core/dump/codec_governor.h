@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
-#include "core/dump/codec.h"
+#include "core/codec/codec.h"
 
 namespace hadump {
 
-/// Chooses the codec for CodecKind::kAuto: the strongest with which the target device stays busy.
-/// While writing takes most of the time, there are CPU seconds to spend on smaller pages; while
-/// writing waits for workers, a faster codec brings more.
+/// Chooses the codec for an automatic choice: the strongest with which the target device stays
+/// busy. While writing takes most of the time, there are CPU seconds to spend on smaller pages;
+/// while writing waits for workers, a faster codec brings more.
 ///
 /// Threads: go_on() and wrote() from the writing thread, choice() from any.
 class CodecGovernor {
@@ -21,13 +22,9 @@ class CodecGovernor {
   using Time = std::chrono::steady_clock::time_point;
 
   /// From the fastest to the strongest.
-  static constexpr std::array<CodecChoice, 5> kLadder{{{CodecKind::kLzo, 0},
-                                                       {CodecKind::kZstd, -5},
-                                                       {CodecKind::kZstd, -1},
-                                                       {CodecKind::kZstd, 1},
-                                                       {CodecKind::kZstd, 3}}};
-  static constexpr std::uint32_t kFlags =
-      kdump_flag(CodecKind::kLzo) | kdump_flag(CodecKind::kZstd);
+  static const std::vector<CodecChoice>& ladder();
+  /// Of all that are on it.
+  static std::uint32_t flags();
 
   /// What passed since the last chunk (a checkpoint, pages released) says nothing about either.
   void go_on(Time now) { last_ = now; }
@@ -41,13 +38,14 @@ class CodecGovernor {
         all_.count() > 0 ? static_cast<double>(writing_.count()) / static_cast<double>(all_.count())
                          : 0;
     const std::size_t step = step_.load(std::memory_order_relaxed);
-    if (busy > kBusy && step + 1 < kLadder.size()) step_.store(step + 1, std::memory_order_relaxed);
+    if (busy > kBusy && step + 1 < ladder().size())
+      step_.store(step + 1, std::memory_order_relaxed);
     if (busy < kIdle && step > 0) step_.store(step - 1, std::memory_order_relaxed);
     writing_ = all_ = {};
     chunks_ = 0;
   }
 
-  CodecChoice choice() const { return kLadder[step_.load(std::memory_order_relaxed)]; }
+  CodecChoice choice() const { return ladder()[step_.load(std::memory_order_relaxed)]; }
 
  private:
   static constexpr unsigned kChunksPerDecision = 128;  ///< 64 MiB of memory

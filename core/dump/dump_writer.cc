@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/dump_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -20,7 +22,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kMaxWorkers = 1024;
-constexpr std::size_t kMaxSinks = 16;
 /// x86-64 has 52 bits of physical address.
 constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
 /// A guest's memory has as many pieces as its balloon left; what is still held, a few more for
@@ -37,10 +38,12 @@ Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t s
   if (options.dump_level > kMaxDumpLevel)
     return fail(ErrorCode::kBadData, "the dump level is over 31");
   if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
-  if (sinks == 0 || sinks > kMaxSinks)
-    return fail(ErrorCode::kBadData, "a dump takes 1 to 16 files");
-  if (sinks > 1 && options.format == DumpFormatKind::kElf)
-    return fail(ErrorCode::kUnsupported, "an ELF dump cannot be striped over several files");
+  if (sinks == 0 || sinks > kMaxDumpFiles)
+    return fail(ErrorCode::kBadData, fmt::format("a dump takes 1 to {} files", kMaxDumpFiles));
+  if (sinks > options.format->max_files)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("a dump in the format {} cannot be striped over {} files",
+                            options.format->name, sinks));
   return {};
 }
 
@@ -118,10 +121,9 @@ class Writer : public DumpWriter {
 
 Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
-  adaptive_ = options_.format == DumpFormatKind::kKdump && options_.codec.kind == CodecKind::kAuto;
-  const CodecChoice codec = adaptive_                                 ? governor_.choice()
-                            : options_.format == DumpFormatKind::kElf ? CodecChoice{}
-                                                                      : options_.codec;
+  if (!options_.format->is_compressed) options_.codec = {};
+  adaptive_ = options_.codec.is_automatic;
+  const CodecChoice codec = adaptive_ ? governor_.choice() : options_.codec;
   for (unsigned i = 0; i < worker_count_; ++i) {
     auto worker = ChunkWorker::create(source, filter, codec);
     if (!worker) return fail(std::move(worker));
@@ -133,12 +135,11 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   for (std::size_t i = 0; i < sinks.size(); ++i)
     outputs.push_back({(*borders)[i], std::move(sinks[i])});
 
-  FormatInput input{&source.layout(), left_, level_,
-                    adaptive_ ? CodecGovernor::kFlags : kdump_flag(codec.kind),
-                    identify_kernel(source)};
-  auto format = options_.format == DumpFormatKind::kElf
-                    ? make_elf_format(std::move(input), std::move(outputs.front()))
-                    : make_kdump_format(std::move(input), std::move(outputs));
+  const std::uint32_t codec_flags = adaptive_                ? CodecGovernor::flags()
+                                    : codec.codec != nullptr ? codec.codec->flag
+                                                             : 0;
+  auto format = options_.format->make(
+      {&source.layout(), left_, level_, codec_flags, identify_kernel(source)}, std::move(outputs));
   if (!format) return fail(std::move(format));
   format_ = std::move(*format);
   source_is_whole_ = !source.layout().incomplete;

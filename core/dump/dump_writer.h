@@ -8,7 +8,8 @@
 
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
-#include "core/dump/codec.h"
+#include "core/codec/codec.h"
+#include "core/dump/output_format.h"
 #include "core/dump/progress.h"
 #include "core/dump/sink.h"
 #include "core/vmcore/page_filter.h"
@@ -16,14 +17,9 @@
 
 namespace hadump {
 
-enum class DumpFormatKind {
-  kElf,    ///< ELF core. Left-out pages read as zeros; no compression; one sink.
-  kKdump,  ///< kdump-compressed, version 6. Over several sinks: the split form.
-};
-
 struct DumpOptions {
-  DumpFormatKind format = DumpFormatKind::kKdump;
-  CodecChoice codec;        ///< Ignored for ELF.
+  const OutputFormat* format = &output_formats().front();
+  CodecChoice codec;        ///< Ignored for a format without compression.
   unsigned workers = 0;     ///< Compressing threads; 0 is one for each CPU this process may use.
   unsigned dump_level = 0;  ///< 0 to kMaxDumpLevel.
   /// Called on the caller's thread inside write_portion(), some ten times a second; may be empty.
@@ -78,7 +74,7 @@ inline constexpr std::uint64_t kMaxPortionBytes = 256_MiB;
 /// be written are read at any time, frames that were written are not read again.
 ///
 /// Memory: at most 64 MiB + 1 MiB for each worker, whatever the size of the machine.
-/// Output does not depend on the number of workers (except with CodecKind::kAuto).
+/// Output does not depend on the number of workers (except with an automatic codec).
 /// Threads: all functions from one thread; the workers are inside.
 class DumpWriter {
  public:
@@ -87,7 +83,8 @@ class DumpWriter {
   /// @param source  borrowed; must outlive the writer.
   /// @param filter  borrowed, may be null (nothing but zero pages is told apart then).
   /// @param frames  what the dump is to hold: the source's layout, or what is still held of it.
-  /// @param sinks   one, or for kKdump several: the dump is striped over them in the split form,
+  /// @param sinks   one, or as many as the format allows: the dump is striped over them in the
+  /// split form,
   ///                at borders that a sample of the pages says to balance the bytes.
   /// @return kBadData for an empty or absurd layout or level; kUnsupported for a combination that
   ///         the format has no room for; the sinks' errors.

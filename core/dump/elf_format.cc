@@ -36,9 +36,10 @@ void append_object(std::vector<std::byte>& bytes, const T& object) {
 
 }  // namespace
 
-ElfFormat::ElfFormat(FormatInput input, FormatOutput output)
-    : input_(std::move(input)), notes_(encode_notes(input_.layout->notes)) {
-  outputs_.push_back(std::move(output));
+ElfFormat::ElfFormat(FormatInput input, std::vector<FormatOutput> outputs)
+    : input_(std::move(input)),
+      outputs_(std::move(outputs)),
+      notes_(encode_notes(input_.layout->notes)) {
   for (const LoadSegment& segment : input_.layout->segments) {
     if (segment.virt.value >= kKernelTextMap && images_.size() < kExtraHeaders)
       images_.push_back(segment);
@@ -339,8 +340,9 @@ Result<> ElfFormat::finish(bool complete, unsigned /*dump_level*/) {
   return outputs_.front().sink->publish(now_.data_end);
 }
 
-Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input, FormatOutput output) {
-  return std::make_unique<ElfFormat>(std::move(input), std::move(output));
+Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
+                                                    std::vector<FormatOutput> outputs) {
+  return std::make_unique<ElfFormat>(std::move(input), std::move(outputs));
 }
 
 }  // namespace hadump

@@ -16,7 +16,7 @@ namespace hadump {
 /// holes. What is not saved yet has p_filesz 0. Incomplete: bit 0 of e_flags.
 class ElfFormat : public DumpFormat {
  public:
-  ElfFormat(FormatInput input, FormatOutput output);
+  ElfFormat(FormatInput input, std::vector<FormatOutput> outputs);
 
   Result<> begin() override;
   Result<> append(const Chunk& chunk) override;

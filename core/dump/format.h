@@ -20,9 +20,12 @@ struct FormatInput {
   const VmcoreLayout* layout = nullptr;  ///< Borrowed: notes, VMCOREINFO, virtual addresses.
   FrameSet frames;                       ///< What the dump is to hold.
   unsigned dump_level = 0;
-  std::uint32_t codec_flags = 0;  ///< kdump_flag() of every codec that may occur.
+  std::uint32_t codec_flags = 0;  ///< Of every codec that may occur.
   KernelIdentity identity;
 };
+
+/// Over so many files a dump may be striped.
+inline constexpr std::size_t kMaxDumpFiles = 16;
 
 /// One output file (several for a striped dump) and its range of frames.
 struct FormatOutput {
@@ -68,7 +71,8 @@ class DumpFormat {
 Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
                                                       std::vector<FormatOutput> outputs);
 /// @pre one output.
-Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input, FormatOutput output);
+Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
+                                                    std::vector<FormatOutput> outputs);
 
 /// Writes the pages that are kData one behind the other; those that lie together in memory by one
 /// call.

@@ -193,7 +193,7 @@ void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
     if (page.fate == PageFate::kLost) descs.push_back({});
     if (page.fate == PageFate::kZero) descs.push_back({stripe.data_begin, kFrameSize, 0, 0});
     if (page.fate != PageFate::kData) continue;
-    descs.push_back({now.data_end, page.size, kdump_flag(page.codec), 0});
+    descs.push_back({now.data_end, page.size, page.codec_flag, 0});
     now.data_end += page.size;
   }
   now.rank += descs.size() - before;

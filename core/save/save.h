@@ -11,22 +11,21 @@
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
-#include "core/dump/codec.h"
+#include "core/codec/codec.h"
 #include "core/dump/dump_writer.h"
+#include "core/dump/output_format.h"
 #include "core/dump/sink.h"
 #include "core/save/region_releaser.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {
 
-enum class OutputFormat { kElf, kKdump, kFlattened };
-
 /// What is wanted of a save.
 struct SaveOptions {
   std::vector<std::string> to;
   /// Partial dumps of the same crash, for what has been released since.
   std::vector<std::string> with;
-  OutputFormat format = OutputFormat::kKdump;
+  const OutputFormat* format = &output_formats().front();
   CodecChoice codec;
   std::vector<unsigned> levels{0};  ///< The first, then what to fall back to on a full target.
   unsigned threads = 0;

@@ -12,22 +12,9 @@ namespace {
 // A dump that nothing waits with still needs a name.
 constexpr const char* kNoDumpId = "00000000000000000000000000000000";
 
-const char* name_of(OutputFormat format) {
-  switch (format) {
-    case OutputFormat::kElf:
-      return "elf";
-    case OutputFormat::kKdump:
-      return "kdump";
-    case OutputFormat::kFlattened:
-      break;
-  }
-  return "flattened";
-}
-
 std::string settings_of(const SaveOptions& options) {
-  return fmt::format("format={} codec={}:{} levels={}", name_of(options.format),
-                     to_string(options.codec.kind), options.codec.level,
-                     fmt::join(options.levels, ","));
+  return fmt::format("format={} codec={}:{} levels={}", options.format->name,
+                     name_of(options.codec), options.codec.level, fmt::join(options.levels, ","));
 }
 
 void find_registered(const SaveContext& context, SavePlan& plan) {

@@ -152,8 +152,7 @@ void Attempt::show(const DumpProgress& dump) {
 DumpOptions Attempt::dump_options() {
   const SaveOptions& options = context_.options;
   DumpOptions dump;
-  dump.format =
-      options.format == OutputFormat::kElf ? DumpFormatKind::kElf : DumpFormatKind::kKdump;
+  dump.format = options.format;
   dump.codec = options.codec;
   dump.workers = options.threads;
   dump.dump_level = options.levels.front();

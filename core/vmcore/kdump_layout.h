@@ -13,7 +13,10 @@ namespace hadump {
 // header, sub header with the notes, bitmap of valid frames, bitmap of dumped frames, one
 // descriptor for each dumped frame, page data.
 
+// Of the header's status and of a page's flags; those of the codecs are in their table
+// (core/codec/codec_table.cc).
 inline constexpr std::uint32_t kKdumpIncomplete = 0x8;
+inline constexpr std::uint32_t kKdumpExcludedVmemmap = 0x10;
 
 struct KdumpUtsname {
   std::array<char, 65> sysname{};

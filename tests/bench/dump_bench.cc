@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Drives the dump engine alone, for measuring: no journal, no releasing.
 //
-//   dump_bench save SOURCE OUT... [--format kdump|elf|flat] [--codec C] [--level N] [--workers N]
+//   dump_bench save SOURCE OUT... [--format kdump|elf|flattened] [--codec C] [--level N] [--workers
+//   N]
 //                                 [--portion MiB] [--no-direct] [--device MB/s]
 //                                 (--device: a target that takes no more than that)
 //   dump_bench sample SOURCE CORPUS COPY   fills COPY, a copy of SOURCE, with bytes of CORPUS
@@ -129,8 +130,8 @@ SaveArguments parse_save(int argc, char** argv) {
     if (++i == argc) die(word + " needs a value");
     const std::string value = argv[i];
     if (word == "--format") {
-      args.options.format = value == "elf" ? DumpFormatKind::kElf : DumpFormatKind::kKdump;
-      args.flat = value == "flat";
+      args.options.format = need(parse_output_format(value));
+      args.flat = args.options.format->is_stream;
     } else if (word == "--codec") {
       args.options.codec = need(parse_codec(value));
     } else if (word == "--level") {

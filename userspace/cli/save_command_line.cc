@@ -17,22 +17,17 @@ constexpr std::uint64_t kMinPortion = 1_MiB;
 constexpr std::uint64_t kMaxPortion = 64_GiB;
 constexpr unsigned kMaxThreads = 1024;
 
-Result<OutputFormat> parse_format(const std::string& text) {
-  if (text == "elf") return OutputFormat::kElf;
-  if (text == "kdump") return OutputFormat::kKdump;
-  if (text == "flattened") return OutputFormat::kFlattened;
-  return fail(ErrorCode::kBadData,
-              fmt::format("invalid format '{}'; use elf, kdump or flattened", text));
-}
-
 }  // namespace
 
 void describe_writing(po::options_description& options) {
+  const std::string format_help = output_format_help();
+  const std::string codec_text = codec_help();
+  const std::string default_format(output_formats().front().name);
   // clang-format off
   options.add_options()
-      ("format", po::value<std::string>()->default_value("kdump"), "elf, kdump or flattened")
+      ("format", po::value<std::string>()->default_value(default_format), format_help.c_str())
       ("compress", po::value<std::string>()->default_value("lzo"),
-       "none, zlib, lzo, snappy, zstd or auto; zlib and zstd take a level, as in zstd:-3")
+       codec_text.c_str())
       ("dump-level", po::value<std::string>()->default_value("0"),
        "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
        "With a list, as in 1,31, the next level is used when the target runs out of room")
@@ -46,12 +41,11 @@ void describe_writing(po::options_description& options) {
 
 Result<> read_writing(const po::variables_map& values, SaveCommandLine& command) {
   SaveOptions& options = command.save;
-  auto format = parse_format(values["format"].as<std::string>());
-  if (!format) return fail(std::move(format));
+  auto format = parse_output_format(values["format"].as<std::string>());
+  if (!format) return fail(std::move(format), "--format");
   options.format = *format;
-  // A stream takes every byte once: of the three, only the flattened form can be written so.
   if (!options.to.empty() && options.to.front() == "-" && values["format"].defaulted())
-    options.format = OutputFormat::kFlattened;
+    options.format = &stream_format();
   auto codec = parse_codec(values["compress"].as<std::string>());
   if (!codec) return fail(std::move(codec), "--compress");
   options.codec = *codec;
@@ -77,13 +71,16 @@ Result<> check_save(const SaveOptions& options) {
                             format_size(kMaxPortion)));
   if (options.threads > kMaxThreads)
     return fail(ErrorCode::kBadData, fmt::format("--threads must be at most {}", kMaxThreads));
-  if (options.format == OutputFormat::kElf && options.to.size() > 1)
-    return fail(ErrorCode::kBadData, "ELF has no split form; use one --to file or --format kdump");
+  const OutputFormat& format = *options.format;
+  if (options.to.size() > format.max_files)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--format {} takes {} --to at most", format.name, format.max_files));
   const bool stream = options.to.front() == "-";
-  if (options.format == OutputFormat::kFlattened && !stream)
-    return fail(ErrorCode::kBadData, "the flattened format is only for --to -");
-  if (options.format != OutputFormat::kFlattened && stream)
-    return fail(ErrorCode::kBadData, "--to - supports only the flattened format");
+  if (format.is_stream && !stream)
+    return fail(ErrorCode::kBadData, fmt::format("--format {} is only for --to -", format.name));
+  if (!format.is_stream && stream)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--to - supports only --format {}", stream_format().name));
   if (options.ack_fd >= 0 && !stream)
     return fail(ErrorCode::kBadData, "--ack-fd is only for --to -");
   return {};

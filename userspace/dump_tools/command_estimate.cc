@@ -138,7 +138,7 @@ void print_table(const EstimateOptions& options, const Measured& measured,
       measured.sampled,
       format_size(
           static_cast<std::uint64_t>(measured.pages_per_second * measured.threads * kFrameSize)),
-      to_string(options.codec.kind), measured.threads);
+      name_of(options.codec), measured.threads);
   if (measured.room)
     out << fmt::format("free in {}: {}\n", options.to, format_size(*measured.room));
   out << fmt::format("{:>5}  {:>10}  {:>9}{}\n", "LEVEL", "SIZE", "SECONDS",
@@ -157,7 +157,7 @@ void print_json(const EstimateOptions& options, const Measured& measured,
   Json json;
   json["memory_bytes"] = memory_bytes;
   json["pages_sampled"] = measured.sampled;
-  json["codec"] = to_string(options.codec.kind);
+  json["codec"] = name_of(options.codec);
   json["threads"] = measured.threads;
   json["bytes_per_second"] =
       static_cast<std::uint64_t>(measured.pages_per_second * measured.threads * kFrameSize);
@@ -186,7 +186,7 @@ Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& sou
     measured.room = *room;
   }
   std::unique_ptr<PageCompressor> compressor;
-  if (options.codec.kind != CodecKind::kNone) {
+  if (options.codec.codec != nullptr) {
     auto made = make_compressor(options.codec);
     if (!made) return fail(std::move(made));
     compressor = std::move(*made);
@@ -237,7 +237,7 @@ Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
   auto codec = parse_codec((*values)["compress"].as<std::string>());
   if (!codec) return fail(std::move(codec), "--compress");
   options.codec = *codec;
-  if (options.codec.kind == CodecKind::kAuto) options.codec = {CodecKind::kZstd, 0};
+  if (options.codec.is_automatic) options.codec = {find_codec("zstd")};
   options.json = values->count("json") > 0;
   options.threads = (*values)["threads"].as<unsigned>();
   if (values->count("dump-level") > 0) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/dump/codec.h"
+#include "core/codec/codec.h"
 #include "core/vmcore/source.h"
 #include "userspace/cli/clock.h"
 #include "userspace/cli/command_table.h"
@@ -16,7 +16,7 @@ struct EstimateOptions {
   bool json = false;
   std::string vmcore;  ///< Empty: /proc/vmcore when a dump waits, else /proc/kcore.
   std::string to;      ///< A directory whose free room to compare with; empty for none.
-  CodecChoice codec{CodecKind::kZstd, 0};
+  CodecChoice codec;
   std::vector<unsigned> levels{0, 1, 16, 17, 23, 31};
   unsigned threads = 0;  ///< 0: one for each CPU.
 };

@@ -14,6 +14,9 @@
 
 namespace hadump {
 
+inline const OutputFormat* const kElf = find_output_format("elf");
+inline const OutputFormat* const kKdump = find_output_format("kdump");
+
 using Page = std::array<std::byte, kFrameSize>;
 
 /// What a file says about each frame: nothing (left out), lost, or contents.

@@ -20,8 +20,8 @@ namespace {
 
 struct Case {
   const char* name;
-  DumpFormatKind format;
-  CodecKind codec;
+  const OutputFormat* format;
+  const char* codec;
 };
 
 class EveryFormat : public testing::TestWithParam<Case> {
@@ -29,12 +29,12 @@ class EveryFormat : public testing::TestWithParam<Case> {
   RunOptions options() const {
     RunOptions options;
     options.dump.format = GetParam().format;
-    options.dump.codec.kind = GetParam().codec;
+    options.dump.codec = *parse_codec(GetParam().codec);
     options.dump.workers = 2;
     return options;
   }
   std::optional<ReadBack> read(const std::vector<std::byte>& image) const {
-    return GetParam().format == DumpFormatKind::kElf ? read_elf(image) : read_kdump(image);
+    return GetParam().format == kElf ? read_elf(image) : read_kdump(image);
   }
   std::unique_ptr<InMemoryVmcore> machine_ = make_machine();
   const FrameSet& frames() const { return machine_->layout().frames; }
@@ -100,7 +100,7 @@ TEST_P(EveryFormat, LeavesOutWhatTheLevelSays) {
   ASSERT_TRUE(run.summary);
   const auto back = read(run.log->image());
   ASSERT_TRUE(back);
-  const bool elf = GetParam().format == DumpFormatKind::kElf;
+  const bool elf = GetParam().format == kElf;
   for (FrameRange range : frames().ranges())
     for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
       const bool kept = PatternFilter::class_of(gfn) == PageClass::kKeep;
@@ -179,7 +179,7 @@ TEST_P(EveryFormat, RecordsUnreadableFramesAndGoesOn) {
   ASSERT_TRUE(back);
   EXPECT_TRUE(back->incomplete);
   // An ELF dump says it by a PT_LOAD without contents.
-  EXPECT_EQ(back->lost, GetParam().format == DumpFormatKind::kElf ? FrameSet{} : lost);
+  EXPECT_EQ(back->lost, GetParam().format == kElf ? FrameSet{} : lost);
   FrameSet saved = frames();
   saved.erase(lost);
   EXPECT_EQ(frames_of(*back), saved);
@@ -203,7 +203,7 @@ TEST_P(EveryFormat, EndsAStreamAsAnIncompleteDump) {
     EXPECT_TRUE(back->incomplete);
     expect_true_contents(*back);
     EXPECT_GE(back->pages.size(), 30U * static_cast<unsigned>(stop_after));
-    if (GetParam().format == DumpFormatKind::kElf) continue;
+    if (GetParam().format == kElf) continue;
     FrameSet all = frames_of(*back);
     all.insert(back->lost);
     EXPECT_EQ(all, frames()) << "nothing looks as if it had been left out";
@@ -212,7 +212,7 @@ TEST_P(EveryFormat, EndsAStreamAsAnIncompleteDump) {
 
 // The peer has acknowledged it, so it may be released: it must be in what the peer has.
 TEST_P(EveryFormat, HoldsWhatWasAcknowledgedWhenAStreamIsCut) {
-  if (GetParam().format == DumpFormatKind::kElf) GTEST_SKIP() << "its headers come at the end";
+  if (GetParam().format == kElf) GTEST_SKIP() << "its headers come at the end";
   RunOptions pipe = options();
   pipe.can_rewrite = false;
   pipe.acknowledges = true;
@@ -230,17 +230,15 @@ TEST_P(EveryFormat, HoldsWhatWasAcknowledgedWhenAStreamIsCut) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryFormat,
-                         testing::Values(Case{"elf", DumpFormatKind::kElf, CodecKind::kNone},
-                                         Case{"raw", DumpFormatKind::kKdump, CodecKind::kNone},
-                                         Case{"zlib", DumpFormatKind::kKdump, CodecKind::kZlib},
-                                         Case{"lzo", DumpFormatKind::kKdump, CodecKind::kLzo},
-                                         Case{"snappy", DumpFormatKind::kKdump, CodecKind::kSnappy},
-                                         Case{"zstd", DumpFormatKind::kKdump, CodecKind::kZstd}),
+                         testing::Values(Case{"elf", kElf, "none"}, Case{"raw", kKdump, "none"},
+                                         Case{"zlib", kKdump, "zlib"}, Case{"lzo", kKdump, "lzo"},
+                                         Case{"snappy", kKdump, "snappy"},
+                                         Case{"zstd", kKdump, "zstd"}),
                          [](const auto& which) { return std::string(which.param.name); });
 
 // A full disk, then a higher level: the dump goes on where it was, in the same file.
 TEST(DumpWriter, GoesOnAtAHigherLevelAfterAFullDisk) {
-  for (DumpFormatKind format : {DumpFormatKind::kKdump, DumpFormatKind::kElf}) {
+  for (const OutputFormat* format : {kKdump, kElf}) {
     const auto machine = make_machine();
     const PatternFilter filter;
     auto log = std::make_shared<SinkLog>();
@@ -266,14 +264,13 @@ TEST(DumpWriter, GoesOnAtAHigherLevelAfterAFullDisk) {
     ASSERT_TRUE((*writer)->write_portion(second));
     const auto summary = (*writer)->finish();
     ASSERT_TRUE(summary) << summary.error().what();
-    const auto back =
-        format == DumpFormatKind::kElf ? read_elf(log->image()) : read_kdump(log->image());
+    const auto back = format == kElf ? read_elf(log->image()) : read_kdump(log->image());
     ASSERT_TRUE(back);
     for (const auto& [gfn, page] : back->pages) {
       const bool kept = first.contains(gfn) || PatternFilter::class_of(gfn) == PageClass::kKeep;
       ASSERT_TRUE(same_page(page, page_of(*machine, gfn)) || (!kept && same_page(page, Page{})))
           << gfn.value;
-      ASSERT_TRUE(kept || format == DumpFormatKind::kElf) << gfn.value;
+      ASSERT_TRUE(kept || format == kElf) << gfn.value;
     }
   }
 }
@@ -287,7 +284,7 @@ TEST(DumpWriter, StripesOverSeveralFilesBalancedByBytes) {
     sinks.push_back(std::make_unique<MemorySink>(logs.back()));
   }
   DumpOptions options;
-  options.codec.kind = CodecKind::kLzo;
+  options.codec = *parse_codec("lzo");
   auto writer =
       DumpWriter::create(*machine, nullptr, machine->layout().frames, options, std::move(sinks));
   ASSERT_TRUE(writer) << writer.error().what();
@@ -327,7 +324,7 @@ TEST(DumpWriter, RefusesWhatItCannotDo) {
   DumpOptions absurd_level;
   absurd_level.dump_level = 32;
   DumpOptions elf;
-  elf.format = DumpFormatKind::kElf;
+  elf.format = kElf;
   EXPECT_EQ(create({}, {}, 1), ErrorCode::kBadData);
   EXPECT_EQ(create({{Gfn{0}, Gfn{std::uint64_t{1} << 41}}}, {}, 1), ErrorCode::kBadData);
   EXPECT_EQ(create(frames, absurd_level, 1), ErrorCode::kBadData);
@@ -435,7 +432,7 @@ TEST(DumpWriter, SaysWhichFramesCannotBeWrittenAnyMore) {
 TEST(DumpWriter, ChoosesACodecThatReadersKnow) {
   const auto machine = make_machine();
   RunOptions options;
-  options.dump.codec.kind = CodecKind::kAuto;
+  options.dump.codec = *parse_codec("auto");
   const DumpRun run = run_dump(*machine, options);
   ASSERT_TRUE(run.summary) << run.summary.error().what();
   const auto back = read_kdump(run.log->image());
@@ -463,11 +460,11 @@ TEST(CodecGovernor, SpendsSpareTimeAndSavesItWhenThereIsNone) {
   CodecGovernor::Time now{};
   governor.go_on(now);
   now = write_chunks(governor, now, 10 * 128, milliseconds(9), milliseconds(10));
-  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.back());
+  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().back());
   now = write_chunks(governor, now, 10 * 128, milliseconds(1), milliseconds(10));
-  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
+  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().front());
   write_chunks(governor, now, 10 * 128, milliseconds(45), milliseconds(100));
-  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.front());
+  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().front());
 }
 
 TEST(CodecGovernor, DoesNotTakeACheckpointForIdleTime) {
@@ -478,7 +475,7 @@ TEST(CodecGovernor, DoesNotTakeACheckpointForIdleTime) {
     governor.go_on(now);
     now = write_chunks(governor, now, 32, milliseconds(9), milliseconds(10));
   }
-  EXPECT_EQ(governor.choice(), CodecGovernor::kLadder.back());
+  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().back());
 }
 
 TEST(DumpWriter, CanBeCancelled) {

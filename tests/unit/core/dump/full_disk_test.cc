@@ -10,11 +10,11 @@
 namespace hadump {
 namespace {
 
-std::optional<ReadBack> read(DumpFormatKind format, const std::vector<std::byte>& image) {
-  return format == DumpFormatKind::kElf ? read_elf(image) : read_kdump(image);
+std::optional<ReadBack> read(const OutputFormat* format, const std::vector<std::byte>& image) {
+  return format == kElf ? read_elf(image) : read_kdump(image);
 }
 
-class FullDisk : public testing::TestWithParam<DumpFormatKind> {
+class FullDisk : public testing::TestWithParam<const OutputFormat*> {
  protected:
   Result<std::unique_ptr<DumpWriter>> create(const VmcoreSource& source, const PageFilter* filter) {
     auto owned = std::make_unique<MemorySink>(log_);
@@ -153,11 +153,8 @@ TEST_P(FullDisk, PassesOverWhatIsDurableOfAPortionThatIsRetried) {
   EXPECT_EQ((*writer)->summary().progress.frames_done, portion.frames());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FullDisk,
-                         testing::Values(DumpFormatKind::kElf, DumpFormatKind::kKdump),
-                         [](const auto& which) {
-                           return which.param == DumpFormatKind::kElf ? "elf" : "kdump";
-                         });
+INSTANTIATE_TEST_SUITE_P(All, FullDisk, testing::Values(kElf, kKdump),
+                         [](const auto& which) { return which.param == kElf ? "elf" : "kdump"; });
 
 }  // namespace
 }  // namespace hadump

@@ -22,8 +22,8 @@ using KdumpHandle = UniqueHandle<kdump_ctx_t, kdump_free>;
 
 struct Form {
   const char* name;
-  DumpFormatKind format;
-  CodecKind codec;
+  const OutputFormat* format;
+  const char* codec;
   bool flattened;
 };
 
@@ -46,7 +46,7 @@ class Kdumpfile : public testing::TestWithParam<Form> {
       sinks.push_back(std::move(*open_file_sink(path)));
     DumpOptions options;
     options.format = GetParam().format;
-    options.codec.kind = GetParam().codec;
+    options.codec = *parse_codec(GetParam().codec);
     auto writer =
         DumpWriter::create(machine, nullptr, machine.layout().frames, options, std::move(sinks));
     EXPECT_TRUE(writer);
@@ -104,7 +104,7 @@ TEST_P(Kdumpfile, FindsVmcoreinfo) {
 }
 
 /// A save that was stopped while it wrote to a pipe, put together as its reader would do it.
-class StoppedStream : public testing::TestWithParam<DumpFormatKind> {};
+class StoppedStream : public testing::TestWithParam<const OutputFormat*> {};
 
 TEST_P(StoppedStream, IsPutTogetherByMakedumpfileAsAnIncompleteDump) {
   if (std::system("command -v makedumpfile >/dev/null") != 0)
@@ -130,7 +130,7 @@ TEST_P(StoppedStream, IsPutTogetherByMakedumpfileAsAnIncompleteDump) {
   ASSERT_EQ(std::system(command.c_str()), 0);
   const auto image = read_file(whole, 1U << 30);
   ASSERT_TRUE(image);
-  const auto back = GetParam() == DumpFormatKind::kElf ? read_elf(*image) : read_kdump(*image);
+  const auto back = GetParam() == kElf ? read_elf(*image) : read_kdump(*image);
   ASSERT_TRUE(back);
   EXPECT_TRUE(back->incomplete);
   EXPECT_GE(back->pages.size(), 150U);
@@ -143,22 +143,15 @@ TEST_P(StoppedStream, IsPutTogetherByMakedumpfileAsAnIncompleteDump) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, StoppedStream,
-                         testing::Values(DumpFormatKind::kElf, DumpFormatKind::kKdump),
-                         [](const auto& which) {
-                           return which.param == DumpFormatKind::kElf ? "elf" : "kdump";
-                         });
+INSTANTIATE_TEST_SUITE_P(All, StoppedStream, testing::Values(kElf, kKdump),
+                         [](const auto& which) { return which.param == kElf ? "elf" : "kdump"; });
 
-constexpr Form kForms[] = {
-    {"elf", DumpFormatKind::kElf, CodecKind::kNone, false},
-    {"raw", DumpFormatKind::kKdump, CodecKind::kNone, false},
-    {"zlib", DumpFormatKind::kKdump, CodecKind::kZlib, false},
-    {"lzo", DumpFormatKind::kKdump, CodecKind::kLzo, false},
-    {"snappy", DumpFormatKind::kKdump, CodecKind::kSnappy, false},
-    {"zstd", DumpFormatKind::kKdump, CodecKind::kZstd, false},
-    {"automatic", DumpFormatKind::kKdump, CodecKind::kAuto, false},
-    {"flattened", DumpFormatKind::kKdump, CodecKind::kLzo, true},
-    {"flattened_elf", DumpFormatKind::kElf, CodecKind::kNone, true},
+const Form kForms[] = {
+    {"elf", kElf, "none", false},          {"raw", kKdump, "none", false},
+    {"zlib", kKdump, "zlib", false},       {"lzo", kKdump, "lzo", false},
+    {"snappy", kKdump, "snappy", false},   {"zstd", kKdump, "zstd", false},
+    {"automatic", kKdump, "auto", false},  {"flattened", kKdump, "lzo", true},
+    {"flattened_elf", kElf, "none", true},
 };
 INSTANTIATE_TEST_SUITE_P(All, Kdumpfile, testing::ValuesIn(kForms),
                          [](const auto& which) { return std::string(which.param.name); });

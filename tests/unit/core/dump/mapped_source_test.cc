@@ -42,14 +42,14 @@ class MappableVmcore : public VmcoreSource {
   mutable std::atomic<unsigned> maps_ = 0;
 };
 
-class MappedSource : public testing::TestWithParam<DumpFormatKind> {};
+class MappedSource : public testing::TestWithParam<const OutputFormat*> {};
 
 /// What is in the file does not depend on how the memory was read.
 TEST_P(MappedSource, GivesTheSameDump) {
   const auto machine = make_machine();
   RunOptions options;
   options.dump.format = GetParam();
-  options.dump.codec.kind = GetParam() == DumpFormatKind::kElf ? CodecKind::kNone : CodecKind::kLzo;
+  options.dump.codec = *parse_codec(GetParam() == kElf ? "none" : "lzo");
   options.dump.workers = 2;
   const MappableVmcore mapped(*machine, true);
   const MappableVmcore read(*machine, false);
@@ -64,8 +64,7 @@ TEST_P(MappedSource, GivesTheSameDump) {
   EXPECT_GT(read.reads(), 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, MappedSource,
-                         testing::Values(DumpFormatKind::kKdump, DumpFormatKind::kElf));
+INSTANTIATE_TEST_SUITE_P(Formats, MappedSource, testing::Values(kKdump, kElf));
 
 }  // namespace
 }  // namespace hadump

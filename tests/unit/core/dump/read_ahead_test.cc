@@ -67,7 +67,7 @@ Started start(const VmcoreSource& source, const PageFilter* filter) {
   std::vector<std::unique_ptr<DumpSink>> sinks;
   sinks.push_back(std::make_unique<MemorySink>(started.log));
   DumpOptions options;
-  options.codec.kind = CodecKind::kLzo;
+  options.codec = *parse_codec("lzo");
   options.workers = 2;
   auto writer =
       DumpWriter::create(source, filter, source.layout().frames, options, std::move(sinks));

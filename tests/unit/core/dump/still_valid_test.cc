@@ -48,10 +48,10 @@ class ShrinkingVmcore : public VmcoreSource {
   FrameSet noticed_;
 };
 
-class StillValid : public testing::TestWithParam<DumpFormatKind> {
+class StillValid : public testing::TestWithParam<const OutputFormat*> {
  protected:
   std::optional<ReadBack> read() const {
-    return GetParam() == DumpFormatKind::kElf ? read_elf(log_->image()) : read_kdump(log_->image());
+    return GetParam() == kElf ? read_elf(log_->image()) : read_kdump(log_->image());
   }
   Result<std::unique_ptr<DumpWriter>> create(bool can_rewrite) {
     std::vector<std::unique_ptr<DumpSink>> sinks;
@@ -90,7 +90,7 @@ TEST_P(StillValid, WhatIsTakenAwayMeanwhileIsLostAndTheRestIsTrue) {
   const auto back = read();
   ASSERT_TRUE(back);
   EXPECT_TRUE(back->incomplete);
-  if (GetParam() == DumpFormatKind::kKdump) {
+  if (GetParam() == kKdump) {
     EXPECT_EQ(back->lost, taken);
   }
   for (const auto& [gfn, page] : back->pages)
@@ -120,11 +120,8 @@ TEST_P(StillValid, WhatCannotBeCheckedIsTakenBack) {
   EXPECT_TRUE((*writer)->write_portion(portion));
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, StillValid,
-                         testing::Values(DumpFormatKind::kElf, DumpFormatKind::kKdump),
-                         [](const auto& format) {
-                           return format.param == DumpFormatKind::kElf ? "Elf" : "Kdump";
-                         });
+INSTANTIATE_TEST_SUITE_P(Formats, StillValid, testing::Values(kElf, kKdump),
+                         [](const auto& format) { return format.param == kElf ? "Elf" : "Kdump"; });
 
 }  // namespace
 }  // namespace hadump

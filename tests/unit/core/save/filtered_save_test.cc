@@ -120,14 +120,14 @@ class FilteredSave : public testing::Test {
 
 // The part before the disk was full has the free pages, the part behind it has not.
 TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
-  for (const OutputFormat format : {OutputFormat::kKdump, OutputFormat::kElf}) {
+  for (const OutputFormat* format : {find_output_format("kdump"), find_output_format("elf")}) {
     SaveOptions options =
-        save_options(dir_ / (format == OutputFormat::kElf ? "elf" : "kdump"), format);
-    options.codec = {CodecKind::kNone, 0};
+        save_options(dir_ / (format == find_output_format("elf") ? "elf" : "kdump"), format);
+    options.codec = {};
     options.levels = {0, 16};
     // An ELF file has room for the pages of zeros between others, a kdump file has not. Level 16
     // halves what is left, which then still does not fit.
-    const bool elf = format == OutputFormat::kElf;
+    const bool elf = format == find_output_format("elf");
     const SaveRun first =
         save(options, elf ? 0x6000 * kFrameSize : 3_MiB, elf ? 0x6800 * kFrameSize : 4_MiB);
     ASSERT_EQ(first.exit_code, kExitTargetFull) << first.messages;
@@ -165,15 +165,15 @@ TEST_F(FilteredSave, GoesOnWithoutTheStructPagesOfWhatIsReleased) {
     memory_.emplace(linux_->finish());
     releaser_ = &*memory_;
     SaveOptions options =
-        save_options(dir_ / (in_place ? "in-place" : "anew"), OutputFormat::kKdump);
-    options.codec = {CodecKind::kNone, 0};
+        save_options(dir_ / (in_place ? "in-place" : "anew"), find_output_format("kdump"));
+    options.codec = {};
     options.levels = {16};
     options.portion_bytes = 32_MiB;
     const SaveRun first = save(options, kNever, 10_MiB);
     ASSERT_EQ(first.exit_code, kExitTargetFull) << first.messages;
     ASSERT_EQ(memory_->released(), (FrameSet{{Gfn{kFrames}, Gfn{2 * kFrames}}}));
 
-    if (!in_place) options.codec = {CodecKind::kZlib, 1};
+    if (!in_place) options.codec = {find_codec("zlib"), 1};
     const SaveRun second = save(options, kNever, kNever);
     EXPECT_EQ(second.exit_code, kExitOk) << second.messages;
     EXPECT_EQ(second.messages.find("continuing") != std::string::npos, in_place);

@@ -76,11 +76,11 @@ inline int save_in_child(FakeMachine& machine, const SaveOptions& options,
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-inline SaveOptions save_options(const std::string& to, OutputFormat format) {
+inline SaveOptions save_options(const std::string& to, const OutputFormat* format) {
   SaveOptions options;
   options.to = {to};
   options.format = format;
-  options.codec = {format == OutputFormat::kKdump ? CodecKind::kZstd : CodecKind::kNone, 0};
+  if (format->is_compressed) options.codec = {find_codec("zstd")};
   options.threads = 1;
   options.portion_bytes = 1_MiB;
   return options;

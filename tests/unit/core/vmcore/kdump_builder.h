@@ -9,6 +9,13 @@
 
 namespace hadump {
 
+// How a page is stored (makedumpfile's diskdump_mod.h); not from our own table, which is tested by
+// this.
+inline constexpr std::uint32_t kKdumpZlib = 0x1;
+inline constexpr std::uint32_t kKdumpLzo = 0x2;
+inline constexpr std::uint32_t kKdumpSnappy = 0x4;
+inline constexpr std::uint32_t kKdumpZstd = 0x20;
+
 /// Builds a kdump-compressed file in memory in which every field can be wrong: change `header` and
 /// `sub_header` before build().
 class KdumpBuilder {

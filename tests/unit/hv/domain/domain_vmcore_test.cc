@@ -75,7 +75,7 @@ class DomainDumpTest : public testing::Test {
   Result<DomainFacts> look() {
     return look_at_domain(domain_, guest_, layout_, {{Gfn{0}, Gfn{256}}}, {});
   }
-  std::unique_ptr<VmcoreSource> dump(const VmcoreSource& source, DumpFormatKind format) {
+  std::unique_ptr<VmcoreSource> dump(const VmcoreSource& source, const OutputFormat* format) {
     const std::string path = directory_ + "/dump";
     std::vector<std::unique_ptr<DumpSink>> sinks;
     sinks.push_back(std::move(*open_file_sink(path)));
@@ -108,7 +108,7 @@ TEST_F(DomainDumpTest, IsWrittenByTheDumpEngineAndReadsBack) {
   EXPECT_EQ(source.layout().frames, ram_);
   EXPECT_EQ(cpu_notes(source.layout()).size(), 2U);
   EXPECT_EQ(vmcoreinfo_text(source.layout()), "OSRELEASE=6.1.0-x");
-  for (const DumpFormatKind format : {DumpFormatKind::kElf, DumpFormatKind::kKdump}) {
+  for (const OutputFormat* format : {find_output_format("elf"), find_output_format("kdump")}) {
     const auto back = dump(source, format);
     EXPECT_FALSE(back->layout().incomplete);
     EXPECT_EQ(cpu_notes(back->layout()).size(), 2U);

@@ -15,7 +15,7 @@ TEST(Messages, AFileThatIsThereStaysAndTheUserLearnsWhatToDo) {
   FakeMachine machine(1, 2, 8);
   const TemporaryDirectory dir;
   std::ofstream(dir / "vmcore") << "precious";
-  const SaveRun run = save_here(machine, save_options(dir / "vmcore", OutputFormat::kKdump));
+  const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("kdump")));
   EXPECT_EQ(run.exit_code, kExitFailed);
   EXPECT_THAT(run.messages, HasSubstr("creating " + (dir / "vmcore") + ": File exists"));
   EXPECT_THAT(run.messages,

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-class SaveInFormat : public testing::TestWithParam<OutputFormat> {};
+class SaveInFormat : public testing::TestWithParam<const OutputFormat*> {};
 
 TEST_P(SaveInFormat, WritesEveryFrameAndGivesAllMemoryBack) {
   FakeMachine machine(1, 2, 8);
@@ -137,8 +137,8 @@ TEST_P(SaveInFormat, ContinuesInPlaceWhenThereIsRoomAgain) {
 }
 
 // Room for a part of six blocks: an ELF file has every page at its place, also those of zeros.
-std::uint64_t small_disk(OutputFormat format) {
-  return format == OutputFormat::kElf ? 4_MiB : 2_MiB;
+std::uint64_t small_disk(const OutputFormat* format) {
+  return format == find_output_format("elf") ? 4_MiB : 2_MiB;
 }
 
 // What was released is only in the first save's file: a save elsewhere finds it by itself, also
@@ -204,7 +204,7 @@ TEST_P(SaveInFormat, RefusesToPassOverWhatWasReleased) {
   EXPECT_EQ(rest.exit_code, kExitIncomplete) << rest.messages;
   const FrameSet lost = lost_in(dir / "b", machine.old_frames());
   // An ELF file only says that something is missing.
-  EXPECT_EQ(lost, GetParam() == OutputFormat::kKdump ? released : FrameSet());
+  EXPECT_EQ(lost, GetParam() == find_output_format("kdump") ? released : FrameSet());
   expect_truth({dir / "b"}, machine, held);
   EXPECT_TRUE(machine.all_back());
   EXPECT_EQ(machine.violation(), "");
@@ -226,17 +226,18 @@ TEST_P(SaveInFormat, RefusesWhenAnEarlierSavesFileIsGone) {
   expect_truth({dir / "b"}, machine, machine.old_frames());
 }
 
-std::string format_name(const testing::TestParamInfo<OutputFormat>& format) {
-  return format.param == OutputFormat::kElf ? "Elf" : "Kdump";
+std::string format_name(const testing::TestParamInfo<const OutputFormat*>& format) {
+  return format.param == find_output_format("elf") ? "Elf" : "Kdump";
 }
 INSTANTIATE_TEST_SUITE_P(Formats, SaveInFormat,
-                         testing::Values(OutputFormat::kElf, OutputFormat::kKdump), format_name);
+                         testing::Values(find_output_format("elf"), find_output_format("kdump")),
+                         format_name);
 
 TEST(Save, StripesOverFilesAndContinuesThem) {
   for (const bool killed : {false, true}) {
     FakeMachine machine(11, 1, 8);
     const TemporaryDirectory dir;
-    SaveOptions options = save_options(dir / "a", OutputFormat::kKdump);
+    SaveOptions options = save_options(dir / "a", find_output_format("kdump"));
     options.to.push_back(dir / "b");
     options.portion_bytes = 2_MiB;
     if (killed) {
@@ -257,7 +258,7 @@ TEST(Save, HoldsBlocksWithUnreadableFramesUntilTheyAreGivenUp) {
   const Gfn bad{2 * FakeMachine::kBlockFrames + 7};
   machine.make_unreadable(bad);
   const TemporaryDirectory dir;
-  SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
+  SaveOptions options = save_options(dir / "vmcore", find_output_format("elf"));
   EXPECT_EQ(save_here(machine, options).exit_code, kExitIncomplete);
   EXPECT_EQ(machine.held_frames(),
             (FrameSet{{Gfn{2 * FakeMachine::kBlockFrames}, Gfn{3 * FakeMachine::kBlockFrames}}}));
@@ -274,7 +275,7 @@ TEST(Save, SaysWhenMemoryCouldNotBeGivenBack) {
   FakeMachine machine(5, 1, 4);
   machine.refuse_releases(ErrorCode::kUnsupported);
   const TemporaryDirectory dir;
-  const SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
+  const SaveOptions options = save_options(dir / "vmcore", find_output_format("elf"));
   EXPECT_EQ(save_here(machine, options).exit_code, kExitHeld);
   expect_truth({dir / "vmcore"}, machine, machine.old_frames());
   // Later it can.
@@ -286,7 +287,7 @@ TEST(Save, TriesARefusedBlockAgain) {
   FakeMachine machine(6, 1, 4);
   machine.refuse_releases(ErrorCode::kOs);
   const TemporaryDirectory dir;
-  EXPECT_EQ(save_here(machine, save_options(dir / "vmcore", OutputFormat::kElf)).exit_code,
+  EXPECT_EQ(save_here(machine, save_options(dir / "vmcore", find_output_format("elf"))).exit_code,
             kExitOk);
   EXPECT_TRUE(machine.all_back());
 }
@@ -296,7 +297,7 @@ TEST(Save, TriesABlockThatAnEarlierRunWasRefusedAgain) {
   FakeMachine machine(6, 1, 4);
   machine.refuse_releases(ErrorCode::kOs, 1000);
   const TemporaryDirectory dir;
-  const SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
+  const SaveOptions options = save_options(dir / "vmcore", find_output_format("elf"));
   EXPECT_EQ(save_here(machine, options).exit_code, kExitHeld);
   EXPECT_FALSE(machine.all_back());
   machine.refuse_releases(ErrorCode::kOs, 0);
@@ -310,7 +311,7 @@ TEST(Save, ReleasesNothingWhenToldSo) {
   FakeMachine machine(7, 1, 4);
   const FrameSet held = machine.held_frames();
   const TemporaryDirectory dir;
-  SaveOptions options = save_options(dir / "vmcore", OutputFormat::kElf);
+  SaveOptions options = save_options(dir / "vmcore", find_output_format("elf"));
   options.release = false;
   EXPECT_EQ(save_here(machine, options).exit_code, kExitOk);
   EXPECT_EQ(machine.held_frames(), held);
@@ -336,7 +337,7 @@ TEST(Save, LeavesAnotherDumpsFileAlone) {
                              {},
                              false};
   ASSERT_TRUE(Journal::create(journal_path(dir / "vmcore"), other));
-  const SaveRun run = save_here(machine, save_options(dir / "vmcore", OutputFormat::kElf));
+  const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")));
   EXPECT_EQ(run.exit_code, kExitFailed);
   EXPECT_THAT(run.messages, HasSubstr("another dump"));
   EXPECT_EQ(*read_journal(journal_path(dir / "vmcore")), other);
@@ -347,14 +348,14 @@ TEST(Save, LeavesAnotherDumpsFileAlone) {
 TEST(Save, LeavesTheWaitingDumpAloneWhenAFileIsSaved) {
   FakeMachine machine(8, 1, 4);
   const TemporaryDirectory dir;
-  SaveOptions options = save_options(dir / "first", OutputFormat::kKdump);
+  SaveOptions options = save_options(dir / "first", find_output_format("kdump"));
   options.release = false;
   ASSERT_EQ(save_here(machine, options).exit_code, kExitOk);
   const std::uint64_t told = machine.told_host();
   EXPECT_GT(told, 0U);
   const FrameSet held = machine.held_frames();
 
-  SaveOptions convert = save_options(dir / "second", OutputFormat::kElf);
+  SaveOptions convert = save_options(dir / "second", find_output_format("elf"));
   convert.vmcore = {dir / "first"};
   convert.vmcore_given = true;
   const SaveRun full = save_here(machine, convert, 1_MiB);
@@ -370,15 +371,17 @@ TEST(Save, LeavesTheWaitingDumpAloneWhenAFileIsSaved) {
 TEST(Save, NamesADirectoryAfterTheCrash) {
   FakeMachine machine(9, 1, 4);
   const TemporaryDirectory dir;
-  EXPECT_EQ(save_here(machine, save_options(dir / "", OutputFormat::kElf)).exit_code, kExitOk);
+  EXPECT_EQ(save_here(machine, save_options(dir / "", find_output_format("elf"))).exit_code,
+            kExitOk);
   expect_truth({dir / "guest-20010909T014640/vmcore"}, machine, machine.old_frames());
 }
 
 TEST(Save, DoesNothingWithoutADump) {
   FakeMachine machine(10, 1, 4);
   const TemporaryDirectory dir;
-  ASSERT_EQ(save_here(machine, save_options(dir / "a", OutputFormat::kElf)).exit_code, kExitOk);
-  EXPECT_EQ(save_here(machine, save_options(dir / "b", OutputFormat::kElf)).exit_code,
+  ASSERT_EQ(save_here(machine, save_options(dir / "a", find_output_format("elf"))).exit_code,
+            kExitOk);
+  EXPECT_EQ(save_here(machine, save_options(dir / "b", find_output_format("elf"))).exit_code,
             kExitNothing);
   EXPECT_FALSE(std::filesystem::exists(dir / "b"));
 }

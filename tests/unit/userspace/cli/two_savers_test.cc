@@ -29,7 +29,7 @@ struct DumpClaims {
 };
 
 DumpClaims claims_of(const std::string& path, const FakeMachine& machine, const FrameSet& frames,
-                     OutputFormat format) {
+                     const OutputFormat* format) {
   DumpClaims claims;
   auto dump = open_vmcore(path);
   EXPECT_TRUE(dump) << dump.error().what();
@@ -43,10 +43,11 @@ DumpClaims claims_of(const std::string& path, const FakeMachine& machine, const 
       EXPECT_TRUE((*dump)->read(gfn, found, {&status, 1}));
       machine.truth(gfn, truth);
       // An incomplete ELF file has zeros for what it has not.
-      const bool may_be_zero = format == OutputFormat::kElf && !claims.complete && found == zeros;
-      const bool is_lost =
-          status == FrameStatus::kFailed || (found != truth && may_be_zero) ||
-          (format == OutputFormat::kElf && status == FrameStatus::kAbsent && !claims.complete);
+      const bool may_be_zero =
+          format == find_output_format("elf") && !claims.complete && found == zeros;
+      const bool is_lost = status == FrameStatus::kFailed || (found != truth && may_be_zero) ||
+                           (format == find_output_format("elf") && status == FrameStatus::kAbsent &&
+                            !claims.complete);
       (status == FrameStatus::kRead && found == truth ? claims.good
        : is_lost                                      ? claims.lost
                                                       : claims.wrong)
@@ -66,7 +67,7 @@ void expect_no_lie(const DumpClaims& claims, int exit_code, const FrameSet& may_
   }
 }
 
-class TwoAtOnce : public testing::TestWithParam<OutputFormat> {
+class TwoAtOnce : public testing::TestWithParam<const OutputFormat*> {
  protected:
   SaveOptions options_to(const std::string& name) const {
     SaveOptions options = save_options(dir_ / name, GetParam());
@@ -250,9 +251,9 @@ TEST_P(TwoAtOnce, ASaveGoesOnWhereNoLockCanBeMade) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, TwoAtOnce,
-                         testing::Values(OutputFormat::kElf, OutputFormat::kKdump),
+                         testing::Values(find_output_format("elf"), find_output_format("kdump")),
                          [](const auto& format) {
-                           return format.param == OutputFormat::kElf ? "Elf" : "Kdump";
+                           return format.param == find_output_format("elf") ? "Elf" : "Kdump";
                          });
 
 }  // namespace

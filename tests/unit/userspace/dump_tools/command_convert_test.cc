@@ -21,11 +21,11 @@ TEST(ParseConvert, IsASaveFromAFile) {
   ASSERT_TRUE(mixed) << mixed.error().what();
   EXPECT_EQ(mixed->save.to, std::vector<std::string>{"out"});
   EXPECT_EQ(mixed->save.vmcore, std::vector<std::string>{"in"});
-  EXPECT_EQ(mixed->save.format, OutputFormat::kElf);
+  EXPECT_EQ(mixed->save.format, find_output_format("elf"));
   EXPECT_EQ(mixed->save.levels, std::vector<unsigned>{31});
   const auto piped = parse_convert({"in", "-"});
   ASSERT_TRUE(piped) << piped.error().what();
-  EXPECT_EQ(piped->save.format, OutputFormat::kFlattened);
+  EXPECT_EQ(piped->save.format, find_output_format("flattened"));
 }
 
 }  // namespace

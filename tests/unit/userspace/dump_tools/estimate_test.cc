@@ -34,7 +34,7 @@ class Estimate : public testing::Test {
     linux_.emplace(machine);
     for (std::uint64_t pfn = 0x4000; pfn < 0x8000; pfn += 1024) linux_->set_free_block(pfn, 10);
     linux_->finish();
-    options_.codec = {CodecKind::kNone, 0};
+    options_.codec = {};
     options_.threads = 2;
   }
   int run() { return run_estimate(options_, linux_->dump, StepClock(), call_); }

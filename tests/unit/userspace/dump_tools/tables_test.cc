@@ -54,7 +54,7 @@ Memory::Memory() : InMemoryVmcore({{Gfn{0}, Gfn{500}}, {Gfn{600}, Gfn{1024}}}) {
 Images write_dump(std::size_t files) {
   const Memory memory;
   DumpOptions options;
-  options.codec = {CodecKind::kNone, 0};
+  options.codec = {};
   options.workers = 1;
   std::vector<std::shared_ptr<SinkLog>> logs;
   std::vector<std::unique_ptr<DumpSink>> sinks;

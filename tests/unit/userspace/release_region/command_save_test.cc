@@ -18,7 +18,7 @@ TEST(ParseSave, TakesWhatTheManualPageSays) {
   EXPECT_EQ(save->save.codec.level, -3);
   EXPECT_EQ(save->save.portion_bytes, 64_MiB);
   EXPECT_FALSE(save->save.release);
-  EXPECT_EQ(parse_save({"--to", "-"})->save.format, OutputFormat::kFlattened);
+  EXPECT_EQ(parse_save({"--to", "-"})->save.format, find_output_format("flattened"));
 }
 
 TEST(ParseSave, RefusesWhatCannotBeMeant) {

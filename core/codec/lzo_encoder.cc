@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/dump/lzo_encoder.h"
+#include "core/codec/lzo_encoder.h"
 
 #include <algorithm>
 #include <bit>

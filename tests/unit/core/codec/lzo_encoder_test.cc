@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/dump/lzo_encoder.h"
+#include "core/codec/lzo_encoder.h"
 
 #include <gmock/gmock.h>
 
@@ -26,7 +26,7 @@ std::size_t round_trip(LzoEncoder& encoder, const Page& page) {
                           [](std::byte byte) { return byte == kGuard; }));
   EXPECT_LE(size, kFrameSize + 21);
   Page back(kFrameSize);
-  EXPECT_TRUE(PageExpander().expand(kKdumpLzo, std::span(out).first(size), back));
+  EXPECT_TRUE(PageExpander().expand(find_codec("lzo")->flag, std::span(out).first(size), back));
   EXPECT_EQ(back, page);
   return size;
 }
