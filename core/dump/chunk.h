@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "core/codec/codec.h"
+#include "core/dump/chunk_cost.h"
 #include "core/dump/progress.h"
 #include "core/vmcore/source.h"
 
@@ -45,6 +46,7 @@ struct Chunk {
   std::unique_ptr<std::byte[]> buffer = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
   std::vector<FrameView> views;
   DumpProgress counts;  ///< Only the counters that a worker knows.
+  ChunkCost cost;       ///< All but its rung.
   Result<> result;
 
   static constexpr std::size_t kBufferBytes = kChunkFrames * kFrameSize + kMaxCompressedPage;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/chunk_worker.h"
 
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -40,6 +41,18 @@ Result<> ChunkWorker::set_codec(CodecChoice codec) {
 }
 
 void ChunkWorker::fill(Chunk& chunk, unsigned level) {
+  chunk.cost = {};
+  if (!measures_) return fill_pages(chunk, level);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto cpu_begin = thread_cpu_time();
+  fill_pages(chunk, level);
+  chunk.cost.cpu = thread_cpu_time() - cpu_begin;
+  chunk.cost.wall = std::chrono::steady_clock::now() - begin;
+  chunk.cost.bytes = buffer_used_;
+  if (probe_) chunk.cost.sample = probe_->end_chunk(chunk.cost.cpu);
+}
+
+void ChunkWorker::fill_pages(Chunk& chunk, unsigned level) {
   chunk.views.clear();
   chunk.counts = {};
   chunk.result = {};
@@ -154,9 +167,12 @@ void ChunkWorker::store_page(Chunk& chunk, std::size_t index, std::span<const st
 
   std::byte* const to = chunk.buffer.get() + buffer_used_;
   outcome.data = to;
+  ++chunk.cost.pages;
   const bool skip = suspicious_ && index % kSamplingStep != 0 && looks_incompressible(page);
   if (!skip) {
     const std::size_t size = compressor_->compress(page, {to, kMaxCompressedPage});
+    ++chunk.cost.compressed;
+    if (probe_ && probe_->wants(index)) probe_->keep(page);
     suspicious_ = size >= kFrameSize;
     if (!suspicious_) {
       outcome.size = static_cast<std::uint32_t>(size);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/dump/chunk.h"
+#include "core/dump/codec_probe.h"
 #include "core/vmcore/page_filter.h"
 
 namespace hadump {
@@ -27,10 +29,18 @@ class ChunkWorker {
   Result<> set_codec(CodecChoice codec);
   CodecChoice codec() const { return codec_; }
 
+  /// From now on, chunks say what they cost.
+  /// @param probe  tries other codecs on some of the pages; may be null.
+  void measure_costs(std::unique_ptr<CodecProbe> probe) {
+    measures_ = true;
+    probe_ = std::move(probe);
+  }
+
  private:
   ChunkWorker(const VmcoreSource& source, const PageFilter* filter)
       : source_(source), filter_(filter) {}
 
+  void fill_pages(Chunk& chunk, unsigned level);
   void classify(Chunk& chunk);
   Result<> fill_run(Chunk& chunk, FrameRange run, PageClass page_class);
   Result<> map_run(Chunk& chunk, FrameRange run, PageClass page_class);
@@ -51,6 +61,8 @@ class ChunkWorker {
   std::size_t buffer_used_ = 0;
   /// The last page did not shrink: pages that look random are stored raw without trying.
   bool suspicious_ = false;
+  bool measures_ = false;
+  std::unique_ptr<CodecProbe> probe_;
 };
 
 }  // namespace hadump

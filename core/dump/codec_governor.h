@@ -1,62 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
-#include <vector>
+#include <deque>
 
 #include "core/codec/codec.h"
+#include "core/dump/chunk_cost.h"
 
 namespace hadump {
 
-/// Chooses the codec for an automatic choice: the strongest with which the target device stays
-/// busy. While writing takes most of the time, there are CPU seconds to spend on smaller pages;
-/// while writing waits for workers, a faster codec brings more.
+/// Chooses the codec for an automatic choice: the one with which most memory per second gets
+/// through, as far as can be told. A codec's rate is what the workers reach with it or what the
+/// target takes of its output, whichever is less. All of that is measured while the dump is
+/// written: what pages cost with the codec in use, what a few of them would cost with the others
+/// (CodecProbe), and how fast the target takes bytes.
 ///
-/// Threads: go_on() and wrote() from the writing thread, choice() from any.
+/// Threads: took() from the writing thread, rung() from any.
 class CodecGovernor {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  using Seconds = std::chrono::duration<double>;
 
   /// From the fastest to the strongest.
-  static const std::vector<CodecChoice>& ladder();
+  static const std::array<CodecChoice, kCodecRungs>& ladder();
   /// Of all that are on it.
   static std::uint32_t flags();
 
-  /// What passed since the last chunk (a checkpoint, pages released) says nothing about either.
-  void go_on(Time now) { last_ = now; }
+  /// @param workers  threads that compress.
+  /// @param cpus     that they can run on.
+  CodecGovernor(unsigned workers, unsigned cpus) : workers_(workers), cpus_(cpus) {}
 
-  /// One chunk was handed to the sink, in [begin, end).
-  void wrote(Time begin, Time end) {
-    writing_ += end - begin;
-    all_ += end - std::exchange(last_, end);
-    if (++chunks_ < kChunksPerDecision) return;
-    const double busy =
-        all_.count() > 0 ? static_cast<double>(writing_.count()) / static_cast<double>(all_.count())
-                         : 0;
-    const std::size_t step = step_.load(std::memory_order_relaxed);
-    if (busy > kBusy && step + 1 < ladder().size())
-      step_.store(step + 1, std::memory_order_relaxed);
-    if (busy < kIdle && step > 0) step_.store(step - 1, std::memory_order_relaxed);
-    writing_ = all_ = {};
-    chunks_ = 0;
-  }
+  /// A worker has made a chunk, perhaps with a codec that was chosen before.
+  /// @param writing  how long the writing thread then spent on handing it to the target.
+  void took(const ChunkCost& chunk, Seconds writing);
 
-  CodecChoice choice() const { return ladder()[step_.load(std::memory_order_relaxed)]; }
+  /// The codec to make the next chunk with: its place on the ladder.
+  std::size_t rung() const { return rung_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr unsigned kChunksPerDecision = 128;  ///< 64 MiB of memory
-  static constexpr double kBusy = 0.6;
-  static constexpr double kIdle = 0.3;
+  /// Sums over chunks of one codec.
+  struct Window {
+    double pages = 0;
+    double compressed = 0;
+    double bytes = 0;
+    Seconds cpu{};
+    Seconds wall{};
+    Seconds writing{};
+  };
 
-  std::atomic<std::size_t> step_{2};
-  Time last_{};  ///< When there began to be a next chunk to wait for.
-  std::chrono::nanoseconds writing_{};
-  std::chrono::nanoseconds all_{};
-  unsigned chunks_ = 0;
+  void learn(const CodecSample& sample);
+  void decide();
+  double target_rate(const Window& window);
+  double rate_of(std::size_t rung, double target) const;
+
+  const unsigned workers_;
+  const unsigned cpus_;
+  std::atomic<std::size_t> rung_{0};
+  Window window_;
+  double next_decision_ = 1024;  ///< Pages; grows to kPagesPerDecision.
+  /// Of the pages that were tried with every codec, older ones counting less.
+  double sampled_pages_ = 0;
+  std::array<CodecCost, kCodecRungs> sampled_{};
+  /// Bytes per second in the last windows: each is an upper limit of what the target takes.
+  std::deque<double> target_rates_;
 };
 
 }  // namespace hadump

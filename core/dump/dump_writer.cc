@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "core/dump/chunk_worker.h"
@@ -81,6 +82,7 @@ class Writer : public DumpWriter {
   DumpSummary summary() const override;
 
  private:
+  Result<> measure_costs();
   FrameSet portion_of(const FrameSet& left, std::uint64_t max_bytes) const;
   Result<> write_steps(FrameSet rest);
   Result<> write_until_valid(const FrameSet& step, const FrameSet& next_step);
@@ -112,8 +114,7 @@ class Writer : public DumpWriter {
   bool has_ended_ = false;  ///< and what belongs at the end.
   Clock::time_point begun_ = Clock::now();
   Clock::time_point told_{};
-  bool adaptive_ = false;
-  CodecGovernor governor_;
+  std::optional<CodecGovernor> governor_;  ///< Only for an automatic codec.
   std::unique_ptr<DumpFormat> format_;
   std::vector<std::unique_ptr<ChunkWorker>> workers_;
   std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
@@ -122,20 +123,22 @@ class Writer : public DumpWriter {
 Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
   if (!options_.format->is_compressed) options_.codec = {};
-  adaptive_ = options_.codec.is_automatic;
-  const CodecChoice codec = adaptive_ ? governor_.choice() : options_.codec;
+  if (options_.codec.is_automatic) governor_.emplace(worker_count_, usable_cpus());
+  const CodecChoice codec = governor_ ? CodecGovernor::ladder().front() : options_.codec;
   for (unsigned i = 0; i < worker_count_; ++i) {
     auto worker = ChunkWorker::create(source, filter, codec);
     if (!worker) return fail(std::move(worker));
     workers_.push_back(std::move(*worker));
   }
+  if (governor_)
+    if (auto measured = measure_costs(); !measured) return measured;
   auto borders = plan_stripes(left_, sinks.size(), *workers_.front(), level_);
   if (!borders) return fail(std::move(borders));
   std::vector<FormatOutput> outputs;
   for (std::size_t i = 0; i < sinks.size(); ++i)
     outputs.push_back({(*borders)[i], std::move(sinks[i])});
 
-  const std::uint32_t codec_flags = adaptive_                ? CodecGovernor::flags()
+  const std::uint32_t codec_flags = governor_                ? CodecGovernor::flags()
                                     : codec.codec != nullptr ? codec.codec->flag
                                                              : 0;
   auto format = options_.format->make(
@@ -150,6 +153,14 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   return {};
 }
 
+Result<> Writer::measure_costs() {
+  for (auto& worker : workers_) worker->measure_costs(nullptr);
+  auto probe = CodecProbe::create();
+  if (!probe) return fail(std::move(probe));
+  workers_.front()->measure_costs(std::move(*probe));
+  return {};
+}
+
 /// A file says all the time what it has. A stream can say so only at its end, which this is when
 /// there was an error, or no finish(): it becomes a readable dump that is flagged incomplete.
 /// Errors are of no interest, whoever destroys this has one already.
@@ -161,12 +172,15 @@ Writer::~Writer() {
 
 /// On a worker's thread.
 void Writer::fill(Chunk& chunk, ChunkWorker& worker) const {
-  if (adaptive_ && governor_.choice() != worker.codec())
-    if (auto set = worker.set_codec(governor_.choice()); !set) {
+  if (!governor_) return worker.fill(chunk, level_);
+  const std::size_t rung = governor_->rung();
+  if (CodecGovernor::ladder()[rung] != worker.codec())
+    if (auto set = worker.set_codec(CodecGovernor::ladder()[rung]); !set) {
       chunk.result = std::move(set);
       return;
     }
   worker.fill(chunk, level_);
+  chunk.cost.rung = rung;
 }
 
 std::vector<FrameSet> Writer::by_output(const FrameSet& frames) const {
@@ -260,7 +274,6 @@ Result<> Writer::write_until_valid(const FrameSet& step, const FrameSet& next_st
 Result<> Writer::write_step(const FrameSet& step, const FrameSet& next_step) {
   PortionCursor cursor(by_output(step));
   PortionCursor later(by_output(next_step));
-  governor_.go_on(Clock::now());
   auto done = pipeline_->run([&] { return cursor.next(); }, [&] { return later.next(); },
                              [this](Chunk& chunk) { return consume(chunk); });
   if (!done) return done;
@@ -285,7 +298,7 @@ Result<> Writer::consume(Chunk& chunk) {
   const auto begun = Clock::now();
   if (auto done = format_->append(chunk); !done) return done;
   const auto ended = Clock::now();
-  if (adaptive_) governor_.wrote(begun, ended);
+  if (governor_) governor_->took(chunk.cost, ended - begun);
   if (chunk.counts.frames_missing > 0)
     for (std::size_t i = 0; i < chunk.frames.frames(); ++i)
       if (chunk.pages[i].fate == PageFate::kLost) {

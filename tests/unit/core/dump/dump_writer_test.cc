@@ -10,7 +10,6 @@
 #include <string_view>
 
 #include "core/base/file.h"
-#include "core/dump/codec_governor.h"
 #include "core/dump/flattened_sink.h"
 #include "core/vmcore/kdump_layout.h"
 #include "tests/unit/core/dump/dump_fixture.h"
@@ -440,42 +439,6 @@ TEST(DumpWriter, ChoosesACodecThatReadersKnow) {
   EXPECT_TRUE(back->lost.empty());
   for (const auto& [gfn, page] : back->pages) ASSERT_TRUE(same_page(page, page_of(*machine, gfn)));
   EXPECT_GT(run.summary->progress.frames_compressed, 0U);
-}
-
-using std::chrono::milliseconds;
-
-/// So many decisions' worth of chunks, each `all` after the one before, of which `writing` was
-/// writing. Returns when the last one ended.
-CodecGovernor::Time write_chunks(CodecGovernor& governor, CodecGovernor::Time now, int count,
-                                 milliseconds writing, milliseconds all) {
-  for (int i = 0; i < count; ++i) {
-    now += all;
-    governor.wrote(now - writing, now);
-  }
-  return now;
-}
-
-TEST(CodecGovernor, SpendsSpareTimeAndSavesItWhenThereIsNone) {
-  CodecGovernor governor;
-  CodecGovernor::Time now{};
-  governor.go_on(now);
-  now = write_chunks(governor, now, 10 * 128, milliseconds(9), milliseconds(10));
-  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().back());
-  now = write_chunks(governor, now, 10 * 128, milliseconds(1), milliseconds(10));
-  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().front());
-  write_chunks(governor, now, 10 * 128, milliseconds(45), milliseconds(100));
-  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().front());
-}
-
-TEST(CodecGovernor, DoesNotTakeACheckpointForIdleTime) {
-  CodecGovernor governor;
-  CodecGovernor::Time now{};
-  for (int i = 0; i < 10 * 4; ++i) {
-    now += std::chrono::seconds(5);
-    governor.go_on(now);
-    now = write_chunks(governor, now, 32, milliseconds(9), milliseconds(10));
-  }
-  EXPECT_EQ(governor.choice(), CodecGovernor::ladder().back());
 }
 
 TEST(DumpWriter, CanBeCancelled) {
