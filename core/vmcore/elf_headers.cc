@@ -23,6 +23,24 @@ Result<T> read_struct(const ByteFile& file, std::uint64_t offset) {
   return value;
 }
 
+/// As uname -m says it.
+std::string machine_name(Elf64_Half machine) {
+  switch (machine) {
+    case EM_386:
+      return "i686";
+    case EM_AARCH64:
+      return "aarch64";
+    case EM_ARM:
+      return "arm";
+    case EM_PPC64:
+      return "ppc64le";
+    case EM_RISCV:
+      return "riscv64";
+    default:
+      return fmt::format("ELF machine {}", machine);
+  }
+}
+
 Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
   auto header = read_struct<Elf64_Ehdr>(file, 0);
   const bool too_short = !header && header.error().code() == ErrorCode::kBadData;
@@ -31,8 +49,12 @@ Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
   if (too_short || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
     return fail(ErrorCode::kUnsupported, "neither an ELF core nor a kdump-compressed dump");
   const unsigned char* ident = header->e_ident;
-  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB || header->e_type != ET_CORE ||
-      header->e_machine != EM_X86_64)
+  if (ident[EI_DATA] == ELFDATA2MSB)
+    return fail(ErrorCode::kUnsupported, "not a core of an x86-64 machine: it is big-endian");
+  if (header->e_machine != EM_X86_64)
+    return fail(ErrorCode::kUnsupported, fmt::format("not a core of an x86-64 machine: {}",
+                                                     machine_name(header->e_machine)));
+  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB || header->e_type != ET_CORE)
     return fail(ErrorCode::kUnsupported, "not a core of an x86-64 machine");
   if (header->e_phentsize != sizeof(Elf64_Phdr))
     return fail(ErrorCode::kBadData, fmt::format("program headers of {} bytes, not {}",
@@ -100,6 +122,14 @@ Result<> read_notes(const ByteFile& file, const Elf64_Phdr& header, std::vector<
   return {};
 }
 
+/// Several pieces of memory that are all at the physical address 0. A machine's memory may be one
+/// piece that begins there.
+bool is_core_of_a_process(const VmcoreLayout& layout) {
+  return layout.segments.size() > 1 &&
+         std::all_of(layout.segments.begin(), layout.segments.end(),
+                     [](const LoadSegment& segment) { return segment.phys.value == 0; });
+}
+
 }  // namespace
 
 Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes) {
@@ -150,6 +180,10 @@ Result<VmcoreLayout> read_elf_headers(const ByteFile& file) {
     if (!segment) return fail(std::move(segment));
     layout.segments.push_back(*segment);
   }
+  if (is_core_of_a_process(layout))
+    return fail(
+        ErrorCode::kUnsupported,
+        "not a memory dump: its segments have no physical addresses (the core of a process?)");
   return layout;
 }
 

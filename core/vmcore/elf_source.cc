@@ -25,7 +25,11 @@ std::span<std::byte> row(std::span<std::byte> out, std::size_t index, std::size_
 Result<std::unique_ptr<ElfVmcoreSource>> ElfVmcoreSource::open(std::unique_ptr<ByteFile> file) {
   auto layout = read_elf_headers(*file);
   if (!layout) return fail(std::move(layout), file->name());
-  if (file->is_truncated()) layout->incomplete = true;
+  const bool ends_early = std::any_of(
+      layout->segments.begin(), layout->segments.end(), [&](const LoadSegment& segment) {
+        return !fits(segment.file_offset, segment.file_bytes, file->size());
+      });
+  if (file->is_truncated() || ends_early) layout->incomplete = true;
   std::unique_ptr<ElfVmcoreSource> source(new ElfVmcoreSource(std::move(file)));
   source->layout_ = std::move(*layout);
   source->index_segments();

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/base/printable.h"
 #include "core/vmcore/elf_source.h"
 
 namespace hadump {
@@ -49,6 +50,20 @@ std::uint64_t count_bits(const BitmapBlock& block, std::uint64_t begin, std::uin
     count += static_cast<std::uint64_t>(std::popcount(bits));
   }
   return count;
+}
+
+/// What other machines wrote has other struct pages and page tables, perhaps other sizes of pages.
+/// QEMU leaves the name out at times.
+Result<> check_machine(const KdumpHeader& header) {
+  const auto swapped =
+      static_cast<std::int32_t>(__builtin_bswap32(static_cast<std::uint32_t>(header.version)));
+  if (kMinVersion <= swapped && swapped <= kMaxVersion)
+    return fail(ErrorCode::kUnsupported, "not a dump of an x86-64 machine: it is big-endian");
+  const auto& text = header.utsname.machine;
+  const std::string machine(text.begin(), std::find(text.begin(), text.end(), '\0'));
+  if (machine.empty() || machine == "x86_64") return {};
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("not a dump of an x86-64 machine: {}", printable(machine)));
 }
 
 }  // namespace
@@ -144,6 +159,7 @@ Result<> KdumpVmcoreSource::read_headers(const ByteFile& file) {
   auto header = read_struct<KdumpHeader>(file, 0);
   if (!header || header->signature != KdumpHeader().signature)
     return fail(ErrorCode::kUnsupported, "not a kdump-compressed file");
+  if (auto machine = check_machine(*header); !machine) return machine;
   if (header->version < kMinVersion || header->version > kMaxVersion ||
       header->block_size != static_cast<std::int32_t>(kFrameSize))
     return fail(ErrorCode::kUnsupported, fmt::format("version {} with blocks of {} bytes",
@@ -191,7 +207,9 @@ Result<> KdumpVmcoreSource::add_part(std::unique_ptr<ByteFile> file) {
   part.dumped_bitmap = part.valid_bitmap + bitmap_bytes;
   part.descriptors = part.dumped_bitmap + bitmap_bytes;
   part.file = std::move(file);
-  if (auto r = count_dumped(part); !r) return fail(std::move(r), "reading the second bitmap");
+  auto dumped = count_dumped(part);
+  if (!dumped) return fail(std::move(dumped), "reading the second bitmap");
+  if (ends_early(part, *dumped)) layout_.incomplete = true;
   parts_.push_back(std::move(part));
   return {};
 }
@@ -220,7 +238,26 @@ Result<> KdumpVmcoreSource::read_notes(const ByteFile& file) {
   return {};
 }
 
-Result<> KdumpVmcoreSource::count_dumped(Part& part) const {
+/// Whether the file was cut off: by its last descriptors, since data is written in their order.
+bool KdumpVmcoreSource::ends_early(const Part& part, std::uint64_t dumped) {
+  constexpr std::uint64_t kLastDescs = 1U << 18;
+  constexpr std::uint64_t kAtOnce = 4096;
+  const std::uint64_t size = part.file->size();
+  if (!fits(part.descriptors, dumped * sizeof(KdumpPageDesc), size)) return true;
+  std::vector<KdumpPageDesc> descs;
+  for (std::uint64_t at = dumped - std::min(dumped, kLastDescs); at < dumped; at += descs.size()) {
+    descs.resize(static_cast<std::size_t>(std::min(kAtOnce, dumped - at)));
+    if (!part.file->read_at(std::as_writable_bytes(std::span(descs)),
+                            part.descriptors + at * sizeof(KdumpPageDesc)))
+      return true;
+    for (const KdumpPageDesc& desc : descs)
+      if (desc.offset != 0 && desc.size <= kMaxPageBytes && !fits(desc.offset, desc.size, size))
+        return true;
+  }
+  return false;
+}
+
+Result<std::uint64_t> KdumpVmcoreSource::count_dumped(Part& part) const {
   const std::uint64_t blocks = (max_mapnr_ + kFramesPerBlock - 1) / kFramesPerBlock;
   part.dumped_before.reserve(blocks);
   BitmapBlock bits;
@@ -235,7 +272,7 @@ Result<> KdumpVmcoreSource::count_dumped(Part& part) const {
       return fail(std::move(r));
     dumped += count_bits(bits, begin - first, end - first);
   }
-  return {};
+  return dumped;
 }
 
 /// The first bitmap: the same in every part.

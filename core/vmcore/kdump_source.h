@@ -59,7 +59,8 @@ class KdumpVmcoreSource : public VmcoreSource {
   Result<> add_part(std::unique_ptr<ByteFile> file);
   Result<> read_headers(const ByteFile& file);
   Result<> read_notes(const ByteFile& file);
-  Result<> count_dumped(Part& part) const;
+  Result<std::uint64_t> count_dumped(Part& part) const;
+  static bool ends_early(const Part& part, std::uint64_t dumped);
   Result<> read_valid_frames();
   const Part* part_of(Gfn gfn) const;
 

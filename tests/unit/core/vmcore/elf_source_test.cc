@@ -139,6 +139,38 @@ TEST(ElfVmcoreSource, WhatATruncatedFileLacksIsFailed) {
   EXPECT_THAT(batch.fills(), ElementsAre(1, 0, 0));
 }
 
+TEST(ElfVmcoreSource, SaysThatAFileWasCutOff) {
+  ElfBuilder builder;
+  builder.add_load(0x100000, 4, 1).add_load(0x200000, 4, 5);
+  std::vector<std::byte> bytes = builder.build();
+  const auto whole = ElfVmcoreSource::open(std::make_unique<MemoryFile>(bytes));
+  ASSERT_TRUE(whole);
+  EXPECT_FALSE((*whole)->layout().incomplete);
+  bytes.pop_back();
+  const auto cut = ElfVmcoreSource::open(std::make_unique<MemoryFile>(bytes));
+  ASSERT_TRUE(cut);
+  EXPECT_TRUE((*cut)->layout().incomplete);
+}
+
+// gdb's and the kernel's cores of processes leave p_paddr at 0.
+TEST(ElfVmcoreSource, RefusesTheCoreOfAProcess) {
+  ElfBuilder builder;
+  builder.add_load(0, 4, 1).add_load(0, 4, 5);
+  EXPECT_THAT(refusal(builder), testing::HasSubstr("the core of a process"));
+  ElfBuilder machine;
+  machine.add_load(0, 4, 1);
+  EXPECT_EQ(refusal(machine), "opened");
+}
+
+TEST(ElfVmcoreSource, NamesTheMachineThatItCannotRead) {
+  ElfBuilder builder;
+  builder.add_load(0x100000, 4, 1);
+  builder.header.e_machine = EM_AARCH64;
+  EXPECT_THAT(refusal(builder), testing::HasSubstr("x86-64 machine: aarch64"));
+  builder.header.e_ident[EI_DATA] = ELFDATA2MSB;
+  EXPECT_THAT(refusal(builder), testing::HasSubstr("big-endian"));
+}
+
 TEST(ElfVmcoreSource, ABadSectorLosesItsFrameOnly) {
   ElfBuilder elf;
   elf.add_load(0x10000, 4, 1);

@@ -128,6 +128,31 @@ TEST(KdumpVmcoreSource, RefusesTablesThatCannotBe) {
               HasSubstr("notes of"));
 }
 
+// A transfer that broke off leaves a file whose headers know nothing of it.
+TEST(KdumpVmcoreSource, SaysThatAFileWasCutOff) {
+  const std::vector<std::byte> whole = small_dump().build();
+  EXPECT_FALSE(opened({whole})->layout().incomplete);
+  for (std::size_t missing : {std::size_t{1}, std::size_t{kFrameSize}, std::size_t{4200}}) {
+    std::vector<std::byte> cut = whole;
+    cut.resize(cut.size() - missing);
+    EXPECT_TRUE(opened({cut})->layout().incomplete) << missing;
+  }
+}
+
+TEST(KdumpVmcoreSource, NamesTheMachineThatItCannotRead) {
+  KdumpBuilder dump = small_dump();
+  dump.header.utsname.machine = {'a', 'a', 'r', 'c', 'h', '6', '4'};
+  auto source = open_files({dump.build()});
+  ASSERT_FALSE(source);
+  EXPECT_THAT(source.error().what(), HasSubstr("not a dump of an x86-64 machine: aarch64"));
+  dump.header.utsname.machine = {'x', '8', '6', '_', '6', '4'};
+  EXPECT_TRUE(open_files({dump.build()}));
+  dump.header.version = 6 << 24;
+  source = open_files({dump.build()});
+  ASSERT_FALSE(source);
+  EXPECT_THAT(source.error().what(), HasSubstr("big-endian"));
+}
+
 TEST(FlattenedFile, IsPutTogether) {
   for (const std::size_t record : {100u, 4096u, 1000000u})
     EXPECT_EQ(fills(*opened({flatten(small_dump().build(), record)}), 9, 8), "- 1 2 3 4 5 - -")
