@@ -2,6 +2,7 @@
 #include "core/dump/elf_format.h"
 
 #include <elf.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -54,7 +55,8 @@ ElfFormat::ElfFormat(FormatInput input, std::vector<FormatOutput> outputs)
   const std::size_t ranges = input_.frames.ranges().size();
   const std::size_t splits =
       static_cast<std::size_t>(input_.frames.frames() / (kLongRun + 1)) + 2 * ranges + kLostRuns;
-  capacity_ = 2 * std::min(splits, kMaxLoads) + kExtraHeaders;
+  // One range is written while the rest of it is still to come: one more.
+  capacity_ = 2 * std::max(std::min(splits, kMaxLoads), ranges + 1) + kExtraHeaders;
   const std::uint64_t notes_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
   data_begin_ = round_up(notes_offset + notes_.bytes.size(), kFrameSize);
   now_.data_end = data_begin_;
@@ -342,6 +344,11 @@ Result<> ElfFormat::finish(bool complete, unsigned /*dump_level*/) {
 
 Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
                                                     std::vector<FormatOutput> outputs) {
+  if (input.frames.ranges().size() > ElfFormat::kMaxRanges)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("the memory is in {} pieces, and an ELF core has room for {}: use the "
+                            "format kdump",
+                            input.frames.ranges().size(), ElfFormat::kMaxRanges));
   return std::make_unique<ElfFormat>(std::move(input), std::move(outputs));
 }
 

@@ -31,6 +31,8 @@ class ElfFormat : public DumpFormat {
   static constexpr std::uint64_t kLongRun = 256;  ///< makedumpfile's PFN_EXCLUDED
   static constexpr std::size_t kMaxLoads =
       30000;  ///< Two headers each: below 65535, which would need PN_XNUM.
+  /// With all headers, below 65535 too.
+  static constexpr std::size_t kMaxRanges = 32700;
 
  private:
   struct Load {

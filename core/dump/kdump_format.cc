@@ -137,6 +137,11 @@ Result<> KdumpFormat::write_bitmap(DumpSink& sink, std::uint64_t offset) {
   return for_each_bitmap_piece(
       input_.frames, bitmap_bytes_,
       [&](std::uint64_t first_byte, std::span<const std::uint8_t> bits) -> Result<> {
+        // Nothing is ever set where there is no memory: a hole says the same, and a piece of memory
+        // far above the rest does not cost what lies between.
+        if (sink.can_rewrite() &&
+            !input_.frames.overlaps({Gfn{first_byte * 8}, Gfn{(first_byte + bits.size()) * 8}}))
+          return {};
         if (auto put = put_table(sink, offset + first_byte, std::as_bytes(bits)); !put) return put;
         unsynced += bits.size();
         if (unsynced < kTableSyncBytes || !sink.can_rewrite()) return {};

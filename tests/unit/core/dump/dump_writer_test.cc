@@ -274,6 +274,33 @@ TEST(DumpWriter, GoesOnAtAHigherLevelAfterAFullDisk) {
   }
 }
 
+// Nothing was durable before: what the writer goes back to is its beginning.
+TEST(DumpWriter, IsCompleteAtAHigherLevelThoughTheFirstPortionDidNotFit) {
+  const auto machine = make_machine();
+  const PatternFilter filter;
+  auto log = std::make_shared<SinkLog>();
+  auto owned = std::make_unique<MemorySink>(log);
+  MemorySink* const sink = owned.get();
+  std::vector<std::unique_ptr<DumpSink>> sinks;
+  sinks.push_back(std::move(owned));
+  auto writer =
+      DumpWriter::create(*machine, &filter, machine->layout().frames, {}, std::move(sinks));
+  ASSERT_TRUE(writer);
+  sink->fail_at(log->total + 500000, ENOSPC);
+  EXPECT_EQ((*writer)->write_portion((*writer)->next_portion(100_MiB)).error().code(),
+            ErrorCode::kNoSpace);
+  sink->fail_at(~std::uint64_t{0}, 0);
+  (*writer)->set_dump_level(31);
+  ASSERT_TRUE((*writer)->write_portion((*writer)->next_portion(100_MiB)));
+  const auto summary = (*writer)->finish();
+  ASSERT_TRUE(summary) << summary.error().what();
+  EXPECT_TRUE(summary->complete);
+  EXPECT_EQ(summary->progress.frames_total, machine->layout().frames.frames());
+  const auto back = read_kdump(log->image());
+  ASSERT_TRUE(back);
+  EXPECT_FALSE(back->incomplete);
+}
+
 TEST(DumpWriter, StripesOverSeveralFilesBalancedByBytes) {
   const auto machine = make_machine();
   std::vector<std::shared_ptr<SinkLog>> logs;
