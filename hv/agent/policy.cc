@@ -101,9 +101,9 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
   if (section.starts_with(kDomainSection))
     rule.pattern = section.substr(kDomainSection.size());
   else if (section != "default")
-    return fail(ErrorCode::kBadData,
-                fmt::format("section [{}] is none of [default], [domain NAME], [host] and [cores]",
-                            section));
+    return fail(
+        ErrorCode::kBadData,
+        fmt::format("section [{}] is not [default], [domain NAME], [host] or [cores]", section));
   DomainPolicy scratch;
   if (auto done = apply(rule, scratch); !done)
     return fail(std::move(done), fmt::format("[{}] {}", section, key));

@@ -78,6 +78,28 @@ TEST(ReadNode, IgnoresUnknownProperties) {
   EXPECT_EQ("", complaint(tree));
 }
 
+// As hadumpd, which reads nodes that a guest can have written: names and numbers have limits, so
+// that the time to read a node does not depend on them.
+TEST(ReadNode, ReadsNoNameBeyondItsLimit) {
+  for (const unsigned more : {0U, 1U}) {
+    std::vector<std::byte> tree = build_tree(good_dump());
+    const std::string name(HADUMP_MAX_PROPERTY_NAME + more, 'n');
+    ASSERT_TRUE(set_property(tree, name.c_str(), big_endian({1})));
+    if (more != 0) {
+      EXPECT_THAT(complaint(tree), HasSubstr("too long"));
+    } else {
+      EXPECT_EQ(complaint(tree), "");
+    }
+  }
+}
+
+TEST(ReadNode, CountsProperties) {
+  std::vector<std::byte> tree = build_tree(good_dump());
+  for (unsigned i = 0; i < HADUMP_MAX_NODE_PROPERTIES; ++i)
+    ASSERT_TRUE(set_property(tree, std::to_string(i).c_str(), big_endian({1})));
+  EXPECT_THAT(complaint(tree), HasSubstr("too many properties"));
+}
+
 TEST(ReadNode, NeedsEveryPropertyButTwo) {
   for (const char* name :
        {HADUMP_PROP_MARKER, HADUMP_PROP_RTAS, "compatible", HADUMP_PROP_VERSION,
