@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The old memory becomes ours in the resource tree: each group of blocks has an entry of its own,
  * busy until the group is given to Linux.

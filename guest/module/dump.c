@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The dump node's address becomes a hadump_dump: read, checked and laid out. Nothing outside it
  * changes.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Frames of old memory that go to Xen, and others that come back. Xen does not clear what a living
  * domain gives it, and hands it to the next domain as it is; so nothing leaves before it is zeroed.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Old memory as ranges, and the memory blocks that contain it. No allocation, no locks, no kernel
  * services; tests/unit/guest compiles this in userspace.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Mappings of /proc/vmcore do not ask the callback again, so what was mapped before a release has to
  * be taken away: whoever looks at it afterwards gets SIGBUS, not the running kernel's memory.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Arrays of ranges, ascending and disjoint. No allocation, no kernel services; tests/unit/guest
  * compiles this in userspace.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The listing of regions. It is longer than a page, so one read() does not get all of it; each open
  * file reads the listing as it was when its reader was at the beginning.

@@ -346,11 +346,11 @@ TEST_F(CrashRunTest, UsesTheGuestsOwnSaveArea) {
 
 // SIGHUP, a restart of the agent and `hadump trigger` try one crash again and again.
 TEST_F(CrashRunTest, ACrashThatIsTriedAgainIsCountedOnce) {
-  DomainPolicy policy;
-  policy.max_crashes = 2;
+  DomainPolicy limits;
+  limits.max_crashes = 2;
   guest.set_free_frames(1000);
   for (int attempt = 0; attempt < 4; ++attempt) {
-    ASSERT_TRUE(count_crash(record, 1000, policy)) << "attempt " << attempt;
+    ASSERT_TRUE(count_crash(record, 1000, limits)) << "attempt " << attempt;
     ASSERT_FALSE(run());
     record = *parse_record(to_json(record));  // by the next agent
   }
@@ -358,12 +358,12 @@ TEST_F(CrashRunTest, ACrashThatIsTriedAgainIsCountedOnce) {
 
   guest.set_free_frames(1U << 20);
   ASSERT_TRUE(run());
-  ASSERT_TRUE(count_crash(record, 1001, policy));  // the next crash, in the same dump
+  ASSERT_TRUE(count_crash(record, 1001, limits));  // the next crash, in the same dump
   domain.crash_again();
   ASSERT_TRUE(run());
 
   EXPECT_THAT(record.crashes, ElementsAre(1000, 1001));
-  EXPECT_FALSE(count_crash(record, 1002, policy));
+  EXPECT_FALSE(count_crash(record, 1002, limits));
 }
 
 // Each of these would harm if it were believed.
