@@ -261,7 +261,8 @@ Result<> Writer::write_until_valid(const FrameSet& step, const FrameSet& next_st
     if (auto done = write_step(step, next_step); !done) return take_back(std::move(done).error());
     if (!options_.still_valid) return {};
     auto valid = options_.still_valid(step);
-    if (valid && *valid) return {};
+    if (valid && *valid == ReadCheck::kStaleAhead) pipeline_->discard_ahead();
+    if (valid && *valid != ReadCheck::kStale) return {};
     auto undone =
         take_back(valid ? Error(ErrorCode::kBusy, "the memory changed while it was being read")
                         : std::move(valid).error());

@@ -17,6 +17,13 @@
 
 namespace hadump {
 
+/// What has become of memory that was read.
+enum class ReadCheck : std::uint8_t {
+  kValid,
+  kStaleAhead,  ///< What was asked about is valid; other memory may have changed since it was read.
+  kStale,       ///< What was asked about may have changed before it was read.
+};
+
 struct DumpOptions {
   const OutputFormat* format = &output_formats().front();
   CodecChoice codec;        ///< Ignored for a format without compression.
@@ -27,9 +34,10 @@ struct DumpOptions {
   /// Asked before every chunk (512 KiB); true ends write_portion() with kCancelled. May be empty.
   std::function<bool()> cancelled;
   /// Asked when frames have been read, before any of them is made durable: whether they could be
-  /// read all that time. False has them read and written once more; an error is passed on by
-  /// write_portion(). May be empty.
-  std::function<Result<bool>(const FrameSet& read)> still_valid;
+  /// read all that time. kStale has them read and written once more. Workers read ahead, so
+  /// whatever is not valid costs what they have read of the frames that follow. An error is passed
+  /// on by write_portion(). May be empty.
+  std::function<Result<ReadCheck>(const FrameSet& read)> still_valid;
 };
 
 /// Frames that were made durable at one dump level.

@@ -100,12 +100,12 @@ FrameSet OldMemory::told_apart_by(const FrameSet& frames) const {
   return told;
 }
 
-Result<bool> OldMemory::still_valid(const FrameSet& read) {
-  if (context_.seams.releaser == nullptr) return true;
+Result<ReadCheck> OldMemory::still_valid(const FrameSet& read) {
+  if (context_.seams.releaser == nullptr) return ReadCheck::kValid;
   if (auto looked = look(); !looked) return fail(std::move(looked));
   FrameSet news = ledger_.taken();
   news.erase(noticed_);
-  if (news.empty()) return true;
+  if (news.empty()) return ReadCheck::kValid;
   noticed_.insert(news);
   source_->lose(news);
   const FrameSet told_apart = told_apart_by(news);
@@ -115,7 +115,8 @@ Result<bool> OldMemory::still_valid(const FrameSet& read) {
     context_.reporter.warn(fmt::format(
         "{} of memory was released by another process before it was saved and is lost, continuing",
         format_size(lost.bytes())));
-  return news.intersection(read).empty() && told_apart.intersection(read).empty();
+  const bool stale = !news.intersection(read).empty() || !told_apart.intersection(read).empty();
+  return stale ? ReadCheck::kStale : ReadCheck::kStaleAhead;
 }
 
 }  // namespace hadump

@@ -30,10 +30,10 @@ class OldMemory {
   const FrameUses& needed_later() const { return needed_later_; }
   std::uint64_t kept_unknown() const { return kept_unknown_ ? kept_unknown_() : 0; }
 
-  /// True when all of `read` was held until now, and so was what told it apart. What was not is
-  /// unreadable from now on: false means that `read` is to be read again.
+  /// Whether all of `read` was held until now, and so was what told it apart. Memory that was not
+  /// is unreadable from now on, wherever it is: what was read of it has to be read again.
   /// @return why nobody can tell. @pre called by one thread at a time.
-  Result<bool> still_valid(const FrameSet& read);
+  Result<ReadCheck> still_valid(const FrameSet& read);
 
  private:
   OldMemory(const SaveContext& context, FrameLedger& ledger) : context_(context), ledger_(ledger) {}

@@ -23,9 +23,9 @@ std::uint64_t seconds_since_boot() {
 bool crashes_too_often(const std::vector<std::uint64_t>& crashes, std::uint64_t now,
                        const DomainPolicy& policy) {
   const auto period = static_cast<std::uint64_t>(policy.crash_period.count());
-  const auto recent = std::count_if(
-      crashes.begin(), crashes.end(),
-      [&](std::uint64_t crash) { return crash <= now && now - crash < period; });
+  const auto recent = std::count_if(crashes.begin(), crashes.end(), [&](std::uint64_t crash) {
+    return crash <= now && now - crash < period;
+  });
   return static_cast<std::uint64_t>(recent) >= policy.max_crashes;
 }
 

@@ -40,7 +40,7 @@ struct DomainConfig {
   std::string kernel;
   std::string ramdisk;  ///< may be empty
   std::string cmdline;
-  std::string acpi_key;  ///< equal for domains whose ACPI tables are equal; fit for a file name
+  std::string acpi_key;   ///< equal for domains whose ACPI tables are equal; fit for a file name
   std::string blueprint;  ///< from which Host::create() makes the domain again; opaque
   ShutdownAction on_poweroff = ShutdownAction::kDestroy;
   ShutdownAction on_reboot = ShutdownAction::kRestart;
@@ -56,7 +56,7 @@ struct DomainStatus {
   bool dying = false;
   bool shutdown = false;
   ShutdownReason reason = ShutdownReason::kUnknown;  ///< meaningful when shutdown
-  bool has_run = false;  ///< a vCPU has used time
+  bool has_run = false;                              ///< a vCPU has used time
   std::uint64_t max_memory_kib = 0;
   unsigned max_vcpu_id = 0;
 

@@ -42,10 +42,11 @@ Result<> GuestMemory::populate(const FrameSet& frames, std::uint64_t keep_free_b
   if (!free) return fail(std::move(free));
   if (*free < frames.bytes() || *free - frames.bytes() < keep_free_bytes) {
     const std::string kept =
-        keep_free_bytes == 0 ? "" : fmt::format(" and {} must stay free", format_size(keep_free_bytes));
+        keep_free_bytes == 0 ? ""
+                             : fmt::format(" and {} must stay free", format_size(keep_free_bytes));
     return fail(ErrorCode::kNoSpace,
-                fmt::format("the host has {} of free memory, but {} are needed{}", format_size(*free),
-                            format_size(frames.bytes()), kept));
+                fmt::format("the host has {} of free memory, but {} are needed{}",
+                            format_size(*free), format_size(frames.bytes()), kept));
   }
   return add_frames(frames);
 }

@@ -119,7 +119,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("raised_limit_kib").get_to(record.raised_limit_kib);
   json.at("crashes").get_to(record.crashes);
   record.crash_counted = json.value("crash_counted", false);  // older records have none
-  record.quick_restarts = json.value("quick_restarts", 0U);  // the same
+  record.quick_restarts = json.value("quick_restarts", 0U);   // the same
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())
     record.times.emplace_back(name, ms.get<double>());

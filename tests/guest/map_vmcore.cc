@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// map_vmcore FILE ADDRESS…: maps one page of a vmcore at each physical address (hexadecimal), here and
-// in a child, waits for a line on stdin, and says what is seen through the mappings then, "SIGBUS" for
-// nothing: "parent ADDRESS WORD", then the child's.
+// map_vmcore FILE ADDRESS…: maps one page of a vmcore at each physical address (hexadecimal), here
+// and in a child, waits for a line on stdin, and says what is seen through the mappings then,
+// "SIGBUS" for nothing: "parent ADDRESS WORD", then the child's.
 #include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,7 +33,8 @@ off_t find(int fd, std::uint64_t address) {
   return 0;
 }
 
-void look(const char* who, char** addresses, const volatile std::uint64_t* const* pages, int count) {
+void look(const char* who, char** addresses, const volatile std::uint64_t* const* pages,
+          int count) {
   for (int i = 0; i < count; ++i) {
     if (sigsetjmp(back, 1) != 0)
       printf("%s %s SIGBUS\n", who, addresses[i]);

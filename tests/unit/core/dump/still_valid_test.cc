@@ -59,9 +59,9 @@ class StillValid : public testing::TestWithParam<const OutputFormat*> {
     DumpOptions options;
     options.format = GetParam();
     options.workers = 2;
-    options.still_valid = [this](const FrameSet& frames) -> Result<bool> {
+    options.still_valid = [this](const FrameSet& frames) -> Result<ReadCheck> {
       if (!broken_.empty()) return fail(ErrorCode::kOs, broken_);
-      return memory_.notice(frames);
+      return memory_.notice(frames) ? ReadCheck::kValid : ReadCheck::kStale;
     };
     return DumpWriter::create(memory_, nullptr, memory_.layout().frames, options, std::move(sinks));
   }

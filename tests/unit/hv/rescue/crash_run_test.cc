@@ -80,7 +80,7 @@ TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostHasNoMemory) {
   EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
   expect_untouched();
   EXPECT_EQ(record.step, Step::kNone);
-  EXPECT_THAT(record.error, HasSubstr("no free memory"));
+  EXPECT_THAT(record.error, HasSubstr("of free memory"));
 }
 
 TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostMustKeepItsMemory) {

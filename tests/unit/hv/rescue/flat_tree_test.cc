@@ -48,8 +48,9 @@ class RawTree {
     const auto structs = static_cast<std::uint32_t>(structs_.size());
     const auto strings = static_cast<std::uint32_t>(strings_.size());
     const std::uint32_t at = kHeader + kReserveMap;
-    const be32 header[] = {0xd00dfeedU, at + structs + strings, at, at + structs, kHeader,
-                           17U,         16U,                    0U, strings,      structs};
+    const be32 header[] = {
+        0xd00dfeedU, at + structs + strings, at, at + structs, kHeader, 17U, 16U, 0U, strings,
+        structs};
     std::string all(reinterpret_cast<const char*>(header), sizeof(header));
     all.resize(at);
     all += structs_ + strings_;

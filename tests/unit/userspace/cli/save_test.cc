@@ -339,7 +339,7 @@ TEST(Save, LeavesAnotherDumpsFileAlone) {
   ASSERT_TRUE(Journal::create(journal_path(dir / "vmcore"), other));
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")));
   EXPECT_EQ(run.exit_code, kExitFailed);
-  EXPECT_THAT(run.messages, HasSubstr("another dump"));
+  EXPECT_THAT(run.messages, HasSubstr("another unfinished dump"));
   EXPECT_EQ(*read_journal(journal_path(dir / "vmcore")), other);
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <latch>
 #include <random>
 #include <thread>
 
@@ -142,28 +143,40 @@ void stumble(std::uint64_t seed) {
 }
 
 // Without the lock that would keep the second out: what is read after it was given away never
-// counts. Every frame is in one of the dumps, or was thrown away by hand.
+// counts. Every frame is in one of the dumps, still held, or was thrown away by hand.
 TEST_P(TwoAtOnce, SaversAndHandsInAnyOrderTellNoLies) {
   unsigned disturbed = 0;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     FakeMachine machine(seed, 1, 6);
-    machine.on_step([seed] { stumble(seed); });
+    std::atomic<std::uint64_t> steps = 0;
+    machine.on_step([&steps, seed] {
+      ++steps;
+      stumble(seed);
+    });
     const FrameSet all = machine.old_frames();
     const std::string names[] = {"a" + std::to_string(seed), "b" + std::to_string(seed)};
     SaveRun runs[2];
-    std::thread savers[] = {
-        std::thread([&] { runs[0] = save_here(machine, options_to(names[0])); }),
-        std::thread([&] { runs[1] = save_here(machine, options_to(names[1])); })};
+    std::latch both(2);
+    std::atomic<int> ended = 0;
+    const auto save = [&](int i) {
+      both.arrive_and_wait();
+      runs[i] = save_here(machine, options_to(names[i]));
+      ++ended;
+    };
+    std::thread savers[] = {std::thread(save, 0), std::thread(save, 1)};
     std::mt19937_64 random(seed);
     for (int i = 0; i < 3 && seed % 2 == 0; ++i) {
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+      const std::uint64_t moment = steps + 4 + random() % 40;
+      while (steps < moment && ended < 2) std::this_thread::yield();
       const std::uint64_t begin = random() % (6 * FakeMachine::kBlockFrames);
       machine.release_by_hand({Gfn{begin}, Gfn{begin + 1 + random() % 300}});
     }
     for (std::thread& saver : savers) saver.join();
 
     FrameSet found = machine.by_hand();
+    found.insert(machine.held_frames());
+    if (!machine.all_back()) found.insert(all.intersection(block(0)));  // in the save area
     for (int i = 0; i < 2; ++i) {
       if (!std::filesystem::exists(dir_ / names[i])) {
         // The other one had released all of it, or a part, before this one looked.
