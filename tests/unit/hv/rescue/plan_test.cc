@@ -122,6 +122,7 @@ class RehearseBootTest : public testing::Test {
     files.kernel_bytes = sample_kernel();
     files.ramdisk_bytes.assign(1_MiB, std::byte{0x44});
     files.tables = sample_acpi_tables();
+    config.kind = &kPvhGuest;
     config.memory_bytes = 512_MiB;
     config.cmdline = "root=/dev/xvda";
   }
