@@ -50,7 +50,8 @@ class InMemoryHost : public Host {
   /// The domains of this UUID.
   std::vector<unsigned> with_uuid(const std::string& uuid) {
     std::vector<unsigned> found;
-    for (const DomainStatus& status : domains().value())
+    const auto all = domains();
+    for (const DomainStatus& status : all.value())
       if (status.uuid == uuid) found.push_back(status.domid);
     return found;
   }
