@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 tree=$scratch/tree
-for directory in core/base core/vmcore core/dump core/save userspace hv/domain hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump \
+for directory in core/base core/codec core/vmcore core/dump core/save userspace hv/domain hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump \
 	tests/shell; do
 	mkdir -p "$tree/$directory"
 done
