@@ -32,6 +32,13 @@ void FrameSet::insert(FrameRange range) {
 }
 
 void FrameSet::insert(const FrameSet& other) {
+  if (&other == this) return;
+  // Merging copies the whole set: too much for a few ranges that come one at a time.
+  constexpr std::size_t kFew = 16;
+  if (other.ranges_.size() <= kFew) {
+    for (const FrameRange& range : other.ranges_) insert(range);
+    return;
+  }
   std::vector<FrameRange> both(ranges_.size() + other.ranges_.size());
   std::merge(ranges_.begin(), ranges_.end(), other.ranges_.begin(), other.ranges_.end(),
              both.begin(),

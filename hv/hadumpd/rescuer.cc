@@ -50,9 +50,6 @@ Result<> Rescuer::operator()(RescueOrder order) const {
       .warn =
           [&order](const std::string& text) { spdlog::warn("{}: {}", order.config.name, text); },
       .reached = [&work](const std::string& step) { work.reached(step); }};
-  // Two domains whose xenstore rings ask for a new connection in the same seconds: oxenstored was
-  // seen to leave one of them without an answer for good (docs/bugs.md).
-  const std::lock_guard one_at_a_time(*running_);
   return CrashRun(world, order.policy, order.config).run(order.record);
 }
 

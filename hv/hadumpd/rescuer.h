@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <memory>
-#include <mutex>
-
 #include "hv/domain/host.h"
 #include "hv/hadumpd/preparer.h"
 #include "hv/hadumpd/stall_watch.h"
@@ -21,7 +18,7 @@ struct RescueOrder {
 
 /// Crash runs in the real world: opens the domain, waits for its files, watches for stalls.
 ///
-/// Threads: any; crash runs take turns. Everything is borrowed.
+/// Threads: any. Everything is borrowed.
 class Rescuer {
  public:
   Rescuer(Host& host, Preparer& preparer, RecordStore& records, StallWatch& stalls)
@@ -36,8 +33,6 @@ class Rescuer {
   Preparer& preparer_;
   RecordStore& records_;
   StallWatch& stalls_;
-  std::shared_ptr<std::mutex> running_ =
-      std::make_shared<std::mutex>();  ///< copies take turns, too
 };
 
 }  // namespace hadump

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <thread>
 
 #include "core/base/printable.h"
+#include "core/base/text.h"
+#include "hv/xen/store_port.h"
 #include "hv/xen/xen_guest_memory.h"
 
 namespace hadump {
@@ -84,6 +87,7 @@ Result<> XenGuestLinks::wait_for_backends(const std::vector<Device>& devices, co
 }
 
 Result<> XenGuestLinks::disconnect(std::chrono::milliseconds deadline) {
+  if (auto done = remember_store_port(); !done) return done;
   const std::vector<Device> all = devices();
   for (const Device& device : all)
     if (auto done = store_.write(device.frontend + "/state", kClosed); !done) return done;
@@ -124,6 +128,40 @@ Result<> XenGuestLinks::ask_for_connection(Gfn ring) const {
   return write_guest(memory, address_of(ring), std::as_bytes(std::span(&page, 1)));
 }
 
+std::string XenGuestLinks::store_port_key() const {
+  return fmt::format("/libxl/{}/hadump-store-port", domid_);
+}
+
+// After the reset there is no channel left to ask for its other end, and a crash run may go on in
+// another process.
+Result<> XenGuestLinks::remember_store_port() const {
+  const auto port = store_port_in_dom0(handles_.control.get(), domid_);
+  return port ? store_.write(store_port_key(), std::to_string(*port)) : Result<>{};
+}
+
+// xenstored binds its end of the channel anew. oxenstored must get the number that it had, since it
+// goes on looking for the guest's connection under that one (Xen 4.17
+// tools/ocaml/xenstored/connections.ml, add_domain() and find_domain_by_port(); domain.ml,
+// rebind_evtchn()): with another number it would not hear this guest, or take another guest for it.
+Result<> XenGuestLinks::introduce(Gfn ring, unsigned port) const {
+  static std::mutex one_at_a_time;  // two would take each other's numbers
+  const std::lock_guard lock(one_at_a_time);
+  constexpr int kAttempts = 5;
+  const auto text = store_.read(store_port_key());
+  const auto wanted = parse_decimal(text.value_or(""));
+  for (int attempt = 1;; ++attempt) {
+    // Without them xenstored may still get its number, and the C one does not need it.
+    const auto lower = wanted ? TakenPorts::below(static_cast<std::uint32_t>(*wanted))
+                              : Result<TakenPorts>(fail(ErrorCode::kNotFound, "not known"));
+    if (!xs_introduce_domain(store_.handle(), domid_, ring.value, port))
+      return fail_os(errno, "introducing the domain to xenstored");
+    // Somebody else in dom0 can have let go of a lower number in between.
+    if (!wanted || attempt == kAttempts ||
+        store_port_in_dom0(handles_.control.get(), domid_) == *wanted)
+      return {};
+  }
+}
+
 Result<> XenGuestLinks::reopen_store_channel(unsigned port) {
   auto ring = ring_frame(HVM_PARAM_STORE_PFN);
   if (!ring) return fail(std::move(ring));
@@ -132,8 +170,7 @@ Result<> XenGuestLinks::reopen_store_channel(unsigned port) {
   if (auto done = store_.write(home + "/store/port", std::to_string(port)); !done) return done;
   // Introducing again rebinds the event channel, at which oxenstored looks into the ring; resuming
   // makes the C one notice the domain's next shutdown (Xen 4.17 xenstored_domain.c, do_resume()).
-  if (!xs_introduce_domain(store_.handle(), domid_, ring->value, port))
-    return fail_os(errno, "introducing the domain to xenstored");
+  if (auto done = introduce(*ring, port); !done) return done;
   if (!xs_resume_domain(store_.handle(), domid_))
     return fail_os(errno, "resuming the domain in xenstored");
   return wait_for_connection(*ring);

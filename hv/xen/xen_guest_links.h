@@ -32,6 +32,9 @@ class XenGuestLinks : public GuestLinks {
   std::vector<Device> devices() const;
   Result<> wait_for_backends(const std::vector<Device>& devices, const char* state,
                              std::chrono::milliseconds deadline) const;
+  std::string store_port_key() const;
+  Result<> remember_store_port() const;
+  Result<> introduce(Gfn ring, unsigned port) const;
   Result<> reopen_store_channel(unsigned port);
   Result<> ask_for_connection(Gfn ring) const;
   Result<> wait_for_connection(Gfn ring) const;

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two guests crash in the same second: neither waits for the other, and hadump answers meanwhile.
 
-A third guest crashes alone before, for comparison, by the times that hadumpd's own steps took.  An emulated
+A third guest crashes alone before, for comparison by the times that hadumpd's own steps took.  An emulated
 host has one processor, and most of a crash run is copying: two of them cost twice the processor's
 time whatever order they go in.  So what is compared is the time beside that, which a hadumpd that
 takes one after the other would need twice.
 
-Parameters: memory (MiB, of each guest).
+The third guest is destroyed first: it was created before the others, so its event channels have lower
+numbers, and xenstored could get one of those for a guest that is rescued afterwards (docs/bugs.md).
+
+Parameters: memory (MiB, of each guest), measure=1 (times decide, too: for a machine that is quiet).
 """
 
 from dataclasses import dataclass
@@ -63,7 +66,6 @@ def run(lab: Lab) -> None:
     guests[0].destroy()
     both, slowest = _crash_together(lab, agent, guests[1:])
     lab.check(max(both.paused) < min(both.started), "each was at work on before one was started")
-    lab.check(slowest <= ANSWER_MS, f"hadump list has always answered within {slowest} ms")
     more_cpu = both.cpu_ms - alone.cpu_ms
     ratio = (both.wall_ms() - more_cpu) / alone.wall_ms()
     lab.note(
@@ -72,7 +74,9 @@ def run(lab: Lab) -> None:
         f"and {ratio:.2f} times without the processor's time for the second"
     )
     lab.report.update(alone=vars(alone), both=vars(both), ratio=ratio, slowest_answer_ms=slowest)
-    lab.check(ratio <= MOST_OVER_ONE, f"both are back in {ratio:.2f} times the time of one")
+    if lab.number("measure", 0):
+        lab.check(slowest <= ANSWER_MS, f"hadump list has always answered within {slowest} ms")
+        lab.check(ratio <= MOST_OVER_ONE, f"both are back in {ratio:.2f} times the time of one")
     for guest in guests[1:]:
         done = guest.wait_for(r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 300)
         lab.check(done.match.group(1) == "0", f"the dump of {guest.config.name} is saved")

@@ -174,7 +174,7 @@ TEST(Verify, NoticesThatAFileChanges) {
   ASSERT_TRUE(source);
   const auto found = check_kdump_tables(checked, **source, {});
   ASSERT_FALSE(found);
-  EXPECT_THAT(found.error().what(), HasSubstr("has changed"));
+  EXPECT_THAT(found.error().what(), HasSubstr("changed while being read"));
 }
 
 TEST(Verify, SaysHowManyProblemsThereAre) {
