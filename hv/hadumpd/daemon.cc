@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -21,6 +23,7 @@
 #include "hv/domain/domid.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/event_loop.h"
+#include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/thread_jobs.h"
 #include "hv/xen/toolstack.h"
 #include "hv/xen/xen_guest_store.h"
@@ -162,27 +165,55 @@ struct Reports {
   }};
 };
 
-}  // namespace
+// What hadumpd needs of the host, in the order in which it is opened.
+struct Xen {
+  std::unique_ptr<XenHost> host;
+  XenHandles handles;  // the observer's, once the twins are gone
+  LibxlHandle libxl;
+  std::unique_ptr<XenWatcher> watcher;
+};
 
-Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
-  // Before any thread is made, so that all of them have the signals blocked.
-  auto signals = take_signals();
-  if (!signals) return fail(std::move(signals));
-  for (const std::string& path : {options.state_directory, options.run_directory})
-    if (auto done = make_directory(path); !done) return done;
-  auto lock = lock_state(options.state_directory);
-  if (!lock) return fail(std::move(lock));
-
-  Reports reports;
-  auto host = XenHost::open(reports.log);
+Result<Xen> open_xen(XenLog& log) {
+  Xen xen;
+  auto host = XenHost::open(log);
   if (!host) return fail(std::move(host));
-  auto handles = XenHandles::open(reports.log);  // the observer's, once the twins are gone
+  xen.host = std::move(*host);
+  auto handles = XenHandles::open(log);
   if (!handles) return fail(std::move(handles));
-  auto libxl = open_libxl(reports.log);
+  xen.handles = std::move(*handles);
+  auto libxl = open_libxl(log);
   if (!libxl) return fail(std::move(libxl));
+  xen.libxl = std::move(*libxl);
+  auto watcher = XenWatcher::create(xen.libxl.get());
+  if (!watcher) return fail(std::move(watcher));
+  xen.watcher = std::make_unique<XenWatcher>(std::move(*watcher));
+  return xen;
+}
+
+// Empty: a signal came first.
+Result<std::optional<Xen>> wait_for_xen(XenLog& log, const DaemonOptions& options,
+                                        const UniqueFd& signals) {
+  std::optional<Xen> xen;
+  const auto open = [&]() -> Result<> {
+    auto opened = open_xen(log);
+    if (!opened) return fail(std::move(opened));
+    xen = std::move(*opened);
+    return {};
+  };
+  if (!options.once.empty()) {
+    if (auto done = open(); !done) return fail(std::move(done));
+  } else if (auto done = open_patiently(open, signals); !done) {
+    return fail(std::move(done));
+  }
+  return xen;
+}
+
+// Everything that can live beside Xen, until a signal ends it.
+Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& policies,
+                    Reports& reports, StartCount& starts, const UniqueFd& signals) {
   auto mark = mark_of(options.state_directory);
   if (!mark) return fail(std::move(mark));
-  destroy_leftover_twins(Toolstack(libxl->get(), *handles), *mark);
+  destroy_leftover_twins(Toolstack(xen.libxl.get(), xen.handles), *mark);
 
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
   RecordBook book(states);
@@ -199,25 +230,50 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
         return make_acpi_tables(reports.log, domid, options.run_directory, *mark, twin_made);
       },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
-  const Rescuer rescuer(**host, preparer, book, reports.stalls);
+  const Rescuer rescuer(*xen.host, preparer, book, reports.stalls);
   auto wakeup = Wakeup::create();
   if (!wakeup) return fail(std::move(wakeup));
   ThreadJobs jobs(*wakeup);
-  Caretaker caretaker({**host, jobs, book, states, cores, preparer, rescuer, wall_ms, monotonic});
+  Caretaker caretaker(
+      {*xen.host, jobs, book, states, cores, preparer, rescuer, wall_ms, monotonic});
   caretaker.set_policies(policies);
   if (auto done = caretaker.load(); !done) return done;
-  if (!options.once.empty()) return rescue_one(options.once, **host, policies, book, rescuer);
+  if (!options.once.empty()) return rescue_one(options.once, *xen.host, policies, book, rescuer);
 
-  GuestObserver guests(reader_of(*handles), *wakeup);
-  auto watcher = XenWatcher::create(libxl->get());
-  if (!watcher) return fail(std::move(watcher));
+  GuestObserver guests(reader_of(xen.handles), *wakeup);
   auto server = StatusServer::listen(options.run_directory + "/hadumpd.sock", monotonic);
   if (!server) return fail(std::move(server));
   spdlog::info("hadumpd runs");
-  auto done =
-      EventLoop({options, caretaker, jobs, guests, *wakeup, *watcher, *server, *signals}).run();
+  EventLoop({options, caretaker, jobs, guests, *wakeup, *xen.watcher, *server, signals, starts})
+      .run();
   leave_in_time();
-  return done;
+  return {};
+}
+
+}  // namespace
+
+Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
+  // Before any thread is made, so that all of them have the signals blocked.
+  auto signals = take_signals();
+  if (!signals) return fail(std::move(signals));
+  for (const std::string& path : {options.state_directory, options.run_directory})
+    if (auto done = make_directory(path); !done) return done;
+  auto lock = lock_state(options.state_directory);
+  if (!lock) return fail(std::move(lock));
+  StartCount starts(options.run_directory + "/starts");
+  if (const auto pause = starts.begin(); options.once.empty() && pause.count() > 0) {
+    spdlog::warn("hadumpd has ended several times in a row; waiting for {} s", pause.count());
+    if (ended_during(pause, *signals)) return {};
+  }
+  Reports reports;
+  auto xen = wait_for_xen(reports.log, options, *signals);
+  if (!xen) return fail(std::move(xen));
+  if (*xen) {
+    if (auto done = watch_over(**xen, options, policies, reports, starts, *signals); !done)
+      return done;
+  }
+  starts.settled();
+  return {};
 }
 
 }  // namespace hadump

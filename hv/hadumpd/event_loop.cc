@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/event_loop.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
@@ -8,6 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <exception>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -20,6 +24,9 @@ namespace {
 constexpr std::chrono::milliseconds kLookAtLeastEvery{1000};
 // While a client waits for what the guests say.
 constexpr std::chrono::milliseconds kServeAgainAfter{50};
+constexpr std::chrono::milliseconds kAfterAnError{1000};
+// One that has lived so long does not end at once again.
+constexpr std::chrono::seconds kSettledAfter{10};
 
 }  // namespace
 
@@ -34,19 +41,41 @@ Result<UniqueFd> take_signals() {
   return fd;
 }
 
-Result<> EventLoop::run() {
+void EventLoop::run() {
   Requests requests(parts_.caretaker, parts_.jobs, parts_.guests);
-  static_cast<void>(sd_notify(0, "READY=1"));  // not under systemd: no error
+  static_cast<void>(sd_notify(0, "READY=1\nSTATUS="));  // not under systemd: no error
+  const auto began = std::chrono::steady_clock::now();
   while (!stopping_) {
-    look();
-    std::vector<pollfd> fds = {{parts_.signals.get(), POLLIN, 0}, {parts_.wakeup.fd(), POLLIN, 0}};
-    parts_.server.add_to(fds);
-    const auto timeout = parts_.server.has_open_query() ? kServeAgainAfter : kLookAtLeastEvery;
-    if (auto done = parts_.watcher.wait(fds, timeout); !done) return fail(std::move(done));
-    if ((fds[0].revents & POLLIN) != 0) take_signal();
-    parts_.server.serve([&](StatusServer::Query& query) { return requests.answer(query); });
+    static_cast<void>(sd_notify(0, "WATCHDOG=1"));  // as above
+    auto done = round_or_error(requests);
+    if (!done) {
+      spdlog::error("{}, continuing", done.error().what());
+      stopping_ = stopping_ || ended_during(kAfterAnError, parts_.signals);
+    }
+    if (std::chrono::steady_clock::now() - began > kSettledAfter) parts_.starts.settled();
   }
   static_cast<void>(sd_notify(0, "STOPPING=1"));  // as above
+}
+
+// The daemon has no memory to lose: what a round has left half done, the next one looks at again.
+Result<> EventLoop::round_or_error(Requests& requests) try {
+  return round(requests);
+} catch (const std::bad_alloc&) {
+  parts_.caretaker.reconsider();
+  return fail_os(ENOMEM, "looking after the domains");
+} catch (const std::exception& e) {
+  parts_.caretaker.reconsider();
+  return fail(ErrorCode::kOs, fmt::format("looking after the domains: {}", e.what()));
+}
+
+Result<> EventLoop::round(Requests& requests) {
+  look();
+  std::vector<pollfd> fds = {{parts_.signals.get(), POLLIN, 0}, {parts_.wakeup.fd(), POLLIN, 0}};
+  parts_.server.add_to(fds);
+  const auto timeout = parts_.server.has_open_query() ? kServeAgainAfter : kLookAtLeastEvery;
+  if (auto done = parts_.watcher.wait(fds, timeout); !done) return fail(std::move(done));
+  if ((fds[0].revents & POLLIN) != 0) take_signal();
+  parts_.server.serve([&](StatusServer::Query& query) { return requests.answer(query); });
   return {};
 }
 

@@ -19,8 +19,10 @@ namespace {
 constexpr std::uint64_t kMaxStateBytes = 1_MiB;
 constexpr std::uint64_t kMaxRewriteBytes = 64_MiB;
 constexpr const char* kSuccessor = ".successor";
+// A crash run writes a record of about 2 KiB a dozen times, a second crash what it rewrites.
+constexpr std::uint64_t kReserveBytes = 4_MiB;
 
-Result<> replace_file(const std::string& path, std::span<const std::byte> content) {
+Result<> write_beside(const std::string& path, std::span<const std::byte> content) {
   const std::string temporary = path + ".new";
   auto file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (!file) return fail(std::move(file));
@@ -50,6 +52,19 @@ bool take(std::span<const std::byte>& in, std::uint64_t& offset, std::vector<std
 }
 
 }  // namespace
+
+Result<> StateDirectory::replace_file(const std::string& path, std::span<const std::byte> content) {
+  auto done = write_beside(path, content);
+  if (!done && done.error().code() == ErrorCode::kNoSpace && reserve_.give(content.size()))
+    done = write_beside(path, content);
+  if (done) reserve_.fill();
+  return done;
+}
+
+StateDirectory::StateDirectory(std::string path, std::string kill_at)
+    : path_(std::move(path)),
+      kill_at_(std::move(kill_at)),
+      reserve_(path_ + "/reserve", kReserveBytes) {}
 
 std::string StateDirectory::file(const std::string& uuid, const char* suffix) const {
   return fmt::format("{}/domains/{}{}", path_, uuid, suffix);
@@ -90,6 +105,7 @@ Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::stri
   const std::string directory = path_ + "/domains";
   std::filesystem::create_directories(directory, error);
   if (error) return fail_os(error.value(), "creating " + directory);
+  reserve_.fill();
   std::vector<DomainRecord> records;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     if (entry.path().extension() != ".json") continue;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "hv/hadumpd/disk_reserve.h"
 #include "hv/rescue/record_store.h"
 
 namespace hadump {
@@ -12,14 +14,14 @@ namespace hadump {
 /// Records as files, one per domain, named by its UUID.
 ///
 /// Written by rename, without fsync: they must survive our own death, but with the host's the
-/// domains are gone as well, and a crashed guest should not wait for dom0's disk.
+/// domains are gone as well, and a crashed guest should not wait for dom0's disk. Some room is kept
+/// for when the disk is full.
 ///
 /// Threads: any, but one at a time for one domain.
 class StateDirectory : public RecordStore {
  public:
   /// @param kill_at  for tests: the name of a step after which this process kills itself.
-  StateDirectory(std::string path, std::string kill_at)
-      : path_(std::move(path)), kill_at_(std::move(kill_at)) {}
+  StateDirectory(std::string path, std::string kill_at);
 
   Result<> save(const DomainRecord& record) override;
   Result<> save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) override;
@@ -40,9 +42,11 @@ class StateDirectory : public RecordStore {
   void forget(const std::string& uuid);
 
  private:
+  Result<> replace_file(const std::string& path, std::span<const std::byte> content);
   std::string file(const std::string& uuid, const char* suffix) const;
   std::string path_;
   std::string kill_at_;
+  DiskReserve reserve_;
 };
 
 }  // namespace hadump

@@ -2,7 +2,11 @@
 #include "hv/hadumpd/thread_jobs.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <exception>
+#include <memory>
+#include <new>
 #include <system_error>
 
 namespace hadump {
@@ -12,11 +16,11 @@ constexpr std::size_t kRemembered = 256;
 
 }  // namespace
 
-// On the job's thread.
-void ThreadJobs::finish(JobNumber number, std::optional<Outcome> outcome) {
+// On the job's thread. Nothing is allocated: an exception here would end the process.
+void ThreadJobs::finish(std::list<Finished>& slot) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    over_.emplace_back(number, std::move(outcome));
+    over_.splice(over_.end(), slot);
   }
   wakeup_.notify();
 }
@@ -27,20 +31,35 @@ Result<JobNumber> ThreadJobs::start_work(unsigned domid, std::string what,
     return fail(ErrorCode::kBusy, fmt::format("hadumpd is already working on it: {} (job {})",
                                               states_[found->second].what, found->second));
   const JobNumber number = ++last_;
-  std::jthread thread([this, number, work = std::move(work)] {
-    std::optional<Outcome> outcome;
-    try {
-      outcome = work();
-    } catch (...) {  // only bad_alloc can come so far, and there is nothing left to tell it with
-    }
-    finish(number, std::move(outcome));
-  });
-  running_[number] = {domid, std::move(thread)};
+  const auto slot = std::make_shared<std::list<Finished>>();
+  slot->emplace_back(number, std::nullopt);
+  // Before the thread is there: what fails now has no job to take back.
+  Running& running = running_[number];
   domains_[domid] = number;
   states_[number] = {std::move(what), false, {}};
+  running.domid = domid;
+  running.thread = std::jthread([this, slot, work = std::move(work)] {
+    try {
+      slot->front().second = work();
+    } catch (...) {  // only bad_alloc can come so far, and there is nothing left to tell it with
+    }
+    finish(*slot);
+  });
   return number;
+} catch (const std::bad_alloc&) {
+  take_back(domid);
+  return fail_os(ENOMEM, "starting a thread");
 } catch (const std::system_error& e) {
+  take_back(domid);
   return fail_os(e.code().value(), "starting a thread");
+}
+
+// The job that start_work() was about to begin.
+void ThreadJobs::take_back(unsigned domid) {
+  running_.erase(last_);
+  states_.erase(last_);
+  if (const auto found = domains_.find(domid); found != domains_.end() && found->second == last_)
+    domains_.erase(found);
 }
 
 std::optional<JobState> ThreadJobs::state(JobNumber number) const {
@@ -66,7 +85,12 @@ void ThreadJobs::collect() {
       continue;
     }
     state.error = std::move(outcome->error);
-    outcome->then();
+    try {
+      outcome->then();
+    } catch (const std::exception& e) {  // the others' ends must not be lost with it
+      state.error = Error(ErrorCode::kOs, fmt::format("ending the job: {}", e.what()));
+      spdlog::error("{}: {}", state.what, state.error->what());
+    }
   }
   // Numbers grow, so the first are the oldest.
   for (auto it = states_.begin(); states_.size() > kRemembered + running_.size();)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <deque>
+#include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "hv/hadumpd/jobs.h"
 #include "hv/hadumpd/wakeup.h"
@@ -34,15 +36,17 @@ class ThreadJobs : public Jobs {
     unsigned domid = 0;
     std::jthread thread;
   };
-  void finish(JobNumber number, std::optional<Outcome> outcome);
+  /// Without an outcome, when there was no memory to make one.
+  using Finished = std::pair<JobNumber, std::optional<Outcome>>;
+  void finish(std::list<Finished>& slot) noexcept;
+  void take_back(unsigned domid);
 
   const Wakeup& wakeup_;
   JobNumber last_ = 0;
   std::map<unsigned, JobNumber> domains_;  ///< those that have a job
   std::map<JobNumber, JobState> states_;   ///< of running jobs and of the newest others
   std::mutex mutex_;
-  /// Guarded by mutex_. Without an outcome, when there was no memory to make one.
-  std::deque<std::pair<JobNumber, std::optional<Outcome>>> over_;
+  std::list<Finished> over_;              ///< guarded by mutex_
   std::map<JobNumber, Running> running_;  ///< last: its threads use all of the above
 };
 

@@ -2,6 +2,8 @@
 #include "hv/xen/clean_children.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -23,6 +25,25 @@ void drop_protection() {
   static_cast<void>(close(fd));
 }
 
+// A service is confined by namespaces of its own; a domain's files, and what its hotplug scripts
+// change, are the host's. A child that stays in ours is better than none: it may not need the rest.
+void enter_host_namespaces() {
+  // Entering the mounts changes the working directory to the root.
+  char directory[PATH_MAX];
+  const bool known = getcwd(directory, sizeof(directory)) != nullptr;
+  const struct {
+    const char* path;
+    int type;
+  } wanted[] = {{"/proc/1/ns/net", CLONE_NEWNET}, {"/proc/1/ns/mnt", CLONE_NEWNS}};
+  for (const auto& [path, type] : wanted) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;
+    static_cast<void>(setns(fd, type));
+    static_cast<void>(close(fd));
+  }
+  if (known) static_cast<void>(chdir(directory));
+}
+
 }  // namespace
 
 pid_t fork_clean_child() {
@@ -33,6 +54,7 @@ pid_t fork_clean_child() {
   sigemptyset(&none);
   static_cast<void>(pthread_sigmask(SIG_SETMASK, &none, nullptr));  // fails for a bad `how` only
   drop_protection();
+  enter_host_namespaces();
   errno = error;
   return 0;
 }

@@ -16,7 +16,11 @@ expect_line '^Wants=.*\bxen\.service\b'
 expect_line '^After=.*\bxen\.service\b'
 
 begin "kernels and disk images can be anywhere"
-expect_no_line '^(ProtectHome|PrivateTmp|ProtectSystem|InaccessiblePaths)='
+expect_no_line '^(PrivateTmp|InaccessiblePaths|ProtectHome=(yes|tmpfs)|ProtectSystem=strict)'
+
+begin "systemd never gives up, and ends a hadumpd whose loop hangs"
+expect_line '^StartLimitIntervalSec=0$'
+expect_line '^WatchdogSec=[0-9]+$'
 
 begin "a domain's processes outlive hadumpd"
 expect_line '^KillMode=process$'
@@ -27,3 +31,7 @@ command -v systemd-analyze >/dev/null || fail "systemd-analyze is not installed"
 sed -e 's|^ExecStart=.*|ExecStart=/bin/true|' -e '/^Documentation=/d' "$unit" >"$scratch/hadumpd.service"
 expect_code 0 systemd-analyze verify "$scratch/hadumpd.service"
 [ ! -s "$scratch/output" ] || fail "a complaint"
+
+begin "it is confined"
+systemd-analyze security --offline=yes --threshold=40 --no-pager "$unit" >"$scratch/output" ||
+  fail "more exposed than 4.0: $(tail -n 1 "$scratch/output")"

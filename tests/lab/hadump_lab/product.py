@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,14 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
     )
 
 
+def _confined() -> str:
+    """As systemd confines the service, as far as that can be done without systemd."""
+    unit = program("hv/hadumpd/hadumpd.service").read_text()
+    dropped = " ".join(re.findall(r"^CapabilityBoundingSet=~(.*)$", unit, re.MULTILINE)).split()
+    names = ",".join("-" + name.removeprefix("CAP_").lower() for name in dropped)
+    return f"unshare --mount --net -- setpriv --no-new-privs --bounding-set={names} --"
+
+
 @dataclass
 class Agent:
     """hadumpd in dom0."""
@@ -120,7 +129,9 @@ class Agent:
         """Starts the daemon.  `kill_at`: the step behind which it kills itself; docs/testing.md."""
         env = {"HADUMP_KILL_AT": kill_at, "HADUMP_HANG_AT": hang_at}
         env = {name: value for name, value in env.items() if value}
-        self.job = self.host.begin(f"exec hadumpd >>/share/log/{_AGENT_LOG} 2>&1", env)
+        self.job = self.host.begin(
+            f"exec {_confined()} hadumpd >>/share/log/{_AGENT_LOG} 2>&1", env
+        )
         wait_until(
             lambda: self.ended() or self.host.exec("hadump list", check=False).status == 0,
             20, "hadumpd answers",

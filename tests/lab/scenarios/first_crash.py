@@ -26,7 +26,7 @@ from hadump_lab.waiting import wait_until
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
 PAGE_OFFSET = "0xffff888000000000"  # Without KASLR.
 Registers = list[list[int] | None]
-MANY_HOLES = 5000
+MANY_HOLES = 1000
 # Held memory with its holes: those of a scattered balloon would be too much for a console.
 JOINED = (
     "function out() { if (s) print s, e, state; s = 0 } "

@@ -132,6 +132,21 @@ TEST_F(JobsTest, OldJobsAreForgottenNewOnesAreNot) {
   EXPECT_TRUE(jobs.state(last - 100));
 }
 
+TEST_F(JobsTest, AnEndThatFailsTakesNoOtherWithIt) {
+  bool ended = false;
+  const auto works = [] { return Result<>(); };
+  const auto first =
+      jobs.start<void>(3, "failing", works, [](const Result<>&) { throw std::bad_alloc(); });
+  wait();
+  const auto second = jobs.start<void>(4, "good", works, [&](const Result<>&) { ended = true; });
+  wait();
+  jobs.collect();
+  EXPECT_TRUE(ended);
+  EXPECT_FALSE(jobs.busy(3));
+  EXPECT_TRUE(jobs.state(*first)->error);
+  EXPECT_FALSE(jobs.state(*second)->error);
+}
+
 TEST_F(JobsTest, GuestsAreReadWhenAskedFor) {
   std::mutex mutex;
   std::string said = "registered";

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +92,22 @@ TEST(CleanChild, KeepsAScoreThatMakesItTheFirstToGo) {
   int status = 0;
   ASSERT_EQ(waitpid(doomed, &status, 0), doomed);
   EXPECT_EQ(status, 0);
+}
+
+// As systemd's PrivateMounts= and PrivateNetwork= confine the service.
+TEST(CleanChild, IsInTheHostsNamespaces) {
+  const pid_t confined = fork();
+  if (confined == 0) {
+    const char* show = "readlink /proc/self/ns/mnt /proc/self/ns/net; pwd";
+    const std::string outside = seen_by_a_child(show);
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET) != 0 || access("/proc/1/ns/mnt", R_OK) != 0) _exit(77);
+    _exit(seen_by_a_child(show) == outside ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(confined, &status, 0), confined);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no namespaces can be made here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

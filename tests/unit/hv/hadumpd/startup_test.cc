@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A hadumpd that starts where Xen does not answer yet, or that ends again and again, and what it
+// has left on a full disk.
+#include "hv/hadumpd/startup.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+#include "hv/hadumpd/disk_reserve.h"
+#include "hv/hadumpd/event_loop.h"
+
+namespace hadump {
+namespace {
+
+using std::chrono::seconds;
+using testing::Each;
+using testing::ElementsAre;
+using testing::Le;
+
+class StartupTest : public testing::Test {
+ protected:
+  StartupTest() { EXPECT_EQ(pthread_sigmask(SIG_SETMASK, nullptr, &before), 0); }
+  ~StartupTest() override {
+    static_cast<void>(pthread_sigmask(SIG_SETMASK, &before, nullptr));
+    std::filesystem::remove_all(directory);
+  }
+  std::string make_directory() {
+    std::string path = testing::TempDir() + "hadump-startup-XXXXXX";
+    EXPECT_NE(mkdtemp(path.data()), nullptr);
+    return path;
+  }
+  std::uint64_t blocks_of(const std::string& path) const {
+    struct stat info {};
+    return stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+  }
+  sigset_t before{};
+  const std::string directory = make_directory();
+};
+
+TEST_F(StartupTest, WaitsForXen) {
+  auto signals = take_signals();
+  ASSERT_TRUE(signals);
+  int calls = 0;
+  const auto open = [&]() -> Result<> {
+    return ++calls < 2 ? fail_os(ECONNREFUSED, "connecting to xenstored") : Result<>();
+  };
+  const auto opened = open_patiently(open, *signals);
+  ASSERT_TRUE(opened);
+  EXPECT_TRUE(*opened);
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(StartupTest, ASignalEndsTheWait) {
+  auto signals = take_signals();
+  ASSERT_TRUE(signals);
+  const auto open = [&]() -> Result<> {
+    EXPECT_EQ(pthread_kill(pthread_self(), SIGHUP), 0);  // has no effect
+    EXPECT_EQ(pthread_kill(pthread_self(), SIGTERM), 0);
+    return fail_os(ENOENT, "connecting to xenstored");
+  };
+  const auto opened = open_patiently(open, *signals);
+  ASSERT_TRUE(opened);
+  EXPECT_FALSE(*opened);
+}
+
+TEST_F(StartupTest, DoesNotWaitForRights) {
+  auto signals = take_signals();
+  ASSERT_TRUE(signals);
+  const auto opened = open_patiently(
+      [] { return Result<>(fail_os(EACCES, "opening /dev/xen/privcmd")); }, *signals);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().os_errno(), EACCES);
+}
+
+TEST_F(StartupTest, PausesGrowWhenItEndsAgainAndAgain) {
+  std::vector<seconds> pauses;
+  for (int start = 0; start < 10; ++start)
+    pauses.push_back(StartCount(directory + "/starts").begin());
+  EXPECT_THAT(std::vector(pauses.begin(), pauses.begin() + 7),
+              ElementsAre(seconds(0), seconds(0), seconds(0), seconds(1), seconds(2), seconds(4),
+                          seconds(8)));
+  EXPECT_THAT(pauses, Each(Le(seconds(10)))) << "a guest may be waiting";
+}
+
+TEST_F(StartupTest, AGoodRunEndsTheCount) {
+  for (int start = 0; start < 5; ++start) StartCount(directory + "/starts").begin();
+  StartCount good(directory + "/starts");
+  EXPECT_GT(good.begin(), seconds(0));
+  good.settled();
+  EXPECT_EQ(StartCount(directory + "/starts").begin(), seconds(0));
+}
+
+TEST_F(StartupTest, AFileThatIsNotACountIsIgnored) {
+  std::filesystem::create_symlink("/etc/passwd", directory + "/starts");
+  EXPECT_EQ(StartCount(directory + "/starts").begin(), seconds(0));
+  EXPECT_TRUE(std::filesystem::is_symlink(directory + "/starts"))
+      << "nothing was written through it";
+}
+
+TEST_F(StartupTest, TheReserveHasBlocksAndGivesThem) {
+  const std::string path = directory + "/reserve";
+  DiskReserve reserve(path, 1 << 20);
+  EXPECT_FALSE(reserve.give(1000)) << "nothing is there";
+  reserve.fill();
+  EXPECT_GE(blocks_of(path), 1U << 20);
+  EXPECT_TRUE(reserve.give(1000));
+  const std::uint64_t left = blocks_of(path);
+  EXPECT_LT(left, 1U << 20);
+  EXPECT_GT(left, (1U << 20) - (200U << 10));
+  EXPECT_FALSE(reserve.give(2U << 20)) << "all of it is not enough";
+  reserve.fill();
+  EXPECT_GE(blocks_of(path), 1U << 20);
+}
+
+}  // namespace
+}  // namespace hadump
