@@ -24,6 +24,13 @@ struct CpuState {
   std::vector<std::byte> context;  ///< opaque; reset_cpus() wants it back
 };
 
+/// Frames of a domain that another one has mapped by the domain's grants.
+struct HeldGrants {
+  unsigned domid = 0;  ///< who has mapped them
+  std::uint64_t frames = 0;
+  std::uint64_t writable = 0;  ///< of these
+};
+
 /// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).
 ///
 /// Implementations: XenDomain (hv/xen), InMemoryDomain (tests/fakes).
@@ -37,10 +44,14 @@ class Domain {
   /// Each pause needs its own unpause.
   virtual Result<> pause() = 0;
   virtual Result<CpuState> cpu_state() const = 0;
-  /// Makes event channels, grants and the shut-down state as in a new domain; RAM stays. Can be
+  /// Makes event channels and the shut-down state as in a new domain; RAM and grants stay. Can be
   /// repeated. @param map  what the hypervisor tells a guest that asks it for its memory map.
   /// @pre paused, or the vCPUs would run on.
   virtual Result<> reset(std::span<const MapEntry> map) = 0;
+  /// Withdraws what the domain has granted to others, so that nobody can map its memory anew. What
+  /// is mapped stays mapped. @pre reset. @return who has mapped something; nothing when it is
+  /// called again.
+  virtual Result<std::vector<HeldGrants>> withdraw_grants() = 0;
   /// vCPU 0 waits at `entry` in 32-bit mode with ebx = start_info; the others wait to be started.
   /// @param context  of CpuState. @pre reset.
   virtual Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,

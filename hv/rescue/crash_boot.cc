@@ -72,6 +72,7 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
 
 Result<> CrashRun::reset_and_load(DomainRecord& record, const Boot& boot, const Files& files) {
   if (auto done = world_.domain.reset(boot.map); !done) return fail(std::move(done), "resetting");
+  if (auto done = withdraw_grants(); !done) return done;
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
   if (auto done = fill_memory(record, boot.saved); !done)
@@ -81,6 +82,20 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const Boot& boot, const 
   if (auto done = load_boot_image(world_.memory, boot.image, files.kernel, files.ramdisk); !done)
     return done;
   return reached(record, Step::kLoaded, "load");
+}
+
+// The backends have let go by now. Whoever has not is another domain that the crashed kernel had
+// granted memory to, and that memory is the next kernel's.
+Result<> CrashRun::withdraw_grants() const {
+  auto held = world_.domain.withdraw_grants();
+  if (!held) return fail(std::move(held), "withdrawing its grants");
+  for (const HeldGrants& one : *held)
+    world_.warn(
+        fmt::format("domain {} still maps {} of its pages that the crashed kernel had "
+                    "granted, {} of them writable; if it does not let go of them, do not "
+                    "trust what the guest does from now on",
+                    one.domid, one.frames, one.writable));
+  return {};
 }
 
 Result<> CrashRun::reconnect(DomainRecord& record) {

@@ -127,6 +127,7 @@ class CrashRun {
                 bool low_is_verified);
   Result<Boot> plan(const DomainRecord& record, const FrameSet& ram, const Files& files,
                     bool low_is_verified);
+  Result<> withdraw_grants() const;
   Result<> reset_and_load(DomainRecord& record, const Boot& boot, const Files& files);
   Result<> reconnect(DomainRecord& record);
   Result<> start(DomainRecord& record, const Boot& boot, const Files& files);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "hv/xen/grant_table.h"
 #include "hv/xen/hvm_context.h"
 
 namespace hadump {
@@ -132,6 +133,10 @@ Result<> XenDomain::reset(std::span<const MapEntry> map) {
                                static_cast<std::uint32_t>(entries.size())) != 0)
     return fail_os(errno, "xc_domain_set_memory_map");
   return {};
+}
+
+Result<std::vector<HeldGrants>> XenDomain::withdraw_grants() {
+  return hadump::withdraw_grants(handles_, domid_);
 }
 
 Result<> XenDomain::reset_cpus(std::span<const std::byte> context, GuestPhys entry,

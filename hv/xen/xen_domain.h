@@ -15,6 +15,7 @@ class XenDomain : public Domain {
   Result<> pause() override;
   Result<CpuState> cpu_state() const override;
   Result<> reset(std::span<const MapEntry> map) override;
+  Result<std::vector<HeldGrants>> withdraw_grants() override;
   Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,
                       GuestPhys start_info) override;
   Result<> start() override;

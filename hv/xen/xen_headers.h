@@ -15,6 +15,7 @@ extern "C" {
 #include <libxl_event.h>
 #include <libxl_utils.h>
 #include <xen/arch-x86/hvm/start_info.h>
+#include <xen/grant_table.h>
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
 #include <xen/io/xs_wire.h>

@@ -32,6 +32,16 @@ inline void check_domain_contract(Domain& domain) {
   ASSERT_TRUE(status);
   EXPECT_FALSE(status->shutdown) << "a reset domain has not crashed";
   EXPECT_TRUE(status->paused) << "and runs only when it is told to";
+
+  const auto held = domain.withdraw_grants();
+  ASSERT_TRUE(held) << held.error().what();
+  for (const HeldGrants& one : *held) {
+    EXPECT_GT(one.frames, 0U);
+    EXPECT_LE(one.writable, one.frames);
+  }
+  const auto again = domain.withdraw_grants();
+  ASSERT_TRUE(again) << again.error().what();
+  EXPECT_TRUE(again->empty()) << "nothing is granted any more";
 }
 
 }  // namespace hadump

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The contracts on real Xen: xen-contract DOMID FIRST-ABSENT-MIB, in dom0, for a crashed domain
-// that nobody needs any more.
+// The contracts on real Xen: xen-contract DOMID FIRST-ABSENT-MIB [CORE-DIRECTORY], in dom0, for a
+// crashed domain that nobody needs any more. Without a directory no core is dumped: libxc asks for
+// every frame up to 4 GiB by itself, which takes minutes on an emulated host.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
+#include <string>
 
 #include "hv/rescue/twin.h"
 #include "hv/xen/toolstack.h"
@@ -25,6 +27,7 @@ namespace {
 struct Subject {
   unsigned domid = 0;
   Gfn first_absent;
+  std::string core_directory;
 };
 Subject g_subject;
 
@@ -92,12 +95,7 @@ TEST_F(OnXen, ZHostKeepsTheContract) {
   auto host = XenHost::open(log_);
   ASSERT_TRUE(host) << host.error().what();
   ASSERT_TRUE((*host)->crash(g_subject.domid));
-  // libxc maps one page at a time for a core dump: a small domain does for this.
-  {
-    XenGuestMemory memory(handles_, g_subject.domid);
-    ASSERT_TRUE(memory.remove({Gfn{32_MiB >> kFrameShift}, Gfn{g_subject.first_absent.value / 2}}));
-  }
-  check_host_contract(**host, g_subject.domid, "/scratch");
+  check_host_contract(**host, g_subject.domid, g_subject.core_directory);
 }
 
 }  // namespace
@@ -105,11 +103,12 @@ TEST_F(OnXen, ZHostKeepsTheContract) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  if (argc != 3) {
-    std::cerr << "usage: xen-contract DOMID FIRST-ABSENT-MIB\n";
+  if (argc != 3 && argc != 4) {
+    std::cerr << "usage: xen-contract DOMID FIRST-ABSENT-MIB [CORE-DIRECTORY]\n";
     return 2;
   }
   hadump::g_subject.domid = static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10));
   hadump::g_subject.first_absent = hadump::Gfn{std::strtoull(argv[2], nullptr, 10) << 8};
+  if (argc == 4) hadump::g_subject.core_directory = argv[3];
   return RUN_ALL_TESTS();
 }

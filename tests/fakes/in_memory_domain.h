@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hv/rescue/crash_run.h"
@@ -72,6 +73,12 @@ class InMemoryDomain : public Domain {
     status_.shutdown = false;
     return note("reset");
   }
+  /// Grants that others have mapped when it is reset.
+  void hold_grants(std::vector<HeldGrants> held) { held_grants_ = std::move(held); }
+  Result<std::vector<HeldGrants>> withdraw_grants() override {
+    if (status_.shutdown) return fail(ErrorCode::kBusy, "withdrawing grants before a reset");
+    return std::exchange(held_grants_, {});
+  }
   Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
     if (context.size() != 100 || context.front() != std::byte{0x33})
       return fail(ErrorCode::kBadData, "a wrong context");
@@ -93,6 +100,7 @@ class InMemoryDomain : public Domain {
     history_.push_back(what);
     return {};
   }
+  std::vector<HeldGrants> held_grants_;
   History& history_;
   DomainStatus status_;
   int pauses_ = 0;

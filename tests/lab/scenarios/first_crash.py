@@ -5,7 +5,8 @@ Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never s
 kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
 randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to the latter
 while all but the former is free in single pages only; format=elf|kdump, raw=1 (keep the truth's
-bytes and show what differs), qdisk=1 (a QEMU in dom0 serves the disk).
+bytes and show what differs), qdisk=1 (a QEMU in dom0 serves the disk), leaks=1 (afterwards a new domain
+gets all free memory, and nothing of this guest's is in it).
 """
 
 import re
@@ -13,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from hadump_lab import load, notes, truth
+from hadump_lab import leaks, load, notes, truth
 from hadump_lab.errors import CheckFailed
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import HostConfig
@@ -62,6 +63,7 @@ def run(lab: Lab) -> None:
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
     has = _scatter(lab, guest) if "scatter" in lab.parameters else int(before.match.group(2))
 
+    leaks.plant(guest)
     accounts = _accounts(guest)
     taken, registers = _crash(lab, agent, guest)
     # Xen has a few frames of its own at the end of RAM. More missing ones: they are somewhere else.
@@ -86,6 +88,8 @@ def run(lab: Lab) -> None:
         "save_s": round(done.time - saving, 2),
     }
     _compare(lab, guest, taken, registers)
+    if "leaks" in lab.parameters:
+        leaks.check(lab, host)
 
 
 def _guest_config(lab: Lab, memory: int) -> GuestConfig:

@@ -386,5 +386,14 @@ TEST_F(CrashRunTest, IgnoresHostileRegistrationsAndSaysSo) {
   }
 }
 
+// What a dead kernel has granted is the next kernel's memory.
+TEST_F(CrashRunTest, WarnsOfADomainThatStillMapsItsMemory) {
+  domain.hold_grants({{.domid = 9, .frames = 3, .writable = 2}});
+  ASSERT_TRUE(run());
+  EXPECT_THAT(warnings,
+              testing::Contains(testing::AllOf(HasSubstr("domain 9 still maps 3 of its pages"),
+                                               HasSubstr("2 of them writable"))));
+}
+
 }  // namespace
 }  // namespace hadump

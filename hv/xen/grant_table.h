@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "hv/domain/domain.h"
+#include "hv/xen/handles.h"
+
+namespace hadump {
+
+/// Entries that belong to the toolstack: console, xenstore and spare ones, which stay as they are
+/// (xen/include/public/grant_table.h, GNTTAB_NR_RESERVED_ENTRIES).
+inline constexpr std::size_t kReservedGrants = 8;
+
+/// Withdraws every other grant of a table that Xen may use at the same moment: nobody can map it
+/// anew from then on. @return what was mapped, added up by domain.
+std::vector<HeldGrants> withdraw(std::span<grant_entry_v1_t> entries);
+/// The same for the second version of the table. @param status  one for each entry.
+std::vector<HeldGrants> withdraw(std::span<grant_entry_v2_t> entries,
+                                 std::span<const grant_status_t> status);
+
+/// The same for a domain's table. @return kOs when Xen does not let us have it.
+Result<std::vector<HeldGrants>> withdraw_grants(const XenHandles& handles, unsigned domid);
+
+}  // namespace hadump

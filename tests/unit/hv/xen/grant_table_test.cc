@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/xen/grant_table.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace hadump {
+namespace {
+
+constexpr std::uint16_t kMapped = GTF_permit_access | GTF_reading | GTF_writing;
+constexpr std::uint16_t kMappedReadOnly = GTF_permit_access | GTF_readonly | GTF_reading;
+
+TEST(WithdrawGrants, LeavesNoneAndSaysWhoHasMappedSome) {
+  std::array<grant_entry_v1_t, 16> table{};
+  table[0] = {kMapped, 0, 0xfeffc};           // the console's
+  table[8] = {GTF_permit_access, 3, 0x1234};  // granted, but nobody has mapped it
+  table[9] = {kMapped, 3, 0x1235};
+  table[12] = {kMappedReadOnly, 3, 0x1236};
+  table[15] = {kMapped, 5, 0x1237};
+
+  const auto held = withdraw(table);
+
+  ASSERT_EQ(held.size(), 2U);
+  EXPECT_EQ(held[0].domid, 3U);
+  EXPECT_EQ(held[0].frames, 2U);
+  EXPECT_EQ(held[0].writable, 1U);
+  EXPECT_EQ(held[1].domid, 5U);
+  EXPECT_EQ(held[1].frames, 1U);
+  EXPECT_EQ(table[0].flags, kMapped) << "it belongs to the toolstack";
+  for (std::size_t i = kReservedGrants; i < table.size(); ++i) EXPECT_EQ(table[i].flags, 0) << i;
+  EXPECT_TRUE(withdraw(table).empty());
+}
+
+TEST(WithdrawGrants, ReadsTheSecondVersionsStatus) {
+  std::array<grant_entry_v2_t, 16> table{};
+  std::array<grant_status_t, 16> status{};
+  table[1].hdr = {GTF_permit_access, 0};
+  status[1] = GTF_reading | GTF_writing;
+  table[10].hdr = {GTF_permit_access, 4};
+  status[10] = GTF_reading;
+  table[11].hdr = {GTF_permit_access, 4};
+  status[14] = GTF_writing;  // of no grant: what a guest writes there is not believed
+
+  const auto held = withdraw(table, status);
+
+  ASSERT_EQ(held.size(), 1U);
+  EXPECT_EQ(held[0].domid, 4U);
+  EXPECT_EQ(held[0].frames, 1U);
+  EXPECT_EQ(held[0].writable, 0U);
+  EXPECT_EQ(table[1].hdr.flags, GTF_permit_access);
+  EXPECT_EQ(table[11].hdr.flags, 0);
+  EXPECT_TRUE(withdraw(table, status).empty());
+}
+
+TEST(WithdrawGrants, AnEmptyTableHasNone) {
+  EXPECT_TRUE(withdraw(std::span<grant_entry_v1_t>()).empty());
+  EXPECT_TRUE(withdraw(std::span<grant_entry_v2_t>(), {}).empty());
+}
+
+}  // namespace
+}  // namespace hadump
