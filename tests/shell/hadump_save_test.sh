@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # guest/boot/hadump-save: what it calls for which configuration, and what it does when things fail.
 set -eu
+umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/shell/lib.sh
 . "$here/lib.sh"
@@ -52,6 +53,21 @@ conf FAILURE_ACTION=release
 expect_code 4 "$saver"
 grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
 
+begin "never releases for a fault of the settings, the installation or the saver"
+for code in 2 8 126 127 134 137; do
+	stub release-region "exit $code"
+	: >"$scratch/kernel/hadump/release_mem"
+	expect_code "$code" "$saver"
+	expect_said "What to do next"
+	[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+done
+
+begin "saves with the defaults when release-region refuses the settings"
+stub release-region 'case "$*" in *--compress*) exit 2 ;; esac'
+expect_code 0 "$saver"
+expect_said "saving with the defaults"
+expect_called "release-region save --to $scratch/crash/ --dump-level 1 --progress plain"
+
 begin "never releases after being stopped"
 stub release-region 'exit 6'
 : >"$scratch/kernel/hadump/release_mem"
@@ -63,7 +79,7 @@ stub release-region 'exit 0'
 stub df 'echo Filesystem; echo "/dev/x 100 90 1024 90% /"'
 conf MIN_FREE_MB=2
 PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
-expect_not_called "release-region"
+expect_not_called "release-region save --to"
 expect_said "less than 2 MiB free"
 
 begin "goes on with a save that was begun, with or without room"
@@ -78,7 +94,7 @@ expect_called "release-region save"
 begin "but not with another dump's"
 printf '%s\n' "hadump-journal 1" "dump 00$dump_id" >"$journal"
 PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
-expect_not_called "release-region"
+expect_not_called "release-region save --to"
 rm -r "$scratch/bin/df" "$scratch/crash/guest-20250101T000000"
 
 begin "waits until the target's file system is mounted"
@@ -109,7 +125,7 @@ for target in "$scratch/a disk" "$scratch/a disk/crash" "$scratch/link"; do
 	echo "/dev/vda1 / ext4 rw 0 0" >"$HADUMP_MOUNTS"
 	printf '%s\n' "TARGET=$target" >"$HADUMP_CONF"
 	PATH="$scratch/bin:$PATH" expect_code 1 "$saver"
-	expect_not_called "release-region"
+	expect_not_called "release-region save --to"
 	expect_said "nothing is mounted on $scratch/a disk"
 	expect_said "What to do next"
 	[ ! -e "$scratch/a disk/crash" ] || fail "made the target in another file system"
@@ -122,7 +138,7 @@ begin "gives up as configured when the target cannot be made"
 : >"$scratch/kernel/hadump/release_mem"
 printf '%s\n' "TARGET=$scratch/file/crash" FAILURE_ACTION=release >"$HADUMP_CONF"
 expect_code 1 "$saver"
-expect_not_called "release-region"
+expect_not_called "release-region save --to"
 grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
 : >"$scratch/kernel/hadump/release_mem"
 printf '%s\n' "TARGET=$scratch/file/crash" >"$HADUMP_CONF"
@@ -133,8 +149,8 @@ expect_said "cannot create $scratch/file/crash"
 begin "saves all the same when a number of the configuration is none"
 conf MIN_FREE_MB=64M KEEP_OLD=all
 expect_code 0 "$saver"
-expect_said "MIN_FREE_MB=64M is not a number, using 64"
-expect_said "KEEP_OLD=all is not a number, using 0"
+expect_said "MIN_FREE_MB=64M: not a number from 0 to 999999999; using 64"
+expect_said "KEEP_OLD=all: not a number from 0 to 999999999; using 0"
 expect_called "release-region save"
 
 begin "keeps everything when the earlier save is not found"

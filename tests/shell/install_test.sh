@@ -17,6 +17,8 @@ cat >"$scratch/expected" <<'FILES'
 755 /usr/lib/dracut/modules.d/90hadump/hadump-load.sh
 755 /usr/lib/dracut/modules.d/90hadump/module-setup.sh
 755 /usr/lib/hadump/hadump-save
+644 /usr/lib/hadump/save-conf.sh
+644 /usr/lib/hadump/save-files.sh
 644 /usr/lib/modules-load.d/hadump.conf
 644 /usr/lib/systemd/system/hadump-save.service
 644 /usr/lib/udev/rules.d/60-hadump.rules

@@ -15,6 +15,7 @@ struct SaveCommandLine {
   SaveOptions save;
   ProgressMode progress = ProgressMode::kAuto;
   std::string log_to;
+  bool check = false;  ///< Only say whether the command line can be used.
 };
 
 /// The options that say how a dump is written, and how that is shown: --format, --compress,

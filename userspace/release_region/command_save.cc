@@ -35,6 +35,7 @@ po::options_description describe() {
       ("without-earlier",
        "save the rest when the save that holds released memory cannot be found; the dump is "
        "incomplete")
+      ("check", "only check the options: exit status 0 or 2")
       ("wait", "if another process is saving this dump, wait until it ends")
       ("vmcore", po::value<Words>()->composing(),
        "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
@@ -52,6 +53,7 @@ std::string host_name() {
 }
 
 int run(const SaveCommandLine& command, const CommandCall& call) {
+  if (command.check) return kExitOk;
   const SaveProgram program(call.program, command, call.io);
   // A save of a file has nothing to do with the dump that waits.
   Result<WaitingDump> dump = fail(ErrorCode::kNotFound, "not asked for");
@@ -89,6 +91,7 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
   SaveCommandLine command;
   command.help = values->count("help") > 0;
   if (command.help) return command;
+  command.check = values->count("check") > 0;
   SaveOptions& options = command.save;
   using Words = std::vector<std::string>;
   if (values->count("to") > 0) options.to = (*values)["to"].as<Words>();
