@@ -66,6 +66,8 @@ class SaveReporter {
   virtual void info(const std::string& text) = 0;
   /// Something went wrong, and the save goes on.
   virtual void warn(const std::string& text) = 0;
+  /// Once, before anything is written: what the files of the finished dump are called.
+  virtual void located(const std::vector<std::string>& files) = 0;
   /// Called some ten times a second.
   virtual void progress(const SaveProgress& now) = 0;
   /// Once, when the dump is whole and what can be given back is.

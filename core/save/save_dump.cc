@@ -89,6 +89,7 @@ SaveResult save_alone(const SaveContext& context) {
     return failure(std::move(plan).error(),
                    is_over(context.seams) ? Reason::kNoDump : Reason::kError);
 
+  if (!plan->target.is_stream()) context.reporter.located(plan->target.files);
   FrameLedger ledger(plan->regions);
   std::optional<BlockReleaser> blocks;
   if (plan->may_release)

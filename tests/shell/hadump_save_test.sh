@@ -172,26 +172,91 @@ expect_not_called hook
 ! grep -q "What to do next" "$scratch/output" || fail "talks of a failure"
 stub release-region 'exit 0'
 
-begin "deletes the oldest complete dumps, and only those"
-old_dump guest-20250101T000000
-old_dump guest-20250301T000000
-old_dump a-20250201T000000
-old_dump guest-20240101T000000
-: >"$scratch/crash/guest-20240101T000000/.vmcore.hadump-journal"
-mkdir -p "$scratch/crash/other"
+begin "deletes the oldest complete dumps after the new one is complete, and only this host's"
+stub uname 'echo guest'
+export PATH="$scratch/bin:$PATH"
+outside=$scratch/outside
+new=$scratch/crash/guest-20250101T000000 # By a host's clock that is wrong.
+stub release-region "mkdir -p '$new'; : >'$new/vmcore'; echo '$new/vmcore' >&3; exit \$(cat '$scratch/code')"
+reset_dumps() {
+	rm -rf "$scratch/crash" "$outside"
+	for name in guest-20250201T000000 guest-20250301T000000 guest-20250401T000000 \
+		web-20240101T000000 guest-1-20240101T000000 guest-20240101T0000001 guest-2024-T1 \
+		guest-20240101T000000 guest-20240102T000000 guest-20240103T000000 guest-20240104T000000; do
+		old_dump "$name"
+	done
+	: >"$scratch/crash/guest-20240101T000000/.vmcore.hadump-journal"
+	: >"$scratch/crash/guest-20240102T000000/.vmcore.hadump-journal.1"
+	: >"$scratch/crash/guest-20240103T000000/vmcore-incomplete"
+	mkdir "$outside" "$scratch/crash/other"
+	: >"$outside/vmcore"
+	: >"$outside/dmesg.txt"
+	ln -s "$outside" "$scratch/crash/guest-20240105T000000"
+	rm "$scratch/crash/guest-20240104T000000/vmcore"
+	ln -s "$outside/vmcore" "$scratch/crash/guest-20240104T000000/vmcore"
+	# By time of modification the newest.
+	touch -d 2030-01-01 "$scratch/crash/web-20240101T000000" "$scratch/crash/guest-20250201T000000"
+	find "$scratch/crash" "$outside" | sort >"$scratch/before"
+}
+# expect_gone NAME…: these are deleted, and nothing else.
+expect_gone() {
+	find "$scratch/crash" "$outside" | grep -vxF -e "$new" -e "$new/vmcore" | sort >"$scratch/after"
+	for name in "$@"; do
+		printf '%s\n' "$scratch/crash/$name" "$scratch/crash/$name/dmesg.txt" "$scratch/crash/$name/vmcore"
+	done | sort >"$scratch/gone"
+	comm -23 "$scratch/before" "$scratch/after" | cmp -s - "$scratch/gone" ||
+		fail "deleted: $(comm -23 "$scratch/before" "$scratch/after" | xargs)"
+}
+reset_dumps
 conf KEEP_OLD=2
+echo 0 >"$scratch/code"
 expect_code 0 "$saver"
-[ -e "$scratch/crash/guest-20250301T000000/vmcore" ] || fail "deleted the newest"
-[ ! -e "$scratch/crash/a-20250201T000000" ] || fail "kept too many"
-[ ! -e "$scratch/crash/guest-20250101T000000" ] || fail "kept too many"
-[ -e "$scratch/crash/guest-20240101T000000/vmcore" ] || fail "deleted an unfinished dump"
-[ -d "$scratch/crash/other" ] || fail "deleted what is no dump"
+expect_gone guest-20250201T000000 guest-20250301T000000
+[ -e "$new/vmcore" ] || fail "deleted the new one"
 
-begin "tells the hook"
+begin "deletes nothing unless the new dump is complete"
+for code in 1 3 5 6 7 8; do
+	echo "$code" >"$scratch/code"
+	reset_dumps
+	expect_code "$code" "$saver"
+	expect_gone
+done
+
+begin "makes room by deleting old dumps, but not the newest"
+stub df "echo Filesystem; n=\$(ls -d '$scratch'/crash/guest-2025* | wc -l); echo \"/dev/x 100 90 \$((4096 - n * 1024)) 90% /\""
+echo 0 >"$scratch/code"
+conf KEEP_OLD=3 MIN_FREE_MB=2
+reset_dumps
+expect_code 0 "$saver"
+expect_gone guest-20250201T000000
+conf KEEP_OLD=1 MIN_FREE_MB=4
+reset_dumps
+expect_code 4 "$saver"
+expect_gone guest-20250201T000000 guest-20250301T000000
+expect_said "less than 4 MiB free"
+rm "$scratch/bin/df"
+
+begin "continues on a full target when an old dump can go"
+stub release-region "[ ! -e '$scratch/crash/guest-20250301T000000' ] || exit 4; echo '$new/vmcore' >&3"
+conf KEEP_OLD=1
+reset_dumps
+expect_code 0 "$saver"
+expect_gone guest-20250201T000000 guest-20250301T000000 guest-20250401T000000
+conf KEEP_OLD=3
+reset_dumps
+expect_code 4 "$saver"
+expect_gone guest-20250201T000000
+
+begin "tells the hook this dump's directory"
+stub release-region "echo '$new/vmcore' >&3"
 stub hook 'exit 1'
 conf "POST_HOOK=$scratch/bin/hook"
+reset_dumps
 expect_code 0 "$saver"
-expect_called "hook 0 $scratch/crash/"
+grep -qx "hook 0 $new" "$scratch/calls" || fail "another directory"
 expect_said "hook failed"
+stub release-region 'exit 1'
+expect_code 1 "$saver"
+grep -qx "hook 1 " "$scratch/calls" || fail "a directory although none was begun"
 
 echo "all passed"

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
+#include "core/base/file.h"
 #include "core/base/text.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/progress_reporter.h"
@@ -17,9 +19,11 @@ namespace {
 class ConsoleReporter : public SaveReporter {
  public:
   /// @param releaser  borrowed; null when the host is not to be told.
-  ConsoleReporter(ProgressMode mode, const SaveConsole& console, RegionReleaser* releaser)
+  ConsoleReporter(const SaveCommandLine& command, const SaveConsole& console,
+                  RegionReleaser* releaser)
       : log_(console.log),
-        progress_(mode, console.io.err, console.io.err_is_terminal, console.clock,
+        location_fd_(command.location_fd),
+        progress_(command.progress, console.io.err, console.io.err_is_terminal, console.clock,
                   [releaser](const std::string& line) {
                     // For the host's display only; the save does not depend on it.
                     if (releaser != nullptr) static_cast<void>(releaser->report_progress(line));
@@ -27,11 +31,19 @@ class ConsoleReporter : public SaveReporter {
 
   void info(const std::string& text) override { log_.info("{}", text); }
   void warn(const std::string& text) override { log_.warn("{}", text); }
+  void located(const std::vector<std::string>& files) override {
+    if (location_fd_ < 0) return;
+    const std::string lines = fmt::format("{}\n", fmt::join(files, "\n"));
+    if (auto told = write_all(location_fd_, std::as_bytes(std::span(lines)), "--location-fd");
+        !told)
+      log_.warn("{}, continuing", told.error().what());
+  }
   void progress(const SaveProgress& now) override { progress_.update(now); }
   void finished(const SaveProgress& end) override { progress_.finish(end); }
 
  private:
   spdlog::logger& log_;
+  int location_fd_;
   ProgressReporter progress_;
 };
 
@@ -129,7 +141,7 @@ int run_save(const SaveCommandLine& command, const SaveSeams& seams, const SaveC
   const SaveOptions& options = command.save;
   // Of a save of a file the host is not told.
   RegionReleaser* const releaser = options.vmcore_given ? nullptr : seams.releaser;
-  ConsoleReporter reporter(command.progress, console, releaser);
+  ConsoleReporter reporter(command, console, releaser);
   const auto outcome = save_dump(options, seams, reporter);
   if (outcome)
     return report_success(*outcome, options, options.release && releaser != nullptr, console.log);

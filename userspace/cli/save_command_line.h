@@ -15,7 +15,8 @@ struct SaveCommandLine {
   SaveOptions save;
   ProgressMode progress = ProgressMode::kAuto;
   std::string log_to;
-  bool check = false;  ///< Only say whether the command line can be used.
+  bool check = false;    ///< Only say whether the command line can be used.
+  int location_fd = -1;  ///< Where to tell the dump's files, one a line.
 };
 
 /// The options that say how a dump is written, and how that is shown: --format, --compress,

@@ -40,6 +40,8 @@ po::options_description describe() {
       ("vmcore", po::value<Words>()->composing(),
        "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
        "split dump")
+      ("location-fd", po::value<int>(),
+       "write the names of the finished dump's files to this descriptor, one a line, before saving")
       ("ack-fd", po::value<int>(),
        "with --to -: release what the peer acknowledges in \"ack BYTES\" lines on this "
        "descriptor; without it, saving to a stream releases nothing");
@@ -104,6 +106,7 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
   options.vmcore_given = values->count("vmcore") > 0;
   if (options.vmcore_given) options.vmcore = (*values)["vmcore"].as<Words>();
   if (values->count("ack-fd") > 0) options.ack_fd = (*values)["ack-fd"].as<int>();
+  if (values->count("location-fd") > 0) command.location_fd = (*values)["location-fd"].as<int>();
   if (auto checked = check_save(options); !checked) return fail(std::move(checked));
   return command;
 }

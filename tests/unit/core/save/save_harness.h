@@ -29,7 +29,7 @@ struct SaveRun {
 /// Runs one save on a fake machine, in this process.
 inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
                          std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max(),
-                         const std::string& state_dir = "") {
+                         const std::string& state_dir = "", int location_fd = -1) {
   std::ostringstream messages;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
   log.set_pattern("%l: %v");
@@ -55,8 +55,8 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
       FakeMachine::kBlockFrames* kFrameSize,
       state_dir};
   std::ostringstream out;
-  const int exit_code =
-      run_save({false, options, ProgressMode::kNone, ""}, seams, {log, clock, {out, out, false}});
+  const int exit_code = run_save({false, options, ProgressMode::kNone, "", false, location_fd},
+                                 seams, {log, clock, {out, out, false}});
   return {exit_code, messages.str()};
 }
 

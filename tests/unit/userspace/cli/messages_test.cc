@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a save says when somebody has to do something.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
 
+#include "core/base/file.h"
 #include "tests/unit/core/save/save_harness.h"
 
 namespace hadump {
@@ -21,6 +23,17 @@ TEST(Messages, AFileThatIsThereStaysAndTheUserLearnsWhatToDo) {
   EXPECT_THAT(run.messages,
               HasSubstr("What to do next: choose another file, or move this one away"));
   EXPECT_EQ(std::filesystem::file_size(dir / "vmcore"), 8U);
+}
+
+// A hook must not guess which directory is this dump's.
+TEST(Messages, TheFilesAreToldToWhoeverAsks) {
+  FakeMachine machine(1, 2, 8);
+  const TemporaryDirectory dir;
+  const UniqueFd names(::open((dir / "names").c_str(), O_RDWR | O_CREAT, 0600));
+  const SaveRun run = save_here(machine, save_options(dir / "", find_output_format("kdump")),
+                                std::numeric_limits<std::uint64_t>::max(), "", names.get());
+  EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
+  EXPECT_EQ(*read_text_file(dir / "names", 4096), (dir / "guest-20010909T014640/vmcore\n"));
 }
 
 }  // namespace
