@@ -148,8 +148,11 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   source_is_whole_ = !source.layout().incomplete;
   if (auto begun = format_->begin(); !begun) return begun;
   has_begun_ = true;
-  pipeline_ = std::make_unique<Pipeline>(
-      worker_count_, [this](Chunk& chunk, unsigned worker) { fill(chunk, *workers_[worker]); });
+  auto pipeline = Pipeline::create(worker_count_, [this](Chunk& chunk, unsigned worker) {
+    fill(chunk, *workers_[worker]);
+  });
+  if (!pipeline) return fail(std::move(pipeline));
+  pipeline_ = std::move(*pipeline);
   return {};
 }
 

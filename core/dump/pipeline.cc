@@ -2,6 +2,8 @@
 #include "core/dump/pipeline.h"
 
 #include <algorithm>
+#include <new>
+#include <system_error>
 #include <utility>
 
 namespace hadump {
@@ -19,8 +21,25 @@ constexpr std::uint64_t kQuickChunks = kSpareChunks / 2;
 Pipeline::Pipeline(unsigned workers, Work work)
     : work_(std::move(work)), slots_(workers + kSpareChunks) {
   for (std::size_t i = 0; i < slots_.size(); ++i) free_chunks_.push_back(std::make_unique<Chunk>());
-  for (unsigned i = 0; i < workers; ++i)
-    threads_.emplace_back([this, i] { work_until_stopped(i); });
+  threads_.reserve(workers);
+}
+
+Result<std::unique_ptr<Pipeline>> Pipeline::create(unsigned workers, Work work) {
+  std::unique_ptr<Pipeline> pipeline(new Pipeline(workers, std::move(work)));
+  if (auto started = pipeline->start_threads(workers); !started) return fail(std::move(started));
+  return pipeline;
+}
+
+Result<> Pipeline::start_threads(unsigned workers) {
+  for (unsigned i = 0; i < workers; ++i) {
+    try {
+      threads_.emplace_back([this, i] { work_until_stopped(i); });
+    } catch (const std::system_error& error) {
+      if (i > 0) break;
+      return fail_os(error.code().value(), "starting a thread");
+    }
+  }
+  return {};
 }
 
 Pipeline::~Pipeline() {
@@ -58,7 +77,12 @@ void Pipeline::work_until_stopped(unsigned worker) {
     free_chunks_.pop_back();
     unlock();
     mine.chunk->frames = mine.frames;
-    work_(*mine.chunk, worker);
+    try {
+      work_(*mine.chunk, worker);
+    } catch (const std::bad_alloc&) {
+      mine.chunk->is_left_out = false;
+      mine.chunk->result = fail(ErrorCode::kOs, "out of memory");
+    }
     lock.lock();
     mine.done = true;
     if (awaited_ <= number) continue;

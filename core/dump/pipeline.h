@@ -28,7 +28,9 @@ class Pipeline {
   /// Takes a finished chunk. An error ends the run.
   using Consume = std::function<Result<>(Chunk& chunk)>;
 
-  Pipeline(unsigned workers, Work work);
+  /// With fewer workers where not all of the threads can be started.
+  /// @return kOs when not one can.
+  static Result<std::unique_ptr<Pipeline>> create(unsigned workers, Work work);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -44,12 +46,15 @@ class Pipeline {
   void discard_ahead();
 
  private:
+  Pipeline(unsigned workers, Work work);
+
   struct Slot {
     FrameRange frames;
     std::unique_ptr<Chunk> chunk;  ///< From when a worker takes it until it was consumed.
     bool done = false;
   };
 
+  Result<> start_threads(unsigned workers);
   void work_until_stopped(unsigned worker);
   Slot& slot(std::uint64_t number) { return slots_[number % slots_.size()]; }
   void start(FrameRange frames);

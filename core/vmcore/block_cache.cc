@@ -57,8 +57,16 @@ void BlockCache::make(Slot& slot, std::uint64_t block, std::unique_lock<std::mut
   slot.block = block;
   slot.classes.reset();
   lock.unlock();
-  auto classes = std::make_shared<Classes>();
-  classify_(block, *classes);
+  std::shared_ptr<Classes> classes;
+  try {
+    classes = std::make_shared<Classes>();
+    classify_(block, *classes);
+  } catch (...) {  // No memory. Others wait for this block, and one of them tries again.
+    lock.lock();
+    slot.block = kNone;
+    made_.notify_all();
+    throw;
+  }
   lock.lock();
   slot.classes = std::move(classes);
   slot.last_used = ++clock_;

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include <system_error>
+
 namespace hadump {
 
 SignalStop::SignalStop() {
@@ -10,7 +12,11 @@ SignalStop::SignalStop() {
   sigaddset(&signals_, SIGTERM);
   sigaddset(&signals_, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  waiter_ = std::thread([this] { wait_for_signals(); });
+  try {
+    waiter_ = std::thread([this] { wait_for_signals(); });
+  } catch (const std::system_error&) {  // No room for a thread: signals end the process at once.
+    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+  }
 }
 
 void SignalStop::wait_for_signals() {
@@ -27,6 +33,7 @@ void SignalStop::wait_for_signals() {
 }
 
 SignalStop::~SignalStop() {
+  if (!waiter_.joinable()) return;
   done_ = true;
   pthread_kill(waiter_.native_handle(), SIGTERM);  // Blocked there: it only ends the wait.
   waiter_.join();

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <thread>
+#include <utility>
 
 namespace hadump {
 namespace {
@@ -83,6 +84,16 @@ TEST(BlockCache, WhoWaitsClassifiesTheNextBlocks) {
   one.join();
   two.join();
   EXPECT_EQ(done, 2u);
+}
+
+TEST(BlockCache, AThreadWithoutMemoryDoesNotKeepTheOthersWaiting) {
+  bool fails = true;
+  BlockCache cache(1, [&](std::uint64_t, BlockCache::Classes& classes) {
+    if (std::exchange(fails, false)) throw std::bad_alloc();
+    classes.fill(PageClass::kFree);
+  });
+  EXPECT_THROW(cache.get(0), std::bad_alloc);
+  EXPECT_EQ((*cache.get(0))[7], PageClass::kFree);
 }
 
 }  // namespace
