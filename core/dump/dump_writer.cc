@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/dump_writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
 
+#include "core/dump/check_dump.h"
 #include "core/dump/chunk_worker.h"
 #include "core/dump/codec_governor.h"
 #include "core/dump/format.h"
@@ -22,31 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr unsigned kMaxWorkers = 1024;
-/// x86-64 has 52 bits of physical address.
-constexpr std::uint64_t kMaxFrames = std::uint64_t{1} << (52 - kFrameShift);
-/// A guest's memory has as many pieces as its balloon left; what is still held, a few more for
-/// every block.
-constexpr std::size_t kMaxRanges = std::size_t{1} << 20;
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
-
-Result<> check(const FrameSet& frames, const DumpOptions& options, std::size_t sinks) {
-  if (frames.empty()) return fail(ErrorCode::kBadData, "there is nothing to dump");
-  if (frames.ranges().back().end.value > kMaxFrames)
-    return fail(ErrorCode::kBadData, "a frame is past the largest physical address");
-  if (frames.ranges().size() > kMaxRanges)
-    return fail(ErrorCode::kUnsupported, "memory has too many holes for a dump");
-  if (options.dump_level > kMaxDumpLevel)
-    return fail(ErrorCode::kBadData, "the dump level is over 31");
-  if (options.workers > kMaxWorkers) return fail(ErrorCode::kBadData, "too many workers");
-  if (sinks == 0 || sinks > kMaxDumpFiles)
-    return fail(ErrorCode::kBadData, fmt::format("a dump takes 1 to {} files", kMaxDumpFiles));
-  if (sinks > options.format->max_files)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("a dump in the format {} cannot be striped over {} files",
-                            options.format->name, sinks));
-  return {};
-}
 
 /// The tables are written, but the sink cannot say that they are safe.
 bool is_no_promise(const Result<>& result) {
@@ -55,13 +30,8 @@ bool is_no_promise(const Result<>& result) {
 
 class Writer : public DumpWriter {
  public:
-  Writer(FrameSet frames, DumpOptions options, unsigned workers)
-      : options_(std::move(options)), level_(options_.dump_level), worker_count_(workers) {
-    left_ = std::move(frames);
-    durable_left_ = left_;
-    done_.frames_total = left_.frames();
-    durable_ = done_;
-  }
+  /// @param layout  of the source.
+  Writer(const VmcoreLayout& layout, FrameSet frames, DumpOptions options, unsigned workers);
 
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -95,9 +65,16 @@ class Writer : public DumpWriter {
   DumpProgress progress() const;
   void tell_progress();
 
+  /// Without a filter, whatever the level says, only zero pages are told apart.
+  unsigned applied_level() const { return has_filter_ ? level_ : level_ & kLevelZero; }
+
   DumpOptions options_;
   unsigned level_;
+  bool has_filter_ = false;
   unsigned worker_count_;
+  FrameSet frames_;        ///< What the dump is to hold;
+  FrameSet absent_;        ///< what the source is known not to have of it,
+  FrameSet lost_;          ///< and to have lost.
   FrameSet left_;          ///< Can still be written.
   FrameSet durable_left_;  ///< As it was at the last checkpoint.
   FrameSet kept_;          ///< Durable steps of the last portion: no news when it is given again.
@@ -120,8 +97,29 @@ class Writer : public DumpWriter {
   std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
 };
 
+Writer::Writer(const VmcoreLayout& layout, FrameSet frames, DumpOptions options, unsigned workers)
+    : options_(std::move(options)),
+      level_(options_.dump_level),
+      worker_count_(workers),
+      frames_(std::move(frames)),
+      absent_(layout.absent.intersection(frames_)),
+      lost_(layout.lost.intersection(frames_)),
+      left_(frames_) {
+  // There may be any amount of them: they never go through the pipeline.
+  left_.erase(absent_);
+  left_.erase(lost_);
+  durable_left_ = left_;
+  missing_ = lost_;
+  done_.frames_total = frames_.frames();
+  done_.frames_absent = absent_.frames();
+  done_.frames_missing = lost_.frames();
+  done_.frames_done = done_.frames_absent + done_.frames_missing;
+  durable_ = done_;
+}
+
 Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
+  has_filter_ = filter != nullptr;
   if (!options_.format->is_compressed) options_.codec = {};
   if (options_.codec.is_automatic) governor_.emplace(worker_count_, usable_cpus());
   const CodecChoice codec = governor_ ? CodecGovernor::ladder().front() : options_.codec;
@@ -132,7 +130,7 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   }
   if (governor_)
     if (auto measured = measure_costs(); !measured) return measured;
-  auto borders = plan_stripes(left_, sinks.size(), *workers_.front(), level_);
+  auto borders = plan_stripes(frames_, left_, sinks.size(), *workers_.front(), level_);
   if (!borders) return fail(std::move(borders));
   std::vector<FormatOutput> outputs;
   for (std::size_t i = 0; i < sinks.size(); ++i)
@@ -141,16 +139,16 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
   const std::uint32_t codec_flags = governor_                ? CodecGovernor::flags()
                                     : codec.codec != nullptr ? codec.codec->flag
                                                              : 0;
-  auto format = options_.format->make(
-      {&source.layout(), left_, level_, codec_flags, identify_kernel(source)}, std::move(outputs));
+  auto format = options_.format->make({&source.layout(), frames_, absent_, lost_, applied_level(),
+                                       codec_flags, identify_kernel(source)},
+                                      std::move(outputs));
   if (!format) return fail(std::move(format));
   format_ = std::move(*format);
   source_is_whole_ = !source.layout().incomplete;
   if (auto begun = format_->begin(); !begun) return begun;
   has_begun_ = true;
-  auto pipeline = Pipeline::create(worker_count_, [this](Chunk& chunk, unsigned worker) {
-    fill(chunk, *workers_[worker]);
-  });
+  auto pipeline = Pipeline::create(
+      worker_count_, [this](Chunk& chunk, unsigned worker) { fill(chunk, *workers_[worker]); });
   if (!pipeline) return fail(std::move(pipeline));
   pipeline_ = std::move(*pipeline);
   return {};
@@ -170,7 +168,7 @@ Result<> Writer::measure_costs() {
 Writer::~Writer() {
   if (!has_begun_ || has_ended_ || format_->outputs().front().sink->can_rewrite()) return;
   static_cast<void>(format_->checkpoint());
-  static_cast<void>(format_->finish(false, level_));
+  static_cast<void>(format_->finish(false, applied_level()));
 }
 
 /// On a worker's thread.
@@ -359,7 +357,7 @@ Result<DumpSummary> Writer::finish() {
   if (done_.frames_done != done_.frames_total)
     return fail(ErrorCode::kIncomplete, "not all of the memory was written");
   has_ended_ = true;
-  if (auto done = format_->finish(missing_.empty() && source_is_whole_, level_); !done) {
+  if (auto done = format_->finish(missing_.empty() && source_is_whole_, applied_level()); !done) {
     failed_ = true;
     return fail(std::move(done));
   }
@@ -396,11 +394,12 @@ DumpSummary Writer::summary() const {
 Result<std::unique_ptr<DumpWriter>> DumpWriter::create(
     const VmcoreSource& source, const PageFilter* filter, FrameSet frames, DumpOptions options,
     std::vector<std::unique_ptr<DumpSink>> sinks) {
-  if (auto checked = check(frames, options, sinks.size()); !checked)
+  if (auto checked = check_dump(frames, options, sinks.size()); !checked)
     return fail(std::move(checked));
   const unsigned workers =
-      options.workers != 0 ? options.workers : std::min(usable_cpus(), kMaxWorkers);
-  auto writer = std::make_unique<Writer>(std::move(frames), std::move(options), workers);
+      options.workers != 0 ? options.workers : std::min(usable_cpus(), kMaxDumpWorkers);
+  auto writer =
+      std::make_unique<Writer>(source.layout(), std::move(frames), std::move(options), workers);
   if (auto opened = writer->open(source, filter, std::move(sinks)); !opened)
     return fail(std::move(opened), "starting the dump");
   return writer;

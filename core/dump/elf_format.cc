@@ -83,11 +83,7 @@ bool ElfFormat::is_in_file(const PageOutcome& page) const {
 }
 
 Result<> ElfFormat::append(const Chunk& chunk) {
-  if (chunk.frames.begin != now_.cursor) {
-    close_load();
-    now_.open = {chunk.frames.begin, 0, 0, now_.data_end};
-    now_.gap_has_lost = false;
-  }
+  if (chunk.frames.begin != now_.cursor) pass_over(chunk.frames.begin);
   const auto pages = chunk.outcomes();
   for (std::size_t i = 0; i < pages.size();) {
     const bool in_file = is_in_file(pages[i]);
@@ -98,6 +94,25 @@ Result<> ElfFormat::append(const Chunk& chunk) {
   }
   now_.cursor = chunk.frames.end;
   return {};
+}
+
+void ElfFormat::start_load(Gfn first) {
+  close_load();
+  now_.open = {first, 0, 0, now_.data_end};
+  now_.gap_has_lost = false;
+  now_.cursor = first;
+}
+
+/// What the dump is to hold but nothing is known of is memory without contents.
+void ElfFormat::pass_over(Gfn next) {
+  const FrameSet passed = input_.frames.intersection(FrameRange{now_.cursor, next});
+  for (FrameRange range : passed.ranges()) {
+    if (range.begin != now_.cursor) start_load(range.begin);
+    now_.open.memory_frames += range.frames();
+    now_.gap_has_lost = now_.gap_has_lost || !input_.absent.contains(range);
+    now_.cursor = range.end;
+  }
+  if (now_.cursor != next) start_load(next);
 }
 
 /// Between what is in the file and what is to come behind it.

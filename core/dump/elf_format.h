@@ -52,6 +52,8 @@ class ElfFormat : public DumpFormat {
   std::vector<std::byte> headers(bool complete) const;
   Result<> write_headers(bool complete);
   Result<> fill_to_end();
+  void start_load(Gfn first);
+  void pass_over(Gfn next);
   Result<> end_gap();
   Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
   Result<> leave_hole(std::uint64_t frames);

@@ -19,6 +19,8 @@ namespace hadump {
 struct FormatInput {
   const VmcoreLayout* layout = nullptr;  ///< Borrowed: notes, VMCOREINFO, virtual addresses.
   FrameSet frames;                       ///< What the dump is to hold.
+  FrameSet absent;                       ///< What of it the source does not have,
+  FrameSet lost;                         ///< and has lost. Neither is appended.
   unsigned dump_level = 0;
   std::uint32_t codec_flags = 0;  ///< Of every codec that may occur.
   KernelIdentity identity;

@@ -38,10 +38,15 @@ void fill_bits(const FrameSet& frames, std::uint64_t first_byte, std::span<std::
 }
 
 Result<> for_each_bitmap_piece(
-    const FrameSet& frames, std::uint64_t bytes,
+    const FrameSet& frames, std::uint64_t bytes, bool with_empty,
     const std::function<Result<>(std::uint64_t first_byte, std::span<const std::uint8_t>)>& put) {
   std::vector<std::uint8_t> piece;
+  const auto ranges = frames.ranges();
+  auto next = ranges.begin();
   for (std::uint64_t at = 0; at < bytes; at += piece.size()) {
+    while (next != ranges.end() && next->end.value <= at * kBits) ++next;
+    if (!with_empty && next == ranges.end()) break;
+    if (!with_empty) at = std::max(at, round_down(next->begin.value / kBits, kPieceBytes));
     piece.resize(static_cast<std::size_t>(std::min(kPieceBytes, bytes - at)));
     fill_bits(frames, at, piece);
     if (auto done = put(at, piece); !done) return done;

@@ -16,8 +16,9 @@ namespace hadump {
 void fill_bits(const FrameSet& frames, std::uint64_t first_byte, std::span<std::uint8_t> out);
 
 /// Hands out a whole bitmap of `bytes` bytes in pieces, so that it is never in memory.
+/// @param with_empty  also those pieces in which nothing is set.
 Result<> for_each_bitmap_piece(
-    const FrameSet& frames, std::uint64_t bytes,
+    const FrameSet& frames, std::uint64_t bytes, bool with_empty,
     const std::function<Result<>(std::uint64_t first_byte, std::span<const std::uint8_t>)>& put);
 
 /// The part of the second bitmap that is known but not written yet. Frames that have not been

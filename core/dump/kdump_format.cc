@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/dump/kdump_format.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstring>
 #include <utility>
+
+#include "core/base/text.h"
+#include "core/dump/kdump_header.h"
 
 namespace hadump {
 namespace {
@@ -15,62 +18,42 @@ constexpr std::uint64_t kBlock = kFrameSize;
 /// between, so that it does not fill the page cache.
 constexpr std::uint64_t kTableSyncBytes = 16U << 20;
 
-template <typename T>
-std::span<const std::byte> object_bytes(const T& object) {
-  return std::as_bytes(std::span(&object, 1));
-}
-
-template <std::size_t N>
-void copy_text(std::array<char, N>& to, std::string_view text) {
-  std::copy_n(text.begin(), std::min(text.size(), N - 1), to.begin());
-}
-
-/// Signed decimal, as NUMBER(phys_base)= is; readers take the field as two's complement.
-std::uint64_t phys_base_of(std::string_view vmcoreinfo) {
-  const std::string_view text = vmcoreinfo_value(vmcoreinfo, "NUMBER(phys_base)");
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return static_cast<std::uint64_t>(value);
-}
-
-std::int64_t crash_time_of(std::string_view vmcoreinfo) {
-  const std::string_view text = vmcoreinfo_value(vmcoreinfo, "CRASHTIME");
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 }  // namespace
-
-std::string_view vmcoreinfo_value(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=')
-      return line.substr(key.size() + 1);
-  }
-  return {};
-}
 
 KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
     : input_(std::move(input)),
+      tabled_(input_.frames),
       outputs_(std::move(outputs)),
       notes_(encode_notes(input_.layout->notes)) {
+  tabled_.erase(input_.absent);
   max_mapnr_ = input_.frames.ranges().back().end.value;
-  bitmap_bytes_ = round_up((max_mapnr_ + 7) / 8, kBlock);
-  bitmap1_offset_ = kBlock + round_up(sub_header_bytes(), kBlock);
+  bitmap_bytes_ = kdump_bitmap_bytes(max_mapnr_);
+  bitmap1_offset_ = kdump_headers_bytes(notes_);
   bitmap2_offset_ = bitmap1_offset_ + bitmap_bytes_;
   descs_offset_ = bitmap2_offset_ + bitmap_bytes_;
   for (const FormatOutput& output : outputs_) {
-    const std::uint64_t most = input_.frames.intersection(output.range).frames();
+    const std::uint64_t most = tabled_.intersection(output.range).frames();
     const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
     // The first block of the data is the page of zeros that all zero pages share.
     const Position start{data + kFrameSize, 0, output.range.begin};
-    stripes_.push_back({start, start, PendingBits(input_.frames), {}, {}, data, 0, false, false});
+    stripes_.push_back({start, start, PendingBits(tabled_), {}, {}, data, 0, false, false});
   }
 }
 
+/// Where nothing can be left as a hole, a little memory far up costs all of the bitmaps below it.
+Result<> KdumpFormat::check_stream() const {
+  constexpr std::uint64_t kAlways = 256_MiB;
+  const std::uint64_t bitmaps = 2 * bitmap_bytes_;
+  const std::uint64_t pages = tabled_.bytes() - input_.lost.bytes();
+  if (outputs_.front().sink->can_rewrite() || bitmaps <= kAlways || bitmaps / 4 <= pages) return {};
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("the memory lies so far apart that a stream of its {} would have {} of "
+                          "empty tables: write to a file",
+                          format_size(pages), format_size(bitmaps)));
+}
+
 Result<> KdumpFormat::begin() {
+  if (auto checked = check_stream(); !checked) return checked;
   for (std::size_t i = 0; i < outputs_.size(); ++i)
     if (auto done = begin_stripe(i); !done) return done;
   return {};
@@ -81,67 +64,27 @@ Result<> KdumpFormat::begin_stripe(std::size_t index) {
   // A file says "incomplete" until the end; what cannot be rewritten must hope for the best, and
   // says it at its end when things went wrong.
   if (auto done = write_header(index, !sink.can_rewrite(), input_.dump_level); !done) return done;
-  if (auto done = write_bitmap(sink, bitmap1_offset_); !done) return done;
+  if (auto done = write_bitmap(sink, bitmap1_offset_, input_.frames); !done) return done;
   if (sink.can_rewrite())
-    if (auto done = write_bitmap(sink, bitmap2_offset_); !done) return done;
+    if (auto done = write_bitmap(sink, bitmap2_offset_, tabled_); !done) return done;
   static constexpr std::array<std::byte, kFrameSize> kZeros{};
   bytes_written_ += kZeros.size();
   return sink.write_data(stripes_[index].data_begin, kZeros);
 }
 
 Result<> KdumpFormat::write_header(std::size_t index, bool complete, unsigned dump_level) {
-  const std::string_view vmcoreinfo = vmcoreinfo_text(*input_.layout);
-  KdumpHeader header;
-  copy_text(header.utsname.sysname, input_.identity.sysname);
-  copy_text(header.utsname.nodename, input_.identity.nodename);
-  copy_text(header.utsname.release, input_.identity.release);
-  copy_text(header.utsname.version, input_.identity.version);
-  copy_text(header.utsname.machine, input_.identity.machine);
-  copy_text(header.utsname.domainname, input_.identity.domainname);
-  header.seconds = crash_time_of(vmcoreinfo);
-  header.status = input_.codec_flags | (complete ? 0 : kKdumpIncomplete);
-  header.sub_header_blocks =
-      static_cast<std::int32_t>(round_up(sub_header_bytes(), kBlock) / kBlock);
-  header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_bytes_ / kBlock);
-  header.max_mapnr = static_cast<std::uint32_t>(std::min<std::uint64_t>(max_mapnr_, UINT32_MAX));
-  header.cpus =
-      static_cast<std::int32_t>(std::max<std::size_t>(1, cpu_notes(*input_.layout).size()));
-
-  const FrameRange range = outputs_[index].range;
-  const bool split = outputs_.size() > 1;
-  KdumpSubHeader sub;
-  sub.phys_base = phys_base_of(vmcoreinfo);
-  sub.dump_level = static_cast<std::int32_t>(dump_level);
-  sub.split = split ? 1 : 0;
-  sub.start_pfn = sub.start_pfn_64 = split ? range.begin.value : 0;
-  sub.end_pfn = sub.end_pfn_64 = split ? std::min(range.end.value, max_mapnr_) : 0;
-  sub.max_mapnr_64 = max_mapnr_;
-  if (!notes_.bytes.empty()) {
-    sub.note_offset = kBlock + sizeof(sub);
-    sub.note_size = notes_.bytes.size();
-  }
-  if (notes_.vmcoreinfo_size > 0) {
-    sub.vmcoreinfo_offset = sub.note_offset + notes_.vmcoreinfo_offset;
-    sub.vmcoreinfo_size = notes_.vmcoreinfo_size;
-  }
-
-  std::vector<std::byte> block(bitmap1_offset_);
-  std::memcpy(block.data(), &header, sizeof(header));
-  std::memcpy(block.data() + kBlock, &sub, sizeof(sub));
-  std::copy(notes_.bytes.begin(), notes_.bytes.end(), block.begin() + kBlock + sizeof(sub));
-  return put_table(*outputs_[index].sink, 0, block);
+  const KdumpPart part{max_mapnr_, outputs_.size() > 1, outputs_[index].range};
+  return put_table(*outputs_[index].sink, 0,
+                   encode_kdump_headers(input_, notes_, part, complete, dump_level));
 }
 
-Result<> KdumpFormat::write_bitmap(DumpSink& sink, std::uint64_t offset) {
+Result<> KdumpFormat::write_bitmap(DumpSink& sink, std::uint64_t offset, const FrameSet& frames) {
   std::uint64_t unsynced = 0;
+  // Nothing is ever set where there is no memory: a hole says the same, and a piece of memory far
+  // above the rest does not cost what lies between.
   return for_each_bitmap_piece(
-      input_.frames, bitmap_bytes_,
+      frames, bitmap_bytes_, !sink.can_rewrite(),
       [&](std::uint64_t first_byte, std::span<const std::uint8_t> bits) -> Result<> {
-        // Nothing is ever set where there is no memory: a hole says the same, and a piece of memory
-        // far above the rest does not cost what lies between.
-        if (sink.can_rewrite() &&
-            !input_.frames.overlaps({Gfn{first_byte * 8}, Gfn{(first_byte + bits.size()) * 8}}))
-          return {};
         if (auto put = put_table(sink, offset + first_byte, std::as_bytes(bits)); !put) return put;
         unsynced += bits.size();
         if (unsynced < kTableSyncBytes || !sink.can_rewrite()) return {};
@@ -181,7 +124,7 @@ Result<> KdumpFormat::append(const Chunk& chunk) {
 void KdumpFormat::go_to(Stripe& stripe, FrameRange frames) {
   Position& now = stripe.now;
   if (frames.begin != now.cursor)
-    now.rank += input_.frames.intersection({now.cursor, frames.begin}).frames();
+    now.rank += tabled_.intersection({now.cursor, frames.begin}).frames();
   now.cursor = frames.end;
 }
 
@@ -275,8 +218,7 @@ Result<> KdumpFormat::write_bits_once(Stripe& stripe, DumpSink& sink) {
     std::size_t known = piece.bits.size();
     const FrameRange still{stripe.now.cursor,
                            std::max(stripe.now.cursor, Gfn{piece.end_byte() * 8})};
-    if (&piece == &stripe.bits.pieces().back() && !still.empty() &&
-        !input_.frames.intersection(still).empty())
+    if (&piece == &stripe.bits.pieces().back() && !still.empty() && tabled_.overlaps(still))
       --known;
     if (auto put = put_table(sink, bitmap2_offset_ + piece.first_byte,
                              std::as_bytes(std::span(piece.bits).first(known)));

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "core/dump/format.h"
@@ -12,6 +11,9 @@
 namespace hadump {
 
 /// kdump-compressed, in one file or split.
+///
+/// Frames that the source does not have are left out from the start: they have no place in the
+/// table, and their bits are not set.
 ///
 /// How many pages will be dumped is known only at the end, yet the descriptors come before the
 /// data. So the table has room for every frame of the file's range; what is not used of it is never
@@ -61,10 +63,10 @@ class KdumpFormat : public DumpFormat {
     bool is_tabled = false;               ///< Something pending may be in the file's tables.
   };
 
-  std::uint64_t sub_header_bytes() const { return sizeof(KdumpSubHeader) + notes_.bytes.size(); }
   Result<> begin_stripe(std::size_t index);
   Result<> write_header(std::size_t index, bool complete, unsigned dump_level);
-  Result<> write_bitmap(DumpSink& sink, std::uint64_t offset);
+  Result<> check_stream() const;
+  Result<> write_bitmap(DumpSink& sink, std::uint64_t offset, const FrameSet& frames);
   Result<> write_pending_bits();
   Result<> write_bits_once(Stripe& stripe, DumpSink& sink);
   Result<> write_bits_between(Stripe& stripe, DumpSink& sink, std::uint64_t end);
@@ -79,6 +81,7 @@ class KdumpFormat : public DumpFormat {
   void add_descs(Stripe& stripe, const Chunk& chunk);
 
   FormatInput input_;
+  FrameSet tabled_;  ///< What has a place in the tables of descriptors.
   std::vector<FormatOutput> outputs_;
   std::vector<Stripe> stripes_;
   NoteBytes notes_;
@@ -89,8 +92,5 @@ class KdumpFormat : public DumpFormat {
   std::uint64_t descs_offset_ = 0;
   std::uint64_t bytes_written_ = 0;
 };
-
-/// The value of a "KEY=VALUE" line; empty when there is none.
-std::string_view vmcoreinfo_value(std::string_view text, std::string_view key);
 
 }  // namespace hadump

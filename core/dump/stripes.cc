@@ -51,16 +51,17 @@ std::vector<Sample> sample(const FrameSet& frames, std::size_t count, ChunkWorke
 
 }  // namespace
 
-Result<std::vector<FrameRange>> plan_stripes(const FrameSet& frames, std::size_t count,
-                                             ChunkWorker& worker, unsigned level) {
+Result<std::vector<FrameRange>> plan_stripes(const FrameSet& frames, const FrameSet& written,
+                                             std::size_t count, ChunkWorker& worker,
+                                             unsigned level) {
   const Gfn begin{round_down(frames.ranges().front().begin.value, kChunkFrames)};
   const Gfn end{round_up(frames.ranges().back().end.value, kChunkFrames)};
   if (count == 1) return std::vector<FrameRange>{{begin, end}};
-  if (frames.frames() < count * kChunkFrames)
+  if (written.frames() < count * kChunkFrames)
     return fail(ErrorCode::kUnsupported, "too little memory for so many files");
 
   const std::vector<Sample> samples =
-      sample(frames, std::max(kSampledChunks, 8 * count), worker, level);
+      sample(written, std::max(kSampledChunks, 8 * count), worker, level);
   double total = 0;
   for (const Sample& one : samples) total += one.bytes;
   std::vector<FrameRange> stripes;

@@ -60,6 +60,10 @@ tl::expected<std::unique_ptr<OldMemory>, SaveFailure> OldMemory::open(const Save
   std::unique_ptr<OldMemory> memory(new OldMemory(context, ledger));
   memory->frames_ = std::move(merged->frames);
   memory->source_ = std::make_unique<WatchedVmcore>(std::move(merged->source));
+  if (const std::uint64_t bytes = memory->source_->layout().device_dump_bytes_left_out; bytes != 0)
+    context.reporter.warn(
+        fmt::format("{} of device dumps are too large for the dump and left out, continuing",
+                    format_size(bytes)));
   save_kernel_log(context, plan, *memory->source_);
   memory->open_page_filter();
   return memory;

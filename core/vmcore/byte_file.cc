@@ -71,6 +71,15 @@ Result<MemoryMapping> OpenedFile::map(std::uint64_t offset, std::size_t bytes) c
   return mapping;
 }
 
+std::uint64_t OpenedFile::next_data(std::uint64_t offset) const {
+  // Files in /proc take any place for data. Nobody uses the descriptor's own position.
+  if (is_in_proc_ || offset >= size_) return offset;
+  const off_t next = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (next >= 0) return static_cast<std::uint64_t>(next);
+  // EINVAL: a file system or device that does not tell.
+  return errno == ENXIO ? size_ : offset;
+}
+
 Result<> MemoryFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
   if (!fits(offset, out.size(), size())) return past_end(name_, offset, out.size());
   if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());

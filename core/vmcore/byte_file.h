@@ -42,6 +42,13 @@ class ByteFile {
 
   /// The file says of itself that its end is missing.
   virtual bool is_truncated() const { return false; }
+
+  /// Where the first byte at or after `offset` is that may be other than zero; size() when there is
+  /// none. A file with holes may be any number of times larger than what it holds.
+  virtual std::uint64_t next_data(std::uint64_t offset) const { return offset; }
+
+  /// At most so many of its bytes are other than zero.
+  virtual std::uint64_t content_bytes() const { return size(); }
 };
 
 /// A file of the file system, /proc/vmcore included.
@@ -55,6 +62,7 @@ class OpenedFile : public ByteFile {
   /// /proc/vmcore: its read() maps and unmaps every page of the old memory by itself.
   bool prefers_mapping() const override { return is_in_proc_; }
   const std::string& name() const override { return name_; }
+  std::uint64_t next_data(std::uint64_t offset) const override;
 
  private:
   OpenedFile(UniqueFd fd, std::uint64_t size, bool is_in_proc, std::string name)

@@ -104,23 +104,78 @@ Result<LoadSegment> check_load(const Elf64_Phdr& header) {
                      file_bytes, header.p_offset};
 }
 
-Result<> read_notes(const ByteFile& file, const Elf64_Phdr& header, std::vector<ElfNote>& notes) {
-  if (header.p_filesz > kMaxNoteBytes)
-    return fail(ErrorCode::kBadData,
-                fmt::format("notes of {} bytes, more than {}", header.p_filesz, kMaxNoteBytes));
-  if (!fits(header.p_offset, header.p_filesz, file.size()))
-    return fail(ErrorCode::kBadData,
-                fmt::format("notes at {:#x} are past the end", header.p_offset));
-  std::vector<std::byte> bytes(header.p_filesz);
-  if (auto r = file.read_at(bytes, header.p_offset); !r)
-    return fail(std::move(r), "reading the notes");
-  auto parsed = parse_notes(bytes);
-  if (!parsed) return fail(std::move(parsed));
-  if (notes.size() + parsed->size() > kMaxNotes)
-    return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));
-  std::move(parsed->begin(), parsed->end(), std::back_inserter(notes));
-  return {};
-}
+/// What a driver adds to a dump (Linux's NT_VMCOREDD, name "LINUX"): megabytes of its device's
+/// state, which no reader needs for the rest of the dump.
+constexpr std::uint32_t kNoteDeviceDump = 0x700;
+
+/// Reads the notes of one segment after the other.
+class NoteReader {
+ public:
+  NoteReader(const ByteFile& file, VmcoreLayout& layout)
+      : file_(file), layout_(layout), room_(std::min(kMaxNoteBytes, file.size())) {}
+
+  Result<> read(const Elf64_Phdr& header) {
+    // Device dumps may be any size.
+    if (!fits(header.p_offset, header.p_filesz, file_.size()))
+      return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes at {:#x} are past the end",
+                                                   header.p_filesz, header.p_offset));
+    std::uint64_t at = header.p_offset;
+    const std::uint64_t end = header.p_offset + header.p_filesz;
+    while (at < end) {
+      auto devices = first_device_dump(at, end);
+      if (!devices) return fail(std::move(devices));
+      if (auto r = read_others(at, devices->begin); !r) return r;
+      at = devices->end;
+    }
+    return {};
+  }
+
+ private:
+  struct Bytes {
+    std::uint64_t begin = 0, end = 0;
+  };
+
+  /// The first device dump in [at, end) that there is no room for; [end, end) without one.
+  Result<Bytes> first_device_dump(std::uint64_t at, std::uint64_t end) {
+    const std::uint64_t begin = at;
+    while (end - at >= sizeof(Elf64_Nhdr)) {
+      if (++looked_at_ > kMaxNotes)
+        return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));
+      auto note = read_struct<Elf64_Nhdr>(file_, at);
+      if (!note) return fail(std::move(note), "reading the notes");
+      if (note->n_namesz == 0 && note->n_descsz == 0 && note->n_type == 0) break;
+      const std::uint64_t size =
+          sizeof(*note) + round_up(note->n_namesz, 4) + round_up(std::uint64_t{note->n_descsz}, 4);
+      if (size > end - at) break;
+      if (note->n_type == kNoteDeviceDump && size > room_ - std::min(room_, at - begin)) {
+        layout_.device_dump_bytes_left_out += note->n_descsz;
+        return Bytes{at, at + size};
+      }
+      at += size;
+    }
+    return Bytes{end, end};
+  }
+
+  Result<> read_others(std::uint64_t begin, std::uint64_t end) {
+    const std::uint64_t size = end - begin;
+    if (size > room_)
+      return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes, more than {}", size, room_));
+    room_ -= size;
+    std::vector<std::byte> bytes(size);
+    if (auto r = file_.read_at(bytes, begin); !r) return fail(std::move(r), "reading the notes");
+    auto parsed = parse_notes(bytes);
+    if (!parsed) return fail(std::move(parsed));
+    if (layout_.notes.size() + parsed->size() > kMaxNotes)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} notes", kMaxNotes));
+    std::move(parsed->begin(), parsed->end(), std::back_inserter(layout_.notes));
+    return {};
+  }
+
+  const ByteFile& file_;
+  VmcoreLayout& layout_;
+  std::uint64_t room_;  ///< For all further notes together.
+  std::uint64_t looked_at_ = 0;
+};
 
 /// Several pieces of memory that are all at the physical address 0. A machine's memory may be one
 /// piece that begins there.
@@ -169,9 +224,10 @@ Result<VmcoreLayout> read_elf_headers(const ByteFile& file) {
 
   VmcoreLayout layout;
   layout.incomplete = (header->e_flags & kElfIncomplete) != 0;
+  NoteReader notes(file, layout);
   for (const Elf64_Phdr& entry : *program_headers) {
     if (entry.p_type == PT_NOTE) {
-      if (auto r = read_notes(file, entry, layout.notes); !r) return fail(std::move(r));
+      if (auto r = notes.read(entry); !r) return fail(std::move(r));
     }
     // /proc/kcore marks what has no physical address (vmalloc, modules) with -1.
     if (entry.p_type != PT_LOAD || entry.p_memsz == 0 || entry.p_paddr == ~std::uint64_t{0})

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/vmcore/elf_notes.h"
 
+#include "core/vmcore/kdump_layout.h"
+
 namespace hadump {
 namespace {
 
@@ -34,6 +36,10 @@ NoteBytes encode_notes(const std::vector<ElfNote>& notes) {
     if (note.name == "VMCOREINFO") {
       out.vmcoreinfo_offset = out.bytes.size();
       out.vmcoreinfo_size = note.desc.size();
+    }
+    if (note.name == kEraseInfoNote) {
+      out.erase_info_offset = out.bytes.size();
+      out.erase_info_size = note.desc.size();
     }
     append(out.bytes, note.desc.data(), note.desc.size());
     pad(out.bytes);

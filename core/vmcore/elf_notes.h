@@ -9,12 +9,14 @@
 
 namespace hadump {
 
-/// The notes as an ELF note segment. @param vmcoreinfo  gets where the VMCOREINFO text lies in it
-/// (0, 0 when there is none).
+/// The notes as an ELF note segment, and where in it the content of two of them lies (0, 0 when
+/// there is none).
 struct NoteBytes {
   std::vector<std::byte> bytes;
   std::uint64_t vmcoreinfo_offset = 0;
   std::uint64_t vmcoreinfo_size = 0;
+  std::uint64_t erase_info_offset = 0;
+  std::uint64_t erase_info_size = 0;
 };
 NoteBytes encode_notes(const std::vector<ElfNote>& notes);
 

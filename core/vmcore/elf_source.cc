@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/vmcore/elf_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "core/base/text.h"
 #include "core/vmcore/elf_headers.h"
 
 namespace hadump {
@@ -33,6 +36,9 @@ Result<std::unique_ptr<ElfVmcoreSource>> ElfVmcoreSource::open(std::unique_ptr<B
   std::unique_ptr<ElfVmcoreSource> source(new ElfVmcoreSource(std::move(file)));
   source->layout_ = std::move(*layout);
   source->index_segments();
+  source->find_what_is_not_there();
+  if (auto checked = source->check_claims(); !checked)
+    return fail(std::move(checked), source->file_->name());
   return source;
 }
 
@@ -72,6 +78,38 @@ void ElfVmcoreSource::index_segments() {
   }
   std::stable_sort(fragments_.begin(), fragments_.end(),
                    [](const Fragment& a, const Fragment& b) { return a.gfn < b.gfn; });
+}
+
+void ElfVmcoreSource::find_what_is_not_there() {
+  FrameSet claimed, in_part;
+  for (const Piece& piece : pieces_) {
+    claimed.insert(piece.range);
+    const std::uint64_t room =
+        piece.file_offset < file_->size() ? (file_->size() - piece.file_offset) >> kFrameShift : 0;
+    if (room < piece.range.frames())
+      layout_.lost.insert({Gfn{piece.range.begin.value + room}, piece.range.end});
+  }
+  for (const Fragment& fragment : fragments_)
+    in_part.insert({fragment.gfn, Gfn{fragment.gfn.value + 1}});
+  claimed.insert(in_part);
+  layout_.absent = layout_.frames;
+  layout_.absent.erase(claimed);
+}
+
+Result<> ElfVmcoreSource::check_claims() const {
+  const std::uint64_t size = std::min(file_->content_bytes(), std::uint64_t{1} << kMaxPhysBits);
+  const std::uint64_t memory = layout_.frames.bytes();
+  if (memory > kMaxEmptyMemory && (memory - kMaxEmptyMemory) / kMaxMemoryPerByte > size)
+    return fail(ErrorCode::kBadData, fmt::format("{} of memory in a file of {}: it is damaged",
+                                                 format_size(memory), format_size(size)));
+  // Each page of a machine is in its dump once.
+  std::uint64_t contents = 0;
+  for (const Piece& piece : pieces_) contents += piece.range.bytes();
+  contents -= layout_.lost.bytes();
+  if (contents / 2 > file_->size())
+    return fail(ErrorCode::kBadData, fmt::format("segments of {} share the {} of the file",
+                                                 format_size(contents), format_size(size)));
+  return {};
 }
 
 const ElfVmcoreSource::Piece* ElfVmcoreSource::piece_at_or_after(Gfn gfn) const {

@@ -16,6 +16,11 @@ inline constexpr std::uint64_t kMaxNoteBytes = 64_MiB;       // 8192 CPUs need a
 inline constexpr std::uint64_t kMaxNotes = 65536;
 inline constexpr unsigned kMaxPhysBits = 52;  // x86-64's architectural limit
 
+/// However many pages were left out, a dump has page tables and struct pages, and so some bytes for
+/// each MiB of memory. A smaller file that claims more than 64 GiB is refused.
+inline constexpr std::uint64_t kMaxEmptyMemory = 64_GiB;
+inline constexpr std::uint64_t kMaxMemoryPerByte = 256_KiB;
+
 /// Splits the bytes of a PT_NOTE segment (or what is laid out like one) into notes. Ends quietly at
 /// an all-zero note, which Linux leaves as the end mark of a slot.
 /// @return kBadData when a note's own sizes lead past the end, or above kMaxNotes notes.
@@ -53,6 +58,8 @@ class ElfVmcoreSource : public VmcoreSource {
 
   explicit ElfVmcoreSource(std::unique_ptr<ByteFile> file) : file_(std::move(file)) {}
   void index_segments();
+  void find_what_is_not_there();
+  Result<> check_claims() const;
   void add_fragment(GuestPhys begin, std::uint64_t bytes, std::uint64_t file_offset);
   const Piece* piece_at_or_after(Gfn gfn) const;
   Result<> read_piece(const Piece& piece, Gfn first, std::span<std::byte> out,

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/endian.h"
+#include "core/base/text.h"
 
 namespace hadump {
 namespace {
@@ -105,6 +106,8 @@ Result<std::unique_ptr<FlattenedFile>> FlattenedFile::open(std::unique_ptr<ByteF
 
 Result<> FlattenedFile::index_records() {
   ExtentMap map;
+  const std::uint64_t max_extents = std::min<std::uint64_t>(
+      kMaxFlatExtents, kFewFlatExtents + file_->size() / kBytesPerFlatExtent);
   std::uint64_t at = kHeaderBytes;
   truncated_ = true;
   for (std::size_t records = 0;; ++records) {
@@ -125,30 +128,45 @@ Result<> FlattenedFile::index_records() {
     const std::uint64_t there = at < file_->size() ? file_->size() - at : 0;
     const std::uint64_t bytes = std::min<std::uint64_t>(header->bytes, there);
     if (bytes > 0) map.overwrite(begin, begin + bytes, at);
-    if (map.extents().size() > kMaxFlatExtents)
-      return fail(ErrorCode::kBadData, fmt::format("more than {} pieces", kMaxFlatExtents));
+    if (map.extents().size() > max_extents)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} pieces", max_extents));
     if (bytes < header->bytes) break;
     at += bytes;
   }
-  for (const auto& [begin, value] : map.extents()) {
+  extents_.reserve(map.extents().size());
+  for (const auto& [begin, value] : map.extents())
     extents_.push_back({begin, value.end, value.origin, value.source});
-    size_ = std::max(size_, value.end);
-  }
+  size_ = extents_.empty() ? 0 : extents_.back().end;
+  if (size_ > kMaxFlatHole && (size_ - kMaxFlatHole) / kMaxFlatGrowth > file_->size())
+    return fail(ErrorCode::kBadData, fmt::format("records for a file of {} in one of {}",
+                                                 format_size(size_), format_size(file_->size())));
   return {};
+}
+
+const FlattenedFile::Extent* FlattenedFile::extent_at_or_after(std::uint64_t offset) const {
+  const auto found = std::upper_bound(
+      extents_.begin(), extents_.end(), offset,
+      [](std::uint64_t value, const Extent& candidate) { return value < candidate.end; });
+  return found == extents_.end() ? nullptr : &*found;
+}
+
+std::uint64_t FlattenedFile::next_data(std::uint64_t offset) const {
+  const Extent* const extent = extent_at_or_after(offset);
+  return extent == nullptr ? std::max(offset, size_) : std::max(offset, extent->begin);
 }
 
 Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
   if (!fits(offset, out.size(), size_))
     return fail(ErrorCode::kBadData,
                 fmt::format("{}: {} bytes at {:#x} are past the end", name(), out.size(), offset));
-  auto extent = std::upper_bound(
-      extents_.begin(), extents_.end(), offset,
-      [](std::uint64_t value, const Extent& candidate) { return value < candidate.end; });
+  const Extent* extent = extent_at_or_after(offset);
+  const Extent* const end = extents_.data() + extents_.size();
+  if (extent == nullptr) extent = end;
   while (!out.empty()) {
-    const bool inside = extent != extents_.end() && extent->begin <= offset;
-    const std::uint64_t limit = extent == extents_.end() ? offset + out.size()
-                                : inside                 ? extent->end
-                                                         : extent->begin;
+    const bool inside = extent != end && extent->begin <= offset;
+    const std::uint64_t limit = extent == end ? offset + out.size()
+                                : inside      ? extent->end
+                                              : extent->begin;
     const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
     if (inside) {
       if (auto r = read_extent(*extent, out.first(part), offset); !r) return fail(std::move(r));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/units.h"
 #include "core/vmcore/byte_file.h"
 
 namespace hadump {
@@ -14,6 +15,13 @@ inline constexpr std::size_t kMaxFlatRecords = std::size_t{1} << 28;
 /// other in the file as in what they make up, one entry stands for kFlatRunRecords of them.
 inline constexpr std::size_t kMaxFlatExtents = std::size_t{1} << 22;
 inline constexpr std::size_t kFlatRunRecords = 64;
+/// A file has room for fewer entries: kFewFlatExtents, and one for each kBytesPerFlatExtent.
+inline constexpr std::size_t kFewFlatExtents = 4096;
+inline constexpr std::uint64_t kBytesPerFlatExtent = 64;
+/// What is put together may have holes, such as pages of zeros, but is at most so much larger than
+/// the flattened file: a kernel has 64 bytes that are not zero for each page of the machine.
+inline constexpr std::uint64_t kMaxFlatHole = 1_GiB;
+inline constexpr std::uint64_t kMaxFlatGrowth = 4096;
 
 /// A flattened dump (makedumpfile -F), put together while it is read: records of offset, length
 /// and bytes in any order, of which a later one overwrites an earlier one.
@@ -37,6 +45,8 @@ class FlattenedFile : public ByteFile {
   Result<MemoryMapping> map(std::uint64_t offset, std::size_t bytes) const override;
   const std::string& name() const override { return file_->name(); }
   bool is_truncated() const override { return truncated_; }
+  std::uint64_t next_data(std::uint64_t offset) const override;
+  std::uint64_t content_bytes() const override { return file_->content_bytes(); }
 
  private:
   /// What consecutive records give, as far as later ones have not overwritten it.
@@ -48,6 +58,7 @@ class FlattenedFile : public ByteFile {
 
   explicit FlattenedFile(std::unique_ptr<ByteFile> file) : file_(std::move(file)) {}
   Result<> index_records();
+  const Extent* extent_at_or_after(std::uint64_t offset) const;
   Result<> read_extent(const Extent& extent, std::span<std::byte> out, std::uint64_t offset) const;
 
   std::unique_ptr<ByteFile> file_;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "core/base/units.h"
 
@@ -17,6 +18,9 @@ namespace hadump {
 // (core/codec/codec_table.cc).
 inline constexpr std::uint32_t kKdumpIncomplete = 0x8;
 inline constexpr std::uint32_t kKdumpExcludedVmemmap = 0x10;
+
+/// The ELF note's name of what the sub header calls erase info.
+inline constexpr std::string_view kEraseInfoNote = "ERASEINFO";
 
 struct KdumpUtsname {
   std::array<char, 65> sysname{};

@@ -5,66 +5,19 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <optional>
+#include <utility>
 
-#include "core/base/printable.h"
-#include "core/vmcore/elf_source.h"
+#include "core/vmcore/bitmap_block.h"
 
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kFramesPerBlock = kFrameSize * 8;  // of a bitmap
-constexpr std::size_t kWordsPerBlock = kFrameSize / 8;
-constexpr std::int32_t kMinVersion = 3, kMaxVersion = 6;
 constexpr std::uint64_t kMaxPageBytes = 2 * kFrameSize;
 constexpr std::size_t kDescBatch = 64;
-
-using BitmapBlock = std::array<std::uint64_t, kWordsPerBlock>;
-
-template <typename T>
-Result<T> read_struct(const ByteFile& file, std::uint64_t at) {
-  T value{};
-  if (auto r = file.read_at(std::as_writable_bytes(std::span(&value, 1)), at); !r)
-    return fail(std::move(r));
-  return value;
-}
-
-Result<> read_bitmap_block(const ByteFile& file, std::uint64_t bitmap, std::uint64_t block,
-                           BitmapBlock& out) {
-  return file.read_at(std::as_writable_bytes(std::span(out)), bitmap + block * kFrameSize);
-}
-
-bool bit(const BitmapBlock& block, std::uint64_t index) {
-  return ((block[index / 64] >> (index % 64)) & 1) != 0;
-}
-
-/// Set bits in [begin, end) of a block.
-std::uint64_t count_bits(const BitmapBlock& block, std::uint64_t begin, std::uint64_t end) {
-  std::uint64_t count = 0;
-  for (std::uint64_t word = begin / 64; word * 64 < end; ++word) {
-    std::uint64_t bits = block[word];
-    if (word * 64 < begin) bits &= ~std::uint64_t{0} << (begin % 64);
-    if ((word + 1) * 64 > end) bits &= (std::uint64_t{1} << (end % 64)) - 1;
-    count += static_cast<std::uint64_t>(std::popcount(bits));
-  }
-  return count;
-}
-
-/// What other machines wrote has other struct pages and page tables, perhaps other sizes of pages.
-/// QEMU leaves the name out at times.
-Result<> check_machine(const KdumpHeader& header) {
-  const auto swapped =
-      static_cast<std::int32_t>(__builtin_bswap32(static_cast<std::uint32_t>(header.version)));
-  if (kMinVersion <= swapped && swapped <= kMaxVersion)
-    return fail(ErrorCode::kUnsupported, "not a dump of an x86-64 machine: it is big-endian");
-  const auto& text = header.utsname.machine;
-  const std::string machine(text.begin(), std::find(text.begin(), text.end(), '\0'));
-  if (machine.empty() || machine == "x86_64") return {};
-  return fail(ErrorCode::kUnsupported,
-              fmt::format("not a dump of an x86-64 machine: {}", printable(machine)));
-}
+/// So many ranges of frames are known to be lost without looking; what is beyond is looked at.
+constexpr std::size_t kMaxKnownLost = std::size_t{1} << 16;
 
 }  // namespace
 
@@ -74,20 +27,15 @@ class KdumpVmcoreSource::Cursor {
  public:
   /// nullopt: left out.
   Result<std::optional<KdumpPageDesc>> descriptor(const Part& part, Gfn gfn) {
-    const std::uint64_t block = gfn.value / kFramesPerBlock;
-    if (part_ != &part || block_ != block) {
-      part_ = nullptr;
-      if (auto r = read_bitmap_block(*part.file, part.dumped_bitmap, block, bits_); !r)
-        return fail(std::move(r));
-      part_ = &part;
-      block_ = block;
-      batch_count_ = 0;
-    }
-    const std::uint64_t index = gfn.value % kFramesPerBlock;
-    if (!bit(bits_, index)) return std::optional<KdumpPageDesc>();
-    const std::uint64_t from =
-        std::max(block * kFramesPerBlock, part.range.begin.value) - block * kFramesPerBlock;
-    return numbered(part, part.dumped_before[block] + count_bits(bits_, from, index));
+    const std::uint64_t block = gfn.value / kBlockBits;
+    if (part_ != &part || block_ != block)
+      if (auto r = load_block(part, block); !r) return fail(std::move(r));
+    const std::uint64_t index = gfn.value % kBlockBits;
+    if (is_empty_ || !has_bit(bits_, index)) return std::optional<KdumpPageDesc>();
+    if (index < counted_to_) count_from_start();
+    rank_ += count_bits(bits_, counted_to_, index);
+    counted_to_ = index;
+    return numbered(part, rank_);
   }
 
   FrameStatus page(const Part& part, const KdumpPageDesc& desc, std::span<std::byte> out) {
@@ -100,6 +48,29 @@ class KdumpVmcoreSource::Cursor {
   }
 
  private:
+  Result<> load_block(const Part& part, std::uint64_t block) {
+    part_ = nullptr;
+    const auto found = std::lower_bound(
+        part.blocks.begin(), part.blocks.end(), block,
+        [](const DumpedBlock& one, std::uint64_t number) { return one.block < number; });
+    is_empty_ = found == part.blocks.end() || found->block != block;
+    if (!is_empty_) {
+      if (auto r = read_bitmap_block(*part.file, part.dumped_bitmap, block, bits_); !r) return r;
+      before_ = found->before;
+    }
+    part_ = &part;
+    block_ = block;
+    batch_count_ = 0;
+    count_from_start();
+    return {};
+  }
+
+  void count_from_start() {
+    const std::uint64_t first = block_ * kBlockBits;
+    counted_to_ = std::max(first, part_->range.begin.value) - first;
+    rank_ = before_;
+  }
+
   Result<std::optional<KdumpPageDesc>> numbered(const Part& part, std::uint64_t rank) {
     if (rank < batch_first_ || rank >= batch_first_ + batch_count_) {
       const std::uint64_t at = part.descriptors + rank * sizeof(KdumpPageDesc);
@@ -119,18 +90,16 @@ class KdumpVmcoreSource::Cursor {
   const Part* part_ = nullptr;
   std::uint64_t block_ = 0;
   BitmapBlock bits_{};
+  bool is_empty_ = false;
+  std::uint64_t before_ = 0;      // dumped frames of the part before this block
+  std::uint64_t counted_to_ = 0;  // bit of this block
+  std::uint64_t rank_ = 0;        // dumped frames of the part before that bit
   std::array<KdumpPageDesc, kDescBatch> batch_{};
   std::uint64_t batch_first_ = 0;
   std::size_t batch_count_ = 0;
   std::array<std::byte, kMaxPageBytes> data_{};
   PageExpander expander_;
 };
-
-bool KdumpVmcoreSource::recognises(const ByteFile& file) {
-  std::array<char, 8> signature{};
-  const bool read{file.read_at(std::as_writable_bytes(std::span(signature)), 0)};
-  return read && signature == KdumpHeader().signature;
-}
 
 Result<std::unique_ptr<KdumpVmcoreSource>> KdumpVmcoreSource::open(
     std::vector<std::unique_ptr<ByteFile>> parts) {
@@ -152,43 +121,16 @@ Result<std::unique_ptr<KdumpVmcoreSource>> KdumpVmcoreSource::open(
   }
   if (covered.value < source->max_mapnr_) source->layout_.incomplete = true;
   if (auto r = source->read_valid_frames(); !r) return fail(std::move(r));
+  source->find_what_is_not_there();
   return source;
-}
-
-Result<> KdumpVmcoreSource::read_headers(const ByteFile& file) {
-  auto header = read_struct<KdumpHeader>(file, 0);
-  if (!header || header->signature != KdumpHeader().signature)
-    return fail(ErrorCode::kUnsupported, "not a kdump-compressed file");
-  if (auto machine = check_machine(*header); !machine) return machine;
-  if (header->version < kMinVersion || header->version > kMaxVersion ||
-      header->block_size != static_cast<std::int32_t>(kFrameSize))
-    return fail(ErrorCode::kUnsupported, fmt::format("version {} with blocks of {} bytes",
-                                                     header->version, header->block_size));
-  auto sub_header = read_struct<KdumpSubHeader>(file, kFrameSize);
-  if (!sub_header) return fail(std::move(sub_header), "reading the sub header");
-  const bool wide = header->version >= 6;
-  const std::uint64_t max_mapnr = wide ? sub_header->max_mapnr_64 : header->max_mapnr;
-  const auto sub_blocks = static_cast<std::uint64_t>(std::max(header->sub_header_blocks, 0));
-  const std::uint64_t bitmap_blocks = header->bitmap_blocks / 2;
-  if (sub_blocks < 1 || sub_blocks > kMaxNoteBytes / kFrameSize || max_mapnr == 0 ||
-      max_mapnr > kMaxKdumpFrames || max_mapnr > bitmap_blocks * kFramesPerBlock)
-    return fail(ErrorCode::kBadData,
-                fmt::format("{} sub header blocks, {} bitmap blocks for {} frames", sub_blocks,
-                            header->bitmap_blocks, max_mapnr));
-  if (!fits((1 + sub_blocks) * kFrameSize, 2 * bitmap_blocks * kFrameSize, file.size()))
-    return fail(ErrorCode::kBadData, "the bitmaps are past the end");
-  if (!parts_.empty() && max_mapnr != max_mapnr_)
-    return fail(ErrorCode::kBadData, "not a part of the same dump");
-  header_ = *header;
-  sub_header_ = *sub_header;
-  max_mapnr_ = max_mapnr;
-  return {};
 }
 
 Result<> KdumpVmcoreSource::add_part(std::unique_ptr<ByteFile> file) {
   if (auto r = read_headers(*file); !r) return fail(std::move(r));
-  if (parts_.empty())
+  if (parts_.empty()) {
     if (auto r = read_notes(*file); !r) return fail(std::move(r));
+    take_facts();
+  }
   if ((header_.status & kKdumpIncomplete) != 0 || file->is_truncated()) layout_.incomplete = true;
 
   Part part;
@@ -214,30 +156,6 @@ Result<> KdumpVmcoreSource::add_part(std::unique_ptr<ByteFile> file) {
   return {};
 }
 
-Result<> KdumpVmcoreSource::read_notes(const ByteFile& file) {
-  const auto load = [&](std::uint64_t offset,
-                        std::uint64_t size) -> Result<std::vector<std::byte>> {
-    if (size > kMaxNoteBytes || !fits(offset, size, file.size()))
-      return fail(ErrorCode::kBadData, fmt::format("notes of {} bytes at {:#x}", size, offset));
-    std::vector<std::byte> bytes(size);
-    if (auto r = file.read_at(bytes, offset); !r) return fail(std::move(r), "reading the notes");
-    return bytes;
-  };
-  if (header_.version >= 4 && sub_header_.note_size > 0) {
-    auto bytes = load(sub_header_.note_offset, sub_header_.note_size);
-    if (!bytes) return fail(std::move(bytes));
-    auto notes = parse_notes(*bytes);
-    if (!notes) return fail(std::move(notes));
-    layout_.notes = std::move(*notes);
-  }
-  if (vmcoreinfo_text(layout_).empty() && sub_header_.vmcoreinfo_size > 0) {
-    auto bytes = load(sub_header_.vmcoreinfo_offset, sub_header_.vmcoreinfo_size);
-    if (!bytes) return fail(std::move(bytes));
-    layout_.notes.push_back({"VMCOREINFO", 0, std::move(*bytes)});
-  }
-  return {};
-}
-
 /// Whether the file was cut off: by its last descriptors, since data is written in their order.
 bool KdumpVmcoreSource::ends_early(const Part& part, std::uint64_t dumped) {
   constexpr std::uint64_t kLastDescs = 1U << 18;
@@ -257,56 +175,76 @@ bool KdumpVmcoreSource::ends_early(const Part& part, std::uint64_t dumped) {
   return false;
 }
 
-Result<std::uint64_t> KdumpVmcoreSource::count_dumped(Part& part) const {
-  const std::uint64_t blocks = (max_mapnr_ + kFramesPerBlock - 1) / kFramesPerBlock;
-  part.dumped_before.reserve(blocks);
+Result<std::uint64_t> KdumpVmcoreSource::count_dumped(Part& part) {
+  const ByteFile& file = *part.file;
+  const std::uint64_t end_block = (part.range.end.value + kBlockBits - 1) / kBlockBits;
   BitmapBlock bits;
   std::uint64_t dumped = 0;
-  for (std::uint64_t block = 0; block < blocks; ++block) {
-    part.dumped_before.push_back(dumped);
-    const std::uint64_t first = block * kFramesPerBlock;
-    const std::uint64_t begin = std::max(first, part.range.begin.value);
-    const std::uint64_t end = std::min(first + kFramesPerBlock, part.range.end.value);
-    if (begin >= end) continue;
-    if (auto r = read_bitmap_block(*part.file, part.dumped_bitmap, block, bits); !r)
+  for (std::uint64_t block = part.range.begin.value / kBlockBits;
+       (block = next_block(file, part.dumped_bitmap, block)) < end_block; ++block) {
+    const std::uint64_t first = block * kBlockBits;
+    const std::uint64_t begin = std::max(first, part.range.begin.value) - first;
+    const std::uint64_t end = std::min(first + kBlockBits, part.range.end.value) - first;
+    if (auto r = read_bitmap_block(file, part.dumped_bitmap, block, bits); !r)
       return fail(std::move(r));
-    dumped += count_bits(bits, begin - first, end - first);
+    const std::uint64_t count = count_bits(bits, begin, end);
+    if (count == 0) continue;
+    part.blocks.push_back({block, dumped});
+    const std::uint64_t desc = part.descriptors + dumped * sizeof(KdumpPageDesc);
+    dumped += count;
+    if (desc < file.size() && file.next_data(desc) < desc + count * sizeof(KdumpPageDesc)) continue;
+    for_each_run_of_bits(bits, begin, end, [&](std::uint64_t from, std::uint64_t to) {
+      if (without_descriptor_.ranges().size() < kMaxKnownLost)
+        without_descriptor_.insert({Gfn{first + from}, Gfn{first + to}});
+    });
   }
   return dumped;
 }
 
 /// The first bitmap: the same in every part.
 Result<> KdumpVmcoreSource::read_valid_frames() {
-  const Part& part = parts_.front();
+  const ByteFile& file = *parts_.front().file;
+  const std::uint64_t bitmap = parts_.front().valid_bitmap;
+  const std::uint64_t max_ranges = std::min<std::uint64_t>(
+      kMaxKdumpRanges, kFewKdumpRanges + file.content_bytes() / kBytesPerKdumpRange);
+  const std::uint64_t end_block = (max_mapnr_ + kBlockBits - 1) / kBlockBits;
   BitmapBlock bits;
-  constexpr std::uint64_t kNoRange = ~std::uint64_t{0};
-  std::uint64_t open = kNoRange;  // where the current range begins
-  const auto close = [&](std::uint64_t end) {
-    if (open != kNoRange) layout_.frames.insert({Gfn{open}, Gfn{end}});
-    open = kNoRange;
-  };
-  for (std::uint64_t first = 0; first < max_mapnr_; first += kFramesPerBlock) {
-    if (auto r = read_bitmap_block(*part.file, part.valid_bitmap, first / kFramesPerBlock, bits);
-        !r)
+  for (std::uint64_t block = 0; (block = next_block(file, bitmap, block)) < end_block; ++block) {
+    const std::uint64_t first = block * kBlockBits;
+    if (auto r = read_bitmap_block(file, bitmap, block, bits); !r)
       return fail(std::move(r), "reading the first bitmap");
-    for (std::size_t word = 0; word < kWordsPerBlock; ++word) {
-      const std::uint64_t base = first + word * 64;
-      if (bits[word] == ~std::uint64_t{0} && open != kNoRange && base + 64 <= max_mapnr_) continue;
-      for (std::uint64_t pfn = base; pfn < std::min(base + 64, max_mapnr_); ++pfn) {
-        if (((bits[word] >> (pfn - base)) & 1) == 0)
-          close(pfn);
-        else if (open == kNoRange)
-          open = pfn;
-      }
-    }
-    if (layout_.frames.ranges().size() > kMaxKdumpRanges)
-      return fail(ErrorCode::kBadData, fmt::format("more than {} ranges", kMaxKdumpRanges));
+    for_each_run_of_bits(bits, 0, std::min(kBlockBits, max_mapnr_ - first),
+                         [&](std::uint64_t from, std::uint64_t to) {
+                           layout_.frames.insert({Gfn{first + from}, Gfn{first + to}});
+                         });
+    if (layout_.frames.ranges().size() > max_ranges)
+      return fail(ErrorCode::kBadData, fmt::format("more than {} ranges", max_ranges));
   }
-  close(max_mapnr_);
+  layout_.segments.reserve(layout_.frames.ranges().size());
   for (FrameRange range : layout_.frames.ranges())
     layout_.segments.push_back(
         {GuestVirt{0}, address_of(range.begin), range.bytes(), range.bytes(), 0});
   return {};
+}
+
+/// What is in parts that are not here is lost as well.
+void KdumpVmcoreSource::find_what_is_not_there() {
+  FrameSet claimed, elsewhere = layout_.frames;
+  for (const Part& part : parts_) {
+    elsewhere.erase(part.range);
+    FrameSet of_part;
+    for (const DumpedBlock& dumped : part.blocks) {
+      const Gfn first{dumped.block * kBlockBits};
+      of_part.insert({std::max(first, part.range.begin),
+                      std::min(Gfn{first.value + kBlockBits}, part.range.end)});
+    }
+    claimed.insert(of_part);
+  }
+  layout_.lost = std::exchange(without_descriptor_, {}).intersection(layout_.frames);
+  layout_.lost.insert(elsewhere);
+  layout_.absent = layout_.frames;
+  layout_.absent.erase(claimed);
+  layout_.absent.erase(elsewhere);
 }
 
 const KdumpVmcoreSource::Part* KdumpVmcoreSource::part_of(Gfn gfn) const {
@@ -335,6 +273,32 @@ Result<> KdumpVmcoreSource::read(Gfn first, std::span<std::byte> out,
     if (status[i] != FrameStatus::kRead) std::memset(row.data(), 0, row.size());
   }
   return {};
+}
+
+/// What was lost is in the dump, as its loss.
+Result<FrameSet> KdumpVmcoreSource::present_in(FrameRange range) const {
+  BitmapBlock bits;
+  FrameSet dumped;
+  for (const Part& part : parts_) {
+    const FrameRange wanted{std::max(range.begin, part.range.begin),
+                            std::min(range.end, part.range.end)};
+    if (wanted.empty()) continue;
+    auto at = std::lower_bound(
+        part.blocks.begin(), part.blocks.end(), wanted.begin.value / kBlockBits,
+        [](const DumpedBlock& one, std::uint64_t block) { return one.block < block; });
+    for (; at != part.blocks.end() && at->block * kBlockBits < wanted.end.value; ++at) {
+      const std::uint64_t first = at->block * kBlockBits;
+      if (auto r = read_bitmap_block(*part.file, part.dumped_bitmap, at->block, bits); !r)
+        return fail(std::move(r));
+      for_each_run_of_bits(bits, std::max(wanted.begin.value, first) - first,
+                           std::min(wanted.end.value, first + kBlockBits) - first,
+                           [&](std::uint64_t from, std::uint64_t to) {
+                             dumped.insert({Gfn{first + from}, Gfn{first + to}});
+                           });
+    }
+  }
+  dumped.insert(layout_.lost.intersection(range));
+  return dumped.intersection(layout_.frames.intersection(range));
 }
 
 Result<KdumpPageDesc> KdumpVmcoreSource::descriptor(Gfn gfn) const {

@@ -13,8 +13,11 @@ namespace hadump {
 
 inline constexpr std::uint64_t kMaxKdumpFrames = std::uint64_t{1} << 40;  // 52 address bits
 inline constexpr std::size_t kMaxKdumpParts = 256;
-/// Ranges of valid frames: a real machine has tens, a ballooned guest thousands.
+/// Ranges of valid frames: a real machine has tens, a ballooned guest thousands. Of a small file
+/// fewer are accepted: kFewKdumpRanges and one for each kBytesPerKdumpRange.
 inline constexpr std::size_t kMaxKdumpRanges = std::size_t{1} << 20;
+inline constexpr std::size_t kFewKdumpRanges = std::size_t{1} << 16;
+inline constexpr std::uint64_t kBytesPerKdumpRange = 64;
 
 /// A kdump-compressed file of version 3 to 6 with 4 KiB pages (makedumpfile, QEMU, our own), or
 /// the parts of a split one.
@@ -37,6 +40,8 @@ class KdumpVmcoreSource : public VmcoreSource {
   Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override;
   Result<FrameView> map(FrameRange range) const override { return copy_view(*this, range); }
 
+  Result<FrameSet> present_in(FrameRange range) const override;
+
   /// Of the first part.
   const KdumpHeader& header() const { return header_; }
   const KdumpSubHeader& sub_header() const { return sub_header_; }
@@ -46,12 +51,16 @@ class KdumpVmcoreSource : public VmcoreSource {
   Result<KdumpPageDesc> descriptor(Gfn gfn) const;
 
  private:
+  /// A block of the second bitmap in which something is set.
+  struct DumpedBlock {
+    std::uint64_t block = 0;
+    std::uint64_t before = 0;  ///< Dumped frames of the part before it.
+  };
   struct Part {
     std::unique_ptr<ByteFile> file;
     FrameRange range;  ///< What this part answers for.
     std::uint64_t valid_bitmap = 0, dumped_bitmap = 0, descriptors = 0;  ///< File offsets.
-    /// Dumped frames of this part before each block of the second bitmap.
-    std::vector<std::uint64_t> dumped_before;
+    std::vector<DumpedBlock> blocks;                                     // ascending
   };
   class Cursor;
 
@@ -59,16 +68,19 @@ class KdumpVmcoreSource : public VmcoreSource {
   Result<> add_part(std::unique_ptr<ByteFile> file);
   Result<> read_headers(const ByteFile& file);
   Result<> read_notes(const ByteFile& file);
-  Result<std::uint64_t> count_dumped(Part& part) const;
+  void take_facts();
+  Result<std::uint64_t> count_dumped(Part& part);
   static bool ends_early(const Part& part, std::uint64_t dumped);
   Result<> read_valid_frames();
+  void find_what_is_not_there();
   const Part* part_of(Gfn gfn) const;
 
   KdumpHeader header_;
   KdumpSubHeader sub_header_;
   std::uint64_t max_mapnr_ = 0;
   VmcoreLayout layout_;
-  std::vector<Part> parts_;  // ascending
+  FrameSet without_descriptor_;  ///< While opening: dumped frames whose descriptors are not there.
+  std::vector<Part> parts_;      // ascending
 };
 
 }  // namespace hadump

@@ -44,10 +44,23 @@ LoadSegment find_image(const AddressSpace& space, const Vmcoreinfo& info) {
   return image;
 }
 
+/// What the dump's header says; what can be read is better.
+void take_header(const HeaderFacts& header, KernelIdentity& identity) {
+  const auto take = [](const std::string& said, std::string& field) {
+    if (!said.empty()) field = said;
+  };
+  take(header.sysname, identity.sysname);
+  take(header.nodename, identity.nodename);
+  take(header.release, identity.release);
+  take(header.version, identity.version);
+  take(header.domainname, identity.domainname);
+}
+
 }  // namespace
 
 KernelIdentity identify_kernel(const VmcoreSource& source) {
   KernelIdentity identity;
+  take_header(source.layout().header, identity);
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
   if (!info) return identity;
   if (const auto release = info->text("OSRELEASE"); release && !release->empty())

@@ -33,6 +33,12 @@ std::string_view vmcoreinfo_text(const VmcoreLayout& layout) {
   return {};
 }
 
+Result<FrameSet> VmcoreSource::present_in(FrameRange range) const {
+  FrameSet present = layout().frames.intersection(range);
+  present.erase(layout().absent.intersection(range));
+  return present;
+}
+
 Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range) {
   const std::size_t frames = static_cast<std::size_t>(std::min(range.frames(), kMaxCopyFrames));
   // Not value-initialised: read() writes every byte.

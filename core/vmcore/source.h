@@ -44,17 +44,34 @@ struct ElfNote {
 
 inline constexpr std::uint32_t kNotePrstatus = 1;  ///< NT_PRSTATUS, name "CORE".
 
+/// What the header of a dump says, where its format has such a header, and what may be nowhere else
+/// in it: what was left out cannot be read any more. Empty or 0 when it does not say.
+struct HeaderFacts {
+  unsigned dump_level = 0;  ///< What the dump leaves out already.
+  std::uint64_t crash_time_s = 0;
+  std::uint64_t phys_base = 0;  ///< Two's complement.
+  std::string sysname, nodename, release, version, domainname;
+};
+
 /// What a dump says about itself before any page of it is read.
 struct VmcoreLayout {
   /// The machine's memory as far as the dump covers it. A frame in it may still be kAbsent (a
   /// filtered dump); one outside always is.
   FrameSet frames;
+  /// What of it is known, without looking, to be kAbsent, or kFailed because the file ends before
+  /// it. There may be more of both. A few bytes of a file can claim any amount of either, so
+  /// whoever goes through a dump passes over them as ranges.
+  FrameSet absent;
+  FrameSet lost;
   /// In the file's order. They may overlap in `phys`: Linux describes its own text twice.
   std::vector<LoadSegment> segments;
   /// All notes, in the file's order: one PRSTATUS per CPU, VMCOREINFO, others.
   std::vector<ElfNote> notes;
+  /// Dumps of devices (VMCOREDD) for which kMaxNoteBytes left no room: not in `notes`.
+  std::uint64_t device_dump_bytes_left_out = 0;
   /// The dump's own statement that it is not whole (ELF e_flags, diskdump status).
   bool incomplete = false;
+  HeaderFacts header;
 };
 
 /// The PRSTATUS notes, in the file's order. The pointers live as long as `layout`.
@@ -94,6 +111,9 @@ class VmcoreSource {
   /// @return kNotFound when the first frame is absent; kOs or kBadData when it cannot be read.
   /// @pre range is not empty.
   virtual Result<FrameView> map(FrameRange range) const = 0;
+
+  /// The frames of `range` that are in the dump, by its tables: the others read as kAbsent.
+  virtual Result<FrameSet> present_in(FrameRange range) const;
 
   /// Whether map() is the cheaper way to frames that are all looked at, once.
   virtual bool prefers_mapping() const { return false; }

@@ -75,6 +75,11 @@ inline void check_vmcore_source_contract(const VmcoreSource& source) {
     segments.insert(frames_of_bytes(segment.phys.value, segment.memory_bytes));
   EXPECT_EQ(segments, layout.frames);
 
+  EXPECT_TRUE(layout.absent.empty() && layout.lost.empty());
+  const auto present = source.present_in({Gfn{0}, Gfn{kContractFrames.end.value - 1}});
+  ASSERT_TRUE(present);
+  EXPECT_EQ(*present, (FrameSet{{kContractFrames.begin, Gfn{kContractFrames.end.value - 1}}}));
+
   check_reading(source);
   check_views(source);
   std::thread beside([&] { check_reading(source); });

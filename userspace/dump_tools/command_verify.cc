@@ -11,7 +11,6 @@
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/signal_stop.h"
-#include "userspace/dump_tools/open_for.h"
 
 namespace hadump {
 namespace {
@@ -19,6 +18,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr std::size_t kBatchFrames = 256;
+constexpr std::uint64_t kBatchesPerLook = 64;  // at whether to stop
 constexpr std::size_t kShownRanges = 20;
 
 po::options_description describe(bool with_positional) {
@@ -28,41 +28,114 @@ po::options_description describe(bool with_positional) {
   return options;
 }
 
+/// Frames that are lost or damaged: all are counted, the first ranges shown.
+class BadFrames {
+ public:
+  /// @pre ascending from call to call.
+  void add(FrameRange range) {
+    frames_ += range.frames();
+    if (ranges_ > 0 && last_.end == range.begin)
+      last_.end = range.end;
+    else
+      begin(range);
+    if (ranges_ <= kShownRanges) shown_[ranges_ - 1] = last_;
+  }
+
+  std::uint64_t frames() const { return frames_; }
+
+  void print(std::ostream& out) const {
+    for (std::uint64_t i = 0; i < std::min<std::uint64_t>(ranges_, kShownRanges); ++i)
+      out << "lost or damaged: " << format_range(shown_[i]) << '\n';
+    if (ranges_ > kShownRanges) out << fmt::format("and {} more ranges\n", ranges_ - kShownRanges);
+  }
+
+ private:
+  void begin(FrameRange range) {
+    last_ = range;
+    ++ranges_;
+  }
+
+  std::uint64_t frames_ = 0;
+  std::uint64_t ranges_ = 0;
+  FrameRange last_{};
+  std::array<FrameRange, kShownRanges> shown_{};
+};
+
 struct Counts {
   std::uint64_t read = 0;
   std::uint64_t left_out = 0;
-  FrameSet bad;
+  BadFrames bad;
 };
 
-Result<> read_range(const VmcoreSource& source, FrameRange range, Counts& counts,
-                    std::vector<std::byte>& buffer) {
-  std::array<FrameStatus, kBatchFrames> status{};
-  for (Gfn at = range.begin; at < range.end; at = Gfn{at.value + kBatchFrames}) {
-    const std::size_t frames = std::min<std::uint64_t>(kBatchFrames, range.end.value - at.value);
-    const auto statuses = std::span(status).first(frames);
-    if (auto done = source.read(at, std::span(buffer).first(frames * kFrameSize), statuses); !done)
-      return done;
-    for (std::size_t i = 0; i < frames; ++i) {
-      if (status[i] == FrameStatus::kRead) ++counts.read;
-      if (status[i] == FrameStatus::kAbsent) ++counts.left_out;
+/// Reads the frames of a dump that can be in it.
+class Reader {
+ public:
+  Reader(const VmcoreSource& source, const std::function<bool()>& cancelled)
+      : source_(source), cancelled_(cancelled), buffer_(kBatchFrames * kFrameSize) {}
+
+  Result<Counts> run() {
+    const VmcoreLayout& layout = source_.layout();
+    FrameSet claimed = layout.frames;
+    claimed.erase(layout.absent);
+    counts_.left_out = layout.frames.frames() - claimed.frames();
+    auto lost = layout.lost.ranges().begin();
+    const auto lost_end = layout.lost.ranges().end();
+    for (FrameRange range : claimed.ranges()) {
+      for (; lost != lost_end && lost->begin < range.end; ++lost) {
+        if (auto done = read_range({range.begin, lost->begin}); !done) return fail(std::move(done));
+        counts_.bad.add(*lost);
+        range.begin = lost->end;
+      }
+      if (auto done = read_range(range); !done) return fail(std::move(done));
+    }
+    return std::move(counts_);
+  }
+
+ private:
+  Result<> read_range(FrameRange range) {
+    for (Gfn at = range.begin; at < range.end; at = Gfn{at.value + kBatchFrames}) {
+      if (cancelled_ && (at.value / kBatchFrames) % kBatchesPerLook == 0 && cancelled_())
+        return fail(ErrorCode::kCancelled, "reading the pages");
+      const std::size_t frames = std::min<std::uint64_t>(kBatchFrames, range.end.value - at.value);
+      const auto status = std::span(status_).first(frames);
+      if (auto done = source_.read(at, std::span(buffer_).first(frames * kFrameSize), status);
+          !done)
+        return done;
+      count(at, status);
+    }
+    return {};
+  }
+
+  void count(Gfn first, std::span<const FrameStatus> status) {
+    for (std::size_t i = 0; i < status.size(); ++i) {
+      if (status[i] == FrameStatus::kRead) ++counts_.read;
+      if (status[i] == FrameStatus::kAbsent) ++counts_.left_out;
       if (status[i] == FrameStatus::kFailed)
-        counts.bad.insert({Gfn{at.value + i}, Gfn{at.value + i + 1}});
+        counts_.bad.add({Gfn{first.value + i}, Gfn{first.value + i + 1}});
     }
   }
-  return {};
-}
+
+  const VmcoreSource& source_;
+  const std::function<bool()>& cancelled_;
+  std::vector<std::byte> buffer_;
+  std::array<FrameStatus, kBatchFrames> status_{};
+  Counts counts_;
+};
 
 int run(const VerifyOptions& options, const CommandCall& call) {
   const SignalStop stop;
-  const auto source = open_for(call, "verify", options.files);
-  if (!source) return kExitFailed;
+  const auto source = open_vmcore(options.files);
+  if (!source) {
+    complain(call, "verify", source.error().what());
+    return kExitFailed;
+  }
   const auto files = open_dump_files(options.files);
   if (!files) {
     complain(call, "verify", files.error().what());
     return kExitFailed;
   }
   return run_verify(
-      *source, *files, [&stop] { return stop.requested(); }, call);
+      **source, *files, [&stop] { return stop.requested(); }, call);
 }
 
 }  // namespace
@@ -96,30 +169,18 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
   if (tables->problems > tables->texts.size())
     out << fmt::format("and {} more problems in the tables\n",
                        tables->problems - tables->texts.size());
-  Counts counts;
-  std::vector<std::byte> buffer(kBatchFrames * kFrameSize);
-  constexpr std::uint64_t kStep = 64_MiB >> kFrameShift;
-  for (FrameRange range : source.layout().frames.ranges())
-    for (Gfn at = range.begin; at < range.end; at = Gfn{at.value + kStep}) {
-      if (cancelled && cancelled()) return kExitCancelled;
-      const Gfn end = std::min(range.end, Gfn{at.value + kStep});
-      if (auto done = read_range(source, {at, end}, counts, buffer); !done) {
-        complain(call, "verify", done.error().what());
-        return kExitFailed;
-      }
-    }
-  out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
-                     counts.read, counts.left_out, counts.bad.frames(),
-                     source.layout().incomplete ? "incomplete" : "complete");
-  std::size_t shown = 0;
-  for (FrameRange range : counts.bad.ranges()) {
-    if (shown++ == kShownRanges) {
-      out << fmt::format("and {} more ranges\n", counts.bad.ranges().size() - kShownRanges);
-      break;
-    }
-    out << "lost or damaged: " << format_range(range) << '\n';
+  const auto counts = Reader(source, cancelled).run();
+  if (!counts) {
+    if (counts.error().code() != ErrorCode::kCancelled)
+      complain(call, "verify", counts.error().what());
+    return exit_code_of(counts.error());
   }
-  const bool good = counts.bad.empty() && tables->problems == 0 && !source.layout().incomplete;
+  out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
+                     counts->read, counts->left_out, counts->bad.frames(),
+                     source.layout().incomplete ? "incomplete" : "complete");
+  counts->bad.print(out);
+  const bool good =
+      counts->bad.frames() == 0 && tables->problems == 0 && !source.layout().incomplete;
   return good ? kExitOk : kExitIncomplete;
 }
 

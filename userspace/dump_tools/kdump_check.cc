@@ -21,7 +21,7 @@ constexpr std::size_t kShownProblems = 20;
 constexpr std::uint64_t kPieceBytes = 64_KiB;  // Of a bitmap, at a time.
 constexpr std::size_t kDescBatch = 4096;
 // A file that is written in order has one extent; one that has more than this is not checked on.
-constexpr std::size_t kMaxExtents = std::size_t{1} << 20;
+constexpr std::size_t kMaxExtents = std::size_t{1} << 18;
 constexpr std::size_t kMaxShared = 16;
 
 using Bits = std::vector<std::uint8_t>;
@@ -70,6 +70,14 @@ Result<Part> find_tables(const ByteFile& file) {
   return part;
 }
 
+/// The first piece at or after `at` of a bitmap that may have bits: what is a hole in the file has
+/// none.
+std::uint64_t next_piece(const ByteFile& file, std::uint64_t bitmap, std::uint64_t at) {
+  constexpr std::uint64_t kFarAway = std::uint64_t{1} << 50;
+  const std::uint64_t next = std::min(file.next_data(bitmap + at), bitmap + kFarAway);
+  return std::max(at, next > bitmap ? round_down(next - bitmap, kPieceBytes) : 0);
+}
+
 Result<Bits> read_bits(const ByteFile& file, std::uint64_t offset, std::uint64_t bytes) {
   Bits bits(bytes);
   if (auto r = file.read_at(std::as_writable_bytes(std::span(bits)), offset); !r)
@@ -114,7 +122,14 @@ class Check {
 
 Result<> Check::check_bitmaps(const Part& part) {
   const Part& first = parts_.front();
-  for (std::uint64_t at = 0; at < part.bitmap_bytes(); at += kPieceBytes) {
+  const auto next = [&](std::uint64_t at) {
+    std::uint64_t found = ~std::uint64_t{0};
+    for (const Part* one : {&part, &first})
+      for (const std::uint64_t bitmap : {one->valid_bitmap, one->dumped_bitmap})
+        found = std::min(found, next_piece(*one->file, bitmap, at));
+    return found;
+  };
+  for (std::uint64_t at = 0; (at = next(at)) < part.bitmap_bytes(); at += kPieceBytes) {
     if (cancelled_ && cancelled_()) return fail(ErrorCode::kCancelled, "checking the tables");
     const std::uint64_t bytes = std::min(kPieceBytes, part.bitmap_bytes() - at);
     const auto valid = read_bits(*part.file, part.valid_bitmap + at, bytes);
@@ -164,7 +179,9 @@ Result<> Check::check_descriptors(const Part& part) {
       return {};
     }
     const std::uint64_t begin = round_down(part.range.begin.value / 8, kPieceBytes);
-    for (std::uint64_t at = begin; at * 8 < part.range.end.value; at += kPieceBytes) {
+    for (std::uint64_t at = begin;
+         (at = next_piece(*part.file, part.dumped_bitmap, at)) * 8 < part.range.end.value;
+         at += kPieceBytes) {
       if (cancelled_ && cancelled_()) return fail(ErrorCode::kCancelled, "checking the tables");
       const std::uint64_t bytes = std::min(kPieceBytes, part.bitmap_bytes() - at);
       const auto dumped = read_bits(*part.file, part.dumped_bitmap + at, bytes);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <cstring>
 #include <numeric>
 
 #include "tests/unit/core/vmcore/elf_builder.h"
@@ -152,6 +153,64 @@ TEST(ElfVmcoreSource, SaysThatAFileWasCutOff) {
   EXPECT_TRUE((*cut)->layout().incomplete);
 }
 
+TEST(ElfVmcoreSource, KnowsWhatIsAbsentAndWhatIsLostAsRanges) {
+  ElfBuilder builder;
+  builder.add_load(0x100000, 4, 1);
+  builder.program_headers[0].p_memsz = 1_GiB;
+  builder.add_load(0x80000000, 4, 5);
+  builder.program_headers[1].p_filesz = builder.program_headers[1].p_memsz = 1_GiB;
+  const auto source = opened(builder);
+  constexpr std::uint64_t kFrames = 1_GiB / kFrameSize;
+  EXPECT_EQ(source->layout().absent, (FrameSet{{Gfn{0x104}, Gfn{0x100 + kFrames}}}));
+  EXPECT_EQ(source->layout().lost, (FrameSet{{Gfn{0x80004}, Gfn{0x80000 + kFrames}}}));
+  using enum FrameStatus;
+  EXPECT_THAT(read_frames(*source, 0x103, 2).status, ElementsAre(kRead, kAbsent));
+  EXPECT_THAT(read_frames(*source, 0x80003, 2).status, ElementsAre(kRead, kFailed));
+}
+
+/// `file` with a hole of `bytes` at `at`.
+class FileWithHole : public ByteFile {
+ public:
+  FileWithHole(std::vector<std::byte> file, std::uint64_t at, std::uint64_t bytes)
+      : file_(std::move(file)), at_(at), bytes_(bytes) {}
+  std::uint64_t size() const override { return file_.size() + bytes_; }
+  Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override {
+    const bool is_before = offset + out.size() <= at_;
+    if (!is_before && offset < at_ + bytes_) return fail(ErrorCode::kBadData, "in the hole");
+    return file_.read_at(out, is_before ? offset : offset - bytes_);
+  }
+  Result<MemoryMapping> map(std::uint64_t, std::size_t) const override {
+    return fail(ErrorCode::kUnsupported, "cannot be mapped");
+  }
+  const std::string& name() const override { return file_.name(); }
+
+ private:
+  MemoryFile file_;
+  std::uint64_t at_, bytes_;
+};
+
+TEST(ElfVmcoreSource, LeavesOutDumpsOfDevicesForWhichThereIsNoRoom) {
+  constexpr std::uint64_t kDevice = 100_MiB;
+  std::vector<std::byte> notes = encode_note("CORE", kNotePrstatus, "cpu0");
+  std::vector<std::byte> device = encode_note("LINUX", 0x700, "");
+  const auto device_bytes = static_cast<std::uint32_t>(kDevice);
+  std::memcpy(device.data() + 4, &device_bytes, sizeof(device_bytes));
+  notes.insert(notes.end(), device.begin(), device.end());
+  const std::size_t hole = notes.size();
+  const auto info = encode_note("VMCOREINFO", 0, "OSRELEASE=6.1\n");
+  notes.insert(notes.end(), info.begin(), info.end());
+  ElfBuilder builder;
+  builder.add_load(0x100000, 1, 1).add_notes(notes);
+  builder.program_headers[1].p_filesz += kDevice;
+  const auto source = ElfVmcoreSource::open(std::make_unique<FileWithHole>(
+      builder.build(), builder.program_headers[1].p_offset + hole, kDevice));
+  ASSERT_TRUE(source) << source.error().what();
+  const VmcoreLayout& layout = (*source)->layout();
+  EXPECT_EQ(layout.notes.size(), 2U);
+  EXPECT_EQ(vmcoreinfo_text(layout), "OSRELEASE=6.1\n");
+  EXPECT_EQ(layout.device_dump_bytes_left_out, kDevice);
+}
+
 // gdb's and the kernel's cores of processes leave p_paddr at 0.
 TEST(ElfVmcoreSource, RefusesTheCoreOfAProcess) {
   ElfBuilder builder;
@@ -231,7 +290,7 @@ TEST(ElfVmcoreSource, RefusesHeadersThatContradictThemselves) {
   EXPECT_THAT(refused([](ElfBuilder& e) { e.program_headers[0].p_filesz = 1ull << 40; }),
               HasSubstr("notes of 1099511627776 bytes"));
   EXPECT_THAT(refused([](ElfBuilder& e) { e.program_headers[0].p_offset = 1ull << 40; }),
-              HasSubstr("notes at 0x10000000000 are past the end"));
+              HasSubstr("at 0x10000000000 are past the end"));
 }
 
 TEST(ParseNotes, RefusesSizesThatLeadPastTheEnd) {

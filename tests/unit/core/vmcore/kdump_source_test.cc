@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+
 #include "core/vmcore/flattened_file.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
@@ -126,6 +128,53 @@ TEST(KdumpVmcoreSource, RefusesTablesThatCannotBe) {
               HasSubstr("bitmaps are past the end"));
   EXPECT_THAT(refused([](KdumpBuilder& d) { d.sub_header.note_size = ~0ull; }),
               HasSubstr("notes of"));
+}
+
+TEST(KdumpVmcoreSource, SaysWhatTheHeaderSays) {
+  KdumpBuilder dump = small_dump();
+  std::strcpy(dump.header.utsname.nodename.data(), "db1");
+  std::strcpy(dump.header.utsname.release.data(), "6.1.0\x01");
+  dump.header.seconds = 1735689600;
+  dump.sub_header.phys_base = 0xfffffffff1000000;
+  dump.sub_header.dump_level = 31;
+  dump.set_notes(encode_note("CORE", 1, "registers, and what was erased"));
+  dump.sub_header.erase_info_offset = dump.sub_header.note_offset + 20;
+  dump.sub_header.erase_info_size = 9;
+  const auto source = opened({dump.build()});
+  const HeaderFacts& facts = source->layout().header;
+  EXPECT_EQ(facts.nodename, "db1");
+  EXPECT_EQ(facts.release, "6.1.0?");
+  EXPECT_EQ(facts.crash_time_s, 1735689600U);
+  EXPECT_EQ(facts.phys_base, 0xfffffffff1000000U);
+  EXPECT_EQ(facts.dump_level, 31U);
+  const ElfNote& erased = source->layout().notes.back();
+  EXPECT_EQ(erased.name, "ERASEINFO");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(erased.desc.data()), erased.desc.size()),
+            "registers");
+}
+
+TEST(KdumpVmcoreSource, KnowsWhatIsInTheDump) {
+  KdumpBuilder dump(100000);
+  dump.add_page(10, 1).add_left_out(11).add_page(12, 3).add_left_out(70000).add_page(99999, 5);
+  const auto source = opened({dump.build()});
+  EXPECT_EQ(*source->present_in({Gfn{0}, Gfn{100000}}),
+            (FrameSet{{Gfn{10}, Gfn{11}}, {Gfn{12}, Gfn{13}}, {Gfn{99999}, Gfn{100000}}}));
+  EXPECT_EQ(*source->present_in({Gfn{11}, Gfn{99999}}), (FrameSet{{Gfn{12}, Gfn{13}}}));
+  // Nothing of the block around frame 70000 is in it.
+  EXPECT_EQ(source->layout().absent, (FrameSet{{Gfn{70000}, Gfn{70001}}}));
+}
+
+TEST(KdumpVmcoreSource, WhoseTableIsCutOffHasLostTheRestOfItsFrames) {
+  KdumpBuilder dump(100000);
+  dump.add_page(10, 1).add_page(40000, 2).add_page(40002, 3).add_page(99999, 4);
+  auto image = dump.build();
+  image.resize(image.size() - 4 * kFrameSize - 3 * sizeof(KdumpPageDesc));
+  const auto source = opened({image});
+  EXPECT_TRUE(source->layout().incomplete);
+  EXPECT_EQ(
+      source->layout().lost,
+      (FrameSet{{Gfn{40000}, Gfn{40001}}, {Gfn{40002}, Gfn{40003}}, {Gfn{99999}, Gfn{100000}}}));
+  EXPECT_EQ(fills(*source, 40000, 3), "x - x");
 }
 
 // A transfer that broke off leaves a file whose headers know nothing of it.
