@@ -24,6 +24,13 @@ tl::unexpected<Error> past_end(const std::string& name, std::uint64_t offset, st
               fmt::format("{}: {} bytes at {:#x} are past the end", name, bytes, offset));
 }
 
+const char* kind_of_other_file(mode_t mode) {
+  if (S_ISDIR(mode)) return ": a directory; name the dump in it";
+  if (S_ISFIFO(mode) || S_ISSOCK(mode))
+    return ": a pipe; a dump is not read from its beginning to its end: write it to a file first";
+  return ": not a file";
+}
+
 /// Takes all page faults of a mapping at once, because one for each page costs more than the use of
 /// the pages, and what cannot be read as an error instead of a SIGBUS.
 Result<> populate(void* base, std::size_t bytes) {
@@ -38,6 +45,10 @@ Result<> populate(void* base, std::size_t bytes) {
 }  // namespace
 
 Result<std::unique_ptr<OpenedFile>> OpenedFile::open(const std::string& path) {
+  // Before it is opened: a pipe without a writer would block.
+  struct stat kind {};
+  if (::stat(path.c_str(), &kind) == 0 && !S_ISREG(kind.st_mode) && !S_ISBLK(kind.st_mode))
+    return fail(ErrorCode::kUnsupported, path + kind_of_other_file(kind.st_mode));
   auto fd = open_file(path, O_RDONLY);
   if (!fd) return fail(std::move(fd));
   struct stat info {};

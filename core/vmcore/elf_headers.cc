@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/vmcore/elf_source.h"
+#include "core/vmcore/xen_core.h"
 
 namespace hadump {
 namespace {
@@ -56,7 +57,7 @@ Result<Elf64_Ehdr> read_file_header(const ByteFile& file) {
                                                      machine_name(header->e_machine)));
   if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB || header->e_type != ET_CORE)
     return fail(ErrorCode::kUnsupported, "not a core of an x86-64 machine");
-  if (header->e_phentsize != sizeof(Elf64_Phdr))
+  if (header->e_phnum != 0 && header->e_phentsize != sizeof(Elf64_Phdr))
     return fail(ErrorCode::kBadData, fmt::format("program headers of {} bytes, not {}",
                                                  header->e_phentsize, sizeof(Elf64_Phdr)));
   return header;
@@ -219,6 +220,7 @@ Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes) {
 Result<VmcoreLayout> read_elf_headers(const ByteFile& file) {
   auto header = read_file_header(file);
   if (!header) return fail(std::move(header));
+  if (is_xen_core(file, *header)) return read_xen_core(file, *header);
   auto program_headers = read_program_headers(file, *header);
   if (!program_headers) return fail(std::move(program_headers));
 

@@ -4,29 +4,30 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/vmcore/address_space.h"
+#include "core/vmcore/log_ring.h"
 
 namespace hadump {
 
-inline constexpr std::uint64_t kMaxLogRecords = std::uint64_t{1} << 20;
-inline constexpr std::uint64_t kMaxLogTextBytes = 64_MiB;
 /// Of the log as it is printed. CONFIG_LOG_BUF_SHIFT is 25 at most, a ring of 32 MiB.
 inline constexpr std::uint64_t kMaxLogBytes = 40_MiB;
 
 /// The kernel's log as dmesg prints it: "[    1.234567] text", one or more lines for each record.
 /// Control characters become \xNN.
 ///
-/// Reads the lockless ring of v5.10 and later (SYMBOL(prb); 896fbe20b4e2 "printk: use the lockless
-/// ringbuffer"). Records that were being written at the moment of the crash, or that are damaged,
-/// are left out; a loop in the ring ends after one turn. Of a longer log the newest kMaxLogBytes
-/// are kept, behind a line that says so. Needs little memory beside what it returns.
+/// Records that were being written at the moment of the crash, or that are damaged, are left out; a
+/// loop in the ring ends after one turn. Of a longer log the newest kMaxLogBytes are kept, behind a
+/// line that says so. Needs little memory beside what it returns.
 ///
-/// @return kNotFound when VMCOREINFO lacks the ring's keys (older kernels); kBadData for sizes
-///         beyond the limits above or records that are not in the dump.
+/// @return as LogRing: kNotFound when VMCOREINFO lacks the ring's keys (older kernels), kBadData.
 Result<std::string> kernel_log(const AddressSpace& space, const Vmcoreinfo& info);
 /// The same, beginning with the dump's VMCOREINFO note.
 Result<std::string> kernel_log(const VmcoreSource& source);
+
+/// A record's text as it is printed, its further lines indented.
+std::string printable_log_text(std::string_view text, std::string_view indent);
 
 /// Who crashed and when, as far as VMCOREINFO says it.
 struct CrashIdentity {

@@ -9,6 +9,7 @@
 
 #include "core/vmcore/elf_source.h"
 #include "core/vmcore/flattened_file.h"
+#include "core/vmcore/foreign_file.h"
 #include "core/vmcore/kdump_source.h"
 
 namespace hadump {
@@ -64,6 +65,9 @@ Result<std::unique_ptr<VmcoreSource>> open_vmcore(std::vector<std::unique_ptr<By
     if (!flat) return fail(std::move(flat));
     file = std::move(*flat);
   }
+  for (const auto& file : files)
+    if (const auto foreign = describe_foreign_file(*file))
+      return fail(ErrorCode::kUnsupported, file->name() + ": " + *foreign);
   if (KdumpVmcoreSource::recognises(*files.front())) {
     auto source = KdumpVmcoreSource::open(std::move(files));
     if (!source) return fail(std::move(source));

@@ -8,14 +8,10 @@
 
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
+#include "core/vmcore/vmcoreinfo_note.h"
 #include "hv/domain/guest_memory.h"
 
 namespace hadump {
-
-/// The VMCOREINFO note at the start of `bytes`: the part of `bytes` that is the note, padding
-/// included. kBadData when it is none: wrong name or type, longer than HADUMP_MAX_VMCOREINFO or
-/// than `bytes`, or a text without an OSRELEASE line first.
-Result<std::span<const std::byte>> check_vmcoreinfo_note(std::span<const std::byte> bytes);
 
 /// As much of a guest's memory is searched, so that a crash run's time has a bound: some seconds.
 inline constexpr std::uint64_t kMaxVmcoreinfoSearch = 64_GiB;
@@ -32,8 +28,5 @@ Result<std::optional<GuestPhys>> find_vmcoreinfo(const GuestMemory& memory, cons
 /// @return kBadData when it is none or the memory is not there.
 Result<std::vector<std::byte>> read_vmcoreinfo(const GuestMemory& memory, const FrameSet& ram,
                                                GuestPhys at);
-
-/// The text of a note that check_vmcoreinfo_note() has accepted; empty for an empty one.
-std::span<const std::byte> text_of_vmcoreinfo_note(std::span<const std::byte> note);
 
 }  // namespace hadump
