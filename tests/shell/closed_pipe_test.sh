@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# release-region says what is wrong when nobody reads its output any more, or when a file may not
-# grow, instead of dying of a signal. Usage: closed_pipe_test.sh RELEASE-REGION
+# release-region ends in silence when nobody reads its output any more, and says what is wrong when it
+# cannot be written, or when a file may not grow, instead of dying of a signal. Usage: closed_pipe_test.sh RELEASE-REGION
 set -eu
 tool=$1
 scratch=$(mktemp -d)
@@ -20,5 +20,10 @@ exec 3<&-
 
 code=0
 "$tool" --help >&4 2>"$scratch/errors" || code=$?
-[ "$code" = 1 ] || fail "a closed pipe ends with status 1, not $code"
+[ "$code" = 0 ] || fail "whoever reads only the beginning is no error: status $code"
+[ ! -s "$scratch/errors" ] || fail "whoever has read enough need not be told"
+
+code=0
+"$tool" --help >/dev/full 2>"$scratch/errors" || code=$?
+[ "$code" = 1 ] || fail "a full disk ends with status 1, not $code"
 grep -q "standard output" "$scratch/errors" || fail "it says what could not be written"

@@ -23,4 +23,18 @@ for file in short long; do
 	[ "$(cat output)" = "release-region convert: $file: $reason" ] || fail "says something else"
 done
 
+begin "a pipe as a dump does not block"
+mkfifo pipe
+expect_code 1 timeout 10 "$tool" info pipe
+grep -q 'a pipe; .*write it to a file first' output || fail "says something else"
+
+begin "a packed dump is named"
+printf 'anything' | gzip >dump.gz
+expect_code 1 "$tool" verify dump.gz
+grep -q 'dump.gz: compressed with gzip: unpack it' output || fail "says something else"
+
+begin "an unknown command is named"
+expect_code 2 "$tool" -c -d 31 in out
+grep -q "no command '-c'" output || fail "says something else"
+
 echo "all passed"

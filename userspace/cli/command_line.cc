@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <sstream>
+#include <utility>
 
 #include "core/base/text.h"
 #include "core/vmcore/page_filter.h"
@@ -12,6 +13,37 @@
 namespace hadump {
 
 namespace po = boost::program_options;
+
+namespace {
+
+/// What makedumpfile's options are called here.
+constexpr std::pair<std::string_view, std::string_view> kMakedumpfileOptions[] = {
+    {"-c", "--compress zlib"},
+    {"-l", "--compress lzo"},
+    {"-p", "--compress snappy"},
+    {"-z", "--compress zstd"},
+    {"-d", "--dump-level"},
+    {"-E", "--format elf"},
+    {"-F", "OUT - (standard output)"},
+    {"-x", "--vmcoreinfo with the file that makedumpfile -g writes"},
+    {"-i", "--vmcoreinfo"},
+    {"-D", "the command info"},
+    {"-f", "another name for OUT: files are not overwritten"},
+    {"--num-threads", "--threads"},
+    {"--split", "one --to for each file of save"},
+    {"--message-level", "--progress"},
+    {"--dump-dmesg", "the command dmesg"},
+    {"--show-stats", "the command info"},
+    {"--mem-usage", "the command estimate"},
+};
+
+std::string hint_for(const std::string& option) {
+  for (const auto& [theirs, ours] : kMakedumpfileOptions)
+    if (option == theirs) return fmt::format("; makedumpfile's {} is here {}", theirs, ours);
+  return {};
+}
+
+}  // namespace
 
 Result<po::variables_map> parse_command_line(const std::vector<std::string>& args,
                                              const po::options_description& options,
@@ -25,6 +57,8 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
         values);
     po::notify(values);
     return values;
+  } catch (const po::unknown_option& error) {
+    return fail(ErrorCode::kBadData, error.what() + hint_for(error.get_option_name()));
   } catch (const po::error& error) {
     return fail(ErrorCode::kBadData, error.what());
   }

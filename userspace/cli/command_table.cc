@@ -2,12 +2,15 @@
 #include "userspace/cli/command_table.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <iostream>
+#include <new>
 
+#include "core/base/printable.h"
 #include "userspace/cli/exit_codes.h"
 
 namespace hadump {
@@ -33,9 +36,18 @@ int dispatch(const std::string& program, const std::string& version,
     return kExitOk;
   }
   const auto command = std::ranges::find(commands, name, &Command::name);
-  if (command == commands.end()) return print_usage(program, commands, io.err, kExitUsage);
+  if (command == commands.end()) {
+    if (!name.empty()) io.err << program << ": no command '" << printable(name) << "'\n\n";
+    return print_usage(program, commands, io.err, kExitUsage);
+  }
   words.erase(words.begin());
   return command->run({program, std::move(words), io});
+}
+
+/// As with `info FILE | head`: whoever read the output has seen enough.
+bool reader_is_gone() {
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
 }
 
 }  // namespace
@@ -58,9 +70,12 @@ int run_program(const std::string& program, const std::string& version,
   static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   try {
     const int code = dispatch(program, version, commands, {argv + 1, argv + std::max(argc, 1)});
-    if (std::cout.flush()) return code;
+    if (std::cout.flush() || reader_is_gone()) return code;
     std::cerr << program << ": writing to standard output failed\n";
     return code == kExitOk ? kExitFailed : code;
+  } catch (const std::bad_alloc&) {
+    std::cerr << program << ": out of memory\n";
+    return kExitFailed;
   } catch (const std::exception& error) {  // No memory, or spdlog without its file.
     std::cerr << program << ": " << error.what() << '\n';
     return kExitFailed;

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/vmcore/page_filter.h"
 #include "userspace/cli/command_line.h"
+#include "userspace/cli/vmcoreinfo_option.h"
 
 namespace hadump {
 namespace {
@@ -37,6 +38,7 @@ void describe_writing(po::options_description& options) {
       ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
       ("log-to", po::value<std::string>(), "also append messages to this file");
   // clang-format on
+  describe_vmcoreinfo(options);
 }
 
 Result<> read_writing(const po::variables_map& values, SaveCommandLine& command) {
@@ -59,6 +61,7 @@ Result<> read_writing(const po::variables_map& values, SaveCommandLine& command)
   auto progress = parse_progress_mode(values["progress"].as<std::string>());
   if (!progress) return fail(std::move(progress), "--progress");
   command.progress = *progress;
+  command.vmcoreinfo = vmcoreinfo_option(values);
   if (values.count("log-to") > 0) command.log_to = values["log-to"].as<std::string>();
   return {};
 }

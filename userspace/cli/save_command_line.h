@@ -15,8 +15,9 @@ struct SaveCommandLine {
   SaveOptions save;
   ProgressMode progress = ProgressMode::kAuto;
   std::string log_to;
-  bool check = false;    ///< Only say whether the command line can be used.
-  int location_fd = -1;  ///< Where to tell the dump's files, one a line.
+  bool check = false;           ///< Only say whether the command line can be used.
+  int location_fd = -1;         ///< Where to tell the dump's files, one a line.
+  std::string vmcoreinfo = {};  ///< A file with the kernel's VMCOREINFO; empty for the dump's.
 };
 
 /// The options that say how a dump is written, and how that is shown: --format, --compress,

@@ -7,6 +7,7 @@
 
 #include "core/dump/file_sink.h"
 #include "userspace/cli/json_log.h"
+#include "userspace/cli/vmcoreinfo_option.h"
 
 namespace hadump {
 namespace {
@@ -31,12 +32,14 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& who, const SaveComma
 }  // namespace
 
 SaveProgram::SaveProgram(const std::string& who, const SaveCommandLine& command, Streams io)
-    : log_(make_log(who, command)), io_(io) {}
+    : log_(make_log(who, command)), vmcoreinfo_(command.vmcoreinfo), io_(io) {}
 
 SaveSeams SaveProgram::file_seams() const {
   SaveSeams seams;
   seams.cancelled = [this] { return stop_.requested(); };
-  seams.open_vmcore = [](const std::vector<std::string>& paths) { return open_vmcore(paths); };
+  seams.open_vmcore = [this](const std::vector<std::string>& paths) {
+    return open_dump(paths, vmcoreinfo_);
+  };
   seams.open_sink = [](const std::string& path, const std::string& partial) {
     return partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
   };

@@ -24,6 +24,7 @@ class SaveProgram {
  private:
   SignalStop stop_;
   std::shared_ptr<spdlog::logger> log_;  // Shared by spdlog's interface.
+  std::string vmcoreinfo_;
   SteadyClock clock_;
   Streams io_;
 };

@@ -14,28 +14,26 @@
 #include <thread>
 
 #include "core/base/text.h"
-#include "core/dump/page_test.h"
 #include "core/save/dump_contents.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/json_text.h"
 #include "userspace/dump_tools/open_for.h"
+#include "userspace/dump_tools/page_samples.h"
 
 namespace hadump {
 namespace {
 
 namespace po = boost::program_options;
 
-// Enough for a figure of two digits, few enough for a second.
-constexpr std::uint64_t kSamples = 16384;
-
 po::options_description describe() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("vmcore", po::value<std::string>()->default_value(""),
-       "examine this dump instead of the waiting one or the running system (/proc/kcore)")
+      ("vmcore", po::value<std::vector<std::string>>()->composing(),
+       "examine this dump instead of the waiting one or the running system (/proc/kcore); repeat "
+       "for each part of a split dump")
       ("to", po::value<std::string>()->default_value(""),
        "check whether the dump fits into this directory")
       ("compress", po::value<std::string>()->default_value("lzo"), "as for save")
@@ -45,49 +43,8 @@ po::options_description describe() {
       ("threads", po::value<unsigned>()->default_value(0), "as for save")
       ("json", "print JSON");
   // clang-format on
+  describe_vmcoreinfo(options);
   return options;
-}
-
-/// What the sampled pages of one class came to.
-struct ClassSample {
-  std::uint64_t frames = 0;  ///< All of the class.
-  std::uint64_t sampled = 0;
-  std::uint64_t zero = 0;
-  std::uint64_t bytes = 0;  ///< Compressed, of the sampled pages that are not zero.
-};
-using Samples = std::array<ClassSample, kPageClasses>;
-
-void sample_page(const VmcoreSource& source, Gfn gfn, PageCompressor* compressor,
-                 ClassSample& sample) {
-  alignas(std::uint64_t) std::array<std::byte, kFrameSize> page{};
-  std::array<std::byte, kMaxCompressedPage> packed{};
-  FrameStatus status = FrameStatus::kFailed;
-  if (!source.read(gfn, page, {&status, 1}) || status != FrameStatus::kRead) return;
-  ++sample.sampled;
-  if (is_zero_page(page)) {
-    ++sample.zero;
-    return;
-  }
-  const std::size_t size = compressor == nullptr ? kFrameSize : compressor->compress(page, packed);
-  sample.bytes += std::min(size, kFrameSize);
-}
-
-Samples take_samples(const VmcoreSource& source, const PageFilter* filter,
-                     PageCompressor* compressor) {
-  Samples samples{};
-  const std::uint64_t stride =
-      std::max<std::uint64_t>(1, source.layout().frames.frames() / kSamples);
-  std::uint64_t next = 0;
-  for_each_run(source.layout().frames, filter, [&](const PageRun& run) {
-    ClassSample& sample = samples[static_cast<std::size_t>(run.page_class)];
-    sample.frames += run.frames.frames();
-    next = std::max(next, run.frames.begin.value);
-    const bool readable =
-        run.page_class != PageClass::kHardwarePoisoned && run.page_class != PageClass::kOffline;
-    for (; readable && next < run.frames.end.value; next += stride)
-      sample_page(source, Gfn{next}, compressor, sample);
-  });
-  return samples;
 }
 
 /// What is known when the samples are taken.
@@ -115,13 +72,16 @@ LevelEstimate estimate_level(const Measured& measured, unsigned level) {
   for (std::size_t i = 0; i < kPageClasses; ++i) {
     const ClassSample& sample = measured.samples[i];
     if (is_left_out(static_cast<PageClass>(i), level)) continue;
+    if (sample.frames == 0) continue;
     const auto frames = static_cast<double>(sample.frames);
-    const double seen = sample.sampled == 0 ? 1 : static_cast<double>(sample.sampled);
-    const double zero = sample.sampled == 0 ? 0 : static_cast<double>(sample.zero) / seen;
-    const double packed = sample.sampled == 0 ? static_cast<double>(kFrameSize)
-                                              : static_cast<double>(sample.bytes) / seen;
+    const auto share = [&](std::uint64_t of_sampled) {
+      return static_cast<double>(of_sampled) / static_cast<double>(sample.sampled);
+    };
+    const bool known = sample.sampled != 0;
     const bool drops_zero = (level & kLevelZero) != 0;
-    bytes += frames * (packed + (drops_zero ? 1 - zero : 1) * kDescriptorBytes);
+    const double packed = known ? share(sample.bytes) : static_cast<double>(kFrameSize);
+    const double left_out = known ? share(sample.absent + (drops_zero ? sample.zero : 0)) : 0;
+    bytes += frames * (packed + (1 - left_out) * kDescriptorBytes);
     pages += frames;
   }
   LevelEstimate estimate{level, static_cast<std::uint64_t>(bytes),
@@ -192,7 +152,9 @@ Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& sou
     compressor = std::move(*made);
   }
   const auto started = clock.now();
-  measured.samples = take_samples(source, filter, compressor.get());
+  auto samples = take_samples(source, filter, compressor.get());
+  if (!samples) return fail(std::move(samples));
+  measured.samples = *samples;
   for (const ClassSample& sample : measured.samples) measured.sampled += sample.sampled;
   const auto ms = std::max<std::int64_t>(1, (clock.now() - started).count());
   if (measured.sampled == 0) return fail(ErrorCode::kBadData, "no page could be read");
@@ -201,8 +163,7 @@ Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& sou
   // At least one: hardware_concurrency() may not know.
   measured.threads =
       options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  const std::uint64_t max_frame = source.layout().frames.ranges().back().end.value;
-  measured.table_bytes = 3 * kFrameSize + 2 * round_up((max_frame + 7) / 8, kFrameSize);
+  measured.table_bytes = dump_table_bytes(source.layout());
   return measured;
 }
 
@@ -213,9 +174,10 @@ std::string default_source() {
 }
 
 int run(const EstimateOptions& options, const CommandCall& call) {
-  const std::string file = options.vmcore.empty() ? default_source() : options.vmcore;
-  const auto source = open_for(call, "estimate", {file});
-  if (!source && file == "/proc/kcore")
+  std::vector<std::string> files = options.vmcore;
+  if (files.empty()) files = {default_source()};
+  const auto source = open_for(call, "estimate", files, options.vmcoreinfo);
+  if (!source && files.front() == "/proc/kcore")
     call.io.err << "What to do next: run it as root; if the kernel is locked down or has no "
                    "/proc/kcore, name a dump: estimate --vmcore FILE\n";
   return source ? run_estimate(options, *source, SteadyClock(), call) : kExitFailed;
@@ -232,13 +194,15 @@ Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
   if (!values) return fail(std::move(values));
   EstimateOptions options;
   options.help = values->count("help") > 0;
-  options.vmcore = (*values)["vmcore"].as<std::string>();
+  if (values->count("vmcore") > 0)
+    options.vmcore = (*values)["vmcore"].as<std::vector<std::string>>();
   options.to = (*values)["to"].as<std::string>();
   auto codec = parse_codec((*values)["compress"].as<std::string>());
   if (!codec) return fail(std::move(codec), "--compress");
   options.codec = *codec;
   if (options.codec.is_automatic) options.codec = {find_codec("zstd")};
   options.json = values->count("json") > 0;
+  options.vmcoreinfo = vmcoreinfo_option(*values);
   options.threads = (*values)["threads"].as<unsigned>();
   if (values->count("dump-level") > 0) {
     auto levels = parse_levels((*values)["dump-level"].as<std::string>());

@@ -14,8 +14,10 @@ namespace hadump {
 struct EstimateOptions {
   bool help = false;
   bool json = false;
-  std::string vmcore;  ///< Empty: /proc/vmcore when a dump waits, else /proc/kcore.
-  std::string to;      ///< A directory whose free room to compare with; empty for none.
+  /// A dump, or the parts of one. Empty: /proc/vmcore when a dump waits, else /proc/kcore.
+  std::vector<std::string> vmcore;
+  std::string to;          ///< A directory whose free room to compare with; empty for none.
+  std::string vmcoreinfo;  ///< A file with the kernel's VMCOREINFO; empty for the dump's.
   CodecChoice codec;
   std::vector<unsigned> levels{0, 1, 16, 17, 23, 31};
   unsigned threads = 0;  ///< 0: one for each CPU.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -48,12 +49,13 @@ po::options_description describe(bool with_positional) {
   options.add_options()
       ("help,h", "show this text")
       ("json", "print JSON, including all registers of every processor")
-      ("log-lines", po::value<unsigned>()->default_value(10),
-       "number of lines from the end of the kernel log");
+      ("log-lines", po::value<std::string>()->default_value("10"),
+       "number of lines from the end of the kernel log; 0 for none");
   if (with_positional)
     options.add_options()
       ("file", po::value<std::vector<std::string>>());
   // clang-format on
+  describe_vmcoreinfo(options);
   return options;
 }
 
@@ -81,6 +83,7 @@ struct DumpFacts {
 };
 
 std::string last_lines(std::string_view text, unsigned lines) {
+  if (lines == 0) return {};
   while (text.ends_with('\n')) text.remove_suffix(1);
   std::size_t begin = text.size();
   for (unsigned i = 0; i < lines && begin != std::string_view::npos && begin != 0; ++i)
@@ -105,6 +108,13 @@ DumpFacts gather(const VmcoreSource& source, unsigned log_lines) {
   else
     facts.log_error = log.error().what();
   return facts;
+}
+
+/// Its kernel adds the hypervisor's notes (XEN_ELFNOTE_CRASH_INFO, VMCOREINFO_XEN).
+bool is_of_xen_host(const VmcoreLayout& layout) {
+  return std::any_of(layout.notes.begin(), layout.notes.end(), [](const ElfNote& note) {
+    return note.name == "Xen" || note.name == "VMCOREINFO_XEN";
+  });
 }
 
 void print_processors(const DumpFacts& facts, std::ostream& out) {
@@ -141,8 +151,14 @@ void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
                        time_text(facts.crash->crash_time_s.value_or(0)));
   else
     out << "kernel: unknown, there is no VMCOREINFO\n";
+  if (is_of_xen_host(layout))
+    out << "machine: a Xen host; crash opens the hypervisor's part with its xen-syms\n";
+  if (layout.device_dump_bytes_left_out != 0)
+    out << fmt::format("device dumps too large to be read: {}\n",
+                       format_size(layout.device_dump_bytes_left_out));
   print_processors(facts, out);
   print_classes(facts, out);
+  if (facts.log_error.empty() && facts.log_end.empty()) return;
   if (facts.log_error.empty())
     out << "end of the kernel log:\n" << facts.log_end << '\n';
   else
@@ -177,7 +193,7 @@ void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
 }
 
 int run(const InfoOptions& options, const CommandCall& call) {
-  const auto source = open_for(call, "info", options.files);
+  const auto source = open_for(call, "info", options.files, options.vmcoreinfo);
   return source ? run_info(options, *source, call.io) : kExitFailed;
 }
 
@@ -197,7 +213,12 @@ Result<InfoOptions> parse_info(const std::vector<std::string>& args) {
   InfoOptions options;
   options.help = values->count("help") > 0;
   options.json = values->count("json") > 0;
-  options.log_lines = (*values)["log-lines"].as<unsigned>();
+  const auto lines = parse_decimal((*values)["log-lines"].as<std::string>());
+  if (!lines || *lines > kMaxLogRecords)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--log-lines takes a number from 0 to {}", kMaxLogRecords));
+  options.log_lines = static_cast<unsigned>(*lines);
+  options.vmcoreinfo = vmcoreinfo_option(*values);
   if (values->count("file") > 0) options.files = (*values)["file"].as<std::vector<std::string>>();
   if (options.files.empty() && !options.help) return fail(ErrorCode::kBadData, "FILE is needed");
   return options;

@@ -13,6 +13,7 @@ struct InfoOptions {
   bool help = false;
   bool json = false;
   unsigned log_lines = 10;
+  std::string vmcoreinfo;          ///< A file with the kernel's VMCOREINFO; empty for the dump's.
   std::vector<std::string> files;  ///< One dump, or all parts of a split one.
 };
 

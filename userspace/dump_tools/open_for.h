@@ -5,15 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "core/vmcore/source.h"
 #include "userspace/cli/command_table.h"
+#include "userspace/cli/vmcoreinfo_option.h"
 
 namespace hadump {
 
 /// The dump that the command `name` is to look at; null when it cannot be opened, and says why.
+/// @param vmcoreinfo  the value of --vmcoreinfo.
 inline std::unique_ptr<VmcoreSource> open_for(const CommandCall& call, const char* name,
-                                              const std::vector<std::string>& files) {
-  auto source = open_vmcore(files);
+                                              const std::vector<std::string>& files,
+                                              const std::string& vmcoreinfo = {}) {
+  auto source = open_dump(files, vmcoreinfo);
   if (source) return std::move(*source);
   complain(call, name, source.error().what());
   return nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // release-region: save the dump of a crashed kernel, and give its memory back.
 #include "userspace/dump_tools/command_convert.h"
+#include "userspace/dump_tools/command_dmesg.h"
 #include "userspace/dump_tools/command_estimate.h"
 #include "userspace/dump_tools/command_info.h"
 #include "userspace/dump_tools/command_verify.h"
@@ -22,6 +23,7 @@ constexpr Command kCommands[] = {
      estimate_command},
     {"convert", "write a dump in another format, or with fewer pages", help_convert,
      convert_command},
+    {"dmesg", "print the crashed kernel's log", help_dmesg, dmesg_command},
     {"info", "show what a dump contains", help_info, info_command},
     {"verify", "read every page of a dump and check its tables", help_verify, verify_command},
 };

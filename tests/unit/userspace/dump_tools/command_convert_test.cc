@@ -28,5 +28,24 @@ TEST(ParseConvert, IsASaveFromAFile) {
   EXPECT_EQ(piped->save.format, find_output_format("flattened"));
 }
 
+TEST(ParseConvert, RefusesACodecForAFormatWithoutCompression) {
+  const auto refused = parse_convert({"in", "out", "--format", "elf", "--compress", "zstd"});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what(), testing::HasSubstr("the format elf is not compressed"));
+  EXPECT_TRUE(parse_convert({"in", "out", "--format", "elf", "--compress", "none"}));
+  EXPECT_TRUE(parse_convert({"in", "out", "--format", "elf"}));
+}
+
+TEST(ParseConvert, KnowsWhatMakedumpfileCallsItsOptions) {
+  const std::pair<const char*, const char*> hints[] = {
+      {"-c", "--compress zlib"}, {"-l", "--compress lzo"}, {"-d", "--dump-level"},
+      {"-E", "--format elf"},    {"-x", "--vmcoreinfo"},   {"--num-threads", "--threads"}};
+  for (const auto& [theirs, ours] : hints) {
+    const auto refused = parse_convert({theirs, "in", "out"});
+    ASSERT_FALSE(refused) << theirs;
+    EXPECT_THAT(refused.error().what(), testing::HasSubstr(ours)) << theirs;
+  }
+}
+
 }  // namespace
 }  // namespace hadump

@@ -7,6 +7,7 @@
 
 #include "core/save/dump_contents.h"
 #include "tests/fakes/linux_machine.h"
+#include "tests/unit/core/vmcore/kdump_builder.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/dump_tools/command_estimate.h"
 
@@ -59,6 +60,32 @@ TEST_F(Estimate, CountsPagesDescriptorsAndBitmaps) {
   // 1000 pages were sampled in one second; two threads need half a second for them.
   EXPECT_THAT(out_.str(), HasSubstr(R"("bytes_per_second":8192000,)"));
   EXPECT_THAT(out_.str(), HasSubstr(R"("seconds":0.5,"fits":null)"));
+}
+
+TEST_F(Estimate, OfAFilteredDumpIsWhatConvertWrites) {
+  KdumpBuilder filtered(60000);
+  for (std::uint64_t i = 0; i < 60000; ++i) {
+    if (i % 100 == 0)
+      filtered.add_page(i, static_cast<unsigned>(i % 250 + 1));
+    else
+      filtered.add_left_out(i);
+  }
+  std::vector<std::unique_ptr<ByteFile>> files;
+  files.push_back(std::make_unique<MemoryFile>(filtered.build()));
+  const auto source = open_vmcore(std::move(files));
+  ASSERT_TRUE(source) << source.error().what();
+  options_.levels = {0};
+  options_.json = true;
+  EXPECT_EQ(run_estimate(options_, **source, StepClock(), call_), kExitOk);
+  // Headers, two bitmaps of two blocks each, the page of zeros; 600 pages and their descriptors.
+  EXPECT_THAT(out_.str(),
+              HasSubstr(R"("level":0,"bytes":)" + std::to_string(7 * 4096 + 600 * (4096 + 24))));
+}
+
+TEST_F(Estimate, TakesThePartsOfASplitDump) {
+  const auto options = parse_estimate({"--vmcore", "a", "--vmcore", "b"});
+  ASSERT_TRUE(options) << options.error().what();
+  EXPECT_THAT(options->vmcore, testing::ElementsAre("a", "b"));
 }
 
 TEST_F(Estimate, LeavesClassesOutAndTheirTime) {

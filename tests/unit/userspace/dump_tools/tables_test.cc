@@ -213,5 +213,13 @@ TEST(Info, ShowsRegisters) {
   EXPECT_THAT(json.str(), HasSubstr(R"("pages_by_class":null,)"));
 }
 
+TEST(Info, NamesADumpOfAXenHost) {
+  Memory memory;
+  memory.add_note({"VMCOREINFO_XEN", 0, {}});
+  std::ostringstream text;
+  run_info({}, memory, {text, text, false});
+  EXPECT_THAT(text.str(), HasSubstr("a Xen host"));
+}
+
 }  // namespace
 }  // namespace hadump
