@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <random>
 
 #include "tests/fuzz/targets.h"
@@ -45,15 +46,26 @@ inline std::vector<std::byte> damaged(std::vector<std::byte> bytes, std::mt19937
   return bytes;
 }
 
+/// Of the processor, by one input, sanitized and on a slow machine. libFuzzer has its own limits
+/// (campaign).
+inline constexpr double kMaxInputSeconds = 5;
+
+inline void run_within_limit(const FuzzTarget& target, std::span<const std::byte> input) {
+  const std::clock_t begun = std::clock();
+  target.run(input);
+  const double seconds = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+  EXPECT_LT(seconds, kMaxInputSeconds) << "an input of " << input.size() << " bytes";
+}
+
 class FuzzCorpus : public testing::TestWithParam<const FuzzTarget*> {};
 
 TEST_P(FuzzCorpus, SurvivesSeedsAndDamage) {
   const FuzzTarget& target = *GetParam();
   std::mt19937 random(1);  // the same every time
-  target.run({});
+  run_within_limit(target, {});
   for (const auto& seed : target.seeds()) {
-    target.run(seed);
-    for (int i = 0; i < kMutations; ++i) target.run(damaged(seed, random));
+    run_within_limit(target, seed);
+    for (int i = 0; i < kMutations; ++i) run_within_limit(target, damaged(seed, random));
   }
 }
 

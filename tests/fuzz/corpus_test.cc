@@ -5,8 +5,8 @@ namespace hadump {
 namespace {
 
 INSTANTIATE_TEST_SUITE_P(Vmcore, FuzzCorpus,
-                         testing::Values(&kFuzzElf, &kFuzzVmcoreinfo, &kFuzzKdump, &kFuzzPages,
-                                         &kFuzzLog, &kFuzzMachine),
+                         testing::Values(&kFuzzElf, &kFuzzVmcoreinfo, &kFuzzKdump, &kFuzzFlattened,
+                                         &kFuzzPages, &kFuzzLog, &kFuzzMachine),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
+
+#include "core/vmcore/flattened_file.h"
 #include "core/vmcore/source.h"
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
@@ -60,8 +63,42 @@ std::vector<std::vector<std::byte>> kdump_seeds() {
   return {dump.build(), part.build(), flatten(dump.build(), 4096), flatten(elf.build(), 100)};
 }
 
+/// A flattened file is what its records say, whichever part of it is read.
+void read_flattened(std::span<const std::byte> input) {
+  auto flat = FlattenedFile::open(
+      std::make_unique<MemoryFile>(std::vector<std::byte>(input.begin(), input.end())));
+  if (!flat) return;
+  const FlattenedFile& file = **flat;
+  std::vector<std::byte> part(kFrameSize);
+  std::size_t tried = 0;
+  for (std::uint64_t at = 0; (at = file.next_data(at)) < file.size() && tried < kMaxTriedRanges;
+       ++tried) {
+    const auto bytes =
+        static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), file.size() - at));
+    const auto read = std::span(part).first(bytes);
+    fuzz_require(file.read_at(read, at).has_value(), "what is inside can be read");
+    std::byte first{};
+    fuzz_require(file.read_at({&first, 1}, at).has_value() && first == read[0],
+                 "a byte is the same in every read");
+    at += bytes;
+  }
+  std::byte none{};
+  fuzz_require(!file.read_at({&none, 1}, file.size()), "nothing is past the end");
+}
+
+std::vector<std::vector<std::byte>> flattened_seeds() {
+  ElfBuilder elf;
+  elf.add_load(0x1000, 2, 1);
+  std::vector<std::byte> overlapping = flatten(elf.build(), 1000);
+  const std::vector<std::byte> again = flatten(elf.build(), 700);
+  overlapping.resize(overlapping.size() - 16);
+  overlapping.insert(overlapping.end(), again.begin() + 4096, again.end());
+  return {flatten(elf.build(), 4096), flatten(elf.build(), 24), overlapping};
+}
+
 }  // namespace
 
+const FuzzTarget kFuzzFlattened = {"flattened", read_flattened, flattened_seeds};
 const FuzzTarget kFuzzElf = {"elf", read_dump, elf_seeds};
 const FuzzTarget kFuzzKdump = {"kdump", read_dump, kdump_seeds};
 

@@ -24,6 +24,8 @@ extern const FuzzTarget kFuzzElf;
 extern const FuzzTarget kFuzzVmcoreinfo;
 /// kdump-compressed files, flattened too.
 extern const FuzzTarget kFuzzKdump;
+/// The records of a flattened file, and reading through them.
+extern const FuzzTarget kFuzzFlattened;
 /// Struct pages: classes of a machine whose page array is the input.
 extern const FuzzTarget kFuzzPages;
 /// The printk ring of a machine.
@@ -57,6 +59,8 @@ extern const FuzzTarget kFuzzRegions;
 extern const FuzzTarget kFuzzAcks;
 /// The list of saves that have been begun.
 extern const FuzzTarget kFuzzRegistry;
+/// Names of dumps' directories.
+extern const FuzzTarget kFuzzDumpName;
 /// The check of a dump's tables, one part or two.
 extern const FuzzTarget kFuzzTableCheck;
 

@@ -6,7 +6,7 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Userspace, FuzzCorpus,
                          testing::Values(&kFuzzJournal, &kFuzzRegions, &kFuzzAcks, &kFuzzRegistry,
-                                         &kFuzzTableCheck),
+                                         &kFuzzDumpName, &kFuzzTableCheck),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace
