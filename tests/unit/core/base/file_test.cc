@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -29,6 +30,17 @@ TEST_F(FileTest, AtomicWriteLeavesTheContentAndNothingElse) {
   ASSERT_EQ(::stat(path("a").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_), {}), 1);
+}
+
+// A link at a name that can be known beforehand would be written through.
+TEST_F(FileTest, AtomicWriteFollowsNoLink) {
+  ASSERT_TRUE(write_file_atomically(path("precious"), "content", 0600));
+  const std::string guessed = path("a.") + std::to_string(::gettid()) + ".tmp";
+  for (const std::string& name : {guessed, path("a"), path("a.tmp")})
+    std::filesystem::create_symlink(path("precious"), name);
+  ASSERT_TRUE(write_file_atomically(path("a"), "hello", 0600));
+  EXPECT_EQ(read_text_file(path("precious"), 100).value(), "content");
+  EXPECT_FALSE(std::filesystem::is_symlink(path("a")));
 }
 
 TEST_F(FileTest, AtomicWriteIntoAMissingDirectoryIsRefused) {

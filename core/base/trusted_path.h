@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+/// Trusted is what only root and this process's user can change: owned by one of them, and writable
+/// by nobody else. Group root may write, and so may others to a sticky directory, where they cannot
+/// replace what is ours.
+
+/// Walks to `path` from the root. When each directory and each link on the way is trusted, nobody
+/// else can make the path lead elsewhere, neither now nor later.
+/// @param path  absolute; its end need not exist.
+/// @return the last directory on the way that exists, without links. kBadData names the first that
+///         is not trusted. kOs what cannot be looked at.
+Result<std::string> walk_trusted(const std::string& path);
+
+/// Makes a directory in which others can write nothing, with those on the way to it, mode 0700. One
+/// that exists keeps its mode. @return kBadData when others can write to it, sticky or not, or
+/// change the way to it.
+Result<> make_own_directory(const std::string& path);
+
+/// Whether the open file is a regular, trusted one of a single name.
+/// @param path  for the message. @return kBadData when it is not.
+Result<> check_trusted_file(int fd, const std::string& path);
+
+/// Reads a whole file that is trusted, and so is the way to it; it is not reached through a link of
+/// its own name. @return as walk_trusted(), check_trusted_file() and read_text_file() do.
+Result<std::string> read_trusted_text_file(const std::string& path, std::uint64_t limit);
+
+}  // namespace hadump
