@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "core/base/trusted_path.h"
 #include "core/base/unique_handle.h"
 #include "core/base/units.h"
 #include "core/dump/data_stream.h"
@@ -140,6 +141,7 @@ Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial,
   if (auto free = refuse_existing(path); !free) return fail(std::move(free));
   auto fd = open_file(partial, O_RDWR | O_NOFOLLOW);
   if (!fd) return fail(std::move(fd));
+  if (auto ours = check_trusted_file(fd->get(), partial); !ours) return fail(std::move(ours));
   return make_sink({std::move(*fd), partial}, path, options);
 }
 

@@ -11,11 +11,15 @@
 #include <string_view>
 
 #include "core/base/file.h"
+#include "core/base/printable.h"
 #include "core/base/text.h"
+#include "core/base/trusted_path.h"
 #include "core/save/gone_frames.h"
 
 namespace hadump {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Each link is a save that was cut short and could not be continued in place.
 constexpr std::size_t kMaxEarlierSaves = 32;
@@ -43,7 +47,43 @@ std::string without_mark(const std::string& path) {
   return path.substr(0, at);
 }
 
+/// ".NAME.hadump-journal", or that with ".N", for a dump of the name NAME.
+bool is_journal_name(const std::string& name, const fs::path& dump) {
+  const std::string plain = journal_path(dump.filename().string());
+  if (!name.starts_with(plain)) return false;
+  const std::string_view number = std::string_view(name).substr(plain.size());
+  return number.empty() || (number.starts_with('.') && parse_decimal(number.substr(1)));
+}
+
 }  // namespace
+
+Result<> bind_names(const std::string& journal, JournalContent& content) {
+  const auto misfit = [&](const std::string& name) {
+    return fail(ErrorCode::kBadData, fmt::format("{} names a file that it cannot be about: {}",
+                                                 journal, printable(name)));
+  };
+  const fs::path directory = fs::path(journal).parent_path();
+  const fs::path first = content.finals.front();
+  if (!is_journal_name(fs::path(journal).filename().string(), first)) return misfit(first.string());
+  for (std::size_t i = 0; i < content.finals.size(); ++i) {
+    const fs::path final_path = content.finals[i];
+    if (!final_path.is_absolute() || final_path.lexically_normal() != final_path ||
+        !final_path.has_filename())
+      return misfit(content.finals[i]);
+    if (content.files[i] == content.finals[i] ||
+        without_mark(content.files[i]) != content.finals[i])
+      return misfit(content.files[i]);
+    if (final_path.parent_path() == first.parent_path()) {
+      content.finals[i] = (directory / final_path.filename()).string();
+      content.files[i] = (directory / fs::path(content.files[i]).filename()).string();
+      continue;
+    }
+    // Another stripe, on another disk.
+    if (auto way = walk_trusted(final_path.parent_path().string()); !way)
+      return fail(std::move(way), journal);
+  }
+  return {};
+}
 
 Result<> settle_names(JournalContent& content) {
   const auto moved = [&](std::size_t i) {
@@ -53,6 +93,8 @@ Result<> settle_names(JournalContent& content) {
   // not us who renamed them.
   FrameSet rest = content.frames;
   rest.erase(content.durable);
+  if (content.published && !rest.empty())
+    return fail(ErrorCode::kBadData, "a dump is called complete of which not all is durable");
   bool all_moved = rest.empty();
   for (std::size_t i = 0; i < content.files.size(); ++i) all_moved = all_moved && moved(i);
   if (content.published || all_moved) {
@@ -85,6 +127,7 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
       return fail(ErrorCode::kBadData,
                   fmt::format("{} belongs to another unfinished dump, {}; choose another target",
                               next, content->dump_id));
+    if (auto bound = bind_names(next, *content); !bound) return fail(std::move(bound));
     if (auto settled = settle_names(*content); !settled) return fail(std::move(settled), next);
     if (saves.size() == kMaxEarlierSaves)
       return fail(ErrorCode::kBadData, path + ": too many interrupted saves");

@@ -17,15 +17,24 @@ struct EarlierSave {
   JournalContent content;
 };
 
+/// Makes the names in a journal those of the files beside it, wherever its directory was when it
+/// was written. Stripes in other directories keep theirs.
+/// @param journal  its path. @return kBadData for a journal of another name than its dump's, for
+///                 files that are not called after what they become, and for stripes in a directory
+///                 that others can change.
+Result<> bind_names(const std::string& journal, JournalContent& content);
+
 /// Completes what a crash in the middle of publishing left: files that have their final name
 /// already are known by it when all have, and get their temporary name back when only some have.
 /// Sets `content.published`, and `content.files` to where the files are.
+/// @return kBadData for a complete dump of which not all is durable.
 Result<> settle_names(JournalContent& content);
 
 /// Reads the journal at `path` and those it builds on, newest first; those that are not there are
 /// left out, so that it may be empty.
-/// @return kBadData for a journal of another dump (its file must not be touched), a damaged one, or
-///         a chain that is too long or goes round.
+/// @return kBadData for a journal of another dump (its file must not be touched), one that is
+/// damaged
+///         or that others can change, or a chain that is too long or goes round.
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id);
 

@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/base/trusted_path.h"
 #include "core/vmcore/page_filter.h"
 
 namespace hadump {
@@ -113,7 +114,7 @@ Result<Journal> Journal::reopen(const std::string& path, const JournalContent& c
   if (content.published) return fail(ErrorCode::kBadData, path + ": that dump is already complete");
   if (auto written = write_file_atomically(path, head_lines(content), 0600); !written)
     return fail(std::move(written), "writing the journal");
-  auto fd = open_file(path, O_WRONLY | O_APPEND);
+  auto fd = open_file(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
   if (!fd) return fail(std::move(fd));
   return Journal(path, std::move(*fd));
 }
@@ -140,7 +141,7 @@ Result<> Journal::remove() {
 }
 
 Result<JournalContent> read_journal(const std::string& path) {
-  auto text = read_text_file(path, kMaxJournal);
+  auto text = read_trusted_text_file(path, kMaxJournal);
   if (!text) return fail(std::move(text));
   JournalContent content;
   bool begun = false;

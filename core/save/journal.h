@@ -65,7 +65,8 @@ class Journal : public DurableRecord {
   UniqueFd fd_;
 };
 
-/// @return kNotFound; kBadData when the head is damaged. A damaged tail is left out.
+/// @return kNotFound; kBadData when the head is damaged, or when others can change the file or the
+///         way to it. A damaged tail is left out.
 Result<JournalContent> read_journal(const std::string& path);
 
 /// "DIR/.NAME.hadump-journal" for the target "DIR/NAME".

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 
@@ -17,6 +18,21 @@ namespace {
 
 // Two readers of the module's list at once may see a mixture.
 constexpr int kLooks = 3;
+// So many logs of one name, and the oldest attempt's is no longer of use.
+constexpr unsigned kMaxLogs = 100;
+
+/// The log's name, or that with ".N" where the log of another dump has it.
+std::string free_log_name(const SavePlan& plan, const std::string& text) {
+  const std::string& wanted = plan.target.log_file;
+  std::string name = wanted;
+  std::error_code ignored;
+  for (unsigned n = 1; n <= kMaxLogs && !plan.own_journal &&
+                       std::filesystem::exists(std::filesystem::symlink_status(name, ignored)) &&
+                       read_text_file(name, text.size()).value_or("") != text;
+       ++n)
+    name = fmt::format("{}.{}", wanted, n);
+  return name;
+}
 
 void save_kernel_log(const SaveContext& context, const SavePlan& plan, const VmcoreSource& source) {
   if (plan.target.log_file.empty()) return;
@@ -26,10 +42,11 @@ void save_kernel_log(const SaveContext& context, const SavePlan& plan, const Vmc
         fmt::format("the crashed kernel's log: {}, continuing", text.error().what()));
     return;
   }
-  if (auto done = write_file_atomically(plan.target.log_file, *text, 0600); !done)
+  const std::string name = free_log_name(plan, *text);
+  if (auto done = write_file_atomically(name, *text, 0600); !done)
     context.reporter.warn(done.error().what() + ", continuing");
   else
-    context.reporter.info("the crashed kernel's log is in " + plan.target.log_file);
+    context.reporter.info("the crashed kernel's log is in " + name);
 }
 
 }  // namespace

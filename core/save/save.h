@@ -15,6 +15,7 @@
 #include "core/dump/dump_writer.h"
 #include "core/dump/output_format.h"
 #include "core/dump/sink.h"
+#include "core/save/lasting.h"
 #include "core/save/region_releaser.h"
 #include "core/vmcore/source.h"
 
@@ -34,6 +35,8 @@ struct SaveOptions {
   bool release_lost = false;  ///< Give up frames that could not be read.
   /// Save the rest when what was released before cannot be found; the dump is incomplete then.
   bool without_earlier = false;
+  /// Release memory even when the target will not outlast the next boot.
+  bool volatile_target = false;
   bool wait = false;                                ///< While another process saves the same dump.
   std::vector<std::string> vmcore{"/proc/vmcore"};  ///< One file, or the parts of a split one.
   bool vmcore_given = false;  ///< A file of the user's: nothing waits, nothing is released.
@@ -94,6 +97,7 @@ struct SaveSeams {
   /// Where the saves of a dump are noted (SaveRegistry), and who saves it now (SaveLock); empty for
   /// nowhere.
   std::string state_dir;
+  const FileSystems* file_systems = &system_file_systems();  ///< Borrowed.
 };
 
 /// What came of a save.
@@ -112,6 +116,7 @@ struct SaveFailure {
     kError,
     kNoDump,        ///< No dump waits (any more).
     kLacksEarlier,  ///< What was released before is in no save that was found. Nothing was changed.
+    kTarget,        ///< A dump must not be saved there. Nothing was changed.
     kLocked,        ///< Another process saves this dump. Nothing was changed.
   };
   Error error;

@@ -84,7 +84,12 @@ bool is_over(const SaveSeams& seams) {
 
 /// All steps, with the lock held.
 SaveResult save_alone(const SaveContext& context) {
-  auto plan = plan_save(context);
+  auto target = find_target(context);
+  if (!target) {
+    const bool refused = target.error().code() == ErrorCode::kBadData;
+    return failure(std::move(target).error(), refused ? Reason::kTarget : Reason::kError);
+  }
+  auto plan = plan_save(context, std::move(*target));
   if (!plan)
     return failure(std::move(plan).error(),
                    is_over(context.seams) ? Reason::kNoDump : Reason::kError);

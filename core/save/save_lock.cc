@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "core/base/printable.h"
+#include "core/base/trusted_path.h"
 
 namespace hadump {
 namespace {
@@ -40,9 +41,7 @@ bool is_current(int fd, const std::string& path) {
 Result<UniqueFd> open_lock_file(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
   if (!fd) return fail_os(errno, "opening " + path);
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return fail_os(errno, "looking at " + path);
-  if (!S_ISREG(info.st_mode)) return fail_os(EINVAL, path + " is not a regular file");
+  if (auto ours = check_trusted_file(fd.get(), path); !ours) return fail(std::move(ours));
   return fd;
 }
 
@@ -61,9 +60,8 @@ Result<std::optional<UniqueFd>> try_lock(const std::string& path) {
 }  // namespace
 
 Result<SaveLock> SaveLock::take(const std::string& path, std::string_view holder) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  if (error) return fail_os(error.value(), "making the directory of " + path);
+  if (auto made = make_own_directory(std::filesystem::path(path).parent_path().string()); !made)
+    return fail(std::move(made));
   for (;;) {
     auto fd = try_lock(path);
     if (!fd) return fail(std::move(fd));

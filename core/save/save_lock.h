@@ -17,8 +17,8 @@ class SaveLock {
   /// @param path    of the file, which is made, and removed at the end. Its directory is made when
   ///                missing.
   /// @param holder  who asks, for those who come later.
-  /// @return kBusy when somebody else has it; the text says who. kOs when the file cannot be made
-  ///         or is not an ordinary one.
+  /// @return kBusy when somebody else has it; the text says who. kOs when the file cannot be made,
+  ///         kBadData when it is not an ordinary one or others can change it or the way to it.
   static Result<SaveLock> take(const std::string& path, std::string_view holder);
 
   /// The same, once it is free.

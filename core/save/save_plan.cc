@@ -3,8 +3,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+
+#include <cerrno>
 
 #include "core/save/save_registry.h"
+#include "core/vmcore/kernel_log.h"
 
 namespace hadump {
 namespace {
@@ -15,6 +19,28 @@ constexpr const char* kNoDumpId = "00000000000000000000000000000000";
 std::string settings_of(const SaveOptions& options) {
   return fmt::format("format={} codec={}:{} levels={}", options.format->name,
                      name_of(options.codec), options.codec.level, fmt::join(options.levels, ","));
+}
+
+std::string dump_id_of(const SaveSeams& seams) {
+  return seams.dump ? seams.dump->dump_id : kNoDumpId;
+}
+
+/// Where nobody says when the crash was, the dump may. @return 0 when it does not.
+std::uint64_t crash_time_in_dump(const SaveContext& context) {
+  const auto source = context.seams.open_vmcore(context.options.vmcore);
+  if (!source) return 0;
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text((*source)->layout()));
+  return info ? crash_identity(*info).crash_time_s.value_or(0) : 0;
+}
+
+/// Before anything is written: also the log beside that file is another dump's.
+Result<> refuse_existing(const SaveTarget& target) {
+  if (target.is_stream()) return {};
+  for (const std::string& file : target.files) {
+    struct stat info {};
+    if (::lstat(file.c_str(), &info) == 0) return fail_os(EEXIST, "creating " + file);
+  }
+  return {};
 }
 
 void find_registered(const SaveContext& context, SavePlan& plan) {
@@ -67,26 +93,38 @@ Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
 
 }  // namespace
 
-Result<SavePlan> plan_save(const SaveContext& context) {
+TargetRules target_rules(const SaveOptions& options, const SaveSeams& seams) {
+  // A file that is copied is still where it was.
+  const bool waits = !options.vmcore_given;
+  return {waits, waits && options.release && !options.volatile_target, seams.file_systems};
+}
+
+Result<SaveTarget> find_target(const SaveContext& context) {
+  const auto& [options, seams, reporter] = context;
+  DumpName name{seams.host, seams.dump ? seams.dump->crash_time : 0, dump_id_of(seams)};
+  if (name.crash_time == 0) name.crash_time = crash_time_in_dump(context);
+  return resolve_target(options.to, name, target_rules(options, seams));
+}
+
+Result<SavePlan> plan_save(const SaveContext& context, SaveTarget target) {
   const auto& [options, seams, reporter] = context;
   SavePlan plan;
-  plan.dump_id = seams.dump ? seams.dump->dump_id : kNoDumpId;
+  plan.dump_id = dump_id_of(seams);
   plan.settings = settings_of(options);
   if (seams.releaser != nullptr) {
     auto regions = seams.releaser->regions();
     if (!regions) return fail(std::move(regions), "reading what is held");
     plan.regions = std::move(*regions);
   }
-  auto target = resolve_target(options.to,
-                               {seams.host, seams.dump ? seams.dump->crash_time : 0, plan.dump_id});
-  if (!target) return fail(std::move(target));
-  plan.target = std::move(*target);
+  plan.target = std::move(target);
   const bool acknowledged = !plan.target.is_stream() || options.ack_fd >= 0;
   plan.may_release = seams.releaser != nullptr && options.release && acknowledged;
   // A stream cannot be continued, and a file that is copied can be copied again.
   plan.keeps_journal = seams.dump && !plan.target.is_stream();
 
   if (auto found = find_earlier(context, plan); !found) return fail(std::move(found));
+  if (!plan.own_journal)
+    if (auto free = refuse_existing(plan.target); !free) return fail(std::move(free));
   return plan;
 }
 

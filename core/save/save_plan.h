@@ -35,9 +35,15 @@ struct SavePlan {
   bool is_published() const { return own_journal && earlier.front().content.published; }
 };
 
+/// What the target of this save must be.
+TargetRules target_rules(const SaveOptions& options, const SaveSeams& seams);
+
+/// Where this save writes: see resolve_target().
+Result<SaveTarget> find_target(const SaveContext& context);
+
 /// @return the errors of reading what is held, of the target's own journal, and of those that the
-///         user names.
-Result<SavePlan> plan_save(const SaveContext& context);
+///         user names; EEXIST when a file of the target's name is there that this dump is not in.
+Result<SavePlan> plan_save(const SaveContext& context, SaveTarget target);
 
 /// The memory to write.
 struct PlannedMemory {

@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 
 #include "core/base/file.h"
+#include "core/base/trusted_path.h"
 #include "core/base/units.h"
 
 namespace hadump {
@@ -26,7 +25,7 @@ std::string SaveRegistry::path_for(const std::string& dump_id) const {
 Result<std::vector<std::string>> SaveRegistry::journals(const std::string& dump_id) const {
   std::vector<std::string> found;
   if (directory_.empty()) return found;
-  auto text = read_text_file(path_for(dump_id), kMaxRegistry);
+  auto text = read_trusted_text_file(path_for(dump_id), kMaxRegistry);
   if (!text && text.error().code() == ErrorCode::kNotFound) return found;
   if (!text) return fail(std::move(text));
   for (std::string_view rest = *text; !rest.empty();) {
@@ -45,9 +44,7 @@ Result<> SaveRegistry::add(const std::string& dump_id, const std::string& journa
   std::erase(*known, journal);
   std::string text;
   for (auto line = known->rbegin(); line != known->rend(); ++line) text += *line + '\n';
-  std::error_code error;
-  if (std::filesystem::create_directories(directory_, error); error)
-    return fail_os(error.value(), "making " + directory_);
+  if (auto made = make_own_directory(directory_); !made) return made;
   return write_file_atomically(path_for(dump_id), text + journal + '\n', 0600);
 }
 

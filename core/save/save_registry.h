@@ -18,6 +18,7 @@ class SaveRegistry {
   explicit SaveRegistry(std::string directory) : directory_(std::move(directory)) {}
 
   /// The journals, newest first; none when no save was noted.
+  /// @return kBadData when others can change the list or the way to it.
   Result<std::vector<std::string>> journals(const std::string& dump_id) const;
   /// Durable when this returns Ok. @pre `journal` is absolute and has no newline.
   Result<> add(const std::string& dump_id, const std::string& journal) const;

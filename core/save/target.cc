@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <system_error>
 
-#include "core/base/file.h"
 #include "core/base/time_text.h"
+#include "core/base/trusted_path.h"
 
 namespace hadump {
 namespace {
@@ -18,26 +18,48 @@ bool names_directory(const std::string& path) {
   return path.ends_with('/') || fs::is_directory(path, ignored);
 }
 
-// mkdir -p, mode 0700 for what is made: a dump holds everything the machine knew.
-Result<> make_directory(const fs::path& path) {
+// Absolute, because a later save may be started elsewhere.
+Result<std::string> absolute_path(const std::string& path) {
   std::error_code error;
-  if (!fs::create_directories(path, error) && error)
-    return fail_os(error.value(), "making " + path.string());
-  if (!error) fs::permissions(path, fs::perms::owner_all, error);
-  if (error) return fail_os(error.value(), "setting the mode of " + path.string());
-  return sync_directory_of(path.string());
+  const fs::path absolute = fs::absolute(path, error);
+  if (error) return fail_os(error.value(), "finding " + path);
+  return absolute.string();
 }
 
-// Absolute, because a later save may be started elsewhere.
-Result<std::string> file_in(const std::string& to, const std::string& directory_name) {
-  std::error_code error;
-  const fs::path absolute = fs::absolute(to, error);
-  if (error) return fail_os(error.value(), "finding " + to);
-  if (!names_directory(to)) return absolute.string();
-  const fs::path directory = absolute / directory_name;
-  std::error_code ignored;
-  if (!fs::is_directory(directory, ignored))
-    if (auto made = make_directory(directory); !made) return fail(std::move(made));
+Result<> check_place(const std::string& path, const TargetRules& rules) {
+  if (!rules.is_trusted) return {};
+  auto directory = walk_trusted(path);
+  if (!directory)
+    return fail(std::move(directory),
+                "refusing to save to " + path + ", since others can change it");
+  if (!rules.is_lasting) return {};
+  if (auto lasting = check_lasting(*directory, *rules.systems); !lasting)
+    return fail(std::move(lasting), "refusing to release memory for a dump in " + path);
+  return {};
+}
+
+Result<> check_kind(const std::string& path) {
+  std::error_code ignored;  // What cannot be looked at cannot be opened either; that says why.
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::is_block_file(status))
+    return fail(ErrorCode::kBadData,
+                path +
+                    " is a block device; a dump needs a file system: mount one, and name a "
+                    "directory in it");
+  if (fs::exists(status) && fs::is_other(status))
+    return fail(ErrorCode::kBadData, path + " is a device, a pipe or a socket; a dump is a file");
+  return {};
+}
+
+Result<std::string> file_in(const std::string& to, const std::string& directory_name,
+                            const TargetRules& rules) {
+  auto absolute = absolute_path(to);
+  if (!absolute || !names_directory(to)) return absolute;
+  const fs::path directory = fs::path(*absolute) / directory_name;
+  auto made = make_own_directory(directory.string());
+  // A copy of a file may go where others can follow: the directory is made all the same.
+  const bool tolerated = !rules.is_trusted && !made && made.error().code() == ErrorCode::kBadData;
+  if (!made && !tolerated) return fail(std::move(made));
   return (directory / "vmcore").string();
 }
 
@@ -52,21 +74,34 @@ std::string dump_directory_name(const DumpName& name) {
   return host + "-" + (time.empty() ? name.dump_id : time);
 }
 
-Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name) {
-  SaveTarget target;
+Result<> check_target(const std::vector<std::string>& to, const TargetRules& rules) {
+  if (to.empty()) return fail(ErrorCode::kBadData, "no target: --to PATH is needed");
   for (const std::string& path : to) {
     if (path.empty() || path.find('\n') != std::string::npos)
       return fail(ErrorCode::kBadData, "a target needs a name without line breaks");
     if (path == "-" && to.size() > 1)
       return fail(ErrorCode::kBadData, "standard output cannot be one of several targets");
-    if (path == "-") return SaveTarget{{path}, {}};
-    auto file = file_in(path, dump_directory_name(name));
+    if (path == "-") return {};
+    auto absolute = absolute_path(path);
+    if (!absolute) return fail(std::move(absolute));
+    if (auto kind = check_kind(*absolute); !kind) return kind;
+    if (auto place = check_place(*absolute, rules); !place) return place;
+  }
+  return {};
+}
+
+Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name,
+                                  const TargetRules& rules) {
+  if (auto checked = check_target(to, rules); !checked) return fail(std::move(checked));
+  if (to.front() == "-") return SaveTarget{to, {}};
+  SaveTarget target;
+  const bool in_directory = names_directory(to.front());
+  for (const std::string& path : to) {
+    auto file = file_in(path, dump_directory_name(name), rules);
     if (!file) return fail(std::move(file));
     target.files.push_back(std::move(*file));
   }
-  if (target.files.empty()) return fail(ErrorCode::kBadData, "no target: --to PATH is needed");
   const std::string& first = target.files.front();
-  const bool in_directory = names_directory(to.front());
   target.log_file =
       in_directory ? (fs::path(first).parent_path() / "dmesg.txt").string() : first + "-dmesg.txt";
   return target;

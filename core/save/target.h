@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/save/lasting.h"
 
 namespace hadump {
 
@@ -28,10 +29,26 @@ struct DumpName {
 /// that do not belong into a file name become '_'.
 std::string dump_directory_name(const DumpName& name);
 
+/// What a target must be.
+struct TargetRules {
+  /// Nobody but root and this process's user can change it, or the way to it (trusted_path.h).
+  bool is_trusted = false;
+  /// What is written there is there after the next boot (lasting.h).
+  bool is_lasting = false;
+  const FileSystems* systems = &system_file_systems();  ///< Borrowed.
+};
+
+/// Whether a dump may be saved to what the user wrote after --to. Changes nothing.
+/// @return kBadData with the reason: a device, a place that breaks the rules, several targets with
+///         "-" among them, or a name with a newline.
+Result<> check_target(const std::vector<std::string>& to, const TargetRules& rules);
+
 /// Turns what the user wrote after --to into files. An existing directory, or a name that ends in
-/// '/', gets a directory for this dump: DIR/HOST-TIME/{vmcore,dmesg.txt}; it is made when missing.
-/// The same dump always gets the same names: that is how a later save finds its own work.
-/// @return kBadData for several targets with "-" among them, or a name with a newline.
-Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name);
+/// '/', gets a directory for this dump: DIR/HOST-TIME/{vmcore,dmesg.txt}; it is made when missing,
+/// mode 0700. The same dump always gets the same names: that is how a later save finds its own
+/// work.
+/// @return as check_target(), which is asked first; kOs when the directory cannot be made.
+Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name,
+                                  const TargetRules& rules);
 
 }  // namespace hadump

@@ -24,25 +24,19 @@ default_of() {
 	esac
 }
 
-set_defaults() {
-	for key in TARGET FORMAT COMPRESS DUMP_LEVEL PORTION KEEP_OLD MIN_FREE_MB FAILURE_ACTION \
-		POST_HOOK; do
-		eval "$key=\$(default_of $key)"
-	done
-}
+keys='TARGET FORMAT COMPRESS DUMP_LEVEL PORTION KEEP_OLD MIN_FREE_MB FAILURE_ACTION POST_HOOK'
 
 # No leading zero: the shell's arithmetic would take it for an octal number.
 is_number() {
-	case "$1" in
-	'' | *[!0-9]* | 0?*) return 1 ;;
-	esac
+	case "$1" in '' | *[!0-9]* | 0?*) return 1 ;; esac
 	[ ${#1} -le 9 ]
 }
 
-# release-region itself says whether it accepts a value. Without it nothing can be said.
+# release-region itself says whether it accepts a value, whatever is mounted now. Without it nothing
+# can be said.
 accepts() {
 	code=0
-	reason=$("${release_region:?}" save --check --to /vmcore "$@" 2>&1 </dev/null) || code=$?
+	reason=$("${release_region:?}" save --check --volatile-target "$@" 2>&1 </dev/null) || code=$?
 	reason=$(echo "$reason" | head -n 1)
 	[ "$code" != 2 ]
 }
@@ -51,11 +45,16 @@ accepts() {
 is_usable() {
 	reason="not a number from 0 to 999999999"
 	case "$key" in
-	TARGET) reason="not an absolute path" && [ "${1#/}" != "$1" ] ;;
-	FORMAT) accepts --format "$1" ;;
-	COMPRESS) accepts --compress "$1" ;;
-	DUMP_LEVEL) accepts --dump-level "$1" ;;
-	PORTION) accepts --portion "$1" ;;
+	TARGET)
+		case "$1" in
+		/*) return 0 ;;
+		*:*) accepts --to "$1" ;; # Another system's: for the reason.
+		*) reason="not an absolute path" ;;
+		esac
+		return 1
+		;;
+	FORMAT | COMPRESS | DUMP_LEVEL | PORTION)
+		accepts --to /vmcore "--$(echo "$key" | tr A-Z_ a-z-)" "$1" ;;
 	KEEP_OLD | MIN_FREE_MB) is_number "$1" ;;
 	FAILURE_ACTION) reason="neither keep nor release" && { [ "$1" = keep ] || [ "$1" = release ]; } ;;
 	POST_HOOK)
@@ -91,7 +90,9 @@ unquote() {
 
 # Parses the file instead of sourcing it: a typing error must not become a command.
 read_conf() {
-	set_defaults
+	for key in $keys; do
+		eval "$key=\$(default_of $key)"
+	done
 	[ -e "$conf" ] || return 0
 	if [ ! -f "$conf" ] || [ ! -r "$conf" ]; then
 		fault "not a readable file, using the defaults" && return 0
@@ -102,8 +103,8 @@ read_conf() {
 		line=$value key=${value%%=*} value=${value#*=}
 		case "$line" in '' | '#'*) continue ;; esac
 		key=${key%"${key##*[![:space:]]}"}
+		[ "$key" != "$line" ] || { fault "'$line' is not KEY=VALUE, ignoring" && continue; }
 		case "$key" in
-		"$line") fault "'$line' is not KEY=VALUE, ignoring" && continue ;;
 		TARGET | FORMAT | COMPRESS | DUMP_LEVEL | PORTION | KEEP_OLD | MIN_FREE_MB | \
 			FAILURE_ACTION | POST_HOOK) ;;
 		*) fault "unknown key '$key', ignoring" && continue ;;

@@ -15,8 +15,14 @@ export HADUMP_RELEASE_REGION="$scratch/bin/release-region" HADUMP_DEFAULT_TARGET
 : >"$scratch/kernel/release_region"
 : >"$scratch/kernel/hadump/release_mem"
 mkdir "$scratch/default"
-# Everything but a save itself is release-region's own.
-stub release-region "case \" \$* \" in *' --check '*) exec '$tool' \"\$@\" ;; esac"
+# Everything but a save itself is release-region's own. The scratch directory may be in memory.
+stub_saves() {
+	stub release-region "case \" \$* \" in
+		*' --check --volatile-target '*) exec '$tool' \"\$@\" ;;
+		*' --check '*) exec '$tool' \"\$@\" --volatile-target ;;
+	esac"
+}
+stub_saves
 
 conf() {
 	printf '%s\n' "TARGET=$scratch/crash" "$@" >"$HADUMP_CONF"
@@ -87,11 +93,32 @@ LINES
 expect_code 0 "$saver"
 expect_called "save --to $scratch/default/ $defaults"
 
+begin "says what to use instead of another system's directory"
+conf TARGET=nfs:server:/x
+expect_code 2 "$saver" --check
+expect_said "mount its file system"
+
+begin "--check looks at the target"
+stub release-region "case \" \$* \" in *' --check '*) exec '$tool' \"\$@\" ;; esac"
+conf TARGET=/dev/shm/crash
+expect_code 2 "$saver" --check
+expect_said "in memory and gone after the next boot"
+conf TARGET=/dev/null
+expect_code 2 "$saver" --check
+mkdir -m 777 "$scratch/open"
+conf "TARGET=$scratch/open/crash"
+expect_code 2 "$saver" --check
+expect_said "$scratch/open can be changed by others"
+[ ! -e "$scratch/open/crash" ] || fail "made it"
+stub_saves
+
 begin "names a line that is none, and takes the rest"
-conf "COMPRESS zlib" "export COMPRESS=zlib" "DUMP_LEVEL=31"
+conf "COMPRESS zlib" "export COMPRESS=zlib" "KEEP_OLD MIN_FREE_MB=1" "=1" "DUMP_LEVEL=31"
 expect_code 2 "$saver" --check
 expect_said "'COMPRESS zlib' is not KEY=VALUE"
-expect_said "unknown key 'export COMPRESS'"
+for key in 'export COMPRESS' 'KEEP_OLD MIN_FREE_MB' ''; do
+	expect_said "unknown key '$key'"
+done
 expect_code 0 "$saver"
 expect_called "--compress lzo --dump-level 31"
 

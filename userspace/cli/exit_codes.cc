@@ -20,7 +20,7 @@ const char* exit_codes_text() {
   return "Exit status:\n"
          "  0  success\n"
          "  1  failed; what is not saved is still held\n"
-         "  2  wrong usage\n"
+         "  2  wrong usage, or a target that is refused\n"
          "  3  nothing to do: no dump waits\n"
          "  4  the target is full; the partial dump is readable and can be continued\n"
          "  5  the dump is written, but some pages could not be read\n"

@@ -10,7 +10,7 @@ namespace hadump {
 enum ExitCode : int {
   kExitOk = 0,
   kExitFailed = 1,      ///< An error; what is unsaved is still held.
-  kExitUsage = 2,       ///< The command line makes no sense. Nothing was touched.
+  kExitUsage = 2,       ///< Nonsense, or a target that must not be used. Nothing was touched.
   kExitNothing = 3,     ///< No dump waits: nothing to do.
   kExitTargetFull = 4,  ///< The target ran full. The partial dump is readable.
   kExitIncomplete = 5,  ///< The dump is written, but pages of it could not be read.

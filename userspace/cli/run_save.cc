@@ -57,6 +57,13 @@ void report_failure(const SaveFailure& failure, bool dump_waits, spdlog::logger&
         "--wait");
     return;
   }
+  if (failure.reason == SaveFailure::Reason::kTarget) {
+    log.error(
+        "nothing was changed. What to do next: save to a directory on a disk that only root can "
+        "change; --no-release saves to any file system and keeps the memory, --volatile-target "
+        "releases it all the same");
+    return;
+  }
   if (failure.reason == SaveFailure::Reason::kLacksEarlier) {
     log.error(
         "nothing was changed. What to do next: make the location of the earlier save accessible "
@@ -127,6 +134,8 @@ int exit_code_of(const SaveFailure& failure) {
       return kExitNothing;
     case SaveFailure::Reason::kLacksEarlier:
       return kExitEarlier;
+    case SaveFailure::Reason::kTarget:
+      return kExitUsage;
     case SaveFailure::Reason::kLocked:
       return kExitLocked;
     case SaveFailure::Reason::kError:

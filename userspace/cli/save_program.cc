@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/cli/save_program.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "core/dump/file_sink.h"
 #include "userspace/cli/json_log.h"
+#include "userspace/cli/log_file.h"
 #include "userspace/cli/vmcoreinfo_option.h"
 
 namespace hadump {
@@ -22,7 +22,7 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& who, const SaveComma
   else
     log->sinks().back()->set_pattern(who + ": %v");
   if (!command.log_to.empty()) {
-    log->sinks().push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(command.log_to));
+    log->sinks().push_back(open_log_file(command.log_to));
     log->sinks().back()->set_pattern("%Y-%m-%dT%H:%M:%S %l: %v");
   }
   log->flush_on(spdlog::level::info);

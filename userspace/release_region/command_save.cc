@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "core/save/save_plan.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/run_save.h"
@@ -35,7 +36,8 @@ po::options_description describe() {
       ("without-earlier",
        "save the rest when the save that holds released memory cannot be found; the dump is "
        "incomplete")
-      ("check", "only check the options: exit status 0 or 2")
+      ("volatile-target", "release memory even when the target will not outlast the next boot")
+      ("check", "only check the options and the target: exit status 0 or 2")
       ("wait", "if another process is saving this dump, wait until it ends")
       ("vmcore", po::value<Words>()->composing(),
        "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
@@ -54,8 +56,28 @@ std::string host_name() {
   return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
+int check_only(const SaveOptions& options, const CommandCall& call) {
+  if (auto checked = check_target(options.to, target_rules(options, {})); !checked) {
+    complain(call, "save", checked.error().what());
+    return checked.error().code() == ErrorCode::kBadData ? kExitUsage : kExitFailed;
+  }
+  return kExitOk;
+}
+
+// "host:path" and "scheme://…". A file of such a name is meant by "./host:path".
+Result<> refuse_remote(const std::vector<std::string>& to) {
+  for (const std::string& path : to)
+    if (path.substr(0, path.find('/')).find(':') != std::string::npos)
+      return fail(
+          ErrorCode::kBadData,
+          "'" + path +
+              "' names another system; mount its file system and name a directory there, or "
+              "send the dump: save --to - --no-release | ssh HOST 'cat >FILE'");
+  return {};
+}
+
 int run(const SaveCommandLine& command, const CommandCall& call) {
-  if (command.check) return kExitOk;
+  if (command.check) return check_only(command.save, call);
   const SaveProgram program(call.program, command, call.io);
   // A save of a file has nothing to do with the dump that waits.
   Result<WaitingDump> dump = fail(ErrorCode::kNotFound, "not asked for");
@@ -102,11 +124,13 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
   options.release = values->count("no-release") == 0;
   options.release_lost = values->count("release-lost") > 0;
   options.without_earlier = values->count("without-earlier") > 0;
+  options.volatile_target = values->count("volatile-target") > 0;
   options.wait = values->count("wait") > 0;
   options.vmcore_given = values->count("vmcore") > 0;
   if (options.vmcore_given) options.vmcore = (*values)["vmcore"].as<Words>();
   if (values->count("ack-fd") > 0) options.ack_fd = (*values)["ack-fd"].as<int>();
   if (values->count("location-fd") > 0) command.location_fd = (*values)["location-fd"].as<int>();
+  if (auto local = refuse_remote(options.to); !local) return fail(std::move(local));
   if (auto checked = check_save(options); !checked) return fail(std::move(checked));
   return command;
 }

@@ -83,6 +83,7 @@ inline SaveOptions save_options(const std::string& to, const OutputFormat* forma
   if (format->is_compressed) options.codec = {find_codec("zstd")};
   options.threads = 1;
   options.portion_bytes = 1_MiB;
+  options.volatile_target = true;  // The tests' directories are in memory.
   return options;
 }
 

@@ -36,5 +36,32 @@ TEST(Messages, TheFilesAreToldToWhoeverAsks) {
   EXPECT_EQ(*read_text_file(dir / "names", 4096), (dir / "guest-20010909T014640/vmcore\n"));
 }
 
+// The other dump's log is not this one's to replace.
+TEST(Messages, TheLogOfAnotherDumpStays) {
+  FakeMachine machine(1, 2, 8);
+  const TemporaryDirectory dir;
+  for (const char* name : {"vmcore", "vmcore-dmesg.txt", "x-dmesg.txt"})
+    std::ofstream(dir / name) << "precious";
+  EXPECT_EQ(save_here(machine, save_options(dir / "vmcore", find_output_format("elf"))).exit_code,
+            kExitFailed);
+  EXPECT_EQ(*read_text_file(dir / "vmcore-dmesg.txt", 100), "precious");
+}
+
+// With FAILURE_ACTION=release any other status would cost the dump.
+TEST(Messages, ATargetThatDoesNotLastIsRefusedUnlessNothingIsReleased) {
+  FakeMachine machine(1, 2, 8);
+  const TemporaryDirectory dir;
+  if (check_lasting(dir / "", system_file_systems())) GTEST_SKIP() << "not in memory here";
+  SaveOptions options = save_options(dir / "vmcore", find_output_format("elf"));
+  options.volatile_target = false;
+  const SaveRun refused = save_here(machine, options);
+  EXPECT_EQ(refused.exit_code, kExitUsage);
+  EXPECT_THAT(refused.messages, HasSubstr("gone after the next boot"));
+  EXPECT_THAT(refused.messages, HasSubstr("--volatile-target"));
+  EXPECT_TRUE(std::filesystem::is_empty(dir / ""));
+  options.release = false;
+  EXPECT_EQ(save_here(machine, options).exit_code, kExitOk);
+}
+
 }  // namespace
 }  // namespace hadump

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <spdlog/sinks/sink.h>
+
+#include <string>
+
+namespace hadump {
+
+/// A log at the end of a file of ours, made with mode 0600: messages name what is in a dump. It
+/// follows no link. Throws spdlog_ex when the file cannot be opened or others can change it.
+spdlog::sink_ptr open_log_file(const std::string& path);
+
+}  // namespace hadump
