@@ -69,6 +69,10 @@ sed "s|^ExecStart=.*|ExecStart=/bin/true|;/^Documentation/d" "$boot/systemd/hadu
 expect_code 0 systemd-analyze verify "$scratch/hadump-save.service"
 [ ! -s "$scratch/output" ] || fail "systemd complains"
 
+begin "the service is confined"
+systemd-analyze security --offline=yes --threshold=25 --no-pager "$boot/systemd/hadump-save.service" \
+	>"$scratch/output" || fail "more exposed than 2.5: $(tail -n 1 "$scratch/output")"
+
 begin "every key of the example configuration is known"
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_RELEASE_REGION="$scratch/bin/release-region"
 stub release-region 'exit 0'
