@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/base/trusted_path.h"
+
 namespace hadump {
 namespace {
 
@@ -43,9 +45,8 @@ std::string file_name(std::string name) {
 }  // namespace
 
 Result<> CoreDirectory::reserve(const CorePolicy& policy, std::uint64_t bytes) {
-  std::error_code error;
-  fs::create_directories(policy.directory, error);
-  if (error) return fail_os(error.value(), "creating " + policy.directory);
+  // Cores are found by predictable names, and are secrets.
+  if (auto made = make_own_directory(fs::absolute(policy.directory)); !made) return made;
   const std::lock_guard lock(mutex_);
   auto usage = usage_of(policy.directory);
   if (!usage) return fail(std::move(usage));

@@ -20,6 +20,7 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/base/trusted_path.h"
 #include "hv/domain/domid.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/event_loop.h"
@@ -39,14 +40,6 @@ constexpr unsigned kHungSeconds = 24 * 3600;
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-Result<> make_directory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return fail_os(error.value(), "creating " + path);
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  return {};
 }
 
 // Two of us would both see to the same crash, and destroy what they mean to save.
@@ -257,7 +250,7 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   auto signals = take_signals();
   if (!signals) return fail(std::move(signals));
   for (const std::string& path : {options.state_directory, options.run_directory})
-    if (auto done = make_directory(path); !done) return done;
+    if (auto done = make_own_directory(std::filesystem::absolute(path)); !done) return done;
   auto lock = lock_state(options.state_directory);
   if (!lock) return fail(std::move(lock));
   StartCount starts(options.run_directory + "/starts");

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
+#include <filesystem>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
-#include "core/base/file.h"
+#include "core/base/trusted_path.h"
 
 namespace hadump {
 namespace {
@@ -107,10 +109,15 @@ Result<PolicyTable> parse_policies(const std::string& text, const std::string& n
 
 Result<PolicyTable> read_policies(const std::string& path, bool required) {
   constexpr std::uint64_t kMaxConfigBytes = 1_MiB;
-  auto text = read_text_file(path, kMaxConfigBytes);
-  if (text) return parse_policies(*text, path);
-  if (!required && text.error().code() == ErrorCode::kNotFound) return PolicyTable{};
-  return fail(std::move(text));
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (!required && error == std::errc::no_such_file_or_directory) return PolicyTable{};
+  if (error) return fail_os(error.value(), "opening " + path);
+  // It names files that hadumpd reads and directories that it writes to.
+  if (auto way = walk_trusted(std::filesystem::absolute(path)); !way) return fail(std::move(way));
+  auto text = read_trusted_text_file(real, kMaxConfigBytes);
+  if (!text) return fail(std::move(text));
+  return parse_policies(*text, path);
 }
 
 }  // namespace hadump

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "core/base/file.h"
+#include "core/base/trusted_path.h"
 #include "hv/rescue/checksum.h"
 
 namespace hadump {
@@ -103,8 +104,8 @@ Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record)
 Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::string>& complaints) {
   std::error_code error;
   const std::string directory = path_ + "/domains";
-  std::filesystem::create_directories(directory, error);
-  if (error) return fail_os(error.value(), "creating " + directory);
+  if (auto made = make_own_directory(std::filesystem::absolute(directory)); !made)
+    return fail(std::move(made));
   reserve_.fill();
   std::vector<DomainRecord> records;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {

@@ -9,10 +9,13 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
+#include "hv/hadumpd/core_directory.h"
 #include "hv/hadumpd/disk_reserve.h"
 #include "hv/hadumpd/event_loop.h"
+#include "hv/hadumpd/options.h"
 
 namespace hadump {
 namespace {
@@ -20,6 +23,7 @@ namespace {
 using std::chrono::seconds;
 using testing::Each;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::Le;
 
 class StartupTest : public testing::Test {
@@ -115,6 +119,38 @@ TEST_F(StartupTest, TheReserveHasBlocksAndGivesThem) {
   EXPECT_FALSE(reserve.give(2U << 20)) << "all of it is not enough";
   reserve.fill();
   EXPECT_GE(blocks_of(path), 1U << 20);
+}
+
+// A directory for temporary files is nobody's own, and its mode is not ours to change.
+TEST_F(StartupTest, CoresAndRecordsGoToDirectoriesOfOurOwn) {
+  const std::string open = directory + "/open";
+  ASSERT_EQ(mkdir(open.c_str(), 0700), 0);
+  ASSERT_EQ(chmod(open.c_str(), 01777), 0);
+  CorePolicy policy;
+  policy.directory = open;
+  const auto written = CoreDirectory().write(policy, "web", 1, 4096, [](const std::string&) {
+    ADD_FAILURE() << "a core was dumped";
+    return Result<>();
+  });
+  ASSERT_FALSE(written);
+  EXPECT_THAT(written.error().what(), HasSubstr("others can write"));
+  struct stat info {};
+  ASSERT_EQ(stat(open.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 01777U);
+}
+
+TEST_F(StartupTest, AConfigurationThatOthersCanWriteIsNotBelieved) {
+  const std::string conf = directory + "/hadumpd.conf";
+  std::ofstream(conf) << "[host]\nkeep-free = 1G\n";
+  EXPECT_TRUE(read_policies(conf, true));
+  ASSERT_EQ(chmod(conf.c_str(), 0666), 0);
+  EXPECT_FALSE(read_policies(conf, true));
+  std::filesystem::create_symlink(conf, directory + "/link");
+  EXPECT_FALSE(read_policies(directory + "/link", true));
+  ASSERT_EQ(chmod(conf.c_str(), 0644), 0);
+  EXPECT_TRUE(read_policies(directory + "/link", true)) << "as configuration management makes one";
+  EXPECT_TRUE(read_policies(directory + "/none", false));
+  EXPECT_FALSE(read_policies(directory + "/none", true));
 }
 
 }  // namespace
