@@ -21,6 +21,7 @@ namespace po = boost::program_options;
 
 struct Status {
   bool enabled = false;
+  std::string refusal;  ///< why not, in the module's words
   bool registered = false;
   /// A kdump kernel is loaded: a panic starts that one, and the agent never sees a crash.
   bool kdump_loaded = false;
@@ -54,6 +55,7 @@ Result<Status> read_status(const std::string& kernel_dir) {
     return fail(std::move(enabled), "is hadump.ko loaded?");
   Status status;
   status.enabled = read_line(directory + "enabled") == "1";
+  status.refusal = read_line(directory + "refusal");
   status.registered = read_line(directory + "registered") == "1";
   status.kdump_loaded = read_line(kernel_dir + "/kexec_crash_loaded") == "1";
   status.progress = read_line(directory + "progress");
@@ -71,8 +73,9 @@ Result<Status> read_status(const std::string& kernel_dir) {
 }
 
 void print_text(const Status& status, std::ostream& out) {
-  out << fmt::format("hadump works here: {}\nregistered for the next crash: {}\n",
-                     status.enabled ? "yes" : "no", status.registered ? "yes" : "no");
+  const std::string why = status.refusal.empty() ? "" : ": " + status.refusal;
+  out << fmt::format("hadump works here: {}{}\nregistered for the next crash: {}\n",
+                     status.enabled ? "yes" : "no", why, status.registered ? "yes" : "no");
   if (status.kdump_loaded)
     out << "warning: a kdump kernel is loaded, and takes over a panic before the host sees it. To "
            "use hadump instead: kdump-config unload, and disable kdump-tools\n";
@@ -91,6 +94,7 @@ void print_json(const Status& status, std::ostream& out) {
   const WaitingDump dump = status.dump.value_or(WaitingDump{});
   Json json;
   json["enabled"] = status.enabled;
+  json["refusal"] = status.refusal;
   json["registered"] = status.registered;
   json["kdump_loaded"] = status.kdump_loaded;
   json["dump_waits"] = status.dump.has_value();

@@ -36,6 +36,16 @@ TEST_F(WithSysfs, StatusWarnsOfAKdumpKernel) {
   EXPECT_THAT(out_.str(), HasSubstr("\"kdump_loaded\":true"));
 }
 
+TEST_F(WithSysfs, StatusSaysWhyMemoryCannotBeGivenBack) {
+  write("hadump/enabled", "0\n");
+  write("hadump/refusal", "a PV guest\n");
+  EXPECT_EQ(run_status({}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("hadump works here: no: a PV guest\n"));
+  out_.str("");
+  EXPECT_EQ(run_status({false, true}, root(), io_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("\"refusal\":\"a PV guest\""));
+}
+
 TEST_F(WithSysfs, StatusNeedsTheModule) {
   std::filesystem::remove(dir_ / "hadump/enabled");
   EXPECT_EQ(run_status({}, root(), io_), kExitFailed);
