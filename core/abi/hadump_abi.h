@@ -63,7 +63,7 @@ struct hadump_section {
 enum hadump_section_index {
 	HADUMP_SECTION_CPU,	/* struct hadump_cpu_section */
 	HADUMP_SECTION_HPTE,	/* struct hadump_hpte[] */
-	HADUMP_SECTION_LOW,	/* boot regions' old content, one behind the other, in node order */
+	HADUMP_SECTION_LOW,	/* boot regions' old content, one after the other, in node order */
 	HADUMP_SECTION_ELFHDR,	/* ELF core header, program headers, notes: what elfcorehdr= names */
 	HADUMP_SECTION_NODE,	/* the dump node, a flattened device tree */
 	HADUMP_SECTION_BLOCKS,	/* u8 per HADUMP_BLOCK_SIZE of guest-physical space, from 0 */

@@ -9,7 +9,7 @@
 namespace hadump {
 
 /// The file header of a little-endian ELF64 file for x86-64 (System V ABI, chapter 4), whose
-/// program headers lie right behind it. `e_entry`, `e_flags` and section headers are left zero.
+/// program headers lie right after it. `e_entry`, `e_flags` and section headers are left zero.
 ///
 /// @param type ET_CORE or ET_EXEC.
 /// @param program_headers Less than PN_XNUM; the caller has checked it.

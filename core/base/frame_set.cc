@@ -6,13 +6,13 @@
 namespace hadump {
 namespace {
 
-// First range that ends at or behind `gfn`, so also one that only touches it.
+// First range that ends at or after `gfn`, so also one that only touches it.
 auto first_touching(std::vector<FrameRange>& ranges, Gfn gfn) {
   return std::lower_bound(ranges.begin(), ranges.end(), gfn,
                           [](const FrameRange& range, Gfn at) { return range.end < at; });
 }
 
-// First range that ends behind `gfn`.
+// First range that ends after `gfn`.
 auto first_behind(const std::vector<FrameRange>& ranges, Gfn gfn) {
   return std::upper_bound(ranges.begin(), ranges.end(), gfn,
                           [](Gfn at, const FrameRange& range) { return at < range.end; });

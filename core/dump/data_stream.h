@@ -17,7 +17,7 @@ class DataStream {
   virtual ~DataStream() = default;
 
   /// As DumpSink::write_data(). An error of an earlier write may come out here, but going back
-  /// (also by an empty write) forgets the errors of what lay behind `offset`, and gives its space
+  /// (also by an empty write) forgets the errors of what followed `offset`, and gives its space
   /// back to the file system.
   virtual Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
 

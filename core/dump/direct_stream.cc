@@ -139,7 +139,7 @@ class DirectStream : public DataStream {
     return flushed ? read_back(offset) : flushed;
   }
 
-  /// After a failure. What lies behind `offset` is void, whether it is on its way or failed: it is
+  /// After a failure. What follows `offset` is void, whether it is on its way or failed: it is
   /// neither written any more nor told of.
   Result<> go_back(std::uint64_t offset) {
     while (in_flight_ > 0)
@@ -260,7 +260,7 @@ class DirectStream : public DataStream {
 
   /// Keeps the file in few pieces, and its end ahead of the writes: a direct write that extends a
   /// file is waited for by the file system, with the file locked (ext4_dio_write_iter(),
-  /// xfs_file_dio_write_aligned()), and the next one waits for it. Not being able to is no error:
+  /// xfs_file_dio_write_aligned()), and the next one waits for it. Failing to is not an error:
   /// the write will say.
   void preallocate(std::uint64_t end) {
     if (end <= preallocated_ || !preallocates_) return;

@@ -145,7 +145,7 @@ class DumpWriter {
   /// @return kIncomplete when frames were never written: the file keeps its temporary name.
   virtual Result<DumpSummary> finish() = 0;
 
-  /// May be asked at any time, also after a failure. What is told of progress is what
+  /// May be called at any time, also after a failure. What is told of progress is what
   /// on_progress would be told.
   virtual DumpSummary summary() const = 0;
 };

@@ -115,7 +115,7 @@ void ElfFormat::pass_over(Gfn next) {
   if (now_.cursor != next) start_load(next);
 }
 
-/// Between what is in the file and what is to come behind it.
+/// Between what is in the file and what is to come after it.
 Result<> ElfFormat::end_gap() {
   Load& open = now_.open;
   const std::uint64_t gap = open.memory_frames - open.file_frames;
@@ -305,7 +305,7 @@ Result<> ElfFormat::write_headers(bool complete) {
   return outputs_.front().sink->write_table(0, bytes);
 }
 
-/// A hole at the end of the file is no hole but its end, and the frames in it look cut off.
+/// A hole at the end of the file is just its end, and the frames in it look cut off.
 Result<> ElfFormat::fill_to_end() {
   if (high_water_ >= now_.data_end || now_.data_end == data_begin_) return {};
   static constexpr std::array<std::byte, kFrameSize> kZeros{};

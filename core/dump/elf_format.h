@@ -46,7 +46,7 @@ class ElfFormat : public DumpFormat {
     Gfn cursor;
     Load open;                  ///< The PT_LOAD that is being added to; not in loads_ yet.
     std::size_t closed;         ///< Valid part of loads_.
-    bool gap_has_lost = false;  ///< Of the frames behind what `open` has in the file.
+    bool gap_has_lost = false;  ///< Of the frames after what `open` has in the file.
   };
 
   std::vector<std::byte> headers(bool complete) const;

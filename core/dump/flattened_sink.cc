@@ -59,7 +59,7 @@ class FlattenedSink : public DumpSink {
 
   Result<> publish(std::uint64_t /*size*/) override {
     if (auto ended = write_record({kEndMark, kEndMark}, {}); !ended) return ended;
-    // A file behind the descriptor becomes durable; a pipe says EINVAL, which is no loss.
+    // A file behind the descriptor becomes durable; a pipe says EINVAL, which loses nothing.
     if (::fsync(fd_.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
       return fail_os(errno, "making " + name_ + " durable");
     return {};

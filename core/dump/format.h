@@ -76,7 +76,7 @@ Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
 Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
                                                     std::vector<FormatOutput> outputs);
 
-/// Writes the pages that are kData one behind the other; those that lie together in memory by one
+/// Writes the pages that are kData one after the other; those that lie together in memory by one
 /// call.
 /// @param offset_of_first  where the first of them goes.
 /// @return bytes written.

@@ -49,7 +49,7 @@ class DumpSink {
 
   /// Makes the file appear under its final name, durably. Called once, last, when it is whole.
   /// A sink that is destroyed without this leaves the partial file, under its temporary name.
-  /// @param size  of the dump in bytes; anything behind it (preallocation) is cut off.
+  /// @param size  of the dump in bytes; anything after it (preallocation) is cut off.
   virtual Result<> publish(std::uint64_t size) = 0;
 
   /// Where the bytes are now, for messages: the temporary path, after publish() the final one.

@@ -24,7 +24,7 @@ class AdoptingSink : public DumpSink {
   static Result<std::unique_ptr<AdoptingSink>> open(std::unique_ptr<DumpSink> inner,
                                                     const std::string& path);
 
-  /// The part that was there is passed. What lies behind it is cut off: it is of a portion that
+  /// The part that was there is passed. What follows it is cut off: it is of a portion that
   /// was not finished. @return the errors of writing tables.
   Result<> commit();
   Result<> end_adoption() override { return commit(); }

@@ -18,7 +18,7 @@ namespace {
 
 // Two readers of the module's list at once may see a mixture.
 constexpr int kLooks = 3;
-// So many logs of one name, and the oldest attempt's is no longer of use.
+// So many logs of one name, and the oldest attempt's is of no more use.
 constexpr unsigned kMaxLogs = 100;
 
 /// The log's name, or that with ".N" where the log of another dump has it.

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool names_directory(const std::string& path) {
-  std::error_code ignored;  // What cannot be looked at is no directory; opening it says why.
+  std::error_code ignored;  // What cannot be examined is not a directory; opening it says why.
   return path.ends_with('/') || fs::is_directory(path, ignored);
 }
 

@@ -19,8 +19,8 @@ using BitmapBlock = std::array<std::uint64_t, kFrameSize / 8>;
 Result<> read_bitmap_block(const ByteFile& file, std::uint64_t bitmap, std::uint64_t block,
                            BitmapBlock& out);
 
-/// The next block, from `block` on, that may have bits, because it is no hole in the file; a number
-/// beyond the bitmap when there is none.
+/// The next block, from `block` on, that may have bits, because it is not a hole in the file; a
+/// number beyond the bitmap when there is none.
 std::uint64_t next_block(const ByteFile& file, std::uint64_t bitmap, std::uint64_t block);
 
 inline bool has_bit(const BitmapBlock& block, std::uint64_t index) {

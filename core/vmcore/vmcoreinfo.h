@@ -37,7 +37,7 @@ class Vmcoreinfo {
   std::optional<std::uint64_t> hex(std::string_view key) const;      ///< KERNELOFFSET
 
   /// Where struct new_utsname is in struct uts_namespace. Kernels before v5.11 do not say it
-  /// (commit ca4a9241cc5e); there it is behind a struct kref.
+  /// (commit ca4a9241cc5e); there it follows a struct kref.
   std::uint64_t uts_name_offset() const { return offset("uts_namespace.name").value_or(4); }
 
  private:

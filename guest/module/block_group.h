@@ -81,7 +81,7 @@ static inline bool hadump_group_ready(const struct hadump_layout *l, struct hadu
 }
 
 /*
- * The first group that touches @r, and the one behind @g that does; empty when there is none.
+ * The first group that touches @r, and the one after @g that does; empty when there is none.
  */
 static inline struct hadump_group hadump_first_group(const struct hadump_layout *l,
 						     struct hadump_range r)

@@ -87,7 +87,7 @@ int hadump_return_block(const struct hadump_layout *l, const struct hadump_block
 }
 
 /*
- * One batch of frames from behind the front for as many holes in it. Xen gets frames before it is
+ * One batch of frames from after the front for as many holes in it. Xen gets frames before it is
  * asked for others: the domain may be at its limit, and so may the host. Returns how many holes were
  * filled.
  */

@@ -139,7 +139,7 @@ void hadump_after_add(const struct hadump_layout *l, struct hadump_group g);
 int hadump_return_block(const struct hadump_layout *l, const struct hadump_block *b,
 			u64 *returned);
 /*
- * Moves the holes of a block's first frames, [start, front_end), behind them. Where Xen does not do
+ * Moves the holes of a block's first frames, [start, front_end), past them. Where Xen does not do
  * its part, the holes that are left stay where they are, and what it has got is a hole.
  */
 void hadump_move_holes(const struct hadump_layout *l, struct hadump_block *b, u64 front_end);

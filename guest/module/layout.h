@@ -16,7 +16,7 @@
 struct hadump_moved {
 	u64 front_end;		/* of the frames at the block's start that holes must leave */
 	u64 filled_end;		/* of those that have memory now, from the block's start */
-	u64 absent_end;		/* of those behind front_end that have none any more */
+	u64 absent_end;		/* of those after front_end that have none any more */
 };
 
 /* One memory block of the running kernel that contains old memory. Protected by hadump_lock. */

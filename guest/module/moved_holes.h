@@ -4,10 +4,10 @@
  * release_policy.h.
  *
  * A block can hold its own struct pages only where its first frames are all there. Where the guest's
- * balloon has left holes in them, the holes are moved: frames from behind go to Xen, and Xen puts
+ * balloon has left holes in them, the holes are moved: frames from after it go to Xen, and Xen puts
  * memory at the holes. Nobody's content is lost, since all of the block is safe by then.
  *
- * The holes are taken in ascending order, and so are the frames behind the front. Thus three
+ * The holes are taken in ascending order, and so are the frames after the front. Thus three
  * addresses tell the state, after any number of frames, and the dump's own list of holes stays as it
  * is: others read it without a lock.
  */
@@ -30,7 +30,7 @@ static inline u64 hadump_count_wanted(const struct hadump_layout *l, u64 pos, u6
 
 /*
  * Frames to be moved so that [b->start, front_end) has no holes: 0 where it has none, or where the
- * block has not enough memory behind it.
+ * block has not enough memory after it.
  */
 static inline u64 hadump_holes_to_move(const struct hadump_layout *l, const struct hadump_block *b,
 				       u64 front_end)
@@ -43,7 +43,7 @@ static inline u64 hadump_holes_to_move(const struct hadump_layout *l, const stru
 
 /*
  * Writes the frame numbers of at most @max holes, or wanted frames, in [*pos, end) and sets *pos
- * behind the last one. Returns how many.
+ * after the last one. Returns how many.
  */
 static inline u32 hadump_list_frames(const struct hadump_layout *l, u64 *pos, u64 end, bool holes,
 				     unsigned long *numbers, u32 max)

@@ -40,7 +40,7 @@ struct hadump_range hadump_list_range(const struct hadump_list *list, u32 i);
  * Size of the tree that starts with the given header.
  *
  * @header: 40 bytes.
- * Returns 0 when it is no flattened tree of version 17, or larger than HADUMP_MAX_NODE_SIZE.
+ * Returns 0 when it is not a flattened tree of version 17, or larger than HADUMP_MAX_NODE_SIZE.
  */
 u32 hadump_tree_size(const void *header);
 

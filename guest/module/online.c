@@ -67,7 +67,7 @@ static unsigned long *was_online;
 /* The task that puts holes into the balloon through the probed function; it must be let pass. */
 static struct task_struct *passing;
 
-/* The kprobe's address is behind the ENDBR64 of kernels with indirect branch tracking. */
+/* The kprobe's address is after the ENDBR64 of kernels with indirect branch tracking. */
 #define ENDBR64 0xfa1e0ff3
 #define ENDBR64_SIZE 4
 

@@ -18,7 +18,7 @@ static inline int hadump_digit(char c)
 }
 
 /*
- * One hexadecimal number, 0x optional; no sign, no blanks. Leaves *text at the first byte behind it.
+ * One hexadecimal number, 0x optional; no sign, no blanks. Leaves *text at the first byte after it.
  * Returns -EINVAL when there is none, or when it has more than 64 bits.
  */
 static inline int hadump_parse_hex(const char **text, u64 *value)

@@ -40,7 +40,7 @@ static bool one_zone(unsigned long pfn, unsigned long end)
 /*
  * Where RAM ends inside a block, that rest is a boot region after a crash (docs/spec/save-area.md),
  * and no place for what a boot must not touch. The node's end does not tell: Linux may have added
- * memory behind RAM since.
+ * memory above RAM since.
  */
 static bool in_whole_blocks(unsigned long pfn, unsigned long end)
 {

@@ -58,7 +58,7 @@ static struct vmcore_cb vmcore_cb = { .pfn_is_ram = pfn_is_ram };
  * 4 KiB, of which the agent has told us the answer already (the holes). It is taken off the list.
  *
  * Nobody exports it, but ours is on the same list, and printk knows names. The list's head is no
- * callback, but has kernel data before it as a callback's link has, and its "name" is no match.
+ * callback, but has kernel data before it as a callback's link has, and its "name" does not match.
  * Where nothing matches, reading is as slow as it was.
  */
 static void drop_xens_callback(void)

@@ -33,7 +33,7 @@ tl::unexpected<Error> too_many_pieces() {
 class Collector {
  public:
   /// @return kUnsupported as soon as there are more runs than a survey can have records. Where a
-  ///         piece ends is no boundary of a run.
+  ///         piece ends is not the boundary of a run.
   Result<> add(FrameRange piece, const std::vector<FrameKind>& kinds) {
     std::vector<Run> runs;
     for (std::size_t i = 0; i < kinds.size();) {
@@ -102,7 +102,7 @@ Result<> check_pieces(const FrameSurvey& survey, const FrameSet& held) {
   return {};
 }
 
-// A frame that is no guest memory but can be mapped is one of the hypervisor's own pages, such as
+// A frame that is not guest memory but can be mapped is one of the hypervisor's own pages, such as
 // the shared info page that Linux puts over a page of its RAM.
 Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
   const FrameSet candidates = std::exchange(survey.absent, {});

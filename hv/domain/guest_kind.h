@@ -15,7 +15,7 @@ namespace hadump {
 
 /// What follows from a guest's kind and not from its own configuration. A kind is one unit
 /// (hv/domain/pvh_guest) and one row of the table in guest_kind.cc. How vCPU 0 enters its kernel is
-/// behind Domain::reset_cpus().
+/// after Domain::reset_cpus().
 struct GuestKind {
   std::string_view name;  ///< as xl.cfg(5) has it in `type`
   /// The RAM of a guest with that much memory. @return kBadData when it is not a whole number of

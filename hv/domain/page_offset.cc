@@ -76,7 +76,7 @@ std::optional<GuestVirt> find_page_offset(const GuestMemory& memory, const Frame
                                           std::span<const hadump_vcpu> vcpus) {
   const Walker walker(memory, ram);
   for (const hadump_vcpu& vcpu : vcpus) {
-    if (vcpu.cr3 == 0) continue;  // never started: what is in frame 0 is no table
+    if (vcpu.cr3 == 0) continue;  // never started: what is in frame 0 is not a table
     const bool five = (vcpu.cr4 & kCr4FiveLevels) != 0;
     const std::uint64_t lowest = five ? 0xff11000000000000 : 0xffff888000000000;
     const std::uint64_t top = vcpu.cr3 & kAddressMask;

@@ -42,7 +42,7 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// Two of us would both see to the same crash, and destroy what they mean to save.
+// Two of us would both handle the same crash, and destroy what they mean to save.
 Result<UniqueFd> lock_state(const std::string& directory) {
   const std::string path = directory + "/lock";
   auto file = open_file(path, O_RDWR | O_CREAT, 0600);
@@ -56,8 +56,8 @@ Result<UniqueFd> lock_state(const std::string& directory) {
   return file;
 }
 
-// What we were killed over would otherwise stay for ever: nobody starts it, and its memory is the
-// host's. A failure is no reason not to look after the others.
+// What we were killed over would otherwise stay forever: nobody starts it, and its memory is the
+// host's. A failure must not keep hadumpd from the others.
 void destroy_leftover_twins(const Toolstack& toolstack, const TwinMark& mark) {
   auto twins = toolstack.destroy_leftover_twins(mark);
   if (!twins)
@@ -108,7 +108,7 @@ void leave_in_time() try {
     spdlog::default_logger()->flush();
     std::_Exit(0);
   }).detach();
-} catch (const std::system_error&) {  // no thread: systemd has more patience, but not for ever
+} catch (const std::system_error&) {  // no thread: systemd has more patience, but not forever
 }
 
 // A thread of the observer's reads with this; the handle is its own.

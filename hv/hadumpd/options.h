@@ -14,7 +14,7 @@ struct DaemonOptions {
   bool version = false;
   bool debug = false;
   bool check_config = false;
-  std::string once;  ///< a domain's number: see to its crash and exit
+  std::string once;  ///< a domain's number: handle its crash and exit
   std::string config = "/etc/hadump/hadumpd.conf";
   bool config_given = false;
   std::string state_directory = "/var/lib/hadump";

@@ -41,7 +41,7 @@ struct WireMapEntry {
 };
 static_assert(sizeof(WireMapEntry) == 24);
 
-constexpr std::size_t kMaxCmdline = 2047;  // x86's COMMAND_LINE_SIZE without the zero behind it
+constexpr std::size_t kMaxCmdline = 2047;  // x86's COMMAND_LINE_SIZE without the zero after it
 
 template <typename T>
 void put(std::vector<std::byte>& out, std::size_t at, const T& value) {

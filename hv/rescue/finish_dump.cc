@@ -35,7 +35,7 @@ bool notice_start(DomainRecord& record, const DomainStatus& status, std::uint64_
 bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
                   const GuestProgress& progress) {
   if (record.step != Step::kStarted) return false;
-  // What an earlier boot wrote there was removed before this one, so a missing id is no doubt.
+  // What an earlier boot wrote there was removed before this one, so a missing id raises no doubt.
   const bool ours = progress.dump_id.empty() || progress.dump_id == to_hex(record.dump_id);
   if (progress.state == GuestState::kDone) return ours;
   if (progress.state != GuestState::kRegistered || record.mode != SaveMode::kRegistered)

@@ -14,7 +14,7 @@ namespace hadump {
 /// kChecksumPieceBytes by several threads.
 class LowCopy {
  public:
-  /// @param regions  boot regions, one behind the other in LOW.
+  /// @param regions  boot regions, one after the other in LOW.
   /// @param low      the frames of the LOW section.
   LowCopy(const GuestMemory& memory, std::span<const FrameRange> regions, FrameRange low);
 

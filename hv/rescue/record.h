@@ -74,7 +74,7 @@ struct DomainRecord {
 
 /// JSON; what docs/testing.md and `hadump status --json` show.
 std::string to_json(const DomainRecord& record);
-/// kBadData when it is no such record.
+/// kBadData when it is not such a record.
 Result<DomainRecord> parse_record(const std::string& json);
 
 }  // namespace hadump

@@ -122,7 +122,7 @@ FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint) {
   return released;
 }
 
-// Whether a section can grow to `bytes` without reaching the one behind it.
+// Whether a section can grow to `bytes` without reaching the one after it.
 Result<> check_room(const hadump_save_header& header, hadump_section_index index,
                     std::uint64_t bytes) {
   const std::uint64_t begin = header.sections[index].offset;

@@ -25,7 +25,7 @@ using Output = Result<std::vector<std::byte>>;
 
 constexpr std::size_t kGrowBy = 16_MiB;
 
-// What a header may make us allocate for what lies behind. Linux's own kernels need 128 MiB
+// What a header may make us allocate for what follows. Linux's own kernels need 128 MiB
 // (scripts/Makefile.lib: zstd -22 --ultra, scripts/xz_wrap.sh: dict=128MiB).
 constexpr int kMaxWindowLog = 28;
 constexpr std::size_t kMaxWindowBytes = std::size_t{1} << kMaxWindowLog;

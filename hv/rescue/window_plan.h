@@ -24,7 +24,7 @@ struct WindowPlan {
 
 /// Splits RAM into boot regions and held blocks (docs/spec/save-area.md, "Boot regions").
 /// @param window_bytes  a multiple of HADUMP_BLOCK_SIZE.
-/// @return kBadData when the window is no such multiple, or nothing would be held.
+/// @return kBadData when the window is not such a multiple, or nothing would be held.
 Result<WindowPlan> plan_window(const FrameSet& ram, std::uint64_t window_bytes);
 
 /// Where an added save area goes: above all RAM and outside the hole below 4 GiB.

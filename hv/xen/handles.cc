@@ -63,7 +63,7 @@ Result<LibxlHandle> open_libxl(XenLog& log) {
     return fail(ErrorCode::kOs, "opening libxl");
   // libxl waits for children of its own, domain destruction among them. In its default mode a
   // context waits for any child of the process, and takes another context's: whoever is waiting for
-  // that one waits for ever (libxl_event.h, "Subprocess handling").
+  // that one waits forever (libxl_event.h, "Subprocess handling").
   static constexpr libxl_childproc_hooks kOwnChildrenOnly{
       .chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
       .fork_replacement = [](void*) { return fork_clean_child(); },

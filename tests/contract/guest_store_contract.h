@@ -8,7 +8,7 @@
 namespace hadump {
 
 /// What every GuestStore must do.
-/// @param store  of a domain that does not run, and that may be destroyed behind this.
+/// @param store  of a domain that does not run, and that may be destroyed after this.
 inline void check_guest_store_contract(GuestStore& store) {
   ASSERT_TRUE(store.clear_guest_keys());
   auto keys = store.guest_keys();

@@ -67,7 +67,7 @@ TEST_F(OnXen, GuestStoreKeepsTheContract) {
 
 // libxl waits for a child of its own when it destroys a domain, here a twin. In its default mode a
 // context takes every other child of the process, too, such as another context's, which then waits
-// for it for ever.
+// for it forever.
 TEST_F(OnXen, ALibxlContextLeavesTheChildrenOfOthersAlone) {
   constexpr int kStatus = 7;
   const pid_t child = fork();

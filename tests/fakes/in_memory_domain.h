@@ -50,7 +50,7 @@ class InMemoryDomain : public Domain {
     ++pauses_;
     return note("pause");
   }
-  /// vCPUs that exist but were never started, behind the two that run.
+  /// vCPUs that exist but were never started, after the two that run.
   void add_idle_vcpus(u32 count) { idle_vcpus_ = count; }
   Result<CpuState> cpu_state() const override {
     CpuState state;

@@ -28,7 +28,7 @@ struct MachineOptions {
   bool extreme = true;             ///< SPARSEMEM_EXTREME, else one array of sections.
   std::int64_t phys_base = 0x2000000;
   /// The struct pages of section s are at the begin of section s + this, modulo their number, and
-  /// the page tables of its own are behind them: 0 is memmap_on_memory. Unset: all of them are in
+  /// the page tables of its own come after them: 0 is memmap_on_memory. Unset: all of them are in
   /// the first section.
   std::optional<std::uint64_t> memmap_shift = {};
 };

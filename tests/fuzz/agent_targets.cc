@@ -140,7 +140,7 @@ void read_kernel(std::span<const std::byte> input) {
 
 std::vector<std::vector<std::byte>> kernel_seeds() {
   const auto elf = sample_kernel(16_MiB, 512);
-  // A bzImage: one setup sector, a payload of 64 bytes right behind it.
+  // A bzImage: one setup sector, a payload of 64 bytes right after it.
   std::vector<std::byte> image(0x400 + 64);
   const auto put = [&image](std::size_t at, auto value) {
     std::memcpy(image.data() + at, &value, sizeof(value));

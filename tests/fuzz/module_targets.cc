@@ -40,7 +40,7 @@ void require_inside(const hadump_node& node, const hadump_range& part) {
 }
 
 void read_module_node(std::span<const std::byte> input) {
-  // A copy of just that size, so that a read behind its end is seen.
+  // A copy of just that size, so that a read past its end is seen.
   const auto copy = std::make_unique<std::byte[]>(input.size());
   if (!input.empty()) std::memcpy(copy.get(), input.data(), input.size());
   const std::span<const std::byte> tree(copy.get(), input.size());

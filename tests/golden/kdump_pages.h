@@ -20,7 +20,7 @@ class KdumpPages {
   KdumpPages(const KdumpPages&) = delete;
   KdumpPages& operator=(const KdumpPages&) = delete;
 
-  /// No page is at or behind this frame.
+  /// No page is at or after this frame.
   std::uint64_t end() const { return ranks_.size() * 64; }
   bool has(std::uint64_t frame) const {
     return frame < end() && (word(frame / 64) >> frame % 64 & 1) != 0;

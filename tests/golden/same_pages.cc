@@ -2,7 +2,7 @@
 // same_pages DUMP DUMP [--short-gaps]
 //
 // Whether two dumps have the same pages with the same bytes. A split dump is its files with commas
-// between them, opened as one through libkdumpfile; so is an ELF core with a comma behind it. With
+// between them, opened as one through libkdumpfile; so is an ELF core with a comma after it. With
 // --short-gaps the second, an ELF core, may also have pages of zeros that the first has not, where
 // fewer than 256 of those follow each other: a shorter run of left-out pages gets no program header
 // of its own (makedumpfile does likewise). Exit status: 0 the same, 1 not, 2 not comparable.

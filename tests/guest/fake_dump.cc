@@ -115,7 +115,7 @@ void write_elf(const FakeDump& dump, std::byte* at) {
   std::memcpy(at, &header, sizeof(header));
 
   std::byte* next = at + sizeof(header);
-  const std::uint64_t note = 0x8000;  // behind the headers; both inside the ELF section
+  const std::uint64_t note = 0x8000;  // after the headers; both inside the ELF section
   Elf64_Phdr program{};
   program.p_type = PT_NOTE;
   program.p_offset = dump.save_area.begin + FakeLayout{}.elfcorehdr + note;

@@ -57,9 +57,9 @@ expect_code 0 bash "$scratch/dracut"
 expect_said "instmods hadump"
 expect_said "inst_hook pre-udev"
 
-begin "the unit comes behind every file system that the target can be on, and needs none of its own choice"
+begin "the unit comes after every file system that the target can be on, and needs none of its own choice"
 grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-save.service" ||
-	fail "not behind remote-fs.target"
+	fail "not after remote-fs.target"
 ! grep -q '^RequiresMountsFor=' "$boot/systemd/hadump-save.service" || fail "names a target itself"
 
 begin "systemd takes the unit"

@@ -49,7 +49,7 @@ expect_code 0 "$script" status
 kill -KILL "$(cat "$scratch/run/hadump-save.pid")"
 rm "$scratch/run/hadump-save.pid"
 
-begin "comes behind every file system that the target can be on"
+begin "comes after every file system that the target can be on"
 for word in Start Stop; do
 	grep -qx "# Required-$word: .* \$remote_fs" "$script" || fail "Required-$word has no \$remote_fs"
 done

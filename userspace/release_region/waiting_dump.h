@@ -14,7 +14,7 @@ inline constexpr const char* kKernelDir = "/sys/kernel";
 
 /// Takes the properties out of a dump node. Source: docs/spec/dump-node.md.
 /// A property that is missing or has a wrong length stays at its "not known" value: the dump can be
-/// saved without it. @return kBadData for something that is no flattened tree with a dump node.
+/// saved without it. @return kBadData for something that is not a flattened tree with a dump node.
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob);
 
 /// Reads `hadump/dump_id` and `hadump/node` below `kernel_dir` ("/sys/kernel").

@@ -31,7 +31,7 @@ class FakeMachine {
   static constexpr int kKilled = 99;  ///< Exit status of a child that was killed.
 
   /// @param window_blocks  blocks from address 0 that booting has overwritten; their old content is
-  ///                       in the save area, which lies behind the RAM.
+  ///                       in the save area, which lies above the RAM.
   FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::uint64_t ram_blocks);
   ~FakeMachine();
   FakeMachine(const FakeMachine&) = delete;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Frames are counted one by one; a block goes back with its last one. Holes need no asking: the made-up
-# dump has none behind [0x10001000, 0x10010000) and none behind the whole last block.
+# dump has none after [0x10001000, 0x10010000) and none after the whole last block.
 before=$(mem_total_kib)
 load
 cat $HADUMP/regions

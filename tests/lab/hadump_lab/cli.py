@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     scenario_parser.add_argument(
         "words", nargs="*", metavar="[TITLE:]NAME PARAMETER=VALUE… [+ …]",
-        help="what is behind a + is run on the same host, which must be clean by then",
+        help="what follows a + is run on the same host, which must be clean by then",
     )  # fmt: skip
     scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())
     scenario_parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")

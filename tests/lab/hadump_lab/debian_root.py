@@ -73,7 +73,7 @@ def base_root(archive: Archive, libraries: Iterable[str], spec: str = STANDARD_K
 def chrooted(
     image: Path, kern: Kernel, memory_mib: int, overlay: Overlay | None = None
 ) -> Iterator[PlainGuest]:
-    """An emulated machine with the image mounted at /mnt; it is unmounted and intact behind it."""
+    """An emulated machine with the image mounted at /mnt; it is unmounted and intact afterwards."""
     drive = f"if=virtio,format=raw,cache=unsafe,file={image}"
     # A plain processor and no mitigations: a third less time for what forks a lot.
     config = PlainConfig(

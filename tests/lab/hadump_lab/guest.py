@@ -270,7 +270,7 @@ def copy_from_ext4(image: Path, path: str, local: Path) -> None:
 def write_initrd(
     target: Path, base: Path, config: GuestConfig, address: str, commands: str = ""
 ) -> None:
-    """The base image, the guest's settings and the caller's files: archives one behind the other.
+    """The base image, the guest's settings and the caller's files: archives one after the other.
 
     `commands` is the terminal that commands come from, if not the console.
     """

@@ -72,7 +72,7 @@ def module_for(kern: Kernel) -> Path:
 def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
     """The guest side: the module as the initramfs hook loads it, the saver, the boot script.
 
-    `settings`: lines for /etc/hadump/release-region.conf, behind the shipped ones.
+    `settings`: lines for /etc/hadump/release-region.conf, after the shipped ones.
     """
     kern = kernel(Archive(), kernel_spec)
     config = (_BOOT / "release-region.conf").read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ class Agent:
         )
 
     def start(self, kill_at: str | None = None, hang_at: str | None = None) -> None:
-        """Starts the daemon.  `kill_at`: the step behind which it kills itself; docs/testing.md."""
+        """Starts the daemon.  `kill_at`: the step after which it kills itself; docs/testing.md."""
         env = {"HADUMP_KILL_AT": kill_at, "HADUMP_HANG_AT": hang_at}
         env = {name: value for name, value in env.items() if value}
         self.job = self.host.begin(

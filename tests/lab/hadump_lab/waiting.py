@@ -44,7 +44,7 @@ class Seen:
     """A line in a log that something waited for."""
 
     match: re.Match[str]
-    index: int  # Of the line; wait_for(since=index + 1) looks behind it.
+    index: int  # Of the line; wait_for(since=index + 1) looks after it.
     time: float  # time.monotonic() when the line was complete, to about 20 ms.
 
 
@@ -86,7 +86,7 @@ class GrowingLog:
                     self._lines.append((now, line))
 
     def mark(self) -> int:
-        """The index of the next line: what comes from now on is at or behind it."""
+        """The index of the next line: what comes from now on is at or after it."""
         self.poll()
         with self._lock:
             return len(self._lines)

@@ -65,7 +65,7 @@ def _wait_boot(guest: Guest) -> None:
 
 
 def _crash(guest: Guest) -> int:
-    """Returns where on the console what comes behind the panic begins."""
+    """Returns where on the console what comes after the panic begins."""
     return guest.crash().index + 1
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""hadumpd is killed behind named steps and started again: the guest comes back with a true dump.
+"""hadumpd is killed after named steps and started again: the guest comes back with a true dump.
 
-One crash, and each start is killed behind the next step. With each=1: a crash for every step, and
+One crash, and each start is killed after the next step. With each=1: a crash for every step, and
 only one kill.
 
 Parameters: steps=A,B,… (default: all), each=1, memory (MiB), load (MiB), vcpus.
@@ -44,7 +44,7 @@ def _kill_at(lab: Lab, agent: Agent, rescue: Rescue, steps: list[str]) -> None:
     for step, following in zip(steps, [*steps[1:], None]):
         agent.wait_ended(SAVE_SECONDS if step == "done" else 60)
         result = agent.host.finished(agent.job or "")
-        lab.check(result and result.status == SIGKILL_STATUS, f"hadumpd was killed behind {step}")
+        lab.check(result and result.status == SIGKILL_STATUS, f"hadumpd was killed after {step}")
         lab.check(rescue.guest.state(), "the domain is still there")
         agent.start(kill_at=following)
     path = rescue.dump_of(crash)

@@ -89,7 +89,7 @@ def _around(guest: Guest, panic: Seen, up: Seen) -> dict[str, float]:
 
 
 def _agent_steps(agent: Agent, panic: Seen, up: Seen, since: int) -> dict[str, float]:
-    """The agent's part, step by step, and what is before and behind it."""
+    """The agent's part, step by step, and what is before and after it."""
     crashed = agent.log.find(r"\(bench\): crashed", since)
     started = agent.log.find(r"\(bench\): started again", since)
     if crashed is None or started is None:

@@ -15,7 +15,7 @@ class DumpReader {
  public:
   virtual ~DumpReader() = default;
 
-  /// No frame of the dump is at or behind this one.
+  /// No frame of the dump is at or after this one.
   virtual std::uint64_t end() const = 0;
 
   /// @return whether the dump has the whole frame; then its bytes are in `out`.

@@ -55,7 +55,7 @@ class ElfReader final : public DumpReader {
       std::memcpy(&program, bytes.data() + header.e_phoff + i * sizeof(program), sizeof(program));
       if (program.p_type != PT_LOAD || program.p_filesz == 0) continue;
       if (program.p_offset > bytes.size() || program.p_filesz > bytes.size() - program.p_offset)
-        throw std::runtime_error(path + ": a segment ends behind the file");
+        throw std::runtime_error(path + ": a segment ends past the end of the file");
       loads_.push_back(program);
       end_ = std::max(end_, (program.p_paddr + program.p_filesz) / kFrameSize);
     }

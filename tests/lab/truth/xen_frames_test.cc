@@ -39,7 +39,7 @@ TEST(XenFrames, ExplainAControlBlock) {
   Frame after = before;
   put(after, 0, 0x81);
   EXPECT_TRUE(explain_kept(0x1234, before, after));
-  put(after, 72, 1);  // behind the block
+  put(after, 72, 1);  // after the block
   EXPECT_FALSE(explain_kept(0x1234, before, after));
 }
 

@@ -61,7 +61,7 @@ TEST(MovedHoles, AreCountedOnlyWhereThereIsMemoryBehindTheFront) {
       {{frames(16, 17), frames(18, 20)}, 3, "in the front"},
       {{frames(18, 24)}, 2, "over its end"},
       {{frames(16, 26)}, 4, "more than half of the block"},
-      {{frames(16, 29)}, 0, "3 frames behind, 4 holes in the front"},
+      {{frames(16, 29)}, 0, "3 frames after, 4 holes in the front"},
       {{frames(16, 32)}, 0, "no memory at all"},
   };
   for (const Row& row : rows) {

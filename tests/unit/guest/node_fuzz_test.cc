@@ -39,7 +39,7 @@ void expect_sane(const hadump_list& list) {
 
 /// @return whether the node was taken.
 bool read_exactly(const std::vector<std::byte>& bytes) {
-  // On the heap with nothing behind it, so that AddressSanitizer sees a read too far.
+  // On the heap with nothing after it, so that AddressSanitizer sees a read too far.
   const std::unique_ptr<std::byte[]> copy(new std::byte[bytes.size()]);
   std::copy(bytes.begin(), bytes.end(), copy.get());
   hadump_node node;

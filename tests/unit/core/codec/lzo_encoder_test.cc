@@ -18,7 +18,7 @@ using Page = std::vector<std::byte>;
 
 constexpr std::byte kGuard{0xA5};
 
-/// Encodes into a buffer of just the promised size, with a guard behind it, and decodes again.
+/// Encodes into a buffer of just the promised size, with a guard after it, and decodes again.
 std::size_t round_trip(LzoEncoder& encoder, const Page& page) {
   std::vector<std::byte> out(LzoEncoder::kMaxOutput + 64, kGuard);
   const std::size_t size = encoder.encode(page, std::span(out).first(LzoEncoder::kMaxOutput));

@@ -21,7 +21,7 @@ std::optional<T> load(const std::vector<std::byte>& image, std::uint64_t offset)
   return value;
 }
 
-/// Bytes that lie behind the end of a file that was cut short read as zeros, as a hole does.
+/// Bytes that lie past the end of a file that was cut short read as zeros, as a hole does.
 std::vector<std::byte> load_bytes(const std::vector<std::byte>& image, std::uint64_t offset,
                                   std::size_t size) {
   std::vector<std::byte> out(size);

@@ -94,7 +94,7 @@ TEST_P(FileSink, HoldsWhatWasWrittenLast) {
     std::vector<std::byte> bytes(1 + random() % (action < 5 ? 300000 : 9000));
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
     ASSERT_TRUE((*sink)->write_data(at, bytes));
-    // Going back means that what lay behind is void: the format writes it anew.
+    // Going back means that what followed is void: the format writes it anew.
     expected.resize(std::max<std::size_t>(at + bytes.size(), 0));
     std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
     at += bytes.size();

@@ -118,7 +118,7 @@ class FilteredSave : public testing::Test {
   RegionReleaser* releaser_ = nullptr;
 };
 
-// The part before the disk was full has the free pages, the part behind it has not.
+// The part before the disk was full has the free pages, the part after it has not.
 TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
   for (const OutputFormat* format : {find_output_format("kdump"), find_output_format("elf")}) {
     SaveOptions options =

@@ -82,7 +82,7 @@ TEST(ElfVmcoreSource, ReadsAcrossSegmentsAndHoles) {
   EXPECT_EQ(source->layout().frames, (FrameSet{{Gfn{0x10}, Gfn{0x12}}, {Gfn{0x13}, Gfn{0x14}}}));
 }
 
-// Low memory is in the save area: its segment's content lies behind that of the memory above.
+// Low memory is in the save area: its segment's content follows that of the memory above.
 TEST(ElfVmcoreSource, ReadsSegmentsWhoseContentIsInAnyOrder) {
   ElfBuilder elf;
   elf.add_load(0x20000, 1, 2).add_load(0x0, 1, 1);

@@ -72,7 +72,7 @@ TEST(WhyNotWatched, ADumpThatWaitsIsSeenToItsEnd) {
   }
 }
 
-// Killed behind the step "done": the guest still waits to hear that its save area is gone.
+// Killed after the step "done": the guest still waits to hear that its save area is gone.
 TEST(AgentState, IsSaidAgainWhenTheGuestHasNotHeardIt) {
   EXPECT_EQ(agent_state_for(nullptr, GuestState::kNone), "watching");
   const DomainRecord waits = record_at(Step::kStarted);

@@ -171,7 +171,7 @@ TEST(WindowCmdline, KeepsTheConfiguredOne) {
             "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
 }
 
-// Linux reads no parameter behind it: the guest would boot without its dump.
+// Linux reads no parameter after it: the guest would boot without its dump.
 TEST(WindowCmdline, AddsNothingBehindTheDoubleDash) {
   const std::string ours = "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1";
   const std::pair<std::string, std::string> cases[] = {

@@ -223,7 +223,7 @@ TEST(HostileElf, WithAPageFarUpCostsNoTables) {
   EXPECT_LE(work.bytes, 2_MiB);
 }
 
-/// All bits set, and nothing behind them.
+/// All bits set, and nothing after them.
 KdumpBuilder kdump_of(std::uint64_t frames) {
   KdumpBuilder dump(frames);
   dump.add_descriptor(0, {});
