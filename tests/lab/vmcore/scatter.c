@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
+#define STRIDE 15485863UL	/* a prime above every number of pairs, so that each one is met */
 
 static size_t free_bytes(void)
 {
@@ -42,8 +43,11 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < bytes; i += PAGE)
 		at[i] = (char)(i >> 12 | 1);
-	for (size_t i = 0; i < bytes; i += 2 * PAGE)
-		madvise(at + i, PAGE, MADV_DONTNEED);
+	/* In no order: what is freed last is taken first, and must be anywhere. */
+	for (size_t i = 0, pair = 0, pairs = bytes / (2 * PAGE); i < pairs; i++) {
+		pair = (pair + STRIDE) % pairs;
+		madvise(at + pair * 2 * PAGE, PAGE, MADV_DONTNEED);
+	}
 	printf("SCATTER: ready, %zu MiB\n", bytes >> 20);
 	fflush(stdout);
 	for (;;)
