@@ -3,8 +3,8 @@
 
 Parameters: memory, maxmem (MiB), vcpus, maxvcpus (those above vcpus are never started), load (MiB),
 kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader starts it, and it
-randomises its layout), scatter (MiB) and target (MiB): the balloon takes the guest down to the latter
-while all but the former is free in single pages only; format=elf|kdump, raw=1 (keep the truth's
+randomises its layout), scatter and singles (MiB): all but the former is free in single pages only,
+and the balloon takes what lies together and the latter; format=elf|kdump, raw=1 (keep the truth's
 bytes and show what differs), qdisk=1 (a QEMU in dom0 serves the disk), leaks=1 (afterwards a new domain
 gets all free memory, and nothing of this guest's is in it).
 """
@@ -28,6 +28,11 @@ SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
 PAGE_OFFSET = "0xffff888000000000"  # Without KASLR.
 Registers = list[list[int] | None]
 MANY_HOLES = 1000
+# MiB of free blocks of four pages and more; field 5 counts the single pages.
+TOGETHER = (
+    "{ size = 4; for (i = 7; i <= NF; i++) { pages += $i * size; size *= 2 } } "
+    "END { print int(pages / 256) + 1 }"
+)
 # Held memory with its holes: those of a scattered balloon would be too much for a console.
 JOINED = (
     "function out() { if (s) print s, e, state; s = 0 } "
@@ -177,7 +182,11 @@ def _covered(one: tuple[int, int], by: list[tuple[int, int]]) -> bool:
 def _scatter(lab: Lab, guest: Guest) -> int:
     """Balloons the guest down page by page; returns MemTotal in KiB then."""
     load.scatter(guest, lab.number("scatter", 0))
-    target = lab.number("target", 0)
+    # The balloon takes what lies together first.
+    together = int(guest.exec(f"awk '{TOGETHER}' /proc/buddyinfo")[1])
+    target = lab.number("memory", 1024) - together - lab.number("singles", 0)
+    lab.note(f"{together} MiB lie together, so the target is {target} MiB")
+    lab.parameters["target"] = str(target)
     guest.host.exec(f"xl mem-set {guest.config.name} {target}m")
     wait_until(lambda: int(_accounts(guest)[0]) <= target, 300, f"the guest is down to {target} MiB")
     return _mem_total(guest)
