@@ -53,7 +53,6 @@ class Writer : public DumpWriter {
 
  private:
   Result<> measure_costs();
-  FrameSet portion_of(const FrameSet& left, std::uint64_t max_bytes) const;
   Result<> write_steps(FrameSet rest);
   Result<> write_until_valid(const FrameSet& step, const FrameSet& next_step);
   Result<> write_step(const FrameSet& step, const FrameSet& next_step);
@@ -208,22 +207,7 @@ Result<> Writer::adopt(std::span<const LevelStep> steps) {
 
 FrameSet Writer::next_portion(std::uint64_t max_bytes) const {
   asked_bytes_ = max_bytes;
-  return portion_of(left_, max_bytes);
-}
-
-FrameSet Writer::portion_of(const FrameSet& left, std::uint64_t max_bytes) const {
-  const std::uint64_t most = std::max<std::uint64_t>(max_bytes >> kFrameShift, 1);
-  const std::uint64_t total = left.frames();
-  if (total <= most) return left;
-  FrameSet portion;
-  for (const FrameSet& part : by_output(left)) {
-    // As large a part of each file's rest: all of them end at about the same time.
-    const double share = static_cast<double>(part.frames()) / static_cast<double>(total);
-    const auto frames = static_cast<std::uint64_t>(share * static_cast<double>(most));
-    if (!part.empty())
-      portion.insert(first_frames(part, std::max<std::uint64_t>(frames, kChunkFrames)));
-  }
-  return portion;
+  return first_of_each(by_output(left_), max_bytes);
 }
 
 Result<> Writer::write_portion(const FrameSet& portion) {
@@ -247,7 +231,7 @@ Result<> Writer::write_steps(FrameSet rest) {
     if (after.empty()) {
       after = left_;
       after.erase(step);
-      if (!after.empty()) after = portion_of(after, asked_bytes_);
+      after = first_of_each(by_output(after), asked_bytes_);
     }
     if (auto done = write_until_valid(step, first_frames(after, kStepFrames)); !done) return done;
     if (rest.empty()) break;

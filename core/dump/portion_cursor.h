@@ -34,4 +34,8 @@ class PortionCursor {
 /// where there is one.
 FrameSet first_frames(const FrameSet& frames, std::uint64_t most);
 
+/// As large a part from the front of each set, `max_bytes` in all or about that: files that are
+/// written so end at about the same time.
+FrameSet first_of_each(const std::vector<FrameSet>& sets, std::uint64_t max_bytes);
+
 }  // namespace hadump
