@@ -32,9 +32,8 @@ Result<> settle_names(JournalContent& content);
 
 /// Reads the journal at `path` and those it builds on, newest first; those that are not there are
 /// left out, so that it may be empty.
-/// @return kBadData for a journal of another dump (its file must not be touched), one that is
-/// damaged
-///         or that others can change, or a chain that is too long or goes round.
+/// @return kBadData for a journal of another dump (its file must not be touched), a damaged
+///         one, one that others can change, or a chain that is too long or goes round.
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id);
 

@@ -254,9 +254,12 @@ Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
   auto lock = lock_state(options.state_directory);
   if (!lock) return fail(std::move(lock));
   StartCount starts(options.run_directory + "/starts");
-  if (const auto pause = starts.begin(); options.once.empty() && pause.count() > 0) {
+  const auto pause = options.once.empty() ? starts.begin() : std::chrono::seconds(0);
+  if (pause.count() > 0)
     spdlog::warn("hadumpd has ended several times in a row; waiting for {} s", pause.count());
-    if (ended_during(pause, *signals)) return {};
+  if (ended_during(pause, *signals)) {
+    starts.settled();
+    return {};
   }
   Reports reports;
   auto xen = wait_for_xen(reports.log, options, *signals);

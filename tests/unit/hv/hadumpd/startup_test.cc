@@ -3,9 +3,14 @@
 // has left on a full disk.
 #include "hv/hadumpd/startup.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -16,6 +21,7 @@
 #include "hv/hadumpd/disk_reserve.h"
 #include "hv/hadumpd/event_loop.h"
 #include "hv/hadumpd/options.h"
+#include "hv/hadumpd/state_directory.h"
 
 namespace hadump {
 namespace {
@@ -119,6 +125,40 @@ TEST_F(StartupTest, TheReserveHasBlocksAndGivesThem) {
   EXPECT_FALSE(reserve.give(2U << 20)) << "all of it is not enough";
   reserve.fill();
   EXPECT_GE(blocks_of(path), 1U << 20);
+}
+
+constexpr int kNotHere = 77;
+
+// In a file system of 8 MiB, mounted for this process alone.
+int write_records_on_a_full_disk(const std::string& directory) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=8m,mode=700") != 0)
+    return kNotHere;
+  StateDirectory states(directory, "");
+  std::vector<std::string> complaints;
+  if (!states.load_all(complaints)) return 1;
+  const int fd = open((directory + "/others").c_str(), O_WRONLY | O_CREAT, 0600);
+  const std::string page(4096, 'x');
+  while (write(fd, page.data(), page.size()) > 0) continue;
+  DomainRecord record;
+  record.uuid = "u";
+  for (int step = 0; step < 24; ++step)
+    if (!states.save(record)) return 2;
+  // What was given up must have been needed.
+  while (write(fd, page.data(), page.size()) > 0) continue;
+  std::filesystem::remove(directory + "/reserve");
+  while (write(fd, page.data(), page.size()) > 0) continue;
+  return states.save(record) ? 3 : 0;
+}
+
+TEST_F(StartupTest, RecordsAreWrittenOnAFullDisk) {
+  const pid_t child = fork();
+  if (child == 0) _exit(write_records_on_a_full_disk(directory));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNotHere) GTEST_SKIP() << "no file system can be mounted here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 // A directory for temporary files is nobody's own, and its mode is not ours to change.
