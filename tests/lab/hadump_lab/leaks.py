@@ -30,6 +30,7 @@ def check(lab: Lab, host: Host) -> None:
     host.exec("xl create -p /run/taker.cfg", timeout=120)
     try:
         found = host.exec(f"find-leaks $(xl domid taker) {memory} {TEXT}", timeout=300)
+        lab.note(found.output)
     finally:
         host.exec("xl destroy taker", timeout=120)
     frames, not_zero, with_text = (int(number) for number in found.output.split()[-3:])

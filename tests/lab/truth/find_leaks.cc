@@ -3,7 +3,8 @@
 //
 // Reads every frame of a domain that has never run and was given all memory that the host has left:
 // what is in those frames is what their last owner left there. Prints how many frames there are,
-// how many have anything but zeros in them, and how many contain TEXT.
+// how many have anything but zeros in them, and how many contain TEXT. Shows the first that are
+// not zero on standard error.
 
 #include <sys/mman.h>
 
@@ -27,6 +28,7 @@ namespace {
 
 constexpr std::size_t kBatch = 1024;
 constexpr std::size_t kPage = 4096;
+constexpr std::uint64_t kShown = 60;        // frames
 constexpr std::uint64_t kLowEnd = 0xfc000;  // as in take_truth.cc
 constexpr std::uint64_t kHighStart = 0x100000;
 constexpr std::uint64_t kFramesPerMib = 256;
@@ -42,10 +44,23 @@ struct Found {
   std::uint64_t with_text = 0;
 };
 
-void look_at(std::string_view page, std::string_view text, Found& found) {
+// What is in it, for whoever looks for the leak.
+void show(std::uint64_t gfn, std::string_view page, std::size_t at) {
+  constexpr std::size_t kBytes = 32;
+  const auto set = std::count_if(page.begin(), page.end(), [](char c) { return c != '\0'; });
+  std::fprintf(stderr,
+               "frame %#llx: %lld bytes, from %#zx on:", static_cast<unsigned long long>(gfn),
+               static_cast<long long>(set), at);
+  for (const char byte : page.substr(at, kBytes))
+    std::fprintf(stderr, " %02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+  std::fprintf(stderr, "\n");
+}
+
+void look_at(std::uint64_t gfn, std::string_view page, std::string_view text, Found& found) {
   ++found.frames;
-  if (page.find_first_not_of('\0') == std::string_view::npos) return;
-  ++found.not_zero;
+  const std::size_t at = page.find_first_not_of('\0');
+  if (at == std::string_view::npos) return;
+  if (++found.not_zero <= kShown) show(gfn, page, at);
   if (page.find(text) != std::string_view::npos) ++found.with_text;
 }
 
@@ -61,7 +76,7 @@ void scan(xenforeignmemory_handle* foreign, std::uint32_t domid, std::uint64_t b
     if (mapped == nullptr) continue;  // none of them is there
     for (std::size_t i = 0; i < count; ++i)
       if (errors[i] == 0)
-        look_at({static_cast<const char*>(mapped) + i * kPage, kPage}, text, found);
+        look_at(frames[i], {static_cast<const char*>(mapped) + i * kPage, kPage}, text, found);
     static_cast<void>(xenforeignmemory_unmap(foreign, mapped, count));
   }
 }
