@@ -54,15 +54,15 @@ FrameSet first_frames(const FrameSet& frames, std::uint64_t most) {
 
 FrameSet first_of_each(const std::vector<FrameSet>& sets, std::uint64_t max_bytes) {
   const std::uint64_t most = std::max<std::uint64_t>(max_bytes >> kFrameShift, 1);
-  std::uint64_t total = 0;
-  for (const FrameSet& set : sets) total += set.frames();
+  FrameSet all;
+  for (const FrameSet& set : sets) all.insert(set);
+  const std::uint64_t total = all.frames();
+  if (total <= most) return all;
   FrameSet first;
   for (const FrameSet& set : sets) {
     const double share = static_cast<double>(set.frames()) / static_cast<double>(total);
     const auto frames = static_cast<std::uint64_t>(share * static_cast<double>(most));
-    if (total <= most)
-      first.insert(set);
-    else if (!set.empty())
+    if (!set.empty())
       first.insert(first_frames(set, std::max<std::uint64_t>(frames, kChunkFrames)));
   }
   return first;
