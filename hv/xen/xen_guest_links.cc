@@ -133,8 +133,10 @@ std::string XenGuestLinks::store_port_key() const {
 }
 
 // After the reset there is no channel left to ask for its other end, and a crash run may go on in
-// another process.
+// another process. Once: what counts is the number from when the domain was created, and an
+// attempt that did not get it back must not be taken for it.
 Result<> XenGuestLinks::remember_store_port() const {
+  if (store_.read(store_port_key())) return {};
   const auto port = store_port_in_dom0(handles_.control.get(), domid_);
   return port ? store_.write(store_port_key(), std::to_string(*port)) : Result<>{};
 }

@@ -22,6 +22,9 @@ begin "systemd never gives up, and ends a hadumpd whose loop hangs"
 expect_line '^StartLimitIntervalSec=0$'
 expect_line '^WatchdogSec=[0-9]+$'
 
+begin "a wrong configuration is not tried again every second"
+expect_line '^RestartPreventExitStatus=2$'
+
 begin "a domain's processes outlive hadumpd"
 expect_line '^KillMode=process$'
 
