@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by hadump-save, with say(), only_ours() and $release_region: reads its configuration. A wrong value is reported and replaced by the
-# default, so that a typing error costs neither the dump nor its memory.
+# Sourced by hadump-save, with say(), only_ours() and $release_region: reads its configuration. A
+# wrong value is reported and replaced by the default, so that a typing error costs neither the dump
+# nor its memory.
 # shellcheck shell=sh
 
 conf=${HADUMP_CONF:-/etc/hadump/release-region.conf}
