@@ -68,7 +68,8 @@ def run(lab: Lab) -> None:
     lab.note(load.start(guest, lab.number("load", memory // 2)).replace("\n", "; "))
     has = _scatter(lab, guest) if "scatter" in lab.parameters else int(before.match.group(2))
 
-    leaks.plant(guest)
+    if "leaks" in lab.parameters:
+        leaks.prepare(guest)
     accounts = _accounts(guest)
     taken, registers = _crash(lab, agent, guest)
     # Xen has a few frames of its own at the end of RAM. More missing ones: they are somewhere else.

@@ -20,23 +20,13 @@
 #include <string>
 #include <string_view>
 
-extern "C" {
-#include <xenforeignmemory.h>
-}
+#include "tests/lab/truth/domain_frames.h"
 
+namespace hadump::lab {
 namespace {
 
-constexpr std::size_t kBatch = 1024;
 constexpr std::size_t kPage = 4096;
-constexpr std::uint64_t kShown = 60;        // frames
-constexpr std::uint64_t kLowEnd = 0xfc000;  // as in take_truth.cc
-constexpr std::uint64_t kHighStart = 0x100000;
-constexpr std::uint64_t kFramesPerMib = 256;
-
-struct CloseForeign {
-  void operator()(xenforeignmemory_handle* handle) const { xenforeignmemory_close(handle); }
-};
-using Foreign = std::unique_ptr<xenforeignmemory_handle, CloseForeign>;
+constexpr std::uint64_t kShown = 60;  // frames
 
 struct Found {
   std::uint64_t frames = 0;
@@ -64,41 +54,39 @@ void look_at(std::uint64_t gfn, std::string_view page, std::string_view text, Fo
   if (page.find(text) != std::string_view::npos) ++found.with_text;
 }
 
-void scan(xenforeignmemory_handle* foreign, std::uint32_t domid, std::uint64_t begin,
-          std::uint64_t end, std::string_view text, Found& found) {
-  for (std::uint64_t at = begin; at < end; at += kBatch) {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kBatch, end - at));
-    std::array<xen_pfn_t, kBatch> frames{};
-    std::array<int, kBatch> errors{};
-    std::iota(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(count), at);
-    void* mapped =
-        xenforeignmemory_map(foreign, domid, PROT_READ, count, frames.data(), errors.data());
-    if (mapped == nullptr) continue;  // none of them is there
-    for (std::size_t i = 0; i < count; ++i)
-      if (errors[i] == 0)
-        look_at(frames[i], {static_cast<const char*>(mapped) + i * kPage, kPage}, text, found);
-    static_cast<void>(xenforeignmemory_unmap(foreign, mapped, count));
-  }
+void scan(xenforeignmemory_handle* foreign, std::uint32_t domid, std::uint64_t first,
+          std::size_t count, std::string_view text, Found& found) {
+  std::array<xen_pfn_t, kBatch> frames{};
+  std::array<int, kBatch> errors{};
+  std::iota(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(count), first);
+  void* mapped =
+      xenforeignmemory_map(foreign, domid, PROT_READ, count, frames.data(), errors.data());
+  if (mapped == nullptr) return;  // none of them is there
+  for (std::size_t i = 0; i < count; ++i)
+    if (errors[i] == 0)
+      look_at(frames[i], {static_cast<const char*>(mapped) + i * kPage, kPage}, text, found);
+  static_cast<void>(xenforeignmemory_unmap(foreign, mapped, count));
 }
 
 }  // namespace
+}  // namespace hadump::lab
 
 int main(int argc, char** argv) {
+  using namespace hadump::lab;
   if (argc != 4) {
     std::fprintf(stderr, "usage: find-leaks DOMID MEMORY_MIB TEXT\n");
     return 2;
   }
   const auto domid = static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10));
-  const std::uint64_t frames = std::strtoull(argv[2], nullptr, 10) * kFramesPerMib;
   const Foreign foreign(xenforeignmemory_open(nullptr, 0));
   if (!foreign) {
     std::fprintf(stderr, "find-leaks: opening foreign memory: %s\n", std::strerror(errno));
     return 2;
   }
   Found found;
-  scan(foreign.get(), domid, 0, std::min(frames, kLowEnd), argv[3], found);
-  if (frames > kLowEnd)
-    scan(foreign.get(), domid, kHighStart, kHighStart + frames - kLowEnd, argv[3], found);
+  for_each_batch(std::strtoull(argv[2], nullptr, 10), [&](std::uint64_t first, std::size_t count) {
+    scan(foreign.get(), domid, first, count, argv[3], found);
+  });
   std::printf("%llu %llu %llu\n", static_cast<unsigned long long>(found.frames),
               static_cast<unsigned long long>(found.not_zero),
               static_cast<unsigned long long>(found.with_text));

@@ -25,26 +25,12 @@
 #include <string>
 #include <vector>
 
-extern "C" {
-#include <xenforeignmemory.h>
-}
-
+#include "tests/lab/truth/domain_frames.h"
 #include "tests/lab/truth/truth_file.h"
 #include "tests/lab/truth/xen_frames.h"
 
 namespace hadump::lab {
 namespace {
-
-constexpr std::size_t kBatch = 1024;  // One call for each frame would take minutes.
-// Where a PVH guest's RAM may be: libxl leaves the rest below 4 GiB to devices.
-constexpr std::uint64_t kLowEnd = 0xfc000;
-constexpr std::uint64_t kHighStart = 0x100000;
-constexpr std::uint64_t kFramesPerMib = 256;
-
-struct CloseForeign {
-  void operator()(xenforeignmemory_handle* handle) const { xenforeignmemory_close(handle); }
-};
-using Foreign = std::unique_ptr<xenforeignmemory_handle, CloseForeign>;
 
 struct CloseFile {
   void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
@@ -71,10 +57,27 @@ class TruthTaker {
     if (raw != nullptr) raw_ = create(raw);
   }
 
-  /// Frames [begin, end).
-  void scan(std::uint64_t begin, std::uint64_t end) {
-    for (std::uint64_t at = begin; at < end; at += kBatch)
-      scan_batch(at, static_cast<std::size_t>(std::min<std::uint64_t>(kBatch, end - at)));
+  /// A batch of frames.
+  void scan(std::uint64_t first, std::size_t count) {
+    std::iota(frames_.begin(), frames_.end(), first);
+    void* mapped = xenforeignmemory_map(foreign_.get(), domid_, PROT_READ, count, frames_.data(),
+                                        errors_.data());
+    if (mapped == nullptr) {
+      absent_[errno] += count;  // Not one frame of the batch is there.
+      return;
+    }
+    const auto* bytes = static_cast<const std::byte*>(mapped);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (errors_[i] != 0) {
+        ++absent_[std::abs(errors_[i])];
+        continue;
+      }
+      const FrameBytes frame(bytes + i * kFrameSize, kFrameSize);
+      records_.push_back({first + i, frame_hash(frame)});
+      if (raw_) put_raw(first + i, frame);
+      if (may_be_xens(first + i, frame)) keep(first + i, frame);
+    }
+    xenforeignmemory_unmap(foreign_.get(), mapped, count);
   }
 
   void write() const {
@@ -100,28 +103,6 @@ class TruthTaker {
   }
 
  private:
-  void scan_batch(std::uint64_t first, std::size_t count) {
-    std::iota(frames_.begin(), frames_.end(), first);
-    void* mapped = xenforeignmemory_map(foreign_.get(), domid_, PROT_READ, count, frames_.data(),
-                                        errors_.data());
-    if (mapped == nullptr) {
-      absent_[errno] += count;  // Not one frame of the batch is there.
-      return;
-    }
-    const auto* bytes = static_cast<const std::byte*>(mapped);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (errors_[i] != 0) {
-        ++absent_[std::abs(errors_[i])];
-        continue;
-      }
-      const FrameBytes frame(bytes + i * kFrameSize, kFrameSize);
-      records_.push_back({first + i, frame_hash(frame)});
-      if (raw_) put_raw(first + i, frame);
-      if (may_be_xens(first + i, frame)) keep(first + i, frame);
-    }
-    xenforeignmemory_unmap(foreign_.get(), mapped, count);
-  }
-
   void keep(std::uint64_t number, FrameBytes frame) const {
     if (std::fwrite(&number, sizeof(number), 1, kept_.get()) != 1 ||
         std::fwrite(frame.data(), frame.size(), 1, kept_.get()) != 1)
@@ -157,13 +138,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: take-truth DOMID TRUTH MEMORY_MIB [RAW]\n");
     return 2;
   }
-  const std::uint64_t frames = std::strtoull(argv[3], nullptr, 10) * kFramesPerMib;
   const auto start = std::chrono::steady_clock::now();
   TruthTaker taker(static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)), argv[2],
                    argc > 4 ? argv[4] : nullptr);
-  const std::uint64_t low = std::min(frames, kLowEnd);
-  taker.scan(0, low);
-  if (frames > low) taker.scan(kHighStart, kHighStart + (frames - low));
+  for_each_batch(std::strtoull(argv[3], nullptr, 10),
+                 [&taker](std::uint64_t first, std::size_t count) { taker.scan(first, count); });
   taker.write();
   taker.report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return 0;
