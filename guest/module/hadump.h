@@ -2,9 +2,11 @@
 /*
  * The module's parts and what they share. hadump_main.c wires them; dump.c reads the dump node;
  * claim.c makes old memory ours; memory.c gives it back; online.c keeps Xen's balloon off; vmcore.c
- * hides what was given; sysfs.c and register.c talk to the admin and the agent.
+ * hides what was given; sysfs.c and register.c talk to the admin and the agent; suspend.c keeps the
+ * machine from being suspended.
  *
- * Each part calls only those further down: hadump_main, sysfs, register, memory, online, vmcore.
+ * Each part calls only those further down: hadump_main, suspend, sysfs, register, memory, online,
+ * vmcore.
  */
 #ifndef HADUMP_H
 #define HADUMP_H
@@ -180,6 +182,8 @@ void hadump_register_exit(void);
 void hadump_dump_is_over(void);
 /* Publishes the current state soon; any context that may sleep. */
 void hadump_publish(void);
+/* From the boot until the agent has seen the dump's end and has its memory back. */
+bool hadump_dump_is_announced(void);
 bool hadump_is_registered(void);
 /* Returns 0, -EBUSY while a dump waits, -EEXIST, or -ENODEV without xenstore. */
 int hadump_set_registered(bool registered);
@@ -189,5 +193,9 @@ int hadump_set_registered(bool registered);
 void hadump_get_progress(char *buf);
 /* @length: at most HADUMP_PROGRESS_MAX. */
 void hadump_set_progress(const char *line, size_t length);
+
+/* suspend.c */
+void hadump_suspend_init(void);
+void hadump_suspend_exit(void);
 
 #endif /* HADUMP_H */

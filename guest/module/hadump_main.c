@@ -75,6 +75,7 @@ static int __init hadump_init(void)
 			pr_err("it cannot be released: %s\n", hadump_refusal());
 	}
 
+	hadump_suspend_init();
 	rc = hadump_sysfs_init();
 	if (rc)
 		goto failed;
@@ -89,12 +90,16 @@ static int __init hadump_init(void)
 
 failed:
 	/* With a dump claimed the code must stay; without files nothing can be released. */
-	return hadump_dump ? 0 : rc;
+	if (hadump_dump)
+		return 0;
+	hadump_suspend_exit();
+	return rc;
 }
 
 static void __exit hadump_exit(void)
 {
 	/* Only without a dump, see hadump_init(). The files first: a write asks for work. */
+	hadump_suspend_exit();
 	hadump_sysfs_exit();
 	hadump_register_exit();
 }

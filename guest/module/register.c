@@ -90,6 +90,11 @@ static bool dump_announced(void)
 	return hadump_dump && !reg.over;
 }
 
+bool hadump_dump_is_announced(void)
+{
+	return hadump_dump && !READ_ONCE(reg.over);
+}
+
 static bool wants_registered_mode(void)
 {
 	if (is_text(mode, "added") || is_text(mode, "registered"))
@@ -176,7 +181,7 @@ static int write_state(bool *again)
 	if (rc) {
 		pr_warn("cannot write to xenstore (%d), continuing\n", rc);
 	} else if (r->registered_mode && !strcmp(r->state, HADUMP_STATE_DONE)) {
-		reg.over = true;	/* nothing to wait for: the next report registers */
+		WRITE_ONCE(reg.over, true);	/* nothing to wait for: the next report registers */
 		*again = true;
 	}
 	kfree(r);
@@ -192,7 +197,7 @@ static void follow_agent(void)
 	if (!dump_announced() || !hadump_dump->done ||
 	    !hadump_agent_says(HADUMP_XS_AGENT_STATE, "save-area-returned"))
 		return;
-	reg.over = true;
+	WRITE_ONCE(reg.over, true);
 	hadump_forget_save_area();
 }
 
@@ -323,6 +328,11 @@ void hadump_register_exit(void)
 
 void hadump_publish(void)
 {
+}
+
+bool hadump_dump_is_announced(void)
+{
+	return hadump_dump_waits();
 }
 
 bool hadump_is_registered(void)
