@@ -83,7 +83,7 @@ class FakeVmcore : public VmcoreSource {
       const FakeMachine::Lock lock(machine_);
       const Gfn gfn{first.value + i};
       const auto row = out.subspan(i * kFrameSize, kFrameSize);
-      std::fill(row.begin(), row.end(), std::byte{0});
+      std::memset(row.data(), 0, row.size());
       status[i] = !layout_.frames.contains(gfn)             ? FrameStatus::kAbsent
                   : machine_.shared_->unreadable[gfn.value] ? FrameStatus::kFailed
                                                             : FrameStatus::kRead;
@@ -154,7 +154,7 @@ void FakeMachine::reboot() {
 void FakeMachine::truth(Gfn gfn, std::span<std::byte> out) const {
   std::uint64_t x = (seed_ + gfn.value + 1) * 0x9e3779b97f4a7c15;
   if (x >> 62 == 0) {  // A quarter of the pages is zero.
-    std::fill(out.begin(), out.end(), std::byte{0});
+    std::memset(out.data(), 0, out.size());
     return;
   }
   const bool compressible = (x >> 61 & 1) != 0;
