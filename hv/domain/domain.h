@@ -80,6 +80,15 @@ class GuestLinks {
 /// Values below data/hadump, by key, as the guest wrote them.
 using GuestKeys = std::map<std::string, std::string>;
 
+/// What xenstore says of a domain at one time.
+struct GuestNews {
+  GuestKeys keys;
+  std::string name;                      ///< empty: not known
+  std::uint64_t balloon_target_kib = 0;  ///< 0: not known
+
+  bool operator==(const GuestNews&) const = default;
+};
+
 /// The domain's part of xenstore.
 ///
 /// Implementations: XenGuestStore (hv/xen), InMemoryGuestStore (tests/fakes).

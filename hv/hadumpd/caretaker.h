@@ -52,8 +52,8 @@ class Caretaker {
   /// Looks at every domain and starts what is due. Cheap when nothing is.
   Result<> look_around();
 
-  /// What guests have said last, by domid.
-  void heard(std::map<unsigned, GuestKeys> keys) { keys_ = std::move(keys); }
+  /// What xenstore said last, by domid.
+  void heard(std::map<unsigned, GuestNews> news) { news_ = std::move(news); }
   /// The domains whose words matter, and whether all of them do or their state only.
   std::map<unsigned, bool> listened_to() const;
 
@@ -93,6 +93,7 @@ class Caretaker {
   void see_to_living(const DomainStatus& status, Ward& ward);
   void see_to_shutdown(const DomainStatus& status, Ward& ward);
   void see_to_crash(const DomainStatus& status, Ward& ward);
+  bool was_renamed(const DomainStatus& status, const Ward& ward) const;
   void see_to_dump(const DomainStatus& status, Ward& ward);
   void obey(const DomainStatus& status, Ward& ward, ShutdownAction action);
   void give_up(unsigned domid, Ward& ward, const std::string& why);
@@ -114,6 +115,8 @@ class Caretaker {
                                  DomainRecord record);
   void ended(unsigned domid, const std::string& uuid, const Result<Ending>& ending);
   void start_publishing(unsigned domid, Ward& ward);
+  void start_keeping(unsigned domid, Ward& ward, const DomainRecord& record);
+  void kept(unsigned domid, const DomainRecord& record, const Result<>& done);
   void log_times(const DomainRecord& record) const;
 
   // caretaker_view.cc
@@ -125,7 +128,7 @@ class Caretaker {
   PolicyTable policies_;
   std::set<unsigned> restarted_;
   bool wards_are_new_ = false;
-  std::map<unsigned, GuestKeys> keys_;             ///< by domid
+  std::map<unsigned, GuestNews> news_;             ///< by domid
   std::map<unsigned, Ward> wards_;                 ///< by domid
   std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
   std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration

@@ -8,6 +8,7 @@
 #include "hv/agent/crash_limit.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/rescue/finish_dump.h"
+#include "hv/rescue/kept_memory.h"
 
 namespace hadump {
 
@@ -69,6 +70,11 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
     record->crash_counted = false;  // the next crash is another one
     save(*record);
   }
+  if (was_renamed(status, ward)) {
+    spdlog::info("domain {} ({}): it has another name now", status.domid, ward.config.name);
+    ward.stale = true;  // its policy is by name
+    return;
+  }
   // Not of a crashed domain: the event that xenstored sends with it would change its memory.
   if (!ward.published) return start_publishing(status.domid, ward);
   see_to_dump(status, ward);
@@ -112,9 +118,22 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   static_cast<void>(start_rescue(status.domid, ward));  // what fails is seen in the ward
 }
 
+bool Caretaker::was_renamed(const DomainStatus& status, const Ward& ward) const {
+  const auto news = news_.find(status.domid);
+  return news != news_.end() && !news->second.name.empty() && news->second.name != ward.config.name;
+}
+
 void Caretaker::see_to_dump(const DomainStatus& status, Ward& ward) {
-  const auto record = world_.book.find(status.uuid);
+  auto record = world_.book.find(status.uuid);
   if (!record || record->step != Step::kStarted) return;
+  const auto news = news_.find(status.domid);
+  const std::uint64_t target_kib = news == news_.end() ? 0 : news->second.balloon_target_kib;
+  if (note_memory_wish(*record, ward.config.memory_bytes >> 10, status.max_memory_kib,
+                       target_kib)) {
+    if (ward.keepings.due(world_.monotonic())) start_keeping(status.domid, ward, *record);
+    return;
+  }
+  ward.keepings.reset();
   const GuestState guest = progress(status.domid, ward).state;
   // The job looks closely: dump_is_over().
   const bool may_be_over = guest == GuestState::kDone || (guest == GuestState::kRegistered &&

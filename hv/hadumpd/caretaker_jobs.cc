@@ -8,12 +8,16 @@
 #include "core/base/text.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/rescue/finish_dump.h"
+#include "hv/rescue/kept_memory.h"
 
 namespace hadump {
 namespace {
 
 // Stands for a save area that is about to be added.
 constexpr FrameRange kPlannedSaveArea{Gfn{0}, Gfn{1}};
+
+// Longer than it takes to hear of xenstore again.
+constexpr std::chrono::seconds kAfterUndoing{3};
 
 std::string title(unsigned domid, const Ward& ward, const char* what) {
   return fmt::format("domain {} ({}): {}", domid, ward.config.name, what);
@@ -121,6 +125,38 @@ void Caretaker::start_publishing(unsigned domid, Ward& ward) {
       },
       [](const Result<>&) {});
   ward.published = started.has_value();
+}
+
+void Caretaker::start_keeping(unsigned domid, Ward& ward, const DomainRecord& record) {
+  auto started = world_.jobs.start<void>(
+      domid, title(domid, ward, "keeping its memory"),
+      [world = world_, domid, record]() -> Result<> {
+        auto open = world.host.open(domid);
+        if (!open) return fail(std::move(open));
+        return restore_memory((*open)->memory(), (*open)->store(), world.book, record);
+      },
+      [this, domid, record](const Result<>& done) { kept(domid, record, done); });
+  if (!started) kept(domid, record, fail(std::move(started)));
+}
+
+void Caretaker::kept(unsigned domid, const DomainRecord& record, const Result<>& done) {
+  Ward* ward = ward_of(domid, record.uuid);
+  if (ward == nullptr) return;
+  if (done) {
+    // What is known of xenstore was read before this: it must not be taken for another wish.
+    ward->keepings.wait_until(world_.monotonic() + kAfterUndoing);
+    spdlog::warn(
+        "domain {} ({}): its memory was changed while a dump waits in it. That was undone, "
+        "and takes effect when the dump is over",
+        domid, ward->config.name);
+    return;
+  }
+  const auto next = world_.monotonic() + pause_after(ward->keepings.failures() + 1);
+  if (ward->keepings.fail(done.error().what(), next))
+    spdlog::error(
+        "domain {} ({}): its memory was changed while a dump waits in it, and undoing that "
+        "has failed: {}, retrying",
+        domid, ward->config.name, done.error().what());
 }
 
 void Caretaker::start_ending(unsigned domid, Ward& ward, const DomainRecord& record) {

@@ -9,9 +9,9 @@
 namespace hadump {
 
 GuestProgress Caretaker::progress(unsigned domid, const Ward& ward) const {
-  const auto found = keys_.find(domid);
-  if (found == keys_.end() || ward.ram.empty()) return {};
-  return check_progress(found->second, ward.ram);
+  const auto found = news_.find(domid);
+  if (found == news_.end() || ward.ram.empty()) return {};
+  return check_progress(found->second.keys, ward.ram);
 }
 
 void Caretaker::note_state(unsigned domid, const Ward& ward) {
@@ -37,7 +37,7 @@ std::string Caretaker::note_of(unsigned domid, const Ward& ward) const {
     const auto left = std::max(attempts.next() - now, std::chrono::milliseconds(0));
     return std::chrono::ceil<std::chrono::seconds>(left).count();
   };
-  for (const Attempts* attempts : {&ward.attempts, &ward.endings})
+  for (const Attempts* attempts : {&ward.attempts, &ward.endings, &ward.keepings})
     if (!attempts->error().empty())
       return fmt::format("{} (attempt {} failed, next in {} s)", attempts->error(),
                          attempts->failures(), seconds(*attempts));

@@ -113,12 +113,9 @@ void leave_in_time() try {
 
 // A thread of the observer's reads with this; the handle is its own.
 GuestObserver::Read reader_of(XenHandles& handles) {
-  return [&handles](unsigned domid, bool all) -> Result<GuestKeys> {
+  return [&handles](unsigned domid, bool all) -> Result<GuestNews> {
     const XenGuestStore store(handles.store.get(), domid);
-    if (all) return store.guest_keys();
-    GuestKeys keys;
-    if (auto state = store.guest_key(HADUMP_XS_STATE)) keys.emplace(HADUMP_XS_STATE, *state);
-    return keys;
+    return store.news(all);
   };
 }
 
@@ -237,7 +234,8 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
   auto server = StatusServer::listen(options.run_directory + "/hadumpd.sock", monotonic);
   if (!server) return fail(std::move(server));
   spdlog::info("hadumpd runs");
-  EventLoop({options, caretaker, jobs, guests, *wakeup, *xen.watcher, *server, signals, starts})
+  EventLoop({options, caretaker, jobs, guests, *wakeup, *xen.watcher, *server, signals, starts,
+             monotonic})
       .run();
   leave_in_time();
   return {};

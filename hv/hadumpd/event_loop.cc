@@ -69,24 +69,31 @@ Result<> EventLoop::round_or_error(Requests& requests) try {
 }
 
 Result<> EventLoop::round(Requests& requests) {
+  if (const std::string slow = clock_.next_round(); !slow.empty()) spdlog::info("{}", slow);
   look();
   std::vector<pollfd> fds = {{parts_.signals.get(), POLLIN, 0}, {parts_.wakeup.fd(), POLLIN, 0}};
   parts_.server.add_to(fds);
   const auto timeout = parts_.server.has_open_query() ? kServeAgainAfter : kLookAtLeastEvery;
   if (auto done = parts_.watcher.wait(fds, timeout); !done) return fail(std::move(done));
+  clock_.ended("events", timeout);
   if ((fds[0].revents & POLLIN) != 0) take_signal();
   parts_.server.serve([&](StatusServer::Query& query) { return requests.answer(query); });
+  clock_.ended("clients");
   return {};
 }
 
 void EventLoop::look() {
   parts_.wakeup.clear();
   parts_.jobs.collect();
-  parts_.caretaker.heard(parts_.guests.keys());
+  clock_.ended("jobs");
+  parts_.caretaker.heard(parts_.guests.news());
+  clock_.ended("guests");
   if (auto done = parts_.caretaker.look_around(); !done) spdlog::error("{}", done.error().what());
+  clock_.ended("domains");
   parts_.guests.follow(parts_.caretaker.listened_to());
   for (unsigned domid : parts_.caretaker.take_restarted()) parts_.watcher.follow_again(domid);
   parts_.watcher.follow(parts_.caretaker.wards());
+  clock_.ended("watches");
 }
 
 void EventLoop::take_signal() {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/unique_handle.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/guest_observer.h"
 #include "hv/hadumpd/options.h"
+#include "hv/hadumpd/round_clock.h"
 #include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/status_server.h"
 #include "hv/hadumpd/wakeup.h"
@@ -36,8 +38,9 @@ class EventLoop {
     StatusServer& server;
     const UniqueFd& signals;
     StartCount& starts;
+    RoundClock::Now now;
   };
-  explicit EventLoop(Parts parts) : parts_(parts) {}
+  explicit EventLoop(Parts parts) : parts_(std::move(parts)), clock_(parts_.now) {}
 
   /// Until a signal ends it. What fails in one round is logged, and the next one follows: whatever
   /// it was, no domain must be left alone for it.
@@ -51,6 +54,7 @@ class EventLoop {
   void read_configuration();
 
   Parts parts_;
+  RoundClock clock_;
   bool stopping_ = false;
 };
 

@@ -39,19 +39,19 @@ bool GuestObserver::answered(std::uint64_t ticket) const {
   return ended_ >= ticket;
 }
 
-std::map<unsigned, GuestKeys> GuestObserver::keys() const {
+std::map<unsigned, GuestNews> GuestObserver::news() const {
   const std::lock_guard lock(mutex_);
-  return keys_;
+  return news_;
 }
 
-std::map<unsigned, GuestKeys> GuestObserver::look(const std::map<unsigned, bool>& closely, bool all,
+std::map<unsigned, GuestNews> GuestObserver::look(const std::map<unsigned, bool>& closely, bool all,
                                                   const std::stop_token& stop) const {
-  std::map<unsigned, GuestKeys> keys;
+  std::map<unsigned, GuestNews> news;
   for (const auto& [domid, close] : closely) {
     if (stop.stop_requested()) break;
-    if (auto read = read_(domid, all || close)) keys.emplace(domid, std::move(*read));
+    if (auto read = read_(domid, all || close)) news.emplace(domid, std::move(*read));
   }
-  return keys;
+  return news;
 }
 
 void GuestObserver::work(const std::stop_token& stop) {
@@ -64,10 +64,10 @@ void GuestObserver::work(const std::stop_token& stop) {
     try {
       const std::map<unsigned, bool> closely = closely_;
       lock.unlock();
-      std::map<unsigned, GuestKeys> keys = look(closely, asked, stop);
+      std::map<unsigned, GuestNews> news = look(closely, asked, stop);
       lock.lock();
-      if (keys != keys_ || asked) wakeup_.notify();
-      keys_ = std::move(keys);
+      if (news != news_ || asked) wakeup_.notify();
+      news_ = std::move(news);
     } catch (const std::bad_alloc&) {  // what was read before is still there
       if (!lock.owns_lock()) lock.lock();
     }

@@ -13,14 +13,14 @@
 
 namespace hadump {
 
-/// Reads what guests say in xenstore, every second and when it is asked to, so that the event loop
+/// Reads what xenstore says of guests, every second and when it is asked to, so that the event loop
 /// never waits for xenstored.
 ///
 /// Threads: all functions are for any thread; reading is done on one of its own.
 class GuestObserver {
  public:
-  /// @param all  every key, or HADUMP_XS_STATE only.
-  using Read = std::function<Result<GuestKeys>(unsigned domid, bool all)>;
+  /// @param all  every key of the guest's, or HADUMP_XS_STATE only.
+  using Read = std::function<Result<GuestNews>(unsigned domid, bool all)>;
 
   /// @param read  called on the observer's thread only.
   /// @param wakeup  borrowed; notified when a guest has said something new, and after ask().
@@ -37,11 +37,11 @@ class GuestObserver {
   /// Whether a look has ended that began after the ticket was given.
   bool answered(std::uint64_t ticket) const;
   /// What was read last, by domid. A domain that could not be read is missing.
-  std::map<unsigned, GuestKeys> keys() const;
+  std::map<unsigned, GuestNews> news() const;
 
  private:
   void work(const std::stop_token& stop);
-  std::map<unsigned, GuestKeys> look(const std::map<unsigned, bool>& closely, bool all,
+  std::map<unsigned, GuestNews> look(const std::map<unsigned, bool>& closely, bool all,
                                      const std::stop_token& stop) const;
 
   Read read_;
@@ -49,7 +49,7 @@ class GuestObserver {
   mutable std::mutex mutex_;  ///< of all that follows; not held while anything is read
   std::condition_variable_any wake_;
   std::map<unsigned, bool> closely_;
-  std::map<unsigned, GuestKeys> keys_;
+  std::map<unsigned, GuestNews> news_;
   std::uint64_t begun_ = 0;
   std::uint64_t ended_ = 0;
   bool asked_ = false;

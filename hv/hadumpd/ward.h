@@ -27,6 +27,7 @@ struct Ward {
   bool rescuing = false;   ///< that is a crash run
   Attempts attempts;       ///< at its present crash or shutdown
   Attempts endings;        ///< at ending the dump that waits in it
+  Attempts keepings;       ///< at keeping its memory as that dump needs it
   /// Shared with the job that carries it out, and read here only when that job is over.
   std::shared_ptr<Departure> departure;
 };

@@ -27,6 +27,20 @@ std::optional<std::string> XenGuestStore::guest_key(const char* key) const {
   return value;
 }
 
+Result<GuestNews> XenGuestStore::news(bool all) const {
+  GuestNews news;
+  if (all) {
+    auto keys = guest_keys();
+    if (!keys) return fail(std::move(keys));
+    news.keys = std::move(*keys);
+  } else if (auto state = guest_key(HADUMP_XS_STATE)) {
+    news.keys.emplace(HADUMP_XS_STATE, std::move(*state));
+  }
+  news.name = store_.read(home_ + "/name").value_or("");
+  news.balloon_target_kib = balloon_target_kib().value_or(0);
+  return news;
+}
+
 Result<> XenGuestStore::clear_guest_keys() {
   return store_.remove(fmt::format("{}/{}", home_, HADUMP_XS_GUEST));
 }

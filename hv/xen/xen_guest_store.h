@@ -20,10 +20,12 @@ class XenGuestStore : public GuestStore {
   Result<std::uint64_t> balloon_target_kib() const override;
   Result<> set_balloon_target_kib(std::uint64_t kib) override;
 
-  /// One of guest_keys(), for who looks often and needs no more.
-  std::optional<std::string> guest_key(const char* key) const;
+  /// For who looks often. @param all  all of guest_keys(), or HADUMP_XS_STATE only.
+  Result<GuestNews> news(bool all) const;
 
  private:
+  std::optional<std::string> guest_key(const char* key) const;
+
   XenStore store_;
   std::string home_;
 };

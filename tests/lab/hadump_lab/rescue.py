@@ -35,8 +35,11 @@ class Crash:
 class Rescue:
     """One guest and its agent."""
 
-    def __init__(self, lab: "Lab", agent: Agent, config: GuestConfig) -> None:
+    def __init__(
+        self, lab: "Lab", agent: Agent, config: GuestConfig, settings: str = SETTINGS
+    ) -> None:
         """Creates the guest and waits until it is up and registered."""
+        self.settings = settings
         self.lab = lab
         self.agent = agent
         self.guest = self.create(config)
@@ -47,7 +50,7 @@ class Rescue:
     def create(self, config: GuestConfig) -> Guest:
         """Makes the guest, with the product in it."""
         overlay = load.with_load(
-            guest_overlay(STANDARD_KERNEL, SETTINGS), self.lab.program("lab-load")
+            guest_overlay(STANDARD_KERNEL, self.settings), self.lab.program("lab-load")
         )
         return self.agent.host.create_guest(replace(config, overlay=overlay))
 

@@ -89,10 +89,12 @@ class CaretakerTest : public testing::Test {
     }
   }
   void pass(std::chrono::milliseconds time) { now += time; }
-  std::map<unsigned, GuestKeys> said() {
-    std::map<unsigned, GuestKeys> all;
+  std::map<unsigned, GuestNews> said() {
+    std::map<unsigned, GuestNews> all;
     for (const auto& [domid, closely] : caretaker->listened_to())
-      if (auto open = host.open(domid)) all[domid] = (*open)->store().guest_keys().value();
+      if (auto open = host.open(domid))
+        all[domid] = {(*open)->store().guest_keys().value(), new_names[domid],
+                      (*open)->store().balloon_target_kib().value()};
     return all;
   }
   DomainView view(const std::string& name) {
@@ -121,6 +123,7 @@ class CaretakerTest : public testing::Test {
   std::vector<unsigned> rescued;       ///< in order, by domid
   std::vector<Error> rescue_failures;  ///< of the next crash runs
   bool commits_before_it_fails = false;
+  std::map<unsigned, std::string> new_names;  ///< names in xenstore, by domid, where they matter
 
  private:
   static std::string new_directory() {

@@ -151,39 +151,40 @@ TEST_F(JobsTest, GuestsAreReadWhenAskedFor) {
   std::mutex mutex;
   std::string said = "registered";
   GuestObserver guests(
-      [&](unsigned domid, bool all) -> Result<GuestKeys> {
+      [&](unsigned domid, bool all) -> Result<GuestNews> {
         if (domid == 9) return fail(ErrorCode::kOs, "xenstored is gone");
         const std::lock_guard lock(mutex);
         GuestKeys keys{{HADUMP_XS_STATE, said}};
         if (all) keys[HADUMP_XS_PROGRESS] = "50%";
-        return keys;
+        return GuestNews{keys, "", 0};
       },
       wakeup);
   guests.follow({{3, false}, {9, true}});
   const auto look = [&] {
     const auto ticket = guests.ask();
     while (!guests.answered(ticket)) wait();
-    return guests.keys();
+    return guests.news();
   };
   auto keys = look();
-  EXPECT_EQ(keys.at(3).at(HADUMP_XS_STATE), "registered");
-  EXPECT_EQ(keys.at(3).at(HADUMP_XS_PROGRESS), "50%") << "whoever asks gets all of it";
+  EXPECT_EQ(keys.at(3).keys.at(HADUMP_XS_STATE), "registered");
+  EXPECT_EQ(keys.at(3).keys.at(HADUMP_XS_PROGRESS), "50%") << "whoever asks gets all of it";
   EXPECT_FALSE(keys.contains(9));
   {
     const std::lock_guard lock(mutex);
     said = "done";
   }
-  EXPECT_EQ(look().at(3).at(HADUMP_XS_STATE), "done") << "a look that began after the question";
+  EXPECT_EQ(look().at(3).keys.at(HADUMP_XS_STATE), "done")
+      << "a look that began after the question";
 }
 
 TEST_F(JobsTest, AXenstoredThatHangsKeepsNobodyWaiting) {
   std::promise<void> begun;
   std::promise<void> released;
   GuestObserver guests(
-      [&](unsigned, bool) -> Result<GuestKeys> {
+      [&](unsigned, bool) -> Result<GuestNews> {
         begun.set_value();
         released.get_future().wait();
-        return GuestKeys{};
+        return GuestNews{};
       },
       wakeup);
   guests.follow({{3, false}});
@@ -191,7 +192,7 @@ TEST_F(JobsTest, AXenstoredThatHangsKeepsNobodyWaiting) {
   begun.get_future().wait();
 
   EXPECT_FALSE(guests.answered(ticket));
-  EXPECT_TRUE(guests.keys().empty());
+  EXPECT_TRUE(guests.news().empty());
   guests.follow({});
   released.set_value();
 }

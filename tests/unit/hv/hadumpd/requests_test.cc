@@ -33,10 +33,10 @@ class RequestsTest : public CaretakerTest {
   }
 
   Wakeup wakeup = std::move(*Wakeup::create());
-  GuestObserver guests{[this](unsigned domid, bool) -> Result<GuestKeys> {
+  GuestObserver guests{[this](unsigned domid, bool) -> Result<GuestNews> {
                          auto open = host.open(domid);
                          if (!open) return fail(std::move(open));
-                         return (*open)->store().guest_keys();
+                         return GuestNews{(*open)->store().guest_keys().value(), "", 0};
                        },
                        wakeup};
   Requests requests{*caretaker, jobs, guests};
@@ -71,9 +71,9 @@ TEST_F(RequestsTest, ListDoesNotWaitForAXenstoredThatHangs) {
   std::promise<void> released;
   std::shared_future<void> gate = released.get_future().share();
   GuestObserver hung(
-      [gate](unsigned, bool) -> Result<GuestKeys> {
+      [gate](unsigned, bool) -> Result<GuestNews> {
         gate.wait();
-        return GuestKeys{};
+        return GuestNews{};
       },
       wakeup);
   hung.follow(caretaker->listened_to());

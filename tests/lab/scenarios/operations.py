@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an administrator does with xl while a dump waits, or while hadumpd is at work on a crash.
+
+Each operation ends well or is refused; the dump is whole in the end.
+
+Parameters: memory (MiB).
+"""
+
+from hadump_lab.guest import GuestConfig
+from hadump_lab.host import Host, HostConfig
+from hadump_lab.product import Agent
+from hadump_lab.rescue import SAVE_AREA_MIB, SETTINGS, Crash, Rescue
+from hadump_lab.scenario import Lab
+from hadump_lab.waiting import wait_until
+
+NAME = "ops"
+SAVED = "/scratch/ops.saved"
+# hadump-save starts nothing with it, so the dump waits.
+NO_ROOM = "MIN_FREE_MB=99999999"
+SLACK_KIB = 8 << 10
+
+
+def run(lab: Lab) -> None:
+    memory = lab.number("memory", 448)
+    host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
+    agent = Agent(host)
+    agent.install()
+    agent.start()
+    rescue = Rescue(lab, agent, GuestConfig(NAME, memory, vcpus=1), f"{SETTINGS}{NO_ROOM}\n")
+    _wait_state(agent, "registered")
+    rescue.guest.exec("sync")
+    crash = rescue.crash()
+    rescue.wait_back(crash.mark)
+    _mem_set(lab, rescue, memory)
+    _pause(lab, rescue)
+    _rename(lab, rescue)
+    _save(lab, rescue)
+    rescue.guest.exec(
+        f"sed -i /{NO_ROOM}/d /etc/hadump/release-region.conf && /usr/lib/hadump/hadump-save",
+        timeout=300,
+    )
+    _ends(lab, rescue, crash, memory)
+    _save_and_restore(lab, rescue)
+    _destroy(lab, rescue)
+    lab.check(not agent.ended(), "hadumpd goes on")
+
+
+def _mem_total(rescue: Rescue) -> int:
+    return int(rescue.guest.exec("awk '/^MemTotal/{print $2}' /proc/meminfo")[1])
+
+
+def _target_kib(host: Host, name: str) -> int:
+    return int(host.exec(f"xenstore-read /local/domain/$(xl domid {name})/memory/target").output)
+
+
+def _mem_set(lab: Lab, rescue: Rescue, memory: int) -> None:
+    host = rescue.guest.host
+    had = _mem_total(rescue)
+    since = rescue.agent.log.mark()
+    host.exec(f"xl mem-set {NAME} {memory - 100}m")
+    rescue.agent.log.wait_for("its memory was changed while a dump waits in it", 20, since)
+    lab.check(_target_kib(host, NAME) == memory << 10, "xl mem-set: its target is as before")
+
+    def window_is_back() -> bool:
+        return _mem_total(rescue) >= had - SLACK_KIB
+
+    wait_until(window_is_back, 40, lambda: f"its window is as before: {_mem_total(rescue)} of {had}")
+    lab.check(True, f"and the window of {had} KiB is whole")
+
+
+def _pause(lab: Lab, rescue: Rescue) -> None:
+    host = rescue.guest.host
+    host.exec(f"xl pause {NAME}")
+    lab.check("p" in rescue.guest.state(), "xl pause pauses it")
+    state = rescue.agent.status(NAME)["state"]
+    lab.check(state in ("waiting", "saving"), f"and its dump waits: {state}")
+    host.exec(f"xl unpause {NAME}")
+    rescue.guest.exec("true")
+
+
+def _rename(lab: Lab, rescue: Rescue) -> None:
+    host = rescue.guest.host
+    host.exec(f"xl rename {NAME} other")
+    wait_until(lambda: "other" in host.exec("hadump list").output, 20, "the new name is listed")
+    state = rescue.agent.status("other")["state"]
+    lab.check(state in ("waiting", "saving"), f"xl rename: under its new name it is {state}")
+    host.exec(f"xl rename other {NAME}")
+    wait_until(lambda: NAME in host.exec("hadump list").output, 20, "the old name is listed")
+
+
+def _save(lab: Lab, rescue: Rescue) -> None:
+    """What would destroy the domain is refused by its kernel."""
+    host = rescue.guest.host
+    domid, mark = rescue.guest.domid(), rescue.guest.mark()
+    done = host.exec(f"xl save {NAME} {SAVED}", check=False, timeout=180)
+    lab.check(done.status != 0, f"xl save is refused: {done.output.strip()[-200:]}")
+    lab.check(rescue.guest.domid() == domid, "the domain is still there")
+    said = rescue.guest.exec("dmesg | grep 'hadump: not suspending: a dump waits'", check=False)[1]
+    lab.check(said.strip(), f"its kernel says why: {said.strip()}")
+    rescue.guest.exec("true")
+    lab.check("Kernel panic" not in rescue.guest.console(mark), "and goes on")
+    host.exec(f"rm -f {SAVED}")
+
+
+def _ends(lab: Lab, rescue: Rescue, crash: Crash, memory: int) -> None:
+    """The dump is whole, and what was asked for in the meantime takes effect."""
+    host = rescue.guest.host
+    rescue.compare(crash, rescue.dumps()[-1])
+    wish = (memory - 100) << 10
+    wait_until(lambda: _target_kib(host, NAME) == wish, 20, "xl mem-set takes effect")
+    lab.check(True, "when the dump is over, the target is what xl mem-set has asked for")
+    host.exec(f"xl mem-set {NAME} {memory}m")
+    _wait_state(rescue.agent, "registered")
+
+
+def _save_and_restore(lab: Lab, rescue: Rescue) -> None:
+    """Without a dump nothing is refused, and a restored guest registers again."""
+    host = rescue.guest.host
+    host.exec(f"xl save {NAME} {SAVED}", timeout=300)
+    wait_until(lambda: NAME not in host.exec("hadump list").output, 20, "it is forgotten")
+    host.exec(f"xl restore {SAVED} && rm {SAVED}", timeout=300)
+    _wait_state(rescue.agent, "registered")
+    rescue.guest.exec("true")
+    lab.check(True, "a guest that was saved and restored registers again")
+
+
+def _destroy(lab: Lab, rescue: Rescue) -> None:
+    """While hadumpd is at work on it."""
+    host, agent = rescue.guest.host, rescue.agent
+    since = agent.log.mark()
+    rescue.guest.crash()
+    agent.log.wait_for(rf"\({NAME}\): crashed", 30, since)
+    host.exec(f"xl destroy {NAME}", timeout=60)
+    wait_until(lambda: NAME not in host.exec("hadump list").output, 60, "it is forgotten")
+    lab.check(True, "xl destroy during a crash run ends it")
+    rescue.guest.forget()
+
+
+def _wait_state(agent: Agent, state: str) -> None:
+    def there() -> bool:
+        listed = agent.host.exec("hadump list").output
+        return NAME in listed and bool(agent.status(NAME)["state"] == state)
+
+    wait_until(there, 40, f"{NAME} is {state}")
