@@ -29,7 +29,7 @@ LoadSegment find_image(const AddressSpace& space, const Vmcoreinfo& info) {
   LoadSegment image;
   const auto start = info.symbol("_stext");
   if (!start) return image;
-  PageTableWalker walker(space);
+  PageTableWalker walker = space.walker();
   std::uint64_t bytes = 0;
   while (bytes < kMaxImageBytes && start->value + bytes >= start->value) {
     const auto piece = walker.translate(GuestVirt{start->value + bytes});

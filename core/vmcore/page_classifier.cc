@@ -280,7 +280,7 @@ FrameUses PageClassifier::metadata_uses() const {
   const FrameRange everything{dump.front().begin, dump.back().end};
   for (const FrameSet* read_by_open : {&space_.metadata(), &sections_.metadata()})
     for (FrameRange range : read_by_open->ranges()) uses.add(range, everything);
-  PageTableWalker walker(space_);
+  PageTableWalker walker = space_.walker();
   for (std::uint64_t section = 0; section < sections_.end(); ++section)
     if (const auto structs = sections_.page_structs(section))
       add_uses(walker, *structs, sections_.frames_per_section() * format_.size(),

@@ -28,7 +28,11 @@ class PageStructReader {
   /// @param bytes  of one struct page.
   PageStructReader(const VmcoreSource& source, const AddressSpace& space,
                    const SectionMap& sections, std::size_t bytes)
-      : source_(source), space_(space), sections_(sections), walker_(space), bytes_(bytes) {}
+      : source_(source),
+        space_(space),
+        sections_(sections),
+        walker_(space.walker()),
+        bytes_(bytes) {}
 
   /// At most `wanted` struct pages from that of `gfn` on. @pre they are of one section.
   PageStructWindow open_of(Gfn gfn, std::uint64_t wanted);

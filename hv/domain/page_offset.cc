@@ -1,89 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/domain/page_offset.h"
 
-#include <array>
-#include <cstring>
+#include <span>
+
+#include "core/vmcore/page_tables.h"
 
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kPresent = 1;
-constexpr std::uint64_t kLarge = 1U << 7;
-constexpr std::uint64_t kAddressMask = 0x000ffffffffff000;
 constexpr std::uint64_t kCr4FiveLevels = 1U << 12;
 // With page-table isolation, user space's top-level table is the page after the kernel's.
 constexpr std::uint64_t kIsolationBit = 1U << 12;
-constexpr unsigned kEntries = 512;
+// Linux may leave the very first frames out of the direct map, never the first 2 MiB.
+constexpr std::uint64_t kFirstMemory = 2_MiB;
+// Of a guest altogether, which may have a thousand vCPUs whose tables lead everywhere. Reading a
+// table means mapping it.
+constexpr unsigned kMaxTables = 4096;
+constexpr unsigned kMaxSteps = 16 * kDirectMapSteps;
 
-using Table = std::array<std::uint64_t, kEntries>;
-
-class Walker {
+/// A guest's tables, as far as they are inside its RAM.
+class RamTables : public PageTableReader {
  public:
-  Walker(const GuestMemory& memory, const FrameSet& ram) : memory_(memory), ram_(ram) {}
+  RamTables(const GuestMemory& memory, const FrameSet& ram) : memory_(memory), ram_(ram) {}
 
-  // The first present entry of a 1 GiB level or above, from `lowest` on, followed down to where
-  // it maps physical 0.
-  std::optional<GuestVirt> first_mapping(std::uint64_t table, unsigned level, std::uint64_t base,
-                                         std::uint64_t lowest) const {
-    const auto entries = read(table);
-    if (!entries) return {};
-    const unsigned shift = 12 + 9 * (level - 1);
-    for (unsigned i = 0; i < kEntries; ++i) {
-      const std::uint64_t address = canonical(base + (std::uint64_t{i} << shift), level);
-      if (address < lowest || !((*entries)[i] & kPresent)) continue;
-      const std::uint64_t next = (*entries)[i] & kAddressMask;
-      if (level > 3) return first_mapping(next, level - 1, address, lowest);
-      if (maps_zero((*entries)[i], 3)) return GuestVirt{address};
-      return {};
-    }
-    return {};
+  Result<> read_table(Gfn table, PageTable& out) const override {
+    if (!ram_.contains(table)) return fail(ErrorCode::kBadData, "a page table outside RAM");
+    if (read_ == kMaxTables) return fail(ErrorCode::kBadData, "too many page tables");
+    ++read_;
+    return read_guest(memory_, address_of(table), std::as_writable_bytes(std::span(out)));
   }
 
  private:
-  std::uint64_t canonical(std::uint64_t address, unsigned level) const {
-    if (level == 4 && (address >> 48) == 0 && (address >> 47) == 1)
-      return address | 0xffff000000000000;
-    if (level == 5 && (address >> 56) == 1) return address | 0xfe00000000000000;
-    return address;
-  }
-  // Follows the first present entries down to a leaf; the direct mapping's first one is of the
-  // lowest memory. Linux may leave out the very first frames, never the first 2 MiB.
-  bool maps_zero(std::uint64_t entry, unsigned level) const {
-    const std::uint64_t target = entry & kAddressMask;
-    if (level > 1 && (entry & kLarge)) return (target & ~0x1fffffULL) == 0;
-    if (level == 1) return target < 2_MiB;
-    const auto entries = read(target);
-    if (!entries) return false;
-    for (std::uint64_t next : *entries)
-      if (next & kPresent) return maps_zero(next, level - 1);
-    return false;
-  }
-  std::optional<Table> read(std::uint64_t address) const {
-    Table table;
-    if (!ram_.contains(Gfn{address >> kFrameShift})) return {};
-    if (!read_guest(memory_, GuestPhys{address}, std::as_writable_bytes(std::span(table))))
-      return {};
-    return table;
-  }
-
   const GuestMemory& memory_;
   const FrameSet& ram_;
+  mutable unsigned read_ = 0;
 };
+
+std::optional<GuestVirt> direct_map(const RamTables& tables, const PageTableRoot& root,
+                                    unsigned& steps) {
+  PageTableWalker walker(tables, root);
+  const auto found = find_direct_map(walker, steps);
+  if (!found || found->phys.value >= kFirstMemory) return std::nullopt;
+  if (!is_plausible_page_offset(found->page_offset())) return std::nullopt;
+  return found->page_offset();
+}
 
 }  // namespace
 
 std::optional<GuestVirt> find_page_offset(const GuestMemory& memory, const FrameSet& ram,
                                           std::span<const hadump_vcpu> vcpus) {
-  const Walker walker(memory, ram);
+  const RamTables tables(memory, ram);
+  unsigned steps = kMaxSteps;
   for (const hadump_vcpu& vcpu : vcpus) {
     if (vcpu.cr3 == 0) continue;  // never started: what is in frame 0 is not a table
-    const bool five = (vcpu.cr4 & kCr4FiveLevels) != 0;
-    const std::uint64_t lowest = five ? 0xff11000000000000 : 0xffff888000000000;
-    const std::uint64_t top = vcpu.cr3 & kAddressMask;
-    for (std::uint64_t table : {top, top & ~kIsolationBit}) {
-      auto found = walker.first_mapping(table, five ? 5 : 4, 0, lowest);
-      if (found && is_plausible_page_offset(*found)) return found;
-    }
+    const unsigned levels = (vcpu.cr4 & kCr4FiveLevels) != 0 ? 5 : 4;
+    const std::uint64_t top = vcpu.cr3 & kPageTableAddress;
+    for (const std::uint64_t table : {top, top & ~kIsolationBit})
+      if (const auto found = direct_map(tables, {frame_of(GuestPhys{table}), levels}, steps))
+        return found;
   }
   return {};
 }

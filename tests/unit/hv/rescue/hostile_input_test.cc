@@ -7,7 +7,6 @@
 
 #include "core/abi/hadump_abi.h"
 #include "hv/domain/frame_survey.h"
-#include "hv/domain/page_offset.h"
 #include "hv/domain/pvh_guest.h"
 #include "hv/domain/vmcoreinfo.h"
 #include "hv/rescue/dump_node.h"
@@ -312,30 +311,6 @@ TEST(Vmcoreinfo, IsSearchedFromBothEndsUpToALimit) {
     EXPECT_EQ(*find_vmcoreinfo(guest, ram, kFrameSize),
               one.frame == 0 ? std::optional(GuestPhys{0}) : std::nullopt);
   }
-}
-
-// Four levels: entry 300 of the top table, entry 5 of the next, a 1 GiB page of physical 0.
-TEST(PageOffset, IsFoundInAGuestsTablesAndNeverOutsideItsRam) {
-  InMemoryGuest guest{{Gfn{0}, Gfn{256}}};
-  const FrameSet ram{{Gfn{0}, Gfn{256}}};
-  const auto put = [&](std::uint64_t table, unsigned index, std::uint64_t entry) {
-    ASSERT_TRUE(
-        write_guest(guest, GuestPhys{table + index * 8ULL}, std::as_bytes(std::span(&entry, 1))));
-  };
-  hadump_vcpu vcpu{};
-  vcpu.cr3 = 0x10000;
-  EXPECT_FALSE(find_page_offset(guest, ram, std::span(&vcpu, 1)));
-  put(0x10000, 300, 0x11000 | 1);
-  put(0x11000, 5, 0x80 | 1);
-  const auto found = find_page_offset(guest, ram, std::span(&vcpu, 1));
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->value, 0xffff000000000000 + (300ULL << 39) + (5ULL << 30));
-  put(0x10000, 300, 0xfffff000000 | 1);  // a table far outside RAM
-  EXPECT_FALSE(find_page_offset(guest, ram, std::span(&vcpu, 1)));
-  put(0x10000, 300, 0x10000 | 1);  // a loop
-  static_cast<void>(find_page_offset(guest, ram, std::span(&vcpu, 1)));
-  vcpu.cr3 = ~0ULL;
-  EXPECT_FALSE(find_page_offset(guest, ram, std::span(&vcpu, 1)));
 }
 
 TEST(Record, ComesBackAsItWas) {
