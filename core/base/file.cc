@@ -9,33 +9,15 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "core/base/held_file.h"
+
 namespace hadump {
 namespace {
 
 constexpr std::size_t kReadStep = 64 << 10;
-constexpr int kMaxNames = 8;  // Of 2^64: the second is never needed.
-
 std::string directory_of(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
-}
-
-struct Temporary {
-  UniqueFd fd;
-  std::string name;
-};
-
-/// Nobody can know the name beforehand and put a link there.
-Result<Temporary> create_temporary(const std::string& path, unsigned mode) {
-  for (int i = 0; i < kMaxNames; ++i) {
-    std::uint64_t random = 0;
-    if (::getentropy(&random, sizeof(random)) != 0) return fail_os(errno, "naming a file");
-    std::string name = fmt::format("{}.{:016x}.tmp", path, random);
-    auto fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-    if (fd) return Temporary{std::move(*fd), std::move(name)};
-    if (fd.error().os_errno() != EEXIST) return fail(std::move(fd));
-  }
-  return fail_os(EEXIST, "finding a free name beside " + path);
 }
 
 }  // namespace
@@ -105,17 +87,9 @@ Result<> write_all_at(int fd, std::span<const std::byte> data, std::uint64_t off
 }
 
 Result<> write_file_atomically(const std::string& path, std::string_view content, unsigned mode) {
-  auto temporary = create_temporary(path, mode);
-  if (!temporary) return fail(std::move(temporary));
-  const auto& [fd, name] = *temporary;
-  auto done = write_all(fd.get(), std::as_bytes(std::span(content)), name);
-  if (done && ::fsync(fd.get()) != 0) done = fail_os(errno, "syncing " + name);
-  if (done && ::rename(name.c_str(), path.c_str()) != 0) done = fail_os(errno, "renaming " + name);
-  if (!done) {
-    static_cast<void>(::unlink(name.c_str()));  // The first error is the one to tell.
-    return done;
-  }
-  return sync_directory_of(path);
+  const auto file = HeldFile::at(path);
+  if (!file) return fail(Result<HeldFile>(file));
+  return file->replace(content, mode);
 }
 
 Result<> sync_directory_of(const std::string& path) {

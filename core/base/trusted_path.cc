@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <filesystem>
 #include <list>
 #include <span>
@@ -49,94 +50,169 @@ Names names_in(const fs::path& path) {
   return names;
 }
 
-/// The walk: where it is, and what is left of the way.
+/// The walk: where it is, held open, and what is left of the way. What is looked at is what is gone
+/// through, whatever happens to the names meanwhile.
 class Walk {
  public:
-  explicit Walk(const std::string& path) : todo_(names_in(path)) {}
+  static Result<Walk> begin(const std::string& path);
 
   /// One name further. False at the end of what exists.
   Result<bool> step();
+  /// As far as there is something.
+  Result<> to_the_end();
+
   const std::string& directory() const { return at_; }
+  const struct stat& info() const { return info_; }
+  bool is_at_the_end() const { return todo_.empty(); }
+  /// What comes next. @pre !is_at_the_end().
+  const std::string& next() const { return todo_.front(); }
+
+  /// Where it is, to read and to sync.
+  Result<UniqueFd> open() const;
+  Result<> make_next() const;
 
  private:
-  Result<> follow(const std::string& link);
+  explicit Walk(const std::string& path) : todo_(names_in(path)) {}
+  Result<> enter(UniqueFd fd, const std::string& path);
+  Result<> follow(const UniqueFd& link, const std::string& path);
 
+  UniqueFd fd_;
+  struct stat info_ {};
   std::string at_ = "/";
   Names todo_;
   int links_ = 0;
 };
 
-Result<> Walk::follow(const std::string& link) {
-  if (++links_ > kMaxLinks) return fail_os(ELOOP, "following " + link);
-  std::error_code error;
-  const fs::path target = fs::read_symlink(link, error);
-  if (error) return fail_os(error.value(), "following " + link);
-  if (target.is_absolute()) at_ = "/";
-  todo_.splice(todo_.begin(), names_in(target));
+Result<Walk> Walk::begin(const std::string& path) {
+  Walk walk(path);
+  auto root = open_file("/", O_PATH | O_DIRECTORY);
+  if (!root) return fail(std::move(root));
+  if (auto entered = walk.enter(std::move(*root), "/"); !entered) return fail(std::move(entered));
+  return walk;
+}
+
+Result<> Walk::enter(UniqueFd fd, const std::string& path) {
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail_os(errno, "looking at " + path);
+  if (auto trusted = check_trusted(info, path); !trusted) return trusted;
+  if (S_ISLNK(info.st_mode)) return follow(fd, path);
+  fd_ = std::move(fd);
+  info_ = info;
+  at_ = path;
   return {};
+}
+
+Result<> Walk::follow(const UniqueFd& link, const std::string& path) {
+  if (++links_ > kMaxLinks) return fail_os(ELOOP, "following " + path);
+  char text[PATH_MAX];
+  const ssize_t length = ::readlinkat(link.get(), "", text, sizeof(text));
+  if (length < 0) return fail_os(errno, "following " + path);
+  const fs::path target(std::string(text, static_cast<std::size_t>(length)));
+  todo_.splice(todo_.begin(), names_in(target));
+  if (target.is_relative()) return {};
+  auto root = open_file("/", O_PATH | O_DIRECTORY);
+  if (!root) return fail(std::move(root));
+  return enter(std::move(*root), "/");
 }
 
 Result<bool> Walk::step() {
   if (todo_.empty()) return false;
-  const std::string name = std::move(todo_.front());
-  todo_.pop_front();
-  if (name == "..") {
-    at_ = fs::path(at_).parent_path().string();
-    return true;
-  }
-  const std::string next = (fs::path(at_) / name).string();
+  const bool is_up = todo_.front() == "..";
+  const std::string next =
+      is_up ? fs::path(at_).parent_path().string() : (fs::path(at_) / todo_.front()).string();
+  UniqueFd fd(::openat(fd_.get(), todo_.front().c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return false;
+  if (!fd) return fail_os(errno, "looking at " + next);
   struct stat info {};
-  if (::lstat(next.c_str(), &info) != 0) {
-    if (errno == ENOENT) return false;
-    return fail_os(errno, "looking at " + next);
-  }
-  const bool is_link = S_ISLNK(info.st_mode);
-  if (!is_link && !S_ISDIR(info.st_mode)) return false;
-  if (auto trusted = check_trusted(info, next); !trusted) return fail(std::move(trusted));
-  if (!is_link)
-    at_ = next;
-  else if (auto followed = follow(next); !followed)
-    return fail(std::move(followed));
+  if (::fstat(fd.get(), &info) != 0) return fail_os(errno, "looking at " + next);
+  if (!S_ISLNK(info.st_mode) && !S_ISDIR(info.st_mode)) return false;
+  todo_.pop_front();
+  if (auto entered = enter(std::move(fd), next); !entered) return fail(std::move(entered));
   return true;
+}
+
+Result<> Walk::to_the_end() {
+  for (;;) {
+    const auto more = step();
+    if (!more) return fail(Result<bool>(more));
+    if (!*more) return {};
+  }
+}
+
+Result<UniqueFd> Walk::open() const {
+  UniqueFd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_os(errno, "opening " + at_);
+  return fd;
+}
+
+Result<> Walk::make_next() const {
+  const std::string path = (fs::path(at_) / next()).string();
+  // EEXIST: somebody was faster, or it is not a directory. The next step looks at it.
+  if (::mkdirat(fd_.get(), next().c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_os(errno, "creating the directory " + path);
+  auto here = open();
+  if (!here) return fail(std::move(here));
+  if (::fsync(here->get()) != 0) return fail_os(errno, "syncing " + at_);
+  return {};
+}
+
+/// Goes to `path` and makes what is missing.
+Result<Walk> make_own(const std::string& path) {
+  auto walk = Walk::begin(path);
+  if (!walk) return walk;
+  for (;;) {
+    if (auto gone = walk->to_the_end(); !gone) return fail(std::move(gone));
+    if (walk->is_at_the_end()) break;
+    const std::string wanted = (fs::path(walk->directory()) / walk->next()).string();
+    if (auto made = walk->make_next(); !made) return fail(std::move(made));
+    const auto further = walk->step();
+    if (!further) return fail(Result<bool>(further));
+    if (!*further) return fail_os(ENOTDIR, "creating the directory " + wanted);
+  }
+  if (others_can_write(walk->info()))
+    return fail(ErrorCode::kBadData,
+                fmt::format("{} is a directory that others can write to (mode {:04o})", path,
+                            walk->info().st_mode & 07777U));
+  return walk;
+}
+
+Result<HeldFile> hold(const Walk& walk, const std::string& path) {
+  auto directory = walk.open();
+  if (!directory) return fail(std::move(directory));
+  return HeldFile(std::move(*directory), path);
+}
+
+std::string parent_of(const std::string& path) {
+  return fs::path(path).parent_path().string();
 }
 
 }  // namespace
 
 Result<std::string> walk_trusted(const std::string& path) {
-  struct stat root {};
-  if (::lstat("/", &root) != 0) return fail_os(errno, "looking at /");
-  if (auto trusted = check_trusted(root, "/"); !trusted) return fail(std::move(trusted));
-  Walk walk(path);
-  for (;;) {
-    const auto more = walk.step();
-    if (!more) return fail(Result<bool>(more));
-    if (!*more) return walk.directory();
-  }
+  auto walk = Walk::begin(path);
+  if (!walk) return fail(std::move(walk));
+  if (auto gone = walk->to_the_end(); !gone) return fail(std::move(gone));
+  return walk->directory();
+}
+
+Result<HeldFile> hold_trusted(const std::string& path) {
+  auto walk = Walk::begin(parent_of(path));
+  if (!walk) return fail(std::move(walk));
+  if (auto gone = walk->to_the_end(); !gone) return fail(std::move(gone));
+  if (!walk->is_at_the_end()) return fail_os(ENOENT, "opening the directory of " + path);
+  return hold(*walk, path);
 }
 
 Result<> make_own_directory(const std::string& path) {
-  fs::path prefix;
-  for (const fs::path& name : fs::path(path)) {
-    prefix /= name;
-    if (::mkdir(prefix.c_str(), 0700) == 0) {
-      if (auto synced = sync_directory_of(prefix.string()); !synced) return synced;
-      continue;
-    }
-    const int error = errno;  // On the way to what exists: EEXIST, or EROFS, EACCES.
-    std::error_code ignored;
-    if (!fs::is_directory(prefix, ignored))
-      return fail_os(error, "creating the directory " + prefix.string());
-  }
-  // Now it exists: where others can make directories, somebody may have been faster.
-  auto directory = walk_trusted(path);
-  if (!directory) return fail(std::move(directory));
-  struct stat info {};
-  if (::lstat(directory->c_str(), &info) != 0) return fail_os(errno, "looking at " + *directory);
-  if (others_can_write(info))
-    return fail(ErrorCode::kBadData,
-                fmt::format("{} is a directory that others can write to (mode {:04o})", path,
-                            info.st_mode & 07777U));
+  auto walk = make_own(path);
+  if (!walk) return fail(std::move(walk));
   return {};
+}
+
+Result<HeldFile> hold_in_own_directory(const std::string& path) {
+  auto walk = make_own(parent_of(path));
+  if (!walk) return fail(std::move(walk));
+  return hold(*walk, path);
 }
 
 Result<> check_trusted_file(int fd, const std::string& path) {
@@ -147,10 +223,9 @@ Result<> check_trusted_file(int fd, const std::string& path) {
   return check_trusted(info, path);
 }
 
-Result<std::string> read_trusted_text_file(const std::string& path, std::uint64_t limit) {
-  if (auto way = walk_trusted(fs::path(path).parent_path().string()); !way)
-    return fail(std::move(way));
-  auto fd = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+Result<std::string> read_trusted_text_file(const HeldFile& file, std::uint64_t limit) {
+  const std::string& path = file.path();
+  auto fd = file.open(O_RDONLY | O_NONBLOCK);
   if (!fd) return fail(std::move(fd));
   if (auto trusted = check_trusted_file(fd->get(), path); !trusted) return fail(std::move(trusted));
   struct stat info {};
@@ -162,6 +237,12 @@ Result<std::string> read_trusted_text_file(const std::string& path, std::uint64_
       !read)
     return fail(std::move(read));
   return text;
+}
+
+Result<std::string> read_trusted_text_file(const std::string& path, std::uint64_t limit) {
+  const auto file = hold_trusted(path);
+  if (!file) return fail(Result<HeldFile>(file));
+  return read_trusted_text_file(*file, limit);
 }
 
 }  // namespace hadump

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -25,26 +24,27 @@ constexpr unsigned kMaxIncompleteFiles = 100;
 
 struct OpenedTemporary {
   UniqueFd fd;
-  std::string path;
+  HeldFile file;
 };
 
-Result<OpenedTemporary> create_temporary(const std::string& path) {
+Result<OpenedTemporary> create_temporary(const HeldFile& wanted) {
   for (unsigned n = 0; n < kMaxIncompleteFiles; ++n) {
-    const std::string name =
-        n == 0 ? path + "-incomplete" : fmt::format("{}-incomplete.{}", path, n);
-    UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (fd) return OpenedTemporary{std::move(fd), name};
-    if (errno != EEXIST) return fail_os(errno, "creating " + name);
+    const HeldFile file = wanted.beside(n == 0 ? wanted.name() + "-incomplete"
+                                               : fmt::format("{}-incomplete.{}", wanted.name(), n));
+    auto fd = file.open(O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd) return OpenedTemporary{std::move(*fd), file};
+    if (fd.error().os_errno() != EEXIST) return fail(std::move(fd));
   }
-  return fail_os(EEXIST, fmt::format("{}-incomplete and {} more", path, kMaxIncompleteFiles));
+  return fail_os(EEXIST,
+                 fmt::format("{}-incomplete and {} more", wanted.path(), kMaxIncompleteFiles));
 }
 
 class FileSink : public DumpSink {
  public:
-  FileSink(OpenedTemporary file, std::string final_path, std::unique_ptr<DataStream> stream)
-      : fd_(std::move(file.fd)),
-        path_(std::move(file.path)),
-        final_path_(std::move(final_path)),
+  FileSink(OpenedTemporary opened, HeldFile final_file, std::unique_ptr<DataStream> stream)
+      : fd_(std::move(opened.fd)),
+        file_(std::move(opened.file)),
+        final_file_(std::move(final_file)),
         stream_(std::move(stream)) {}
 
   bool can_rewrite() const override { return true; }
@@ -56,17 +56,17 @@ class FileSink : public DumpSink {
 
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
     is_dirty_ = true;
-    auto written = write_all_at(fd_.get(), bytes, offset, path_);
+    auto written = write_all_at(fd_.get(), bytes, offset, file_.path());
     // What is allocated ahead of the data is room for the tables as well.
     if (!written && written.error().code() == ErrorCode::kNoSpace && stream_->give_back_space())
-      written = write_all_at(fd_.get(), bytes, offset, path_);
+      written = write_all_at(fd_.get(), bytes, offset, file_.path());
     return written;
   }
 
   Result<> make_durable() override {
     if (!is_dirty_) return {};
     if (auto flushed = stream_->flush(); !flushed) return flushed;
-    if (::fdatasync(fd_.get()) != 0) return fail_os(errno, "making " + path_ + " durable");
+    if (::fdatasync(fd_.get()) != 0) return fail_os(errno, "making " + file_.path() + " durable");
     is_dirty_ = false;
     return {};
   }
@@ -75,29 +75,19 @@ class FileSink : public DumpSink {
     if (auto flushed = stream_->flush(); !flushed) return flushed;
     stream_.reset();  // It cuts off what it preallocated, and must not do so after us.
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
-      return fail_os(errno, "cutting " + path_);
-    if (::fsync(fd_.get()) != 0) return fail_os(errno, "making " + path_ + " durable");
-    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, final_path_.c_str(), RENAME_NOREPLACE) != 0)
-      if (auto renamed = rename_without_flag(errno); !renamed) return renamed;
-    path_ = final_path_;
-    return sync_directory_of(path_);
+      return fail_os(errno, "cutting " + file_.path());
+    if (::fsync(fd_.get()) != 0) return fail_os(errno, "making " + file_.path() + " durable");
+    if (auto renamed = file_.rename_to_new(final_file_.name()); !renamed) return renamed;
+    file_ = final_file_;
+    return file_.sync_directory();
   }
 
-  std::string location() const override { return path_; }
+  std::string location() const override { return file_.path(); }
 
  private:
-  /// Some file systems (NFS, FUSE) do not know RENAME_NOREPLACE; link() refuses just as well.
-  Result<> rename_without_flag(int error) {
-    if (error == EINVAL && ::link(path_.c_str(), final_path_.c_str()) == 0) {
-      static_cast<void>(::unlink(path_.c_str()));  // A second name does no harm.
-      return {};
-    }
-    return fail_os(error == EINVAL ? errno : error, "renaming " + path_ + " to " + final_path_);
-  }
-
   UniqueFd fd_;
-  std::string path_;
-  std::string final_path_;
+  HeldFile file_;
+  HeldFile final_file_;
   bool is_dirty_ = true;                // Written to, or who knows: since it was made durable.
   std::unique_ptr<DataStream> stream_;  // After fd_, which it writes to: it goes first.
 };
@@ -108,41 +98,48 @@ bool is_in_memory(int fd) {
   return ::fstatfs(fd, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
 }
 
-Result<> refuse_existing(const std::string& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) == 0) return fail_os(EEXIST, "creating " + path);
+Result<> refuse_existing(const HeldFile& file) {
+  if (file.exists()) return fail_os(EEXIST, "creating " + file.path());
   return {};
 }
 
-std::unique_ptr<DumpSink> make_sink(OpenedTemporary file, const std::string& path,
+std::unique_ptr<DumpSink> make_sink(OpenedTemporary opened, const HeldFile& file,
                                     const FileSinkOptions& options) {
-  const bool in_memory = is_in_memory(file.fd.get());
+  const bool in_memory = is_in_memory(opened.fd.get());
   std::unique_ptr<DataStream> stream;
-  if (options.direct && !in_memory) stream = open_direct_stream(file.fd.get(), file.path);
-  if (!stream) stream = make_buffered_stream(file.fd.get(), file.path, !in_memory);
-  return std::make_unique<FileSink>(std::move(file), path, std::move(stream));
+  if (options.direct && !in_memory)
+    stream = open_direct_stream(opened.fd.get(), opened.file.path());
+  if (!stream) stream = make_buffered_stream(opened.fd.get(), opened.file.path(), !in_memory);
+  return std::make_unique<FileSink>(std::move(opened), file, std::move(stream));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
+Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
                                                  const FileSinkOptions& options) {
-  if (auto free = refuse_existing(path); !free) return fail(std::move(free));
-  auto file = create_temporary(path);
-  if (!file) return fail(std::move(file));
+  if (auto free = refuse_existing(file); !free) return fail(std::move(free));
+  auto opened = create_temporary(file);
+  if (!opened) return fail(std::move(opened));
   // The name must survive a power cut as surely as the portions that it holds.
-  if (auto synced = sync_directory_of(file->path); !synced) return fail(std::move(synced));
-  return make_sink(std::move(*file), path, options);
+  if (auto synced = file.sync_directory(); !synced) return fail(std::move(synced));
+  return make_sink(std::move(*opened), file, options);
 }
 
-Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial,
-                                                   const std::string& path,
+Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
+                                                 const FileSinkOptions& options) {
+  auto file = HeldFile::at(path);
+  if (!file) return fail(std::move(file));
+  return open_file_sink(*file, options);
+}
+
+Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial, const HeldFile& file,
                                                    const FileSinkOptions& options) {
-  if (auto free = refuse_existing(path); !free) return fail(std::move(free));
-  auto fd = open_file(partial, O_RDWR | O_NOFOLLOW);
+  if (auto free = refuse_existing(file); !free) return fail(std::move(free));
+  HeldFile there = file.beside(partial);
+  auto fd = there.open(O_RDWR);
   if (!fd) return fail(std::move(fd));
-  if (auto ours = check_trusted_file(fd->get(), partial); !ours) return fail(std::move(ours));
-  return make_sink({std::move(*fd), partial}, path, options);
+  if (auto ours = check_trusted_file(fd->get(), there.path()); !ours) return fail(std::move(ours));
+  return make_sink({std::move(*fd), std::move(there)}, file, options);
 }
 
 }  // namespace hadump

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/held_file.h"
 #include "core/dump/sink.h"
 
 namespace hadump {
@@ -23,15 +24,16 @@ struct FileSinkOptions {
 /// the disk, so that a small machine does not run out of memory by its own dump.
 ///
 /// @return kOs with EEXIST when PATH exists already, or what open(2) said.
+Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
+                                                 const FileSinkOptions& options = {});
 Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
                                                  const FileSinkOptions& options = {});
 
 /// Goes on with a file that an earlier sink left behind: nothing of it is cut off or overwritten by
 /// opening it.
-/// @param partial  its temporary name; what publish() renames to `path`.
-/// @return kOs with EEXIST when PATH exists already, or what open(2) said.
-Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial,
-                                                   const std::string& path,
+/// @param partial  its temporary name; what publish() renames to that of `file`.
+/// @return kOs with EEXIST when `file` exists already, or what open(2) said.
+Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial, const HeldFile& file,
                                                    const FileSinkOptions& options = {});
 
 inline constexpr std::uint64_t kMaxDirtyBytes = 32U << 20;

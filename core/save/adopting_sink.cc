@@ -9,8 +9,6 @@
 #include <cstring>
 #include <iterator>
 
-#include "core/base/file.h"
-
 namespace hadump {
 namespace {
 
@@ -20,8 +18,8 @@ constexpr std::size_t kJoinGap = 256;
 }  // namespace
 
 Result<std::unique_ptr<AdoptingSink>> AdoptingSink::open(std::unique_ptr<DumpSink> inner,
-                                                         const std::string& path) {
-  auto fd = open_file(path, O_RDWR | O_NOFOLLOW);
+                                                         const HeldFile& partial) {
+  auto fd = partial.open(O_RDWR);
   if (!fd) return fail(std::move(fd));
   return std::unique_ptr<AdoptingSink>(new AdoptingSink(std::move(inner), std::move(*fd)));
 }

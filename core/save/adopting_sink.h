@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/held_file.h"
 #include "core/base/unique_handle.h"
 #include "core/dump/sink.h"
 
@@ -19,10 +20,10 @@ namespace hadump {
 /// the caller can begin a new file instead.
 class AdoptingSink : public DumpSink {
  public:
-  /// @param inner  writes to the same file.
-  /// @param path   of the partial file, to compare with.
+  /// @param inner    writes to the same file.
+  /// @param partial  the file, to compare with.
   static Result<std::unique_ptr<AdoptingSink>> open(std::unique_ptr<DumpSink> inner,
-                                                    const std::string& path);
+                                                    const HeldFile& partial);
 
   /// The part that was there is passed. What follows it is cut off: it is of a portion that
   /// was not finished. @return the errors of writing tables.

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/save/earlier_save.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
-#include "core/base/file.h"
 #include "core/base/printable.h"
 #include "core/base/text.h"
 #include "core/base/trusted_path.h"
 #include "core/save/gone_frames.h"
+#include "core/vmcore/byte_file.h"
 
 namespace hadump {
 namespace {
@@ -24,13 +23,9 @@ namespace fs = std::filesystem;
 // Each link is a save that was cut short and could not be continued in place.
 constexpr std::size_t kMaxEarlierSaves = 32;
 
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
-}
-
 bool is_known(const std::vector<EarlierSave>& saves, const std::string& journal) {
   return std::any_of(saves.begin(), saves.end(),
-                     [&](const EarlierSave& save) { return save.journal == journal; });
+                     [&](const EarlierSave& save) { return save.journal.path() == journal; });
 }
 
 /// The target's name, from that of its partial file: NAME-incomplete or NAME-incomplete.N.
@@ -55,39 +50,58 @@ bool is_journal_name(const std::string& name, const fs::path& dump) {
   return number.empty() || (number.starts_with('.') && parse_decimal(number.substr(1)));
 }
 
-}  // namespace
-
-Result<> bind_names(const std::string& journal, JournalContent& content) {
-  const auto misfit = [&](const std::string& name) {
-    return fail(ErrorCode::kBadData, fmt::format("{} names a file that it cannot be about: {}",
-                                                 journal, printable(name)));
-  };
-  const fs::path directory = fs::path(journal).parent_path();
+/// Whether the names are of a dump's files that the journal can be about. @return which is not.
+std::optional<std::string> misfit(const HeldFile& journal, const JournalContent& content) {
   const fs::path first = content.finals.front();
-  if (!is_journal_name(fs::path(journal).filename().string(), first)) return misfit(first.string());
+  if (!is_journal_name(journal.name(), first)) return first.string();
   for (std::size_t i = 0; i < content.finals.size(); ++i) {
     const fs::path final_path = content.finals[i];
     if (!final_path.is_absolute() || final_path.lexically_normal() != final_path ||
         !final_path.has_filename())
-      return misfit(content.finals[i]);
+      return content.finals[i];
     if (content.files[i] == content.finals[i] ||
         without_mark(content.files[i]) != content.finals[i])
-      return misfit(content.files[i]);
-    if (final_path.parent_path() == first.parent_path()) {
-      content.finals[i] = (directory / final_path.filename()).string();
-      content.files[i] = (directory / fs::path(content.files[i]).filename()).string();
-      continue;
-    }
-    // Another stripe, on another disk.
-    if (auto way = walk_trusted(final_path.parent_path().string()); !way)
-      return fail(std::move(way), journal);
+      return content.files[i];
   }
+  return std::nullopt;
+}
+
+/// Opens all of the dump's stripes that are in other directories than the journal.
+Result<> hold_names(EarlierSave& save) {
+  const fs::path directory = fs::path(save.content.finals.front()).parent_path();
+  for (std::size_t i = 0; i < save.content.finals.size(); ++i) {
+    const fs::path path = save.content.finals[i];
+    const std::string name = path.filename().string();
+    // Another stripe may be on another disk.
+    auto file = path.parent_path() == directory ? Result<HeldFile>(save.journal.beside(name))
+                                                : hold_trusted(path.string());
+    if (!file) return fail(std::move(file), save.journal.path());
+    save.finals.push_back(std::move(*file));
+    save.files.push_back(
+        save.finals.back().beside(fs::path(save.content.files[i]).filename().string()));
+  }
+  save.content.files = paths_of(save.files);
+  save.content.finals = paths_of(save.finals);
   return {};
 }
 
-Result<> settle_names(JournalContent& content) {
+}  // namespace
+
+Result<EarlierSave> bind_names(const HeldFile& journal, JournalContent content) {
+  if (const auto name = misfit(journal, content))
+    return fail(ErrorCode::kBadData, fmt::format("{} names a file that it cannot be about: {}",
+                                                 journal.path(), printable(*name)));
+  EarlierSave save{journal, std::move(content), {}, {}};
+  auto held = hold_names(save);
+  if (!held && held.error().code() != ErrorCode::kNotFound) return fail(std::move(held));
+  if (!held) save.files = save.finals = {};
+  return save;
+}
+
+Result<> settle_names(EarlierSave& save) {
+  JournalContent& content = save.content;
   const auto moved = [&](std::size_t i) {
-    return !exists(content.files[i]) && exists(content.finals[i]);
+    return !save.files[i].exists() && save.finals[i].exists();
   };
   // Before the files get their final names everything is noted as durable. Where it is not, it was
   // not us who renamed them.
@@ -95,31 +109,43 @@ Result<> settle_names(JournalContent& content) {
   rest.erase(content.durable);
   if (content.published && !rest.empty())
     return fail(ErrorCode::kBadData, "a dump is called complete of which not all is durable");
-  bool all_moved = rest.empty();
-  for (std::size_t i = 0; i < content.files.size(); ++i) all_moved = all_moved && moved(i);
+  bool all_moved = rest.empty() && !save.files.empty();
+  for (std::size_t i = 0; i < save.files.size(); ++i) all_moved = all_moved && moved(i);
   if (content.published || all_moved) {
     content.published = true;
     content.files = content.finals;
+    save.files = save.finals;
     return {};
   }
-  for (std::size_t i = 0; i < content.files.size(); ++i) {
+  for (std::size_t i = 0; i < save.files.size(); ++i) {
     if (!moved(i)) continue;
-    if (::rename(content.finals[i].c_str(), content.files[i].c_str()) != 0)
-      return fail_os(errno, "renaming " + content.finals[i]);
-    if (auto synced = sync_directory_of(content.files[i]); !synced) return synced;
+    if (auto renamed = save.finals[i].rename_to(save.files[i].name()); !renamed) return renamed;
+    if (auto synced = save.files[i].sync_directory(); !synced) return synced;
   }
   return {};
 }
 
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id) {
+  auto journal = hold_trusted(path);
+  if (!journal && journal.error().code() == ErrorCode::kNotFound) return {};
+  if (!journal) return fail(std::move(journal));
+  return read_earlier_saves(*journal, dump_id);
+}
+
+Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
+                                                    const std::string& dump_id) {
   std::vector<EarlierSave> saves;
-  std::vector<std::string> todo{path};
+  std::vector<std::string> todo{journal.path()};
   while (!todo.empty()) {
     const std::string next = todo.back();
     todo.pop_back();
     if (is_known(saves, next)) continue;
-    auto content = read_journal(next);
+    const fs::path path = next;
+    auto file = path.parent_path() == fs::path(journal.path()).parent_path()
+                    ? Result<HeldFile>(journal.beside(path.filename().string()))
+                    : hold_trusted(next);
+    auto content = file.and_then([](const HeldFile& held) { return read_journal(held); });
     // Whether it is needed is for the caller to find out, from what the others have.
     if (!content && content.error().code() == ErrorCode::kNotFound) continue;
     if (!content) return fail(std::move(content));
@@ -127,23 +153,25 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
       return fail(ErrorCode::kBadData,
                   fmt::format("{} belongs to another unfinished dump, {}; choose another target",
                               next, content->dump_id));
-    if (auto bound = bind_names(next, *content); !bound) return fail(std::move(bound));
-    if (auto settled = settle_names(*content); !settled) return fail(std::move(settled), next);
+    auto save = bind_names(*file, std::move(*content));
+    if (!save) return fail(std::move(save));
+    if (auto settled = settle_names(*save); !settled) return fail(std::move(settled), next);
     if (saves.size() == kMaxEarlierSaves)
-      return fail(ErrorCode::kBadData, path + ": too many interrupted saves");
-    todo.insert(todo.end(), content->with.begin(), content->with.end());
-    saves.push_back({next, std::move(*content)});
+      return fail(ErrorCode::kBadData, journal.path() + ": too many interrupted saves");
+    todo.insert(todo.end(), save->content.with.begin(), save->content.with.end());
+    saves.push_back(std::move(*save));
   }
   return saves;
 }
 
 void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more) {
   for (const EarlierSave& save : more)
-    if (!is_known(saves, save.journal)) saves.push_back(save);
+    if (!is_known(saves, save.journal.path())) saves.push_back(save);
 }
 
 bool has_its_files(const EarlierSave& save) {
-  return std::all_of(save.content.files.begin(), save.content.files.end(), exists);
+  return !save.files.empty() && std::all_of(save.files.begin(), save.files.end(),
+                                            [](const HeldFile& file) { return file.exists(); });
 }
 
 std::string journal_of(const std::string& given) {
@@ -152,11 +180,25 @@ std::string journal_of(const std::string& given) {
   return journal_path(without_mark(named));
 }
 
+namespace {
+
+Result<std::unique_ptr<VmcoreSource>> open_files_of(const EarlierSave& save) {
+  std::vector<std::unique_ptr<ByteFile>> files;
+  for (const HeldFile& file : save.files) {
+    auto opened = file.open(O_RDONLY).and_then(
+        [&](UniqueFd fd) { return OpenedFile::take(std::move(fd), file.path()); });
+    if (!opened) return fail(std::move(opened));
+    files.push_back(std::move(*opened));
+  }
+  return open_vmcore(std::move(files));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
                                                          FrameSet held,
                                                          const std::vector<EarlierSave>& earlier,
-                                                         const FrameSet& gone,
-                                                         const OpenVmcore& open) {
+                                                         const FrameSet& gone) {
   FrameSet known = held;
   FrameSet lost = gone;
   std::vector<MergedVmcore::Part> parts;
@@ -168,7 +210,7 @@ Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreS
     wanted.erase(known);
     lost.insert(save.content.lost);
     if (wanted.empty()) continue;
-    auto source = open(save.content.files);
+    auto source = open_files_of(save);
     if (!source)
       return fail(std::move(source), "memory released earlier is in " + save.content.files.front());
     parts.push_back({std::move(*source), wanted});

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/base/held_file.h"
 #include "core/save/journal.h"
 #include "core/save/merged_vmcore.h"
 
@@ -13,27 +13,30 @@ namespace hadump {
 
 /// A save of the waiting dump that did not end, and its files.
 struct EarlierSave {
-  std::string journal;  ///< Path.
+  HeldFile journal;
   JournalContent content;
+  /// `content.files` and `content.finals`. Empty when a directory of theirs is not there.
+  std::vector<HeldFile> files, finals;
 };
 
 /// Makes the names in a journal those of the files beside it, wherever its directory was when it
 /// was written. Stripes in other directories keep theirs.
-/// @param journal  its path. @return kBadData for a journal of another name than its dump's, for
-///                 files that are not called after what they become, and for stripes in a directory
-///                 that others can change.
-Result<> bind_names(const std::string& journal, JournalContent& content);
+/// @return kBadData for a journal of another name than its dump's, for files that are not called
+///         after what they become, and for stripes in a directory that others can change.
+Result<EarlierSave> bind_names(const HeldFile& journal, JournalContent content);
 
 /// Completes what a crash in the middle of publishing left: files that have their final name
 /// already are known by it when all have, and get their temporary name back when only some have.
-/// Sets `content.published`, and `content.files` to where the files are.
+/// Sets `content.published`, and the files to where they are.
 /// @return kBadData for a complete dump of which not all is durable.
-Result<> settle_names(JournalContent& content);
+Result<> settle_names(EarlierSave& save);
 
-/// Reads the journal at `path` and those it builds on, newest first; those that are not there are
-/// left out, so that it may be empty.
+/// Reads a journal and those it builds on, newest first; those that are not there are left out, so
+/// that it may be empty.
 /// @return kBadData for a journal of another dump (its file must not be touched), a damaged
 ///         one, one that others can change, or a chain that is too long or goes round.
+Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
+                                                    const std::string& dump_id);
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id);
 
@@ -47,10 +50,6 @@ bool has_its_files(const EarlierSave& save);
 /// name with "-incomplete" or "-incomplete.N", or the journal itself.
 std::string journal_of(const std::string& named);
 
-/// Opens one dump: a file, or all parts of a striped one.
-using OpenVmcore =
-    std::function<Result<std::unique_ptr<VmcoreSource>>(const std::vector<std::string>&)>;
-
 /// The whole dump again: what the system still holds, and from the earlier saves' files the rest.
 /// @param held  what `current` can still be read for.
 /// @param gone  what nobody has any more: it reads as unreadable.
@@ -59,7 +58,6 @@ using OpenVmcore =
 Result<std::unique_ptr<VmcoreSource>> merge_with_earlier(std::unique_ptr<VmcoreSource> current,
                                                          FrameSet held,
                                                          const std::vector<EarlierSave>& earlier,
-                                                         const FrameSet& gone,
-                                                         const OpenVmcore& open);
+                                                         const FrameSet& gone);
 
 }  // namespace hadump

@@ -3,11 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
-#include <cerrno>
-
-#include "core/base/file.h"
 #include "core/save/save_registry.h"
 
 namespace hadump {
@@ -34,23 +30,26 @@ Result<> remove_journals(const SaveContext& context, const SavePlan& plan,
                          const std::vector<EarlierSave>& earlier, bool complete) {
   const SaveRegistry registry(context.seams.state_dir);
   if (auto forgotten = registry.forget(plan.dump_id); !forgotten) return forgotten;
-  const std::string own = journal_path(plan.target.files.front());
+  std::string own;
   if (plan.keeps_journal) {
-    if (::unlink(own.c_str()) != 0 && errno != ENOENT) return fail_os(errno, "removing " + own);
-    if (auto synced = sync_directory_of(own); !synced) return synced;
+    const HeldFile journal = journal_beside(plan.target.files.front());
+    own = journal.path();
+    auto removed = journal.remove();
+    if (!removed && removed.error().code() != ErrorCode::kNotFound) return removed;
+    if (auto synced = journal.sync_directory(); !synced) return synced;
   }
   for (const EarlierSave& save : earlier) {
     // An earlier partial of the same target is now a part of the whole dump.
-    if (!save.journal.starts_with(own)) {
+    if (own.empty() || !save.journal.path().starts_with(own)) {
       if (complete)
         context.reporter.info("no longer needed: " +
                               fmt::format("{}", fmt::join(save.content.files, ", ")));
       continue;
     }
-    static_cast<void>(::unlink(save.journal.c_str()));  // May be our own; gone already.
+    static_cast<void>(save.journal.remove());  // May be our own; gone already.
     if (save.content.published || !complete) continue;
-    for (const std::string& file : save.content.files)
-      static_cast<void>(::unlink(file.c_str()));  // Renamed when it was continued in place.
+    for (const HeldFile& file : save.files)
+      static_cast<void>(file.remove());  // Renamed when it was continued in place.
   }
   return {};
 }

@@ -22,6 +22,10 @@ constexpr std::string_view kFirstLine = "hadump-journal 1";
 // hundred holes is about 200 KiB.
 constexpr std::uint64_t kMaxJournal = 256_MiB;
 
+std::string journal_name(const std::string& target_name) {
+  return "." + target_name + ".hadump-journal";
+}
+
 std::string range_lines(const char* word, const FrameSet& frames) {
   std::string lines;
   for (FrameRange range : frames.ranges())
@@ -103,26 +107,27 @@ bool take_line(std::string_view line, JournalContent& content, bool& begun) {
 
 }  // namespace
 
-Result<Journal> Journal::create(const std::string& path, const JournalContent& start) {
-  if (auto written = write_file_atomically(path, head_lines(start), 0600); !written)
+Result<Journal> Journal::create(const HeldFile& file, const JournalContent& start) {
+  if (auto written = file.replace(head_lines(start), 0600); !written)
     return fail(std::move(written), "starting the journal");
-  return reopen(path, start);
+  return reopen(file, start);
 }
 
-Result<Journal> Journal::reopen(const std::string& path, const JournalContent& content) {
+Result<Journal> Journal::reopen(const HeldFile& file, const JournalContent& content) {
   // A torn tail would make what follows it unreadable: write anew what was understood.
-  if (content.published) return fail(ErrorCode::kBadData, path + ": that dump is already complete");
-  if (auto written = write_file_atomically(path, head_lines(content), 0600); !written)
+  if (content.published)
+    return fail(ErrorCode::kBadData, file.path() + ": that dump is already complete");
+  if (auto written = file.replace(head_lines(content), 0600); !written)
     return fail(std::move(written), "writing the journal");
-  auto fd = open_file(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+  auto fd = file.open(O_WRONLY | O_APPEND);
   if (!fd) return fail(std::move(fd));
-  return Journal(path, std::move(*fd));
+  return Journal(file, std::move(*fd));
 }
 
 Result<> Journal::append(const std::string& lines) {
   const auto bytes = std::as_bytes(std::span(lines.data(), lines.size()));
-  if (auto written = write_all(fd_.get(), bytes, path_); !written) return written;
-  if (::fsync(fd_.get()) != 0) return fail_os(errno, "syncing " + path_);
+  if (auto written = write_all(fd_.get(), bytes, path()); !written) return written;
+  if (::fsync(fd_.get()) != 0) return fail_os(errno, "syncing " + path());
   return {};
 }
 
@@ -136,12 +141,12 @@ Result<> Journal::set_published() {
 }
 
 Result<> Journal::remove() {
-  if (::unlink(path_.c_str()) != 0) return fail_os(errno, "removing " + path_);
-  return sync_directory_of(path_);
+  if (auto removed = file_.remove(); !removed) return removed;
+  return file_.sync_directory();
 }
 
-Result<JournalContent> read_journal(const std::string& path) {
-  auto text = read_trusted_text_file(path, kMaxJournal);
+Result<JournalContent> read_journal(const HeldFile& file) {
+  auto text = read_trusted_text_file(file, kMaxJournal);
   if (!text) return fail(std::move(text));
   JournalContent content;
   bool begun = false;
@@ -156,13 +161,17 @@ Result<JournalContent> read_journal(const std::string& path) {
   }
   // Without files a dump would be whole that nobody has.
   if (!begun || content.files.empty() || content.files.size() != content.finals.size())
-    return fail(ErrorCode::kBadData, path + " is not a hadump save journal");
+    return fail(ErrorCode::kBadData, file.path() + " is not a hadump save journal");
   return content;
 }
 
 std::string journal_path(const std::string& target) {
   const std::filesystem::path path(target);
-  return (path.parent_path() / ("." + path.filename().string() + ".hadump-journal")).string();
+  return (path.parent_path() / journal_name(path.filename().string())).string();
+}
+
+HeldFile journal_beside(const HeldFile& target) {
+  return target.beside(journal_name(target.name()));
 }
 
 }  // namespace hadump

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/frame_set.h"
+#include "core/base/held_file.h"
 #include "core/base/unique_handle.h"
 #include "core/dump/dump_writer.h"
 
@@ -44,10 +45,10 @@ class DurableRecord {
 /// a crash tears off is the newest part, and its frames have not been released yet.
 class Journal : public DurableRecord {
  public:
-  /// Starts a journal. An older one at `path` is replaced. @pre no file name has a newline.
-  static Result<Journal> create(const std::string& path, const JournalContent& start);
-  /// Goes on with the journal at `path`, of which `content` is what read_journal() said.
-  static Result<Journal> reopen(const std::string& path, const JournalContent& content);
+  /// Starts a journal. An older one of the name is replaced. @pre no file name has a newline.
+  static Result<Journal> create(const HeldFile& file, const JournalContent& start);
+  /// Goes on with the journal, of which `content` is what read_journal() said.
+  static Result<Journal> reopen(const HeldFile& file, const JournalContent& content);
 
   Result<> add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) override;
   /// The dump has its final names. From now on its whole memory may be released.
@@ -55,21 +56,22 @@ class Journal : public DurableRecord {
   /// The dump is done: nothing is held any more.
   Result<> remove();
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
-  Journal(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  Journal(HeldFile file, UniqueFd fd) : file_(std::move(file)), fd_(std::move(fd)) {}
   Result<> append(const std::string& lines);
 
-  std::string path_;
+  HeldFile file_;
   UniqueFd fd_;
 };
 
-/// @return kNotFound; kBadData when the head is damaged, or when others can change the file or the
-///         way to it. A damaged tail is left out.
-Result<JournalContent> read_journal(const std::string& path);
+/// @return kNotFound; kBadData when the head is damaged, or when others can change the file. A
+///         damaged tail is left out.
+Result<JournalContent> read_journal(const HeldFile& file);
 
 /// "DIR/.NAME.hadump-journal" for the target "DIR/NAME".
 std::string journal_path(const std::string& target);
+HeldFile journal_beside(const HeldFile& target);
 
 }  // namespace hadump

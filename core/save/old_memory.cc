@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <numeric>
 
-#include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/base/trusted_path.h"
 #include "core/save/block_releaser.h"
 #include "core/save/dump_contents.h"
 
@@ -22,31 +21,29 @@ constexpr int kLooks = 3;
 constexpr unsigned kMaxLogs = 100;
 
 /// The log's name, or that with ".N" where the log of another dump has it.
-std::string free_log_name(const SavePlan& plan, const std::string& text) {
-  const std::string& wanted = plan.target.log_file;
-  std::string name = wanted;
-  std::error_code ignored;
-  for (unsigned n = 1; n <= kMaxLogs && !plan.own_journal &&
-                       std::filesystem::exists(std::filesystem::symlink_status(name, ignored)) &&
-                       read_text_file(name, text.size()).value_or("") != text;
+HeldFile free_log_name(const SavePlan& plan, const std::string& text) {
+  const HeldFile& wanted = *plan.target.log_file;
+  HeldFile file = wanted;
+  for (unsigned n = 1; n <= kMaxLogs && !plan.own_journal && file.exists() &&
+                       read_trusted_text_file(file, text.size()).value_or("") != text;
        ++n)
-    name = fmt::format("{}.{}", wanted, n);
-  return name;
+    file = wanted.beside(fmt::format("{}.{}", wanted.name(), n));
+  return file;
 }
 
 void save_kernel_log(const SaveContext& context, const SavePlan& plan, const VmcoreSource& source) {
-  if (plan.target.log_file.empty()) return;
+  if (!plan.target.log_file) return;
   const auto text = crashed_kernel_log(source);
   if (!text) {
     context.reporter.warn(
         fmt::format("the crashed kernel's log: {}, continuing", text.error().what()));
     return;
   }
-  const std::string name = free_log_name(plan, *text);
-  if (auto done = write_file_atomically(name, *text, 0600); !done)
+  const HeldFile file = free_log_name(plan, *text);
+  if (auto done = file.replace(*text, 0600); !done)
     context.reporter.warn(done.error().what() + ", continuing");
   else
-    context.reporter.info("the crashed kernel's log is in " + name);
+    context.reporter.info("the crashed kernel's log is in " + file.path());
 }
 
 }  // namespace
@@ -71,7 +68,7 @@ tl::expected<std::unique_ptr<OldMemory>, SaveFailure> OldMemory::open(const Save
       return failure({ErrorCode::kNotFound, text}, Reason::kLacksEarlier);
     context.reporter.warn(text + "; the dump will be incomplete");
   }
-  auto merged = merge_memory(context, plan, std::move(*current), released, gone);
+  auto merged = merge_memory(plan, std::move(*current), released, gone);
   if (!merged) return failure(std::move(merged).error());
 
   std::unique_ptr<OldMemory> memory(new OldMemory(context, ledger));

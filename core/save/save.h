@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/held_file.h"
 #include "core/codec/codec.h"
 #include "core/dump/dump_writer.h"
 #include "core/dump/output_format.h"
@@ -88,9 +89,8 @@ struct SaveSeams {
   /// Asked often; true stops the save at the next safe point.
   std::function<bool()> cancelled;
   std::function<Result<std::unique_ptr<VmcoreSource>>(const std::vector<std::string>&)> open_vmcore;
-  /// Opens a new file for `path`, or continues `partial` when that is not empty.
-  std::function<Result<std::unique_ptr<DumpSink>>(const std::string& path,
-                                                  const std::string& partial)>
+  /// Opens a new file, or continues `partial` beside it when that is not empty.
+  std::function<Result<std::unique_ptr<DumpSink>>(const HeldFile& file, const std::string& partial)>
       open_sink;
   /// What the releaser gives back at a time.
   std::uint64_t block_bytes = HADUMP_BLOCK_SIZE;

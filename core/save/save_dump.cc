@@ -49,12 +49,12 @@ tl::expected<std::optional<SaveLock>, SaveFailure> lock_dump(const SaveContext& 
 /// The dump has its final name already; only memory is left to be given back.
 tl::expected<WrittenDump, SaveFailure> take_published(const SaveContext& context,
                                                       const SavePlan& plan, FrameLedger& ledger) {
-  const JournalContent& old = *plan.own();
-  for (const std::string& file : old.files)
-    if (::access(file.c_str(), F_OK) != 0)
-      return failure({ErrorCode::kNotFound, file + " was complete but no longer exists; remove " +
-                                                plan.earlier.front().journal +
-                                                " to save what is still held"});
+  const JournalContent& old = plan.own()->content;
+  for (const HeldFile& file : plan.own()->files)
+    if (!file.exists())
+      return failure(
+          {ErrorCode::kNotFound, file.path() + " was complete but no longer exists; remove " +
+                                     plan.own()->journal.path() + " to save what is still held"});
   context.reporter.info(
       fmt::format("the dump is already complete: {}", fmt::join(old.files, ", ")));
   ledger.expect({}, {}, old.lost);
@@ -94,7 +94,7 @@ SaveResult save_alone(const SaveContext& context) {
     return failure(std::move(plan).error(),
                    is_over(context.seams) ? Reason::kNoDump : Reason::kError);
 
-  if (!plan->target.is_stream()) context.reporter.located(plan->target.files);
+  if (!plan->target.is_stream()) context.reporter.located(paths_of(plan->target.files));
   FrameLedger ledger(plan->regions);
   std::optional<BlockReleaser> blocks;
   if (plan->may_release)

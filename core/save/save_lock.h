@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/held_file.h"
 #include "core/base/unique_handle.h"
 
 namespace hadump {
@@ -33,9 +34,9 @@ class SaveLock {
   ~SaveLock();
 
  private:
-  SaveLock(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  SaveLock(HeldFile file, UniqueFd fd) : file_(std::move(file)), fd_(std::move(fd)) {}
 
-  std::string path_;
+  HeldFile file_;
   UniqueFd fd_;
 };
 

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -36,10 +35,8 @@ std::uint64_t crash_time_in_dump(const SaveContext& context) {
 /// Before anything is written: also the log beside that file is another dump's.
 Result<> refuse_existing(const SaveTarget& target) {
   if (target.is_stream()) return {};
-  for (const std::string& file : target.files) {
-    struct stat info {};
-    if (::lstat(file.c_str(), &info) == 0) return fail_os(EEXIST, "creating " + file);
-  }
+  for (const HeldFile& file : target.files)
+    if (file.exists()) return fail_os(EEXIST, "creating " + file.path());
   return {};
 }
 
@@ -73,7 +70,7 @@ void drop_missing(const SaveContext& context, SavePlan& plan) {
 // The target's own, those that the user names, and those that were noted.
 Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
   if (plan.keeps_journal) {
-    auto own = read_earlier_saves(journal_path(plan.target.files.front()), plan.dump_id);
+    auto own = read_earlier_saves(journal_beside(plan.target.files.front()), plan.dump_id);
     if (!own) return fail(std::move(own));
     plan.earlier = std::move(*own);
     plan.own_journal = !plan.earlier.empty();
@@ -139,9 +136,8 @@ FrameSet find_gone(const SavePlan& plan, const FrameSet& released, const VmcoreL
   return gone.intersection(extent);
 }
 
-Result<PlannedMemory> merge_memory(const SaveContext& context, const SavePlan& plan,
-                                   std::unique_ptr<VmcoreSource> current, const FrameSet& released,
-                                   const FrameSet& gone) {
+Result<PlannedMemory> merge_memory(const SavePlan& plan, std::unique_ptr<VmcoreSource> current,
+                                   const FrameSet& released, const FrameSet& gone) {
   // What is released, or asked to be, is no longer what it was.
   FrameSet held = current->layout().frames;
   held.erase(released);
@@ -153,8 +149,7 @@ Result<PlannedMemory> merge_memory(const SaveContext& context, const SavePlan& p
   memory.frames.insert(gone);
   // All that the first of them was to hold: the dump's extent at the crash.
   for (const EarlierSave& save : plan.earlier) memory.frames.insert(save.content.frames);
-  auto merged = merge_with_earlier(std::move(current), std::move(held), plan.earlier, gone,
-                                   context.seams.open_vmcore);
+  auto merged = merge_with_earlier(std::move(current), std::move(held), plan.earlier, gone);
   if (!merged) return fail(std::move(merged));
   memory.source = std::move(*merged);
   return memory;

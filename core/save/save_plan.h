@@ -30,8 +30,8 @@ struct SavePlan {
   bool may_release = false;
   bool keeps_journal = false;
 
-  /// The journal of this very target; null when there is none.
-  const JournalContent* own() const { return own_journal ? &earlier.front().content : nullptr; }
+  /// The save of this very target; null when there is none.
+  const EarlierSave* own() const { return own_journal ? &earlier.front() : nullptr; }
   bool is_published() const { return own_journal && earlier.front().content.published; }
 };
 
@@ -60,8 +60,7 @@ FrameSet find_gone(const SavePlan& plan, const FrameSet& released, const VmcoreL
 /// @param current   what can still be read, and what was released, which must not be read from it.
 /// @param released  before this save.
 /// @param gone      that nobody has: the dump records it as lost.
-Result<PlannedMemory> merge_memory(const SaveContext& context, const SavePlan& plan,
-                                   std::unique_ptr<VmcoreSource> current, const FrameSet& released,
-                                   const FrameSet& gone);
+Result<PlannedMemory> merge_memory(const SavePlan& plan, std::unique_ptr<VmcoreSource> current,
+                                   const FrameSet& released, const FrameSet& gone);
 
 }  // namespace hadump

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/save/save_registry.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
-#include "core/base/file.h"
 #include "core/base/trusted_path.h"
 #include "core/base/units.h"
 
@@ -44,14 +40,16 @@ Result<> SaveRegistry::add(const std::string& dump_id, const std::string& journa
   std::erase(*known, journal);
   std::string text;
   for (auto line = known->rbegin(); line != known->rend(); ++line) text += *line + '\n';
-  if (auto made = make_own_directory(directory_); !made) return made;
-  return write_file_atomically(path_for(dump_id), text + journal + '\n', 0600);
+  auto file = hold_in_own_directory(path_for(dump_id));
+  if (!file) return fail(std::move(file));
+  return file->replace(text + journal + '\n', 0600);
 }
 
 Result<> SaveRegistry::forget(const std::string& dump_id) const {
   if (directory_.empty()) return {};
-  const std::string path = path_for(dump_id);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_os(errno, "removing " + path);
+  auto removed =
+      hold_trusted(path_for(dump_id)).and_then([](const HeldFile& file) { return file.remove(); });
+  if (!removed && removed.error().code() != ErrorCode::kNotFound) return removed;
   return {};
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/save/target.h"
 
+#include <sys/stat.h>
+
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -51,16 +54,30 @@ Result<> check_kind(const std::string& path) {
   return {};
 }
 
-Result<std::string> file_in(const std::string& to, const std::string& directory_name,
-                            const TargetRules& rules) {
+/// With those on the way to it, for us alone.
+Result<> make_directories(const fs::path& path) {
+  fs::path prefix;
+  for (const fs::path& name : path) {
+    prefix /= name;
+    std::error_code ignored;
+    if (::mkdir(prefix.c_str(), 0700) == 0 || fs::is_directory(prefix, ignored)) continue;
+    return fail_os(errno, "creating the directory " + prefix.string());
+  }
+  return {};
+}
+
+Result<HeldFile> file_in(const std::string& to, const std::string& directory_name,
+                         const TargetRules& rules) {
   auto absolute = absolute_path(to);
-  if (!absolute || !names_directory(to)) return absolute;
+  if (!absolute) return fail(std::move(absolute));
+  if (!names_directory(to))
+    return rules.is_trusted ? hold_trusted(*absolute) : HeldFile::at(*absolute);
   const fs::path directory = fs::path(*absolute) / directory_name;
-  auto made = make_own_directory(directory.string());
-  // A copy of a file may go where others can follow: the directory is made all the same.
-  const bool tolerated = !rules.is_trusted && !made && made.error().code() == ErrorCode::kBadData;
-  if (!made && !tolerated) return fail(std::move(made));
-  return (directory / "vmcore").string();
+  const std::string file = (directory / "vmcore").string();
+  if (rules.is_trusted) return hold_in_own_directory(file);
+  // A copy of a file may go where others can follow.
+  if (auto made = make_directories(directory); !made) return fail(std::move(made));
+  return HeldFile::at(file);
 }
 
 }  // namespace
@@ -93,7 +110,7 @@ Result<> check_target(const std::vector<std::string>& to, const TargetRules& rul
 Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name,
                                   const TargetRules& rules) {
   if (auto checked = check_target(to, rules); !checked) return fail(std::move(checked));
-  if (to.front() == "-") return SaveTarget{to, {}};
+  if (to.front() == "-") return SaveTarget{};
   SaveTarget target;
   const bool in_directory = names_directory(to.front());
   for (const std::string& path : to) {
@@ -101,9 +118,8 @@ Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const Dump
     if (!file) return fail(std::move(file));
     target.files.push_back(std::move(*file));
   }
-  const std::string& first = target.files.front();
-  target.log_file =
-      in_directory ? (fs::path(first).parent_path() / "dmesg.txt").string() : first + "-dmesg.txt";
+  const HeldFile& first = target.files.front();
+  target.log_file = first.beside(in_directory ? "dmesg.txt" : first.name() + "-dmesg.txt");
   return target;
 }
 

@@ -2,20 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/held_file.h"
 #include "core/save/lasting.h"
 
 namespace hadump {
 
 /// Where a save writes.
 struct SaveTarget {
-  std::vector<std::string> files;  ///< One, or several for a striped dump; "-" is standard output.
-  std::string log_file;            ///< The kernel log's text; empty for standard output.
+  /// One, or several for a striped dump; none for standard output.
+  std::vector<HeldFile> files;
+  std::optional<HeldFile> log_file;  ///< The kernel log's text; none for standard output.
 
-  bool is_stream() const { return files.size() == 1 && files[0] == "-"; }
+  bool is_stream() const { return files.empty(); }
 };
 
 /// What names a dump's directory.

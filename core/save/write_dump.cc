@@ -20,10 +20,6 @@ namespace {
 
 using Sinks = std::vector<std::unique_ptr<DumpSink>>;
 
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
-}
-
 std::vector<std::string> locations_of(const Sinks& sinks) {
   std::vector<std::string> locations;
   for (const auto& sink : sinks) locations.push_back(sink->location());
@@ -43,14 +39,15 @@ Result<Sinks> open_stream(const SaveContext& context) {
 
 /// @param adopted  the partial files to continue; null for new ones.
 Result<Sinks> open_files(const SaveContext& context, const SavePlan& plan,
-                         const JournalContent* adopted) {
+                         const EarlierSave* adopted) {
   Sinks sinks;
   for (std::size_t i = 0; i < plan.target.files.size(); ++i) {
-    const std::string partial = adopted != nullptr ? adopted->files[i] : std::string();
-    auto sink = context.seams.open_sink(plan.target.files[i], partial);
+    const HeldFile& file = plan.target.files[i];
+    const std::string partial = adopted != nullptr ? adopted->files[i].name() : std::string();
+    auto sink = context.seams.open_sink(file, partial);
     if (!sink) return fail(std::move(sink));
     if (adopted != nullptr) {
-      auto adopting = AdoptingSink::open(std::move(*sink), partial);
+      auto adopting = AdoptingSink::open(std::move(*sink), file.beside(partial));
       if (!adopting) return fail(std::move(adopting));
       *sink = std::move(*adopting);
     }
@@ -60,10 +57,10 @@ Result<Sinks> open_files(const SaveContext& context, const SavePlan& plan,
 }
 
 bool can_adopt(const SavePlan& plan) {
-  const JournalContent* old = plan.own();
-  return old != nullptr && old->settings == plan.settings &&
-         old->files.size() == plan.target.files.size() && !old->durable.empty() &&
-         std::all_of(old->files.begin(), old->files.end(), exists);
+  const EarlierSave* old = plan.own();
+  return old != nullptr && old->content.settings == plan.settings &&
+         paths_of(old->finals) == paths_of(plan.target.files) && !old->content.durable.empty() &&
+         has_its_files(*old);
 }
 
 /// A new journal for `files`. Where one of the same name is, it makes room by a copy, so that there
@@ -72,31 +69,32 @@ bool can_adopt(const SavePlan& plan) {
 Result<Journal> start_journal(const SavePlan& plan, const FrameSet& frames,
                               const std::vector<std::string>& files,
                               std::vector<EarlierSave>& earlier) {
-  const std::string path = journal_path(plan.target.files.front());
+  const HeldFile journal = journal_beside(plan.target.files.front());
   JournalContent start;
   start.dump_id = plan.dump_id;
   start.settings = plan.settings;
   start.files = files;
-  start.finals = plan.target.files;
+  start.finals = paths_of(plan.target.files);
   start.frames = frames;
   for (EarlierSave& save : earlier) {
-    if (save.journal == path) {
-      for (std::size_t i = 1; exists(save.journal); ++i)
-        save.journal = fmt::format("{}.{}", path, i);
+    if (save.journal.path() == journal.path()) {
+      for (std::size_t i = 1; save.journal.exists(); ++i)
+        save.journal = journal.beside(fmt::format("{}.{}", journal.name(), i));
       if (auto copied = Journal::create(save.journal, save.content); !copied)
         return fail(std::move(copied));
     }
-    start.with.push_back(save.journal);
+    start.with.push_back(save.journal.path());
   }
-  return Journal::create(path, start);
+  return Journal::create(journal, start);
 }
 
 // Goes on at the level that the last durable portion has: the first one that fitted.
-SaverOptions saver_options(const SaveOptions& options, const JournalContent* adopted) {
+SaverOptions saver_options(const SaveOptions& options, const EarlierSave* adopted) {
   SaverOptions saver{options.portion_bytes, options.levels.front(), {}};
   auto level = options.levels.begin();
   if (adopted != nullptr) {
-    if (!adopted->steps.empty()) saver.level = adopted->steps.back().level;
+    const auto& steps = adopted->content.steps;
+    if (!steps.empty()) saver.level = steps.back().level;
     level = std::find(options.levels.begin(), options.levels.end(), saver.level);
   }
   if (level != options.levels.end()) saver.fallback_levels.assign(level + 1, options.levels.end());
@@ -107,7 +105,7 @@ SaverOptions saver_options(const SaveOptions& options, const JournalContent* ado
 class Attempt {
  public:
   Attempt(const SaveContext& context, const SavePlan& plan, OldMemory& memory, FrameLedger& ledger,
-          BlockReleaser* blocks, const JournalContent* adopted)
+          BlockReleaser* blocks, const EarlierSave* adopted)
       : context_(context),
         plan_(plan),
         memory_(memory),
@@ -133,7 +131,7 @@ class Attempt {
   OldMemory& memory_;
   FrameLedger& ledger_;
   BlockReleaser* blocks_;
-  const JournalContent* adopted_;
+  const EarlierSave* adopted_;
   std::vector<EarlierSave> earlier_;
   std::vector<std::string> partial_files_;
   std::optional<Journal> journal_;
@@ -170,27 +168,28 @@ Result<std::unique_ptr<DumpWriter>> Attempt::open_writer() {
   auto writer = DumpWriter::create(memory_.source(), memory_.filter(), memory_.frames(),
                                    dump_options(), std::move(*sinks));
   if (!writer || adopted_ == nullptr) return writer;
-  if (auto passed = (*writer)->adopt(adopted_->steps); !passed) return fail(std::move(passed));
+  if (auto passed = (*writer)->adopt(adopted_->content.steps); !passed)
+    return fail(std::move(passed));
   return writer;
 }
 
 // Notes where the dump is, and what is to become of which frame.
 Result<> Attempt::begin() {
   if (plan_.keeps_journal) {
-    const std::string path = journal_path(plan_.target.files.front());
     auto journal = adopted_ != nullptr
-                       ? Journal::reopen(path, *adopted_)
+                       ? Journal::reopen(adopted_->journal, adopted_->content)
                        : start_journal(plan_, memory_.frames(), partial_files_, earlier_);
     if (!journal) return fail(std::move(journal));
     journal_ = std::move(*journal);
     // The memory is safe without it: a save elsewhere then asks for this one's name.
-    if (auto noted = SaveRegistry(context_.seams.state_dir).add(plan_.dump_id, path); !noted)
+    if (auto noted = SaveRegistry(context_.seams.state_dir).add(plan_.dump_id, journal_->path());
+        !noted)
       context_.reporter.warn(
           fmt::format("recording the location of this save: {}, continuing", noted.error().what()));
   }
   has_begun_ = true;
   if (adopted_ != nullptr)
-    ledger_.expect(memory_.frames(), adopted_->durable, adopted_->lost);
+    ledger_.expect(memory_.frames(), adopted_->content.durable, adopted_->content.lost);
   else
     ledger_.expect(memory_.frames(), {}, {});
   return {};
@@ -222,7 +221,7 @@ tl::expected<WrittenDump, SaveFailure> write_dump(const SaveContext& context, co
     return tl::unexpected(SaveFailure{std::move(error), {}, attempt.partial_files()});
   };
   if (can_adopt(plan)) {
-    context.reporter.info(fmt::format("continuing {}", fmt::join(plan.own()->files, ", ")));
+    context.reporter.info(fmt::format("continuing {}", fmt::join(plan.own()->content.files, ", ")));
     Attempt in_place(context, plan, **memory, ledger, blocks, plan.own());
     auto written = in_place.run();
     if (written) return std::move(*written);

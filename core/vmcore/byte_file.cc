@@ -51,17 +51,21 @@ Result<std::unique_ptr<OpenedFile>> OpenedFile::open(const std::string& path) {
     return fail(ErrorCode::kUnsupported, path + kind_of_other_file(kind.st_mode));
   auto fd = open_file(path, O_RDONLY);
   if (!fd) return fail(std::move(fd));
+  return take(std::move(*fd), path);
+}
+
+Result<std::unique_ptr<OpenedFile>> OpenedFile::take(UniqueFd fd, const std::string& name) {
   struct stat info {};
-  if (::fstat(fd->get(), &info) != 0) return fail_os(errno, "looking at " + path);
+  if (::fstat(fd.get(), &info) != 0) return fail_os(errno, "looking at " + name);
   auto size = static_cast<std::uint64_t>(info.st_size);
   if (S_ISBLK(info.st_mode)) {
-    const off_t end = ::lseek(fd->get(), 0, SEEK_END);
-    if (end < 0) return fail_os(errno, "finding the size of " + path);
+    const off_t end = ::lseek(fd.get(), 0, SEEK_END);
+    if (end < 0) return fail_os(errno, "finding the size of " + name);
     size = static_cast<std::uint64_t>(end);
   }
   struct statfs where {};
-  const bool is_in_proc = ::fstatfs(fd->get(), &where) == 0 && where.f_type == PROC_SUPER_MAGIC;
-  return std::unique_ptr<OpenedFile>(new OpenedFile(std::move(*fd), size, is_in_proc, path));
+  const bool is_in_proc = ::fstatfs(fd.get(), &where) == 0 && where.f_type == PROC_SUPER_MAGIC;
+  return std::unique_ptr<OpenedFile>(new OpenedFile(std::move(fd), size, is_in_proc, name));
 }
 
 Result<> OpenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {

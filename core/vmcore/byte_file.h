@@ -55,6 +55,8 @@ class ByteFile {
 class OpenedFile : public ByteFile {
  public:
   static Result<std::unique_ptr<OpenedFile>> open(const std::string& path);
+  /// One that is open already. @param name  for messages.
+  static Result<std::unique_ptr<OpenedFile>> take(UniqueFd fd, const std::string& name);
 
   std::uint64_t size() const override { return size_; }
   Result<> read_at(std::span<std::byte> out, std::uint64_t offset) const override;

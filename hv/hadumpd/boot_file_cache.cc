@@ -3,24 +3,19 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <set>
 
 #include "core/base/file.h"
+#include "core/base/trusted_path.h"
 #include "hv/domain/pvh_guest.h"
 #include "hv/rescue/kernel_image.h"
 
 namespace hadump {
 namespace {
-
-Result<> make_directory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return fail_os(error.value(), "creating " + path);
-  return {};
-}
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -32,6 +27,10 @@ Result<std::string> cached_name(const std::string& kernel) {
   if (stat(kernel.c_str(), &info) != 0) return fail_os(errno, "looking at " + kernel);
   return fmt::format("kernel-{:x}-{:x}-{:x}-{}.{:09}", info.st_dev, info.st_ino, info.st_size,
                      info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).string();
 }
 
 bool is_there(const std::string& path) {
@@ -55,9 +54,10 @@ Result<std::string> BootFileCache::unpacked_kernel() const {
   if (is_elf(*file)) return paths_.kernel;
   auto kernel = extract_kernel(std::move(*file));
   if (!kernel) return fail(std::move(kernel), paths_.kernel);
-  if (auto done = make_directory(paths_.cache_directory); !done) return fail(std::move(done));
-  if (auto done = write_file_atomically(*cached, as_text(*kernel), 0600); !done)
-    return fail(std::move(done));
+  auto done = hold_in_own_directory(absolute(*cached)).and_then([&](const HeldFile& copy) {
+    return copy.replace(as_text(*kernel), 0600);
+  });
+  if (!done) return fail(std::move(done));
   return cached;
 }
 
@@ -89,9 +89,10 @@ std::string BootFileCache::table_path() const {
 
 Result<AcpiTables> BootFileCache::kept_tables() const {
   constexpr std::uint64_t kMaxTableBytes = 1_MiB;
-  auto bytes = read_file(table_path(), kMaxTableBytes);
-  if (!bytes) return fail(std::move(bytes));
-  AcpiTables tables{kAcpiFrames.begin, std::move(*bytes)};
+  auto text = read_trusted_text_file(absolute(table_path()), kMaxTableBytes);
+  if (!text) return fail(std::move(text));
+  const auto bytes = std::as_bytes(std::span(*text));
+  AcpiTables tables{kAcpiFrames.begin, {bytes.begin(), bytes.end()}};
   if (auto checked = check_acpi_tables(tables); !checked) return fail(std::move(checked));
   return tables;
 }
@@ -106,12 +107,13 @@ bool BootFileCache::ready() const {
 }
 
 Result<AcpiTables> BootFileCache::acpi_tables() {
-  if (auto kept = kept_tables()) return kept;
-  if (auto done = make_directory(paths_.run_directory); !done) return fail(std::move(done));
+  if (auto found = kept_tables()) return found;
+  auto kept = hold_in_own_directory(absolute(table_path()));
+  if (!kept) return fail(std::move(kept));
   auto tables = tables_();
   if (!tables) return tables;
   // Without the file, the next crash takes a second longer.
-  static_cast<void>(write_file_atomically(table_path(), as_text(tables->bytes), 0600));
+  static_cast<void>(kept->replace(as_text(tables->bytes), 0600));
   return tables;
 }
 

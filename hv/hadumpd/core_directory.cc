@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 
 #include "core/base/trusted_path.h"
@@ -64,20 +62,20 @@ Result<std::string> CoreDirectory::write(
     const CorePolicy& policy, const std::string& name, std::uint64_t time, std::uint64_t bytes,
     const std::function<Result<>(const std::string& path)>& dump) {
   if (auto room = reserve(policy, bytes); !room) return fail(std::move(room));
-  const std::string base = fmt::format("{}/{}-{}", policy.directory, file_name(name), time);
-  const std::string unfinished = base + kUnfinished;
-  const std::string whole = base + kWhole;
-  auto done = dump(unfinished);
-  if (done && std::rename(unfinished.c_str(), whole.c_str()) != 0)
-    done = fail_os(errno, "renaming " + unfinished);
-  if (!done) static_cast<void>(std::remove(unfinished.c_str()));  // `done` is the error to tell
+  const std::string base = fmt::format("{}-{}", file_name(name), time);
+  const std::string directory = fs::absolute(policy.directory).string();
+  const auto unfinished = hold_in_own_directory(directory + "/" + base + kUnfinished);
+  auto done =
+      unfinished.and_then([&](const HeldFile& file) { return dump(file.path_through_proc()); });
+  if (done) done = unfinished->rename_to(base + kWhole);
+  if (!done && unfinished) static_cast<void>(unfinished->remove());  // `done` is the error to tell
   {
     const std::lock_guard lock(mutex_);
     --reserved_.count;
     reserved_.bytes -= bytes;
   }
   if (!done) return fail(std::move(done));
-  return whole;
+  return unfinished->beside(base + kWhole).path();
 }
 
 }  // namespace hadump

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "core/base/file.h"
+#include "core/base/trusted_path.h"
 #include "core/base/units.h"
 
 namespace hadump {
@@ -21,11 +21,16 @@ std::uint64_t size_of(int fd) {
   return fstat(fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
 
+Result<UniqueFd> open_reserve(const std::string& path, int flags) {
+  return hold_trusted(path).and_then(
+      [flags](const HeldFile& file) { return file.open(flags, 0600); });
+}
+
 }  // namespace
 
 void DiskReserve::fill() {
   const std::lock_guard lock(mutex_);
-  auto file = open_file(path_, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  auto file = open_reserve(path_, O_RDWR | O_CREAT);
   if (!file || size_of(file->get()) >= bytes_) return;
   // Blocks, not a hole. A part of it that fits stays.
   if (posix_fallocate(file->get(), 0, static_cast<off_t>(bytes_)) == 0) return;
@@ -39,7 +44,7 @@ void DiskReserve::fill() {
 
 bool DiskReserve::give(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  auto file = open_file(path_, O_RDWR | O_NOFOLLOW);
+  auto file = open_reserve(path_, O_RDWR);
   if (!file) return false;
   const std::uint64_t size = size_of(file->get());
   const std::uint64_t wanted = round_up(bytes, kFrameSize) + kOverhead;

@@ -15,7 +15,7 @@ namespace hadump {
 /// Threads: any.
 class DiskReserve {
  public:
-  /// @param bytes  how much is kept.
+  /// @param path   absolute. @param bytes  how much is kept.
   DiskReserve(std::string path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {}
 
   /// Takes what is missing, as far as there is room.

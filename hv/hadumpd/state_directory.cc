@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/state_directory.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
-#include "core/base/file.h"
 #include "core/base/trusted_path.h"
 #include "hv/rescue/checksum.h"
 
@@ -23,13 +19,17 @@ constexpr const char* kSuccessor = ".successor";
 // A crash run writes a record of about 2 KiB a dozen times, a second crash what it rewrites.
 constexpr std::uint64_t kReserveBytes = 4_MiB;
 
-Result<> write_beside(const std::string& path, std::span<const std::byte> content) {
-  const std::string temporary = path + ".new";
-  auto file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (!file) return fail(std::move(file));
-  if (auto done = write_all(file->get(), content, temporary); !done) return done;
-  if (rename(temporary.c_str(), path.c_str()) != 0) return fail_os(errno, "renaming " + temporary);
-  return {};
+// The way is looked at each time, and what was looked at is written to.
+Result<> write_trusted(const std::string& path, std::span<const std::byte> content) {
+  const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
+  return hold_trusted(path).and_then(
+      [&](const HeldFile& file) { return file.replace_unsynced(text, 0600); });
+}
+
+// No error when it is not there.
+void remove_trusted(const std::string& path) {
+  static_cast<void>(
+      hold_trusted(path).and_then([](const HeldFile& file) { return file.remove(); }));
 }
 
 void append(std::vector<std::byte>& out, std::uint64_t offset,
@@ -55,15 +55,15 @@ bool take(std::span<const std::byte>& in, std::uint64_t& offset, std::vector<std
 }  // namespace
 
 Result<> StateDirectory::replace_file(const std::string& path, std::span<const std::byte> content) {
-  auto done = write_beside(path, content);
+  auto done = write_trusted(path, content);
   if (!done && done.error().code() == ErrorCode::kNoSpace && reserve_.give(content.size()))
-    done = write_beside(path, content);
+    done = write_trusted(path, content);
   if (done) reserve_.fill();
   return done;
 }
 
 StateDirectory::StateDirectory(std::string path, std::string kill_at)
-    : path_(std::move(path)),
+    : path_(std::filesystem::absolute(path)),
       kill_at_(std::move(kill_at)),
       reserve_(path_ + "/reserve", kReserveBytes) {}
 
@@ -89,10 +89,10 @@ Result<> StateDirectory::save_rewrite(const DomainRecord& record, const Snapshot
 
 Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record) {
   const std::string path = file(record.uuid, ".rewrite");
-  auto bytes = read_file(path, kMaxRewriteBytes);
-  if (!bytes) return fail(std::move(bytes));
+  auto text = read_trusted_text_file(path, kMaxRewriteBytes);
+  if (!text) return fail(std::move(text));
   SnapshotRewrite rewrite;
-  std::span<const std::byte> rest = *bytes;
+  std::span<const std::byte> rest = std::as_bytes(std::span(*text));
   std::uint64_t zero = 0;
   if (!take(rest, rewrite.elf_header_offset, rewrite.elf_header) ||
       !take(rest, rewrite.node_offset, rewrite.node) || !take(rest, zero, rewrite.header) ||
@@ -104,13 +104,14 @@ Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record)
 Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::string>& complaints) {
   std::error_code error;
   const std::string directory = path_ + "/domains";
-  if (auto made = make_own_directory(std::filesystem::absolute(directory)); !made)
-    return fail(std::move(made));
+  if (auto made = make_own_directory(directory); !made) return fail(std::move(made));
   reserve_.fill();
   std::vector<DomainRecord> records;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    // Of an agent that was killed.
+    if (entry.path().extension() == ".tmp") remove_trusted(entry.path());
     if (entry.path().extension() != ".json") continue;
-    auto record = read_text_file(entry.path(), kMaxStateBytes).and_then(parse_record);
+    auto record = read_trusted_text_file(entry.path(), kMaxStateBytes).and_then(parse_record);
     if (record)
       records.push_back(std::move(*record));
     else
@@ -126,7 +127,7 @@ Result<> StateDirectory::save_successor(const std::string& uuid, const std::stri
 
 void StateDirectory::forget_successor(const std::string& uuid) {
   // A file that stays is found by the next agent, which sees that the domain is there.
-  static_cast<void>(std::remove(file(uuid, kSuccessor).c_str()));
+  remove_trusted(file(uuid, kSuccessor));
 }
 
 Result<std::map<std::string, std::string>> StateDirectory::successors(
@@ -136,7 +137,7 @@ Result<std::map<std::string, std::string>> StateDirectory::successors(
   const std::string directory = path_ + "/domains";
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     if (entry.path().extension() != kSuccessor) continue;
-    auto blueprint = read_text_file(entry.path(), kMaxStateBytes);
+    auto blueprint = read_trusted_text_file(entry.path(), kMaxStateBytes);
     if (blueprint)
       found.emplace(entry.path().stem(), std::move(*blueprint));
     else
@@ -148,8 +149,8 @@ Result<std::map<std::string, std::string>> StateDirectory::successors(
 
 void StateDirectory::forget(const std::string& uuid) {
   // A file that stays is forgotten at the next start, since its domain is gone.
-  static_cast<void>(std::remove(file(uuid, ".json").c_str()));
-  static_cast<void>(std::remove(file(uuid, ".rewrite").c_str()));
+  remove_trusted(file(uuid, ".json"));
+  remove_trusted(file(uuid, ".rewrite"));
 }
 
 }  // namespace hadump

@@ -49,6 +49,11 @@ class Scratch {
     if (!fd || !write_all(fd->get(), content, path)) std::abort();
     return path;
   }
+  static HeldFile held(const std::string& path) {
+    auto file = HeldFile::at(path);
+    if (!file) std::abort();
+    return std::move(*file);
+  }
 
  private:
   std::string path_;
@@ -60,17 +65,17 @@ const Scratch& scratch() {
 }
 
 void read_journal_file(std::span<const std::byte> input) {
-  const std::string path = scratch().put("journal", input);
-  const auto content = read_journal(path);
+  const HeldFile file = scratch().held(scratch().put("journal", input));
+  const auto content = read_journal(file);
   if (!content) return;
   fuzz_require(!content->files.empty() && content->files.size() == content->finals.size(),
                "a save has files, and names for them");
   FrameSet written;
   for (const LevelStep& step : content->steps) written.insert(step.frames);
   fuzz_require(written == content->durable, "what is durable was written at some level");
-  const auto again = Journal::reopen(path, *content);
+  const auto again = Journal::reopen(file, *content);
   fuzz_require(again.has_value() == !content->published, "a save that is not over can go on");
-  if (again) fuzz_require(*read_journal(path) == *content, "a journal comes back as it was");
+  if (again) fuzz_require(*read_journal(file) == *content, "a journal comes back as it was");
 }
 
 std::vector<std::vector<std::byte>> journal_seeds() {

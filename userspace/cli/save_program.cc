@@ -40,8 +40,8 @@ SaveSeams SaveProgram::file_seams() const {
   seams.open_vmcore = [this](const std::vector<std::string>& paths) {
     return open_dump(paths, vmcoreinfo_);
   };
-  seams.open_sink = [](const std::string& path, const std::string& partial) {
-    return partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
+  seams.open_sink = [](const HeldFile& file, const std::string& partial) {
+    return partial.empty() ? open_file_sink(file) : reopen_file_sink(partial, file);
   };
   return seams;
 }

@@ -33,8 +33,6 @@ TEST(JournalOf, LooksAtTheEndOfTheFileNameOnly) {
 
 class EarlierSaves : public testing::Test {
  protected:
-  EarlierSaves() { std::filesystem::create_directory(dir_ / "d"); }
-
   /// A journal "d/.x.hadump-journal" of a whole dump that was not renamed to "x" before the crash.
   JournalContent content() const {
     JournalContent content;
@@ -46,9 +44,7 @@ class EarlierSaves : public testing::Test {
     content.steps = {{0, {{Gfn{0}, Gfn{50}}}}};
     return content;
   }
-  void write(const JournalContent& content) const {
-    ASSERT_TRUE(Journal::create(journal_, content));
-  }
+  void write(const JournalContent& content) const { ASSERT_TRUE(Journal::create(held_, content)); }
   void put(const std::string& name) const {
     ASSERT_TRUE(write_file_atomically(dir_ / name, "precious", 0600));
   }
@@ -59,7 +55,9 @@ class EarlierSaves : public testing::Test {
 
   const std::string kId = std::string(32, 'a');
   TemporaryDirectory dir_;
+  const bool made_ = std::filesystem::create_directory(dir_ / "d");
   const std::string journal_ = dir_ / "d/.x.hadump-journal";
+  const HeldFile held_ = dir_.held("d/.x.hadump-journal");
 };
 
 // Of what was half published the names are put back: with a forged journal, anybody's files.
@@ -104,7 +102,7 @@ TEST_F(EarlierSaves, AreNotWhatOthersCanWrite) {
 TEST_F(EarlierSaves, AreNotCompleteByAWord) {
   put("d/x");
   write(content());
-  ASSERT_TRUE(Journal::reopen(journal_, content())->set_published());
+  ASSERT_TRUE(Journal::reopen(held_, content())->set_published());
   EXPECT_THAT(reason(), HasSubstr("not all is durable"));
 }
 

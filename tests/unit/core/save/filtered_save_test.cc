@@ -77,9 +77,9 @@ class FilteredSave : public testing::Test {
           if (paths.front() != "/proc/vmcore") return open_vmcore(paths);
           return std::make_unique<BorrowedVmcore>(*memory_);
         },
-        [&](const std::string& path,
+        [&](const HeldFile& wanted,
             const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
-          auto file = partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
+          auto file = partial.empty() ? open_file_sink(wanted) : reopen_file_sink(partial, wanted);
           if (!file) return file;
           return std::make_unique<FullSink>(std::move(*file), full_once, full);
         },
@@ -131,7 +131,7 @@ TEST_F(FilteredSave, ContinuesInPlaceAfterAFallback) {
     const SaveRun first =
         save(options, elf ? 0x6000 * kFrameSize : 3_MiB, elf ? 0x6800 * kFrameSize : 4_MiB);
     ASSERT_EQ(first.exit_code, kExitTargetFull) << first.messages;
-    const auto journal = read_journal(journal_path(options.to.front()));
+    const auto journal = read_journal(journal_beside(*HeldFile::at(options.to.front())));
     ASSERT_TRUE(journal);
     ASSERT_EQ(journal->steps.size(), 2U) << first.messages;
 

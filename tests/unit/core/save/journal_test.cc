@@ -23,7 +23,7 @@ const JournalContent kContent{std::string(32, 'a'),
 
 TEST(Journal, ComesBackAsItWasWritten) {
   const TemporaryDirectory dir;
-  auto journal = Journal::create(dir / "j", kContent);
+  auto journal = Journal::create(dir.held("j"), kContent);
   ASSERT_TRUE(journal);
   ASSERT_TRUE(journal->add_durable({{Gfn{0}, Gfn{50}}}, {{Gfn{3}, Gfn{4}}}, 1));
   ASSERT_TRUE(journal->add_durable({{Gfn{50}, Gfn{100}}}, {}, 1));
@@ -32,15 +32,15 @@ TEST(Journal, ComesBackAsItWasWritten) {
   expected.durable = {{Gfn{0}, Gfn{100}}, {Gfn{200}, Gfn{201}}};
   expected.lost = {{Gfn{3}, Gfn{4}}};
   expected.steps = {{1, {{Gfn{0}, Gfn{100}}}}, {31, {{Gfn{200}, Gfn{201}}}}};
-  EXPECT_EQ(*read_journal(dir / "j"), expected);
-  ASSERT_TRUE(Journal::reopen(dir / "j", expected));
-  EXPECT_EQ(*read_journal(dir / "j"), expected);
+  EXPECT_EQ(*read_journal(dir.held("j")), expected);
+  ASSERT_TRUE(Journal::reopen(dir.held("j"), expected));
+  EXPECT_EQ(*read_journal(dir.held("j")), expected);
 }
 
 // Whatever a crash tears off, no frame is called durable that was not noted as such.
 TEST(Journal, BelievesOnlyWholeLines) {
   const TemporaryDirectory dir;
-  auto journal = Journal::create(dir / "j", kContent);
+  auto journal = Journal::create(dir.held("j"), kContent);
   const std::size_t head = read_text_file(dir / "j", 4096)->size();
   ASSERT_TRUE(journal->add_durable({{Gfn{0x10}, Gfn{0x20}}}, {}, 0));
   ASSERT_TRUE(journal->add_durable({{Gfn{0x20}, Gfn{0x300}}}, {}, 0));
@@ -49,7 +49,7 @@ TEST(Journal, BelievesOnlyWholeLines) {
   for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
     for (const std::string& tail : {std::string(), std::string(7, '\0')}) {
       ASSERT_TRUE(write_file_atomically(dir / "j", whole.substr(0, cut) + tail, 0600));
-      const auto content = read_journal(dir / "j");
+      const auto content = read_journal(dir.held("j"));
       EXPECT_EQ(content.has_value(), cut >= head) << cut;
       if (content) {
         EXPECT_THAT(possible, testing::Contains(content->durable)) << cut;
@@ -63,29 +63,30 @@ TEST(Journal, IsNoneWithoutFiles) {
   const TemporaryDirectory dir;
   JournalContent content = kContent;
   content.finals.pop_back();
-  ASSERT_TRUE(Journal::create(dir / "j", content));
-  EXPECT_EQ(read_journal(dir / "j").error().code(), ErrorCode::kBadData);
+  ASSERT_TRUE(Journal::create(dir.held("j"), content));
+  EXPECT_EQ(read_journal(dir.held("j")).error().code(), ErrorCode::kBadData);
   content.files = content.finals = {};
-  ASSERT_TRUE(Journal::create(dir / "j", content));
-  EXPECT_EQ(read_journal(dir / "j").error().code(), ErrorCode::kBadData);
+  ASSERT_TRUE(Journal::create(dir.held("j"), content));
+  EXPECT_EQ(read_journal(dir.held("j")).error().code(), ErrorCode::kBadData);
 }
 
 // A file that its owner renamed is not whole for that: its dump's memory must stay held.
 TEST(SettleNames, BelievesAFinalNameOnlyWhenAllIsDurable) {
   const TemporaryDirectory dir;
-  JournalContent content = kContent;
-  content.files = {dir / "x-incomplete"};
-  content.finals = {dir / "x"};
+  EarlierSave save{dir.held("j"), kContent, {dir.held("x-incomplete")}, {dir.held("x")}};
+  JournalContent& content = save.content;
+  content.files = paths_of(save.files);
+  content.finals = paths_of(save.finals);
   content.durable = {{Gfn{0}, Gfn{100}}, {Gfn{200}, Gfn{299}}};
   ASSERT_TRUE(write_file_atomically(dir / "x", "dump", 0600));
-  ASSERT_TRUE(settle_names(content));
+  ASSERT_TRUE(settle_names(save));
   EXPECT_FALSE(content.published);
   EXPECT_EQ(read_text_file(dir / "x-incomplete", 100).value_or(""), "dump");
   EXPECT_FALSE(std::filesystem::exists(dir / "x"));
 
   std::filesystem::rename(dir / "x-incomplete", dir / "x");
   content.durable = content.frames;
-  ASSERT_TRUE(settle_names(content));
+  ASSERT_TRUE(settle_names(save));
   EXPECT_TRUE(content.published);
   EXPECT_EQ(content.files, content.finals);
 }

@@ -46,9 +46,8 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
         if (paths.front() == "/proc/vmcore") return machine.vmcore();
         return open_vmcore(paths);
       },
-      [&](const std::string& path,
-          const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
-        auto file = partial.empty() ? open_file_sink(path) : reopen_file_sink(partial, path);
+      [&](const HeldFile& wanted, const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
+        auto file = partial.empty() ? open_file_sink(wanted) : reopen_file_sink(partial, wanted);
         if (!file) return file;
         return std::make_unique<PowerCutSink>(
             std::move(*file), [&machine] { machine.event(); }, capacity);

@@ -24,9 +24,9 @@ class Adopting : public testing::Test {
  protected:
   std::unique_ptr<AdoptingSink> adopt(const std::string& content) {
     EXPECT_TRUE(write_file_atomically(partial_, content, 0600));
-    auto inner = reopen_file_sink(partial_, dir_ / "f");
+    auto inner = reopen_file_sink("f-incomplete", dir_.held("f"));
     EXPECT_TRUE(inner);
-    return std::move(*AdoptingSink::open(std::move(*inner), partial_));
+    return std::move(*AdoptingSink::open(std::move(*inner), dir_.held("f-incomplete")));
   }
   std::string content() { return *read_text_file(partial_, 1 << 20); }
 

@@ -21,17 +21,19 @@ TEST(Target, NamesFilesInADirectoryByHostAndTime) {
   const TemporaryDirectory dir;
   const auto target = resolve_target({dir / "new/"}, {"h", 0, "id"}, {true});
   ASSERT_TRUE(target);
-  EXPECT_THAT(target->files, ElementsAre(dir / "new/h-id/vmcore"));
-  EXPECT_EQ(target->log_file, dir / "new/h-id/dmesg.txt");
+  EXPECT_THAT(paths_of(target->files), ElementsAre(dir / "new/h-id/vmcore"));
+  EXPECT_EQ(target->log_file->path(), dir / "new/h-id/dmesg.txt");
   const auto mode = std::filesystem::status(dir / "new/h-id").permissions();
   EXPECT_EQ(mode, std::filesystem::perms::owner_all);
 }
 
 TEST(Target, TakesFilesAsTheyAre) {
-  const auto target = resolve_target({"/a/x", "/b/y"}, {}, {});
+  const TemporaryDirectory a, b;
+  const auto target = resolve_target({a / "x", b / "y"}, {}, {});
   ASSERT_TRUE(target);
-  EXPECT_THAT(target->files, ElementsAre("/a/x", "/b/y"));
-  EXPECT_EQ(target->log_file, "/a/x-dmesg.txt");
+  EXPECT_THAT(paths_of(target->files), ElementsAre(a / "x", b / "y"));
+  EXPECT_EQ(target->log_file->path(), a / "x-dmesg.txt");
+  EXPECT_EQ(resolve_target({a / "new/x"}, {}, {}).error().code(), ErrorCode::kNotFound);
   EXPECT_TRUE(resolve_target({"-"}, {}, {})->is_stream());
   EXPECT_FALSE(resolve_target({"-", "x"}, {}, {}));
   EXPECT_FALSE(resolve_target({"a\nb"}, {}, {}));

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <string>
 
+#include "core/base/held_file.h"
+
 namespace hadump {
 
 /// A directory of its own, gone at the end. In memory where that can be had: the tests make things
@@ -27,6 +29,7 @@ class TemporaryDirectory {
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  HeldFile held(const std::string& name) const { return *HeldFile::at(*this / name); }
 
  private:
   std::string path_;

@@ -179,6 +179,56 @@ TEST_F(StartupTest, CoresAndRecordsGoToDirectoriesOfOurOwn) {
   EXPECT_EQ(info.st_mode & 07777U, 01777U);
 }
 
+// Whatever the path leads to since it was looked at.
+TEST_F(StartupTest, RecordsGoNowhereElse) {
+  StateDirectory states(directory, "");
+  std::vector<std::string> complaints;
+  ASSERT_TRUE(states.load_all(complaints));
+  DomainRecord record;
+  record.uuid = "u";
+  ASSERT_TRUE(states.save(record));
+  std::filesystem::rename(directory + "/domains", directory + "/moved");
+  std::filesystem::create_directory(directory + "/elsewhere");
+  ASSERT_EQ(chmod((directory + "/elsewhere").c_str(), 0777), 0);
+  std::filesystem::create_directory_symlink("elsewhere", directory + "/domains");
+  EXPECT_FALSE(states.save(record));
+  EXPECT_FALSE(states.save_rewrite(record, {}));
+  EXPECT_TRUE(std::filesystem::is_empty(directory + "/elsewhere"));
+  std::ofstream(directory + "/elsewhere/u.json") << "precious";
+  std::ofstream(directory + "/elsewhere/u.rewrite");
+  states.forget("u");
+  EXPECT_TRUE(std::filesystem::exists(directory + "/elsewhere/u.json"));
+  EXPECT_FALSE(states.load_rewrite(record));
+  EXPECT_FALSE(states.load_all(complaints));
+}
+
+TEST_F(StartupTest, WhatAKilledAgentLeftIsRemoved) {
+  StateDirectory states(directory, "");
+  std::vector<std::string> complaints;
+  ASSERT_TRUE(states.load_all(complaints));
+  std::ofstream(directory + "/domains/u.json.0123456789abcdef.tmp");
+  EXPECT_TRUE(states.load_all(complaints));
+  EXPECT_TRUE(std::filesystem::is_empty(directory + "/domains"));
+  EXPECT_TRUE(complaints.empty());
+}
+
+TEST_F(StartupTest, ACoreEndsWhereItBegan) {
+  const std::string cores = directory + "/cores";
+  CorePolicy policy;
+  policy.directory = cores;
+  const auto written =
+      CoreDirectory().write(policy, "web", 1, 4096, [&](const std::string& path) -> Result<> {
+        std::filesystem::rename(cores, directory + "/moved");
+        std::filesystem::create_directory(directory + "/elsewhere");
+        std::filesystem::create_directory_symlink("elsewhere", cores);
+        std::ofstream(path) << "core";
+        return {};
+      });
+  ASSERT_TRUE(written) << written.error().what();
+  EXPECT_TRUE(std::filesystem::exists(directory + "/moved/web-1.core"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory + "/elsewhere"));
+}
+
 TEST_F(StartupTest, AConfigurationThatOthersCanWriteIsNotBelieved) {
   const std::string conf = directory + "/hadumpd.conf";
   std::ofstream(conf) << "[host]\nkeep-free = 1G\n";

@@ -54,8 +54,8 @@ TEST_F(PlantedFiles, AForgedPublishedReleasesNothing) {
                               {{0, {{Gfn{0}, Gfn{1}}}}},
                               {},
                               false};
-  const std::string path = journal_path(dir_ / "target/vmcore");
-  ASSERT_TRUE(Journal::create(path, forged)->set_published());
+  const HeldFile journal = journal_beside(dir_.held("target/vmcore"));
+  ASSERT_TRUE(Journal::create(journal, forged)->set_published());
   ASSERT_TRUE(write_file_atomically(dir_ / "target/vmcore", "not a dump", 0600));
   give_away("target/.vmcore.hadump-journal");
   give_away("target/vmcore");

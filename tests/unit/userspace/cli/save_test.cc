@@ -336,11 +336,11 @@ TEST(Save, LeavesAnotherDumpsFileAlone) {
                              {},
                              {},
                              false};
-  ASSERT_TRUE(Journal::create(journal_path(dir / "vmcore"), other));
+  ASSERT_TRUE(Journal::create(journal_beside(dir.held("vmcore")), other));
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")));
   EXPECT_EQ(run.exit_code, kExitFailed);
   EXPECT_THAT(run.messages, HasSubstr("another unfinished dump"));
-  EXPECT_EQ(*read_journal(journal_path(dir / "vmcore")), other);
+  EXPECT_EQ(*read_journal(journal_beside(dir.held("vmcore"))), other);
 }
 
 // A dump waits, but what is saved is a file: nothing is released, noted or told to the host, and a
