@@ -12,6 +12,7 @@
 #include "core/codec/codec.h"
 #include "core/dump/chunk_cost.h"
 #include "core/dump/progress.h"
+#include "core/dump/sink.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {
@@ -35,8 +36,15 @@ struct PageOutcome {
   PageFate fate = PageFate::kLeftOut;
 };
 
+/// Where some of a chunk's data goes.
+struct ChunkRoom {
+  DumpSink* sink = nullptr;
+  DataRoom room;
+};
+
 /// One work item on its way through the pipeline: filled by a worker, written by the caller's
-/// thread, used again. Its memory is allocated once.
+/// thread, used again. Its memory is allocated once. Where a sink offers room, writing it is two
+/// steps: the caller's thread finds its place, a worker copies its data there.
 struct Chunk {
   FrameRange frames;  ///< At most kChunkFrames.
   std::array<PageOutcome, kChunkFrames> pages;
@@ -45,6 +53,8 @@ struct Chunk {
   bool is_left_out = false;
   std::unique_ptr<std::byte[]> buffer = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
   std::vector<FrameView> views;
+  /// All of its data, in order; empty when that was written at once.
+  std::vector<ChunkRoom> rooms;
   DumpProgress counts;  ///< Only the counters that a worker knows.
   ChunkCost cost;       ///< All but its rung.
   Result<> result;

@@ -7,11 +7,12 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/dump/sink.h"
 
 namespace hadump {
 
 /// How page data gets into a file: through the page cache, or around it.
-/// Threads: one at a time.
+/// Threads: one at a time, except for end().
 class DataStream {
  public:
   virtual ~DataStream() = default;
@@ -20,6 +21,12 @@ class DataStream {
   /// (also by an empty write) forgets the errors of what followed `offset`, and gives its space
   /// back to the file system.
   virtual Result<> write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  /// As DumpSink::begin_data() and end_data().
+  virtual Result<DataRoom> begin(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
+    return DataRoom{};
+  }
+  virtual void end(const DataRoom& /*room*/) {}
 
   /// Returns when everything has been handed to the file system; fdatasync() is the caller's.
   virtual Result<> flush() = 0;

@@ -82,14 +82,14 @@ bool ElfFormat::is_in_file(const PageOutcome& page) const {
   return page.fate == PageFate::kData;
 }
 
-Result<> ElfFormat::append(const Chunk& chunk) {
+Result<> ElfFormat::append(Chunk& chunk) {
   if (chunk.frames.begin != now_.cursor) pass_over(chunk.frames.begin);
   const auto pages = chunk.outcomes();
   for (std::size_t i = 0; i < pages.size();) {
     const bool in_file = is_in_file(pages[i]);
     std::size_t end = i;
     while (end < pages.size() && is_in_file(pages[end]) == in_file) ++end;
-    if (auto done = append_run(pages.subspan(i, end - i), in_file); !done) return done;
+    if (auto done = append_run(chunk, pages.subspan(i, end - i), in_file); !done) return done;
     i = end;
   }
   now_.cursor = chunk.frames.end;
@@ -133,7 +133,7 @@ Result<> ElfFormat::end_gap() {
   return {};
 }
 
-Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file) {
+Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages, bool in_file) {
   Load& open = now_.open;
   if (!in_file) {
     open.memory_frames += pages.size();
@@ -152,7 +152,7 @@ Result<> ElfFormat::append_run(std::span<const PageOutcome> pages, bool in_file)
       if (auto done = leave_hole(run.size()); !done) return done;
     } else {
       attempted_end_ = std::max(attempted_end_, now_.data_end + (run.size() << kFrameShift));
-      auto written = write_pages(*outputs_.front().sink, run, now_.data_end);
+      auto written = put_pages(*outputs_.front().sink, chunk, run, now_.data_end);
       if (!written) return fail(std::move(written));
       bytes_written_ += *written;
       now_.data_end += run.size() << kFrameShift;

@@ -19,7 +19,7 @@ class ElfFormat : public DumpFormat {
   ElfFormat(FormatInput input, std::vector<FormatOutput> outputs);
 
   Result<> begin() override;
-  Result<> append(const Chunk& chunk) override;
+  Result<> append(Chunk& chunk) override;
   Result<> reserve() override;
   Result<> checkpoint() override;
   Result<> rollback() override;
@@ -55,7 +55,7 @@ class ElfFormat : public DumpFormat {
   void start_load(Gfn first);
   void pass_over(Gfn next);
   Result<> end_gap();
-  Result<> append_run(std::span<const PageOutcome> pages, bool in_file);
+  Result<> append_run(Chunk& chunk, std::span<const PageOutcome> pages, bool in_file);
   Result<> leave_hole(std::uint64_t frames);
   bool is_in_file(const PageOutcome& page) const;
   void close_load();

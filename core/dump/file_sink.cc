@@ -54,6 +54,12 @@ class FileSink : public DumpSink {
     return stream_->write(offset, bytes);
   }
 
+  Result<DataRoom> begin_data(std::uint64_t offset, std::size_t bytes) override {
+    is_dirty_ = true;
+    return stream_->begin(offset, bytes);
+  }
+  void end_data(const DataRoom& room) override { stream_->end(room); }
+
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override {
     is_dirty_ = true;
     auto written = write_all_at(fd_.get(), bytes, offset, file_.path());

@@ -45,7 +45,9 @@ class DumpFormat {
 
   /// Headers and empty tables.
   virtual Result<> begin() = 0;
-  virtual Result<> append(const Chunk& chunk) = 0;
+  /// When this leaves chunk.rooms, they have to be filled (fill_rooms()) before anything but
+  /// another append() is called; also when it fails.
+  virtual Result<> append(Chunk& chunk) = 0;
   /// Takes the room that the tables will need for what is pending, so that it is missed now and not
   /// by checkpoint(). A sink that cannot rewrite needs none.
   virtual Result<> reserve() { return {}; }
@@ -76,11 +78,14 @@ Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
 Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
                                                     std::vector<FormatOutput> outputs);
 
-/// Writes the pages that are kData one after the other; those that lie together in memory by one
-/// call.
+/// Writes those of `pages`, which are part of `chunk`, that are kData, one after the other; or
+/// takes room for them.
 /// @param offset_of_first  where the first of them goes.
 /// @return bytes written.
-Result<std::uint64_t> write_pages(DumpSink& sink, std::span<const PageOutcome> pages,
-                                  std::uint64_t offset_of_first);
+Result<std::uint64_t> put_pages(DumpSink& sink, Chunk& chunk, std::span<const PageOutcome> pages,
+                                std::uint64_t offset_of_first);
+
+/// Copies the chunk's data to where it goes. From any thread.
+void fill_rooms(Chunk& chunk);
 
 }  // namespace hadump

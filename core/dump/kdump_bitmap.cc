@@ -74,17 +74,10 @@ PendingBits::Piece& PendingBits::piece_for(std::uint64_t first_byte, std::uint64
   return piece;
 }
 
-void PendingBits::set_range(Gfn first, std::size_t count,
-                            const std::function<bool(std::size_t)>& dumped) {
+void PendingBits::set_range(Gfn first, std::size_t count, bool dumped) {
   Piece& piece = piece_for(first.value / kBits, (first.value + count + kBits - 1) / kBits);
   const std::uint64_t base = first.value - piece.first_byte * kBits;
-  for (std::size_t i = 0; i < count; ++i) set_bit(piece.bits, base + i, dumped(i));
-}
-
-void PendingBits::clear_range(Gfn first, std::size_t count) {
-  Piece& piece = piece_for(first.value / kBits, (first.value + count + kBits - 1) / kBits);
-  const std::uint64_t base = first.value - piece.first_byte * kBits;
-  set_bits(piece.bits, base, base + count, false);
+  set_bits(piece.bits, base, base + count, dumped);
 }
 
 void PendingBits::commit() {

@@ -34,11 +34,8 @@ class PendingBits {
   /// @param frames  all frames of the dump; borrowed.
   explicit PendingBits(const FrameSet& frames) : frames_(&frames) {}
 
-  /// @pre ascending from call to call, whole chunks.
-  void set_range(Gfn first, std::size_t count, const std::function<bool(std::size_t)>& dumped);
-
-  /// None of them is dumped.
-  void clear_range(Gfn first, std::size_t count);
+  /// All of them are dumped, or none. @pre ascending from call to call, together whole chunks.
+  void set_range(Gfn first, std::size_t count, bool dumped);
 
   const std::vector<Piece>& pieces() const { return pieces_; }
   /// What is known of the bytes [first_byte, first_byte + out.size()) that no piece has.

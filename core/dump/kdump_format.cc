@@ -99,24 +99,23 @@ std::size_t KdumpFormat::stripe_of(Gfn gfn) const {
   return index;
 }
 
-Result<> KdumpFormat::append(const Chunk& chunk) {
+Result<> KdumpFormat::append(Chunk& chunk) {
   const std::size_t index = stripe_of(chunk.frames.begin);
   Stripe& stripe = stripes_[index];
   DumpSink& sink = *outputs_[index].sink;
   const auto pages = chunk.outcomes();
   if (chunk.is_left_out) {
     go_to(stripe, chunk.frames);
-    stripe.bits.clear_range(chunk.frames.begin, pages.size());
+    stripe.bits.set_range(chunk.frames.begin, pages.size(), false);
     return {};
   }
 
-  auto written = write_pages(sink, pages, stripe.now.data_end);
+  auto written = put_pages(sink, chunk, pages, stripe.now.data_end);
   if (!written) return fail(std::move(written));
   bytes_written_ += *written;
   go_to(stripe, chunk.frames);
   add_descs(stripe, chunk);
-  stripe.bits.set_range(chunk.frames.begin, pages.size(),
-                        [&](std::size_t i) { return pages[i].fate != PageFate::kLeftOut; });
+  add_bits(stripe, chunk);
   return {};
 }
 
@@ -134,17 +133,33 @@ void KdumpFormat::add_descs(Stripe& stripe, const Chunk& chunk) {
   if (stripe.descs.empty() ||
       stripe.descs.back().first_rank + stripe.descs.back().descs.size() != now.rank)
     stripe.descs.push_back({now.rank, std::exchange(stripe.spare_descs, {})});
-  std::vector<KdumpPageDesc>& descs = stripe.descs.back().descs;
-  const std::size_t before = descs.size();
+  // One thread does this for all workers, page by page: no vector in between.
+  std::array<KdumpPageDesc, kChunkFrames> descs;
+  auto* next = descs.begin();
   for (const PageOutcome& page : chunk.outcomes()) {
     if (page.fate == PageFate::kLeftOut) continue;
-    if (page.fate == PageFate::kLost) descs.push_back({});
-    if (page.fate == PageFate::kZero) descs.push_back({stripe.data_begin, kFrameSize, 0, 0});
-    if (page.fate != PageFate::kData) continue;
-    descs.push_back({now.data_end, page.size, page.codec_flag, 0});
-    now.data_end += page.size;
+    if (page.fate == PageFate::kLost) *next = {};
+    if (page.fate == PageFate::kZero) *next = {stripe.data_begin, kFrameSize, 0, 0};
+    if (page.fate == PageFate::kData) {
+      *next = {now.data_end, page.size, page.codec_flag, 0};
+      now.data_end += page.size;
+    }
+    ++next;
   }
-  now.rank += descs.size() - before;
+  std::vector<KdumpPageDesc>& all = stripe.descs.back().descs;
+  all.insert(all.end(), descs.begin(), next);
+  now.rank += static_cast<std::uint64_t>(next - descs.begin());
+}
+
+void KdumpFormat::add_bits(Stripe& stripe, const Chunk& chunk) {
+  const auto is_left_out = [](const PageOutcome& page) { return page.fate == PageFate::kLeftOut; };
+  const auto pages = chunk.outcomes();
+  for (std::size_t i = 0; i < pages.size();) {
+    std::size_t end = i + 1;
+    while (end < pages.size() && is_left_out(pages[end]) == is_left_out(pages[i])) ++end;
+    stripe.bits.set_range(Gfn{chunk.frames.begin.value + i}, end - i, !is_left_out(pages[i]));
+    i = end;
+  }
 }
 
 /// By zeros, which say what a hole says. The bitmaps are in the file from the start.

@@ -30,7 +30,7 @@ class KdumpFormat : public DumpFormat {
   KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs);
 
   Result<> begin() override;
-  Result<> append(const Chunk& chunk) override;
+  Result<> append(Chunk& chunk) override;
   Result<> reserve() override;
   Result<> checkpoint() override;
   Result<> rollback() override;
@@ -78,7 +78,8 @@ class KdumpFormat : public DumpFormat {
   Result<> put_table(DumpSink& sink, std::uint64_t offset, std::span<const std::byte> bytes);
   std::size_t stripe_of(Gfn gfn) const;
   void go_to(Stripe& stripe, FrameRange frames);
-  void add_descs(Stripe& stripe, const Chunk& chunk);
+  static void add_descs(Stripe& stripe, const Chunk& chunk);
+  static void add_bits(Stripe& stripe, const Chunk& chunk);
 
   FormatInput input_;
   FrameSet tabled_;  ///< What has a place in the tables of descriptors.

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "core/dump/format.h"
+
 namespace hadump {
 namespace {
 
@@ -15,12 +17,16 @@ namespace {
 constexpr std::size_t kSpareChunks = 40;
 /// So many left-out chunks are waited for at once: about half, so that the workers have the others.
 constexpr std::uint64_t kQuickChunks = kSpareChunks / 2;
+/// Most chunks that have their place and wait to be copied there, or are: their room is taken from
+/// a sink's buffers, which should be on their way to the disk.
+constexpr std::size_t kMaxUnwritten = 8;
 
 }  // namespace
 
 Pipeline::Pipeline(unsigned workers, Work work)
     : work_(std::move(work)), slots_(workers + kSpareChunks) {
-  for (std::size_t i = 0; i < slots_.size(); ++i) free_chunks_.push_back(std::make_unique<Chunk>());
+  for (std::size_t i = 0; i < slots_.size() + kMaxUnwritten; ++i)
+    free_chunks_.push_back(std::make_unique<Chunk>());
   threads_.reserve(workers);
 }
 
@@ -60,7 +66,7 @@ void Pipeline::work_until_stopped(unsigned worker) {
     if (std::exchange(has_to_wake, false)) chunk_done_.notify_one();
   };
   for (;;) {
-    while (taken_ == produced_ && !stop_) {
+    while (taken_ == produced_ && to_write_.empty() && !stop_) {
       if (has_to_wake) {
         unlock();
         lock.lock();
@@ -71,6 +77,17 @@ void Pipeline::work_until_stopped(unsigned worker) {
       --idle_workers_;
     }
     if (stop_) return unlock();
+    if (!to_write_.empty()) {
+      std::unique_ptr<Chunk> chunk = std::move(to_write_.front());
+      to_write_.pop_front();
+      unlock();
+      fill_rooms(*chunk);
+      lock.lock();
+      put_back(std::move(chunk));
+      --unwritten_;
+      has_to_wake = unwritten_ < awaited_writes_;
+      continue;
+    }
     const std::uint64_t number = taken_++;
     Slot& mine = slot(number);
     mine.chunk = std::move(free_chunks_.back());
@@ -132,10 +149,28 @@ void Pipeline::wait_until_done(std::uint64_t number) {
   awaited_ = 0;
 }
 
-void Pipeline::put_back(std::uint64_t number) {
-  const std::lock_guard lock(mutex_);
-  slot(number).chunk->views.clear();  // Nothing may look at memory that is about to be released.
-  free_chunks_.push_back(std::move(slot(number).chunk));
+/// Until fewer than `limit` chunks are being written. @pre limit > 0; `lock` holds mutex_.
+void Pipeline::wait_for_writes(std::size_t limit, std::unique_lock<std::mutex>& lock) {
+  awaited_writes_ = limit;
+  while (unwritten_ >= limit) chunk_done_.wait(lock);
+  awaited_writes_ = 0;
+}
+
+/// @pre mutex_ is locked.
+void Pipeline::put_back(std::unique_ptr<Chunk> chunk) {
+  chunk->views.clear();  // Nothing may look at memory that is about to be released.
+  free_chunks_.push_back(std::move(chunk));
+}
+
+/// What was consumed: to where it is written, or to where it is used again.
+void Pipeline::pass_on(std::uint64_t number) {
+  std::unique_lock lock(mutex_);
+  std::unique_ptr<Chunk> chunk = std::move(slot(number).chunk);
+  if (chunk->rooms.empty()) return put_back(std::move(chunk));
+  to_write_.push_back(std::move(chunk));
+  ++unwritten_;
+  if (idle_workers_ > 0) work_ready_.notify_one();
+  if (unwritten_ == kMaxUnwritten) wait_for_writes(kMaxUnwritten / 2, lock);
 }
 
 void Pipeline::discard_ahead() {
@@ -146,7 +181,7 @@ void Pipeline::discard_ahead() {
   }
   for (; consumed_ != produced_; ++consumed_) {
     wait_until_done(consumed_);
-    put_back(consumed_);
+    pass_on(consumed_);
   }
 }
 
@@ -155,7 +190,7 @@ Result<> Pipeline::consume_next(const Consume& consume) {
   Chunk& chunk = *slot(consumed_).chunk;
   is_quick_ = chunk.is_left_out;
   auto result = consume(chunk);
-  put_back(consumed_++);
+  pass_on(consumed_++);
   return result;
 }
 
@@ -163,7 +198,7 @@ Result<> Pipeline::consume_next(const Consume& consume) {
 /// way.
 Result<> Pipeline::consume_some(std::uint64_t end, const Consume& consume) {
   // To be woken for each of them would cost as much as to write it.
-  constexpr std::uint64_t kAtOnce = 4;
+  constexpr std::uint64_t kAtOnce = 8;
   if (is_quick_)
     wait_for_several(end);
   else
@@ -209,7 +244,8 @@ Result<> Pipeline::run(const Produce& produce, const Produce& ahead, const Consu
     result = consume_some(wanted_end, consume);
   }
   if (!result) discard_ahead();
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  wait_for_writes(1, lock);
   announce();
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,8 +16,10 @@
 namespace hadump {
 
 /// Work items through N workers and out again in the order they went in, with a bounded number of
-/// them under way. Nobody spins: who has nothing to do sleeps on a condition variable. After a
-/// chunk that is left out, which takes next to no time, both sides are woken for several at once.
+/// them under way. What that has found a place in the file (Chunk::rooms) for, workers copy there,
+/// before they begin anything else. Nobody spins: who has nothing to do sleeps on a condition
+/// variable. After a chunk that is left out, which takes next to no time, both sides are woken for
+/// several at once.
 ///
 /// Threads: all functions from one thread, which also does the producing and the consuming.
 class Pipeline {
@@ -25,7 +28,8 @@ class Pipeline {
   using Work = std::function<void(Chunk& chunk, unsigned worker)>;
   /// The frames of the next chunk; empty when there is none.
   using Produce = std::function<FrameRange()>;
-  /// Takes a finished chunk. An error ends the run.
+  /// Takes a finished chunk. What it leaves in chunk.rooms is filled by a worker before the run
+  /// ends. An error ends the run.
   using Consume = std::function<Result<>(Chunk& chunk)>;
 
   /// With fewer workers where not all of the threads can be started.
@@ -63,16 +67,21 @@ class Pipeline {
   Result<> consume_next(const Consume& consume);
   Result<> consume_some(std::uint64_t end, const Consume& consume);
   void wait_until_done(std::uint64_t number);
-  void put_back(std::uint64_t number);
+  void wait_for_writes(std::size_t limit, std::unique_lock<std::mutex>& lock);
+  void put_back(std::unique_ptr<Chunk> chunk);
+  void pass_on(std::uint64_t number);
 
   Work work_;
   bool is_quick_ = false;       // the last chunk that was consumed had been left out
   std::uint64_t consumed_ = 0;  // chunks numbered [consumed_, produced_) are under way
   std::vector<Slot> slots_;     // those between taken_ and done belong to a worker
   std::mutex mutex_;            // protects everything below, and Slot::done
-  /// As many as slots. The one that was used last is used next, while it is in the caches; and what
-  /// is never used never takes memory.
+  /// As many as slots, and those that are being written. The one that was used last is used next,
+  /// while it is in the caches; and what is never used never takes memory.
   std::vector<std::unique_ptr<Chunk>> free_chunks_;
+  std::deque<std::unique_ptr<Chunk>> to_write_;  // those that have rooms
+  std::size_t unwritten_ = 0;                    // of them, and of those that workers are at
+  std::size_t awaited_writes_ = 0;               // the caller sleeps until fewer are unwritten
   std::condition_variable work_ready_;
   std::condition_variable chunk_done_;
   std::uint64_t produced_ = 0;  // chunks numbered [taken_, produced_) wait for a worker

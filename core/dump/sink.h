@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,12 +12,26 @@
 
 namespace hadump {
 
+/// Room for page data in a sink's buffers. Part of the first comes first.
+struct DataRoom {
+  struct Part {
+    std::span<std::byte> bytes;
+    unsigned buffer = 0;  ///< The sink's own number for it.
+  };
+  std::array<Part, 2> parts;
+
+  bool empty() const { return parts[0].bytes.empty(); }
+};
+
+/// Most that begin_data() is asked for.
+inline constexpr std::size_t kMaxRoomBytes = 512 << 10;
+
 /// Where the bytes of one dump file go.
 ///
 /// Implementations: FileSink (file_sink.h), FlattenedSink (flattened_sink.h), MemorySink
 /// (tests/unit/core/dump/memory_sink.h), which can fail at a given byte.
 ///
-/// Threads: one at a time.
+/// Threads: one at a time, except for end_data().
 class DumpSink {
  public:
   virtual ~DumpSink() = default;
@@ -33,6 +48,18 @@ class DumpSink {
   /// @return kNoSpace, kOs. After a failure of either write function the contents of the range
   ///         that was to be written are unspecified, everything before it is as it was.
   virtual Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+
+  /// As write_data(), but the bytes come later: whoever calls this hands out room in the order of
+  /// the file, and any threads fill it. Errors are told by a later call. Until end_data() was
+  /// called for all of it, nothing but write_data() with bytes and begin_data() may be.
+  /// @param bytes  1 to kMaxRoomBytes.
+  /// @return empty when this sink takes data by write_data() only.
+  virtual Result<DataRoom> begin_data(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
+    return DataRoom{};
+  }
+
+  /// The room is filled. From any thread, while others use the sink.
+  virtual void end_data(const DataRoom& /*room*/) {}
 
   /// Headers and tables: small, anywhere outside the blocks (4096 bytes) that hold page data.
   virtual Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) = 0;

@@ -33,6 +33,10 @@ class AdoptingSink : public DumpSink {
   bool can_rewrite() const override { return true; }
   /// Before commit(): kBadData when the file has something else there.
   Result<> write_data(std::uint64_t offset, std::span<const std::byte> bytes) override;
+  Result<DataRoom> begin_data(std::uint64_t offset, std::size_t bytes) override {
+    return committed_ ? inner_->begin_data(offset, bytes) : DataRoom{};
+  }
+  void end_data(const DataRoom& room) override { inner_->end_data(room); }
   /// Before commit(): kBadData when too much differs to be kept in memory (kMaxPendingBytes).
   Result<> write_table(std::uint64_t offset, std::span<const std::byte> bytes) override;
   Result<> make_durable() override;

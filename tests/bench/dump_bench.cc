@@ -150,7 +150,24 @@ SaveArguments parse_save(int argc, char** argv) {
   return args;
 }
 
-void print_summary(const DumpSummary& summary, double seconds) {
+double cpu_seconds(clockid_t clock = CLOCK_THREAD_CPUTIME_ID) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// CPU seconds from here on: of this thread, which does what cannot be shared, and of the workers.
+class CpuShares {
+ public:
+  double caller() const { return cpu_seconds() - caller_; }
+  double workers() const { return cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - all_ - caller(); }
+
+ private:
+  double caller_ = cpu_seconds();
+  double all_ = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+};
+
+void print_summary(const DumpSummary& summary, double seconds, const CpuShares& cpu) {
   const DumpProgress& progress = summary.progress;
   std::string classes;
   for (std::uint64_t count : progress.frames_by_class)
@@ -160,10 +177,11 @@ void print_summary(const DumpSummary& summary, double seconds) {
   fmt::print(
       "{{\"seconds\":{:.3f},\"peak_mib\":{:.1f},\"complete\":{},\"frames\":{},\"by_class\":[{}],"
       "\"left_out\":{},\"absent\":{},\"missing\":{},\"compressed\":{},\"bytes_read\":{},"
-      "\"bytes_written\":{},\"file_bytes\":{}}}\n",
+      "\"bytes_written\":{},\"file_bytes\":{},\"caller_cpu\":{:.3f},\"workers_cpu\":{:.3f}}}\n",
       seconds, peak_mib(), summary.complete, progress.frames_done, classes,
       progress.frames_left_out, progress.frames_absent, progress.frames_missing,
-      progress.frames_compressed, progress.bytes_read, progress.bytes_written, size);
+      progress.frames_compressed, progress.bytes_read, progress.bytes_written, size, cpu.caller(),
+      cpu.workers());
 }
 
 int run_save(SaveArguments args) {
@@ -183,12 +201,13 @@ int run_save(SaveArguments args) {
       sink = std::make_unique<SlowSink>(std::move(sink), args.device_mb_per_s * 1e6);
   auto writer = need(DumpWriter::create(*source, filter.get(), source->layout().frames,
                                         args.options, std::move(sinks)));
+  const CpuShares cpu;
   for (FrameSet portion; !(portion = writer->next_portion(args.portion)).empty();) {
     need(writer->write_portion(portion));
     if (auto durable = writer->make_durable(); !durable && !args.flat) die(durable.error().what());
   }
   const DumpSummary summary = need(writer->finish());
-  print_summary(summary, seconds_since(begin));
+  print_summary(summary, seconds_since(begin), cpu);
   return 0;
 }
 
@@ -206,12 +225,6 @@ class MakedumpfileLzo : public PageCompressor {
  private:
   std::vector<unsigned char> work_ = std::vector<unsigned char>(LZO1X_1_MEM_COMPRESS);
 };
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 /// The codec's own limit: every page that is not zero, from memory, with nothing else; in CPU
 /// seconds, so that other load does not count.

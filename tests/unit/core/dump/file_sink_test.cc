@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "core/base/file.h"
 #include "core/base/units.h"
@@ -110,6 +111,85 @@ TEST_P(FileSink, HoldsWhatWasWrittenLast) {
   for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ((*content)[i], expected[i]) << i;
 }
 
+/// Data of a dump whose room is filled by other threads, in any order.
+class RoomFiller {
+ public:
+  explicit RoomFiller(DumpSink& sink) : sink_(sink) {}
+
+  /// @return the sink's error; `bytes` must live until finish().
+  Result<> put(std::uint64_t offset, std::span<const std::byte> bytes) {
+    auto room = sink_.begin_data(offset, bytes.size());
+    if (!room) return fail(std::move(room));
+    if (room->empty()) return sink_.write_data(offset, bytes);
+    threads_.emplace_back([this, room = *room, bytes, delay = random_() % 500]() mutable {
+      std::this_thread::sleep_for(std::chrono::microseconds(delay));
+      for (const DataRoom::Part& part : room.parts) {
+        std::copy_n(bytes.begin(), part.bytes.size(), part.bytes.begin());
+        bytes = bytes.subspan(part.bytes.size());
+      }
+      sink_.end_data(room);
+    });
+    ++rooms_;
+    return {};
+  }
+
+  void finish() {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+  std::size_t rooms() const { return rooms_; }
+
+ private:
+  DumpSink& sink_;
+  std::vector<std::thread> threads_;
+  std::mt19937 random_{7};
+  std::size_t rooms_ = 0;
+};
+
+std::vector<std::byte> random_bytes(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+// Pieces of any size, so that most of them share blocks and buffers with their neighbours; holes;
+// and moments at which all of it is on the disk.
+TEST_P(FileSink, HoldsWhatManyThreadsFill) {
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  RoomFiller filler(**sink);
+  std::mt19937 random(6);
+  const std::vector<std::byte> data = random_bytes(kMaxRoomBytes, 1);
+  std::vector<std::byte> expected;
+  std::uint64_t at = 4096;
+  for (int i = 0; i < 400; ++i) {
+    if (i % 50 == 49) {
+      filler.finish();
+      ASSERT_TRUE((*sink)->make_durable());
+      std::ifstream file((*sink)->location(), std::ios::binary);
+      std::vector<std::byte> durable(expected.size());
+      ASSERT_TRUE(file.read(reinterpret_cast<char*>(durable.data()),
+                            static_cast<std::streamsize>(durable.size())));
+      ASSERT_TRUE(durable == expected) << i;
+    }
+    if (random() % 16 == 0) at = round_up(at, kFrameSize) + kFrameSize * (random() % 40);
+    const std::size_t size = i % 10 == 0 ? kMaxRoomBytes : 1 + random() % 60'000;
+    const auto bytes = std::span(data).first(size);
+    ASSERT_TRUE(filler.put(at, bytes));
+    expected.resize(at + size);
+    std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
+    at += size;
+  }
+  filler.finish();
+  EXPECT_EQ(filler.rooms(), is_direct() ? 400U : 0U);
+  ASSERT_TRUE((*sink)->publish(expected.size()));
+  const auto content = read_file(path_, 1U << 30);
+  ASSERT_TRUE(content);
+  EXPECT_TRUE(*content == expected);
+}
+
 /// A direct write that extends the file is waited for. So the file is longer than its data while it
 /// is written, which also is what a kill leaves behind; but not when the sink had time to clean up.
 TEST_P(FileSink, IsLongerThanItsDataOnlyWhileItIsWritten) {
@@ -206,6 +286,39 @@ TEST_P(FileSink, ForgetsWhatDidNotFitWhenItGoesBack) {
       fs::remove(path_);
     }
   }
+}
+
+// Nobody who filled it learns that it did not fit: whoever hands out room does, and goes back.
+TEST_P(FileSink, TellsOfRoomThatDidNotFit) {
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  std::vector<std::byte> expected = random_bytes(700'000, 2);
+  std::fill_n(expected.begin(), 4096, std::byte{0});
+  ASSERT_TRUE((*sink)->write_data(4096, std::span(expected).subspan(4096)));
+  ASSERT_TRUE((*sink)->make_durable());
+  const std::vector<std::byte> data = random_bytes(300'000, 3);
+  {
+    const FileSizeLimit limit(4U << 20);
+    RoomFiller filler(**sink);
+    Result<> written;
+    for (std::uint64_t at = expected.size(); written && at < 16U << 20; at += data.size())
+      written = filler.put(at, data);
+    filler.finish();
+    if (written) written = (*sink)->make_durable();
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().os_errno(), EFBIG) << written.error().what();
+    const auto back = (*sink)->write_data(expected.size(), {});
+    ASSERT_TRUE(back) << back.error().what();
+    ASSERT_TRUE(filler.put(expected.size(), data));
+    filler.finish();
+    const auto durable = (*sink)->make_durable();
+    ASSERT_TRUE(durable) << durable.error().what();
+  }
+  expected.insert(expected.end(), data.begin(), data.end());
+  ASSERT_TRUE((*sink)->publish(expected.size()));
+  const auto content = read_file(path_, 1U << 30);
+  ASSERT_TRUE(content);
+  EXPECT_TRUE(*content == expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FileSink, testing::Bool(), [](const auto& which) {
