@@ -11,6 +11,7 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/error.h"
+#include "core/base/frame_set.h"
 #include "core/base/units.h"
 #include "hv/domain/domain_config.h"
 #include "hv/domain/guest_layout.h"
@@ -27,8 +28,8 @@ struct CpuState {
 /// Frames of a domain that another one has mapped by the domain's grants.
 struct HeldGrants {
   unsigned domid = 0;  ///< who has mapped them
-  std::uint64_t frames = 0;
-  std::uint64_t writable = 0;  ///< of these
+  FrameSet frames;     ///< what the table names, which is not checked: the guest has written it
+  FrameSet writable;   ///< of these
 };
 
 /// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).
@@ -49,8 +50,7 @@ class Domain {
   /// @pre paused, or the vCPUs would run on.
   virtual Result<> reset(std::span<const MapEntry> map) = 0;
   /// Withdraws what the domain has granted to others, so that nobody can map its memory anew. What
-  /// is mapped stays mapped. @pre reset. @return who has mapped something; nothing when it is
-  /// called again.
+  /// is mapped stays mapped. Can be repeated. @pre reset. @return who has mapped something.
   virtual Result<std::vector<HeldGrants>> withdraw_grants() = 0;
   /// vCPU 0 waits at `entry` in 32-bit mode with ebx = start_info; the others wait to be started.
   /// @param context  of CpuState. @pre reset.

@@ -84,6 +84,36 @@ Result<> GuestMemory::remove_piece(FrameRange piece) {
   return leaving.empty() ? Result<>{} : take_away(leaving);
 }
 
+Result<> GuestMemory::replace(const FrameSet& frames, Gfn spare) {
+  if (auto done = remove({spare, Gfn{spare.value + 1}}); !done) return done;
+  for (FrameRange range : frames.ranges())
+    for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
+      auto kind = kinds({gfn, Gfn{gfn.value + 1}});
+      if (!kind) return fail(std::move(kind));
+      if (kind->front() != FrameKind::kRam) continue;
+      if (auto done = replace_one(gfn, spare); !done) return done;
+    }
+  return {};
+}
+
+// The content is in both until it is behind `gfn` again: nothing is lost when we are killed.
+Result<> GuestMemory::replace_one(Gfn gfn, Gfn spare) {
+  auto old = map({gfn, Gfn{gfn.value + 1}}, Access::kReadWrite);
+  if (!old) return fail(std::move(old));
+  if (!old->present(0)) return {};
+  const FrameRange added{spare, Gfn{spare.value + 1}};
+  if (auto done = populate({added}); !done) return done;
+  {
+    auto fresh = map(added, Access::kReadWrite);
+    if (!fresh) return fail(std::move(fresh));
+    if (!fresh->present(0)) return fail(ErrorCode::kBusy, "the added frame cannot be mapped");
+    std::memcpy(fresh->frame(0).data(), old->frame(0).data(), kFrameSize);
+  }
+  if (auto done = move_frame(spare, gfn); !done) return done;
+  std::memset(old->frame(0).data(), 0, kFrameSize);
+  return {};
+}
+
 Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out) {
   std::byte* to = out.data();
   return for_pieces(memory, from, out.size(), Access::kRead, [&](std::span<std::byte> piece) {

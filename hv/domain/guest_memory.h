@@ -104,6 +104,14 @@ class GuestMemory {
   /// @return kBusy when a frame cannot be cleared: it and those after it stay. Can be repeated.
   Result<> remove(FrameRange range);
 
+  /// Puts other memory with the same content behind each of `frames` that is there: whoever has
+  /// mapped one (a grant) keeps what was there, which is cleared, and has no part in the domain's
+  /// memory any more. What is mapped elsewhere goes on counting as the domain's.
+  /// @param spare  a frame that is absent, unless an earlier call was interrupted. Can be repeated.
+  /// @pre the domain's limit has room for one frame more, and for each that is mapped elsewhere.
+  /// @return errors of populate() and remove(): each frame has its old memory or a new one.
+  Result<> replace(const FrameSet& frames, Gfn spare);
+
   /// The most the domain may have. Domain::status() has the present value.
   virtual Result<> set_limit_kib(std::uint64_t kib) = 0;
 
@@ -114,8 +122,11 @@ class GuestMemory {
   virtual Result<> add_frames(const FrameSet& frames) = 0;
   /// Takes away frames that are present, as they are. @pre cleared, and no longer mapped.
   virtual Result<> take_away(const FrameSet& frames) = 0;
+  /// Puts the memory behind `from` behind `to`, whose own goes to the host, in one step.
+  virtual Result<> move_frame(Gfn from, Gfn to) = 0;
 
  private:
+  Result<> replace_one(Gfn gfn, Gfn spare);
   Result<> remove_piece(FrameRange piece);
 };
 

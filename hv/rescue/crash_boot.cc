@@ -11,6 +11,13 @@
 #include "hv/rescue/saved_dump.h"
 
 namespace hadump {
+namespace {
+
+// Of pages that other domains have mapped: far more than a guest's devices and channels need. Each
+// takes host memory until the other domain lets go of it.
+constexpr std::uint64_t kMaxReplacedFrames = 4096;
+
+}  // namespace
 
 Result<CrashRun::Files> CrashRun::prepare_files() {
   Files files;
@@ -42,7 +49,7 @@ Result<> CrashRun::boot(DomainRecord& record, const FrameSet& ram, const Files& 
   // From here on nobody but us uses the guest's memory, and there is no way back.
   record.committed = true;
   if (auto done = world_.records.save(record); !done) return done;
-  if (auto done = reset_and_load(record, *boot, files); !done) return done;
+  if (auto done = reset_and_load(record, ram, *boot, files); !done) return done;
   if (auto done = reconnect(record); !done) return done;
   return start(record, *boot, files);
 }
@@ -70,9 +77,10 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
   return Boot{std::move(*saved), std::move(*map), std::move(*image)};
 }
 
-Result<> CrashRun::reset_and_load(DomainRecord& record, const Boot& boot, const Files& files) {
+Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, const Boot& boot,
+                                  const Files& files) {
   if (auto done = world_.domain.reset(boot.map); !done) return fail(std::move(done), "resetting");
-  if (auto done = withdraw_grants(); !done) return done;
+  if (auto done = withdraw_grants(record, ram); !done) return done;
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
   if (auto done = fill_memory(record, boot.saved); !done)
@@ -85,17 +93,43 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const Boot& boot, const 
 }
 
 // The backends have let go by now. Whoever has not is another domain that the crashed kernel had
-// granted memory to, and that memory is the next kernel's.
-Result<> CrashRun::withdraw_grants() const {
+// granted memory to, and that memory is the next kernel's: it gets other memory there.
+Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram) {
   auto held = world_.domain.withdraw_grants();
   if (!held) return fail(std::move(held), "withdrawing its grants");
+  FrameSet frames;
+  for (const HeldGrants& one : *held) frames.insert(one.frames);
+  if (frames.empty()) return {};
+  const auto replaced = replace_held(record, ram, frames.intersection(ram));
   for (const HeldGrants& one : *held)
-    world_.warn(
-        fmt::format("domain {} still maps {} of its pages that the crashed kernel had "
-                    "granted, {} of them writable; if it does not let go of them, do not "
-                    "trust what the guest does from now on",
-                    one.domid, one.frames, one.writable));
+    world_.warn(fmt::format(
+        "domain {} still maps {} pages that the crashed kernel had granted, {} of them writable; "
+        "{}",
+        one.domid, one.frames.frames(), one.writable.frames(),
+        replaced ? "the guest has other memory there now"
+                 : fmt::format("giving the guest other memory there has failed ({}), so do not "
+                               "trust what it does until that domain has let go of them",
+                               replaced.error().what())));
   return {};
+}
+
+// Pages that are mapped elsewhere go on counting as the domain's, so there must be room for them.
+Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& ram, const FrameSet& held) {
+  if (held.frames() > kMaxReplacedFrames)
+    return fail(ErrorCode::kUnsupported, fmt::format("they are more than {}", kMaxReplacedFrames));
+  auto status = world_.domain.status();
+  if (!status) return fail(std::move(status));
+  auto total = world_.memory.total_frames();
+  if (!total) return fail(std::move(total));
+  const std::uint64_t wanted_kib = (*total + held.frames() + 1) << (kFrameShift - 10);
+  if (wanted_kib > status->max_memory_kib) {
+    if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
+    record.raised_limit_kib = wanted_kib;
+    if (auto done = world_.records.save(record); !done) return done;
+    if (auto done = world_.memory.set_limit_kib(wanted_kib); !done) return done;
+  }
+  const Gfn spare = std::max(added_save_area_start(ram), record.save_area.end);
+  return world_.memory.replace(held, spare);
 }
 
 Result<> CrashRun::reconnect(DomainRecord& record) {

@@ -127,8 +127,10 @@ class CrashRun {
                 bool low_is_verified);
   Result<Boot> plan(const DomainRecord& record, const FrameSet& ram, const Files& files,
                     bool low_is_verified);
-  Result<> withdraw_grants() const;
-  Result<> reset_and_load(DomainRecord& record, const Boot& boot, const Files& files);
+  Result<> withdraw_grants(DomainRecord& record, const FrameSet& ram);
+  Result<> replace_held(DomainRecord& record, const FrameSet& ram, const FrameSet& held);
+  Result<> reset_and_load(DomainRecord& record, const FrameSet& ram, const Boot& boot,
+                          const Files& files);
   Result<> reconnect(DomainRecord& record);
   Result<> start(DomainRecord& record, const Boot& boot, const Files& files);
   Result<> fill_memory(DomainRecord& record, const SavedSnapshot& saved);

@@ -52,18 +52,24 @@ class TableMapping {
   std::size_t bytes_ = 0;
 };
 
-// Xen changes the flags of an entry that is being mapped in the same way.
-std::uint16_t take_flags(std::uint16_t& flags) {
-  return std::atomic_ref<std::uint16_t>(flags).exchange(0);
+// Beyond any guest's; the table is the guest's.
+constexpr std::uint64_t kMaxFrame = std::uint64_t{1} << 40;
+constexpr std::uint16_t kInUse = GTF_reading | GTF_writing;
+
+// Leaves only those flags. Xen changes the flags of an entry that is being mapped in the same way.
+std::uint16_t take_flags(std::uint16_t& flags, std::uint16_t but) {
+  return std::atomic_ref<std::uint16_t>(flags).fetch_and(but);
 }
 
-void add(std::vector<HeldGrants>& held, unsigned domid, unsigned flags) {
-  if ((flags & (GTF_reading | GTF_writing)) == 0) return;
+void add(std::vector<HeldGrants>& held, unsigned domid, std::uint64_t frame, unsigned flags) {
+  if ((flags & kInUse) == 0) return;
   auto found = std::find_if(held.begin(), held.end(),
                             [domid](const HeldGrants& one) { return one.domid == domid; });
-  if (found == held.end()) found = held.insert(held.end(), HeldGrants{.domid = domid});
-  ++found->frames;
-  if ((flags & GTF_writing) != 0) ++found->writable;
+  if (found == held.end())
+    found = held.insert(held.end(), HeldGrants{.domid = domid, .frames = {}, .writable = {}});
+  const FrameRange one{Gfn{frame}, Gfn{frame + 1}};
+  found->frames.insert(one);
+  if ((flags & GTF_writing) != 0) found->writable.insert(one);
 }
 
 }  // namespace
@@ -71,8 +77,8 @@ void add(std::vector<HeldGrants>& held, unsigned domid, unsigned flags) {
 std::vector<HeldGrants> withdraw(std::span<grant_entry_v1_t> entries) {
   std::vector<HeldGrants> held;
   for (std::size_t i = kReservedGrants; i < entries.size(); ++i) {
-    const unsigned domid = entries[i].domid;
-    add(held, domid, take_flags(entries[i].flags));
+    const grant_entry_v1_t entry = entries[i];
+    add(held, entry.domid, entry.frame, take_flags(entries[i].flags, kInUse));
   }
   return held;
 }
@@ -81,9 +87,12 @@ std::vector<HeldGrants> withdraw(std::span<grant_entry_v2_t> entries,
                                  std::span<const grant_status_t> status) {
   std::vector<HeldGrants> held;
   for (std::size_t i = kReservedGrants; i < entries.size(); ++i) {
-    const unsigned domid = entries[i].hdr.domid;
-    const unsigned type = take_flags(entries[i].hdr.flags) & GTF_type_mask;
-    if (type != GTF_invalid && i < status.size()) add(held, domid, status[i]);
+    const grant_entry_v2_t entry = entries[i];
+    const bool sub_page = (entry.hdr.flags & GTF_sub_page) != 0;
+    const unsigned type = take_flags(entries[i].hdr.flags, 0) & GTF_type_mask;
+    const std::uint64_t frame =
+        std::min(sub_page ? entry.sub_page.frame : entry.full_page.frame, kMaxFrame);
+    if (type != GTF_invalid && i < status.size()) add(held, entry.hdr.domid, frame, status[i]);
   }
   return held;
 }

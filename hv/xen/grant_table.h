@@ -14,9 +14,11 @@ namespace hadump {
 inline constexpr std::size_t kReservedGrants = 8;
 
 /// Withdraws every other grant of a table that Xen may use at the same moment: nobody can map it
-/// anew from then on. @return what was mapped, added up by domain.
+/// anew from then on. @return what is mapped, added up by domain. The same again when it is
+/// repeated, until the other domain lets go.
 std::vector<HeldGrants> withdraw(std::span<grant_entry_v1_t> entries);
-/// The same for the second version of the table. @param status  one for each entry.
+/// The same for the second version of the table, but nothing when it is repeated: without the grant
+/// nobody can tell whose it was. @param status  one for each entry.
 std::vector<HeldGrants> withdraw(std::span<grant_entry_v2_t> entries,
                                  std::span<const grant_status_t> status);
 

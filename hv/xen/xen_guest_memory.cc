@@ -142,6 +142,13 @@ Result<> XenGuestMemory::take_away(const FrameSet& frames) {
   return {};
 }
 
+Result<> XenGuestMemory::move_frame(Gfn from, Gfn to) {
+  if (xc_domain_add_to_physmap(handles_.control.get(), domid_, XENMAPSPACE_gmfn, from.value,
+                               to.value) != 0)
+    return fail_os(errno, fmt::format("moving guest frame {:#x} to {:#x}", from.value, to.value));
+  return {};
+}
+
 Result<> XenGuestMemory::set_limit_kib(std::uint64_t kib) {
   if (xc_domain_setmaxmem(handles_.control.get(), domid_, kib) != 0)
     return fail_os(errno, fmt::format("setting the domain's limit to {} KiB", kib));

@@ -20,6 +20,7 @@ class XenGuestMemory : public GuestMemory {
   Result<std::uint64_t> host_free_bytes() const override;
   Result<> add_frames(const FrameSet& frames) override;
   Result<> take_away(const FrameSet& frames) override;
+  Result<> move_frame(Gfn from, Gfn to) override;
   Result<> populate_in_pieces(std::span<const xen_pfn_t> large_extents);
 
   const XenHandles& handles_;

@@ -43,6 +43,27 @@ inline void check_removed_memory_is_clear(GuestMemory& memory, FrameRange absent
   ASSERT_TRUE(memory.remove(absent));
 }
 
+/// @param first  of four frames that may be overwritten.
+inline void check_replaced_memory(GuestMemory& memory, Gfn first, Gfn spare) {
+  const FrameRange four{first, Gfn{first.value + 4}};
+  const FrameSet two{{first, Gfn{first.value + 1}}, {Gfn{first.value + 2}, Gfn{first.value + 3}}};
+  const std::uint64_t before = memory.total_frames().value();
+  {
+    auto mapping = memory.map(four, Access::kReadWrite);
+    ASSERT_TRUE(mapping && mapping->all_present());
+    for (std::size_t i = 0; i < 4; ++i)
+      std::memset(mapping->frame(i).data(), static_cast<int>(0x40 + i), kFrameSize);
+  }
+  auto done = memory.replace(two, spare);
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(memory.total_frames().value(), before);
+  EXPECT_EQ(memory.kinds({spare, Gfn{spare.value + 1}}).value().front(), FrameKind::kAbsent);
+  auto mapping = memory.map(four, Access::kRead);
+  ASSERT_TRUE(mapping && mapping->all_present());
+  for (std::size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(mapping->frame(i)[kFrameSize - 1], static_cast<std::byte>(0x40 + i)) << i;
+}
+
 inline void check_guest_memory_contract(GuestMemorySubject& subject) {
   GuestMemory& memory = subject.memory();
   const FrameRange present = subject.present();
@@ -97,6 +118,7 @@ inline void check_guest_memory_contract(GuestMemorySubject& subject) {
   EXPECT_EQ(memory.total_frames().value(), *before);
 
   check_removed_memory_is_clear(memory, absent);
+  check_replaced_memory(memory, present.begin, absent.begin);
 }
 
 }  // namespace hadump

@@ -60,6 +60,23 @@ TEST_F(OnXen, GuestMemoryKeepsTheContract) {
   check_guest_memory_contract(subject);
 }
 
+// Our own mapping is as good as another domain's.
+TEST_F(OnXen, WhoeverHasMappedAReplacedFrameKeepsTheOldOne) {
+  XenSubject subject(handles_);
+  const FrameRange frame{subject.present().begin, Gfn{subject.present().begin.value + 1}};
+  auto old = subject.guest.map(frame, Access::kReadWrite);
+  ASSERT_TRUE(old && old->all_present());
+  std::memset(old->bytes().data(), 0x11, kFrameSize);
+  ASSERT_TRUE(subject.guest.set_limit_kib((subject.guest.total_frames().value() + 2) * 4));
+  const auto done = subject.guest.replace({frame}, subject.absent().begin);
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(old->bytes()[0], std::byte{0}) << "what goes back to the host is cleared";
+  std::memset(old->bytes().data(), 0x22, kFrameSize);
+  auto fresh = subject.guest.map(frame, Access::kRead);
+  ASSERT_TRUE(fresh && fresh->all_present());
+  EXPECT_EQ(fresh->bytes()[0], std::byte{0x11});
+}
+
 TEST_F(OnXen, GuestStoreKeepsTheContract) {
   XenGuestStore store(handles_.store.get(), g_subject.domid);
   check_guest_store_contract(store);

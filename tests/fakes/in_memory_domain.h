@@ -77,7 +77,7 @@ class InMemoryDomain : public Domain {
   void hold_grants(std::vector<HeldGrants> held) { held_grants_ = std::move(held); }
   Result<std::vector<HeldGrants>> withdraw_grants() override {
     if (status_.shutdown) return fail(ErrorCode::kBusy, "withdrawing grants before a reset");
-    return std::exchange(held_grants_, {});
+    return held_grants_;
   }
   Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
     if (context.size() != 100 || context.front() != std::byte{0x33})

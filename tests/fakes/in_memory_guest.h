@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -66,6 +67,11 @@ class InMemoryGuest : public GuestMemory {
     failing_.insert(what);
     return *this;
   }
+  /// How often other memory was put behind a frame.
+  unsigned moved(Gfn gfn) const {
+    const auto found = moved_.find(gfn.value);
+    return found == moved_.end() ? 0 : found->second;
+  }
   bool exists(Gfn gfn) const { return exists_.at(gfn.value); }
   std::vector<std::byte> content(Gfn gfn) const { return {page(gfn), page(gfn) + kFrameSize}; }
   std::uint64_t limit_kib() const { return limit_kib_; }
@@ -89,7 +95,7 @@ class InMemoryGuest : public GuestMemory {
       present[i] = exists_.at(gfn) && (access == Access::kRead || !unwritable_.contains(gfn));
     }
     return FrameMapping(range.begin, {page(range.begin), range.bytes()}, std::move(present),
-                        [](std::span<std::byte>) {});
+                        [this, range](std::span<std::byte>) { let_go(range); });
   }
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override {
     if (auto failed = failure("kinds"); !failed) return fail(std::move(failed));
@@ -145,6 +151,24 @@ class InMemoryGuest : public GuestMemory {
     return {};
   }
 
+  // A mapping is the arena itself, so the new memory of a frame waits aside until whoever has
+  // mapped the old one lets go of it.
+  Result<> move_frame(Gfn from, Gfn to) override {
+    if (auto failed = failure("move"); !failed) return failed;
+    const std::lock_guard lock(mutex_);
+    aside_[to.value] = content(from);
+    exists_.at(from.value) = false;
+    --total_;
+    ++moved_[to.value];
+    return {};
+  }
+  void let_go(FrameRange range) const {
+    const std::lock_guard lock(mutex_);
+    for (auto it = aside_.lower_bound(range.begin.value);
+         it != aside_.end() && it->first < range.end.value; it = aside_.erase(it))
+      std::memcpy(page(Gfn{it->first}), it->second.data(), kFrameSize);
+  }
+
   static constexpr std::uint64_t kArenaBytes = 32_GiB;  // of address space; untouched costs nothing
   std::byte* page(Gfn gfn) const { return arena_ + (gfn.value << kFrameShift); }
   Result<> failure(const std::string& what) const {
@@ -159,8 +183,10 @@ class InMemoryGuest : public GuestMemory {
   std::set<std::uint64_t> broken_;
   std::set<std::uint64_t> unwritable_;
   FrameSet used_before_;
+  std::map<std::uint64_t, unsigned> moved_;
   std::uint64_t leaked_ = 0;
-  mutable std::mutex mutex_;  ///< guards failing_
+  mutable std::mutex mutex_;  ///< guards failing_ and aside_
+  mutable std::map<std::uint64_t, std::vector<std::byte>> aside_;
   mutable std::set<std::string> failing_;
   std::uint64_t free_frames_ = 1ULL << 40;
   std::uint64_t limit_kib_ = UINT64_MAX;
