@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <string_view>
+#include <vector>
 
 #include "core/base/units.h"
 
@@ -14,9 +15,11 @@ constexpr std::array<std::string_view, kCodecRungs> kLadder{"lzo", "zstd:-1", "z
 constexpr double kPagesPerDecision = 16384;  // 64 MiB of contents
 /// What a page tried counts for after one more sample.
 constexpr double kAging = 0.9;
-/// Over so many decisions the lowest rate of the target counts: a target that has become faster is
-/// noticed after that.
+/// Over so many decisions the target's rate is watched.
 constexpr std::size_t kTargetRates = 16;
+/// One of so many rates may be too low without counting: what the writing thread waits for is not
+/// always the target.
+constexpr std::size_t kOutliers = 4;
 /// Estimates that differ by less are equal.
 constexpr double kWorthChanging = 1.02;
 
@@ -63,12 +66,17 @@ void CodecGovernor::took(const ChunkCost& chunk, Seconds writing) {
 }
 
 double CodecGovernor::target_rate(const Window& window) {
-  // Bytes that are still under way when write() returns make it look faster than it is, never
-  // slower.
+  // The first windows are small: what a moment did to them is of no interest later.
+  if (window.pages < kPagesPerDecision) target_rates_.clear();
   if (window.writing.count() > 0) target_rates_.push_back(window.bytes / window.writing.count());
   if (target_rates_.size() > kTargetRates) target_rates_.pop_front();
-  return target_rates_.empty() ? std::numeric_limits<double>::infinity()
-                               : *std::min_element(target_rates_.begin(), target_rates_.end());
+  if (target_rates_.empty()) return std::numeric_limits<double>::infinity();
+  // Bytes that are still under way when write() returns make the target look faster than it is: so
+  // the lowest rates count, but not the very lowest.
+  std::vector<double> rates(target_rates_.begin(), target_rates_.end());
+  const auto low = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / kOutliers);
+  std::nth_element(rates.begin(), low, rates.end());
+  return *low;
 }
 
 /// Pages per second.

@@ -34,7 +34,8 @@ class CodecGovernor {
   CodecGovernor(unsigned workers, unsigned cpus) : workers_(workers), cpus_(cpus) {}
 
   /// A worker has made a chunk, perhaps with a codec that was chosen before.
-  /// @param writing  how long the writing thread then spent on handing it to the target.
+  /// @param writing  how long the writing thread then spent on handing it to the target, without
+  ///                 what it waited for a CPU: the workers have those.
   void took(const ChunkCost& chunk, Seconds writing);
 
   /// The codec to make the next chunk with: its place on the ladder.
@@ -64,7 +65,8 @@ class CodecGovernor {
   /// Of the pages that were tried with every codec, older ones counting less.
   double sampled_pages_ = 0;
   std::array<CodecCost, kCodecRungs> sampled_{};
-  /// Bytes per second in the last windows: each is an upper limit of what the target takes.
+  /// Bytes per second in the last windows. Each is more than the target takes for long, but for a
+  /// few in which it or this machine had something else to do.
   std::deque<double> target_rates_;
 };
 

@@ -13,6 +13,7 @@
 #include "core/dump/lost_frames.h"
 #include "core/dump/pipeline.h"
 #include "core/dump/portion_cursor.h"
+#include "core/dump/run_queue_clock.h"
 #include "core/dump/stripes.h"
 #include "core/dump/usable_cpus.h"
 
@@ -91,6 +92,7 @@ class Writer : public DumpWriter {
   Clock::time_point begun_ = Clock::now();
   Clock::time_point told_{};
   std::optional<CodecGovernor> governor_;  ///< Only for an automatic codec.
+  std::optional<RunQueueClock> clock_;     ///< Likewise.
   std::unique_ptr<DumpFormat> format_;
   std::vector<std::unique_ptr<ChunkWorker>> workers_;
   std::unique_ptr<Pipeline> pipeline_;  // last: its threads use the workers
@@ -120,7 +122,10 @@ Result<> Writer::open(const VmcoreSource& source, const PageFilter* filter,
                       std::vector<std::unique_ptr<DumpSink>> sinks) {
   has_filter_ = filter != nullptr;
   if (!options_.format->is_compressed) options_.codec = {};
-  if (options_.codec.is_automatic) governor_.emplace(worker_count_, usable_cpus());
+  if (options_.codec.is_automatic) {
+    governor_.emplace(worker_count_, usable_cpus());
+    clock_.emplace();
+  }
   const CodecChoice codec = governor_ ? CodecGovernor::ladder().front() : options_.codec;
   for (unsigned i = 0; i < worker_count_; ++i) {
     auto worker = ChunkWorker::create(source, filter, codec);
@@ -281,10 +286,9 @@ Result<> Writer::consume(Chunk& chunk) {
   if (options_.cancelled && options_.cancelled())
     return fail(ErrorCode::kCancelled, "writing the dump");
   if (!chunk.result) return std::move(chunk.result);
-  const auto begun = Clock::now();
+  const auto begun = governor_ ? clock_->now() : std::chrono::nanoseconds{};
   if (auto done = format_->append(chunk); !done) return done;
-  const auto ended = Clock::now();
-  if (governor_) governor_->took(chunk.cost, ended - begun);
+  if (governor_) governor_->took(chunk.cost, clock_->now() - begun);
   if (chunk.counts.frames_missing > 0)
     for (std::size_t i = 0; i < chunk.frames.frames(); ++i)
       if (chunk.pages[i].fate == PageFate::kLost) {
@@ -293,7 +297,7 @@ Result<> Writer::consume(Chunk& chunk) {
       }
   done_.add(chunk.counts);
   done_.frames_done += chunk.frames.frames();
-  if (ended - told_ >= kProgressInterval) tell_progress();
+  if (Clock::now() - told_ >= kProgressInterval) tell_progress();
   return {};
 }
 

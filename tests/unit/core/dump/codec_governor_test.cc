@@ -35,6 +35,7 @@ struct World {
   double target = std::numeric_limits<double>::infinity();  ///< Bytes per second.
   double under_way = 0;  ///< Bytes that the target's queue takes before write() waits.
   std::vector<Content> content{kUsual};
+  double stall = 0;    ///< Seconds for which every thousandth write waits for something else.
   double most = 1.05;  ///< Times the best fixed codec; a sudden change takes time to be seen.
 };
 
@@ -74,6 +75,7 @@ double seconds_for(const World& world, std::optional<std::size_t> fixed) {
     const auto bytes = static_cast<double>(cost.bytes);
     target_free = std::max(target_free, begin) + bytes / world.target;
     writer = std::max(begin + bytes / kCopyRate, target_free - world.under_way / world.target);
+    if (n % 1000 == 500) writer += world.stall;
     written[n] = writer;
     news.emplace_back(cost, writer - begin);
   }
@@ -106,8 +108,10 @@ std::vector<World> worlds() {
       {"ManyCpus400", 32, 32, 400e6, kQueue},
       {"ManyCpus1000", 32, 32, 1000e6, kQueue},
       {"MoreWorkersThanCpus", 16, 2, 400e6, kQueue},
-      {"ChangingContent100", 2, 2, 100e6, kQueue, {kUsual, kNoise, kText, kUsual, kText}, 1.08},
-      {"ChangingContent400", 2, 2, 400e6, kQueue, {kUsual, kNoise, kText, kUsual, kText}, 1.08},
+      {"ChangingContent100", 2, 2, 100e6, kQueue, {kUsual, kNoise, kText, kUsual, kText}, 0, 1.08},
+      {"ChangingContent400", 2, 2, 400e6, kQueue, {kUsual, kNoise, kText, kUsual, kText}, 0, 1.08},
+      {"Stalling400", 2, 2, 400e6, kQueue, {kUsual}, 0.2},
+      {"Stalling1000", 2, 2, 1000e6, kQueue, {kUsual}, 0.1},
   };
 }
 
