@@ -6,8 +6,6 @@
 #include <sstream>
 #include <utility>
 
-#include "core/base/text.h"
-#include "core/vmcore/page_filter.h"
 #include "userspace/cli/exit_codes.h"
 
 namespace hadump {
@@ -61,20 +59,6 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
     return fail(ErrorCode::kBadData, error.what() + hint_for(error.get_option_name()));
   } catch (const po::error& error) {
     return fail(ErrorCode::kBadData, error.what());
-  }
-}
-
-Result<std::vector<unsigned>> parse_levels(std::string_view text) {
-  std::vector<unsigned> levels;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    const auto level = parse_decimal(text.substr(0, comma));
-    if (!level || *level > kMaxDumpLevel)
-      return fail(ErrorCode::kBadData,
-                  fmt::format("a dump level is a number from 0 to {}", kMaxDumpLevel));
-    levels.push_back(static_cast<unsigned>(*level));
-    if (comma == std::string_view::npos) return levels;
-    text.remove_prefix(comma + 1);
   }
 }
 

@@ -17,9 +17,6 @@ Result<boost::program_options::variables_map> parse_command_line(
     const boost::program_options::options_description& options,
     const boost::program_options::positional_options_description& positional = {});
 
-/// Dump levels as in "1,31". @return kBadData with the reason.
-Result<std::vector<unsigned>> parse_levels(std::string_view text);
-
 /// "Usage: PROGRAM NAME …", the options, and the exit codes.
 std::string help_text(const std::string& program, const std::string& usage,
                       const boost::program_options::options_description& options);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/base/text.h"
+#include "core/dump/dump_levels.h"
 #include "core/vmcore/page_filter.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/vmcoreinfo_option.h"

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "core/base/text.h"
+#include "core/dump/dump_levels.h"
 #include "core/save/dump_contents.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
