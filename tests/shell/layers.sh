@@ -14,15 +14,17 @@ forbid() { # pattern, reason, directories…
   [ -z "$found" ] || { echo "$reason:"; echo "$found"; bad=1; }
 }
 
-forbid 'xen|libxl' 'Xen headers belong in hv/xen' core userspace hv/domain hv/rescue hv/agent hv/hadumpd hv/hadump
-forbid 'boost/' 'Boost is for the programs' core hv/domain hv/rescue hv/agent hv/xen
-forbid 'spdlog/' 'libraries do not log' core hv/domain hv/rescue hv/agent
+forbid 'xen|libxl' 'Xen headers belong in hv/xen' core userspace hv/domain hv/capture hv/rescue hv/agent hv/hadumpd hv/hadump
+forbid 'boost/' 'Boost is for the programs' core hv/domain hv/capture hv/rescue hv/agent hv/xen
+forbid 'spdlog/' 'libraries do not log' core hv/domain hv/capture hv/rescue hv/agent
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core
 forbid 'core/(codec|vmcore|dump|save)/' 'base is the bottom' core/base
 forbid 'core/(vmcore|dump|save)/' 'a codec knows pages only' core/codec
 forbid 'core/(dump|save)/' 'reading does not need writing' core/vmcore
 forbid 'core/save/' 'the dump engine does not know the save' core/dump
-forbid 'hv/(rescue|agent|xen|hadumpd|hadump)/' 'the seams to a domain depend on core only' hv/domain
+forbid 'hv/(capture|rescue|agent|xen|hadumpd|hadump)/' 'the seams to a domain depend on core only' hv/domain
+forbid 'hv/(rescue|agent|xen|hadumpd|hadump)/' 'a capture knows the domain and the save only' hv/capture
+forbid 'hv/capture/' 'a crash run and the real side know no captures' hv/rescue hv/agent hv/xen
 forbid 'hv/(agent|xen|hadumpd|hadump)/' 'a crash run knows neither policy nor the real side' hv/rescue
 forbid 'hv/(xen|hadumpd|hadump)/' 'the decisions do not know the real side' hv/agent
 forbid 'hv/(hadumpd|hadump)/' 'the real side does not know the programs' hv/xen

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/capture/capture_record.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "core/codec/codec.h"
+#include "core/dump/dump_levels.h"
+#include "core/dump/output_format.h"
+#include "hv/capture/capture_mode.h"
+
+namespace hadump {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr unsigned kVersion = 1;
+constexpr std::size_t kMaxPath = 3000;  // with the rest of a request in one line of 4096
+constexpr std::array<std::string_view, 4> kStateNames = {"examining", "writing", "written",
+                                                         "failed"};
+
+Result<CaptureState> parse_state(std::string_view text) {
+  for (std::size_t i = 0; i < kStateNames.size(); ++i)
+    if (kStateNames.at(i) == text) return static_cast<CaptureState>(i);
+  return fail(ErrorCode::kBadData, fmt::format("unknown capture state '{}'", text));
+}
+
+// A name is a file's name in the state directory.
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos;
+}
+
+}  // namespace
+
+std::string_view to_string(CaptureState state) {
+  return kStateNames.at(static_cast<std::size_t>(state));
+}
+
+Result<> check_order(const CaptureOrder& order) {
+  if (find_capture_mode(order.mode) == nullptr)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--mode: unknown mode '{}'; use {}", order.mode, capture_mode_help()));
+  if (order.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
+  if (order.to.front() != '/' || order.to.find('\n') != std::string::npos)
+    return fail(ErrorCode::kBadData, "--to needs an absolute path without line breaks");
+  if (order.to.size() > kMaxPath)
+    return fail(ErrorCode::kBadData, fmt::format("--to is longer than {} bytes", kMaxPath));
+  auto format = parse_output_format(order.format);
+  if (!format) return fail(std::move(format), "--format");
+  if ((*format)->is_stream)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--format: {} is for pipes; a capture is a file", order.format));
+  if (auto codec = parse_codec(order.compress); !codec) return fail(std::move(codec), "--compress");
+  if (auto levels = parse_levels(order.dump_level); !levels)
+    return fail(std::move(levels), "--dump-level");
+  return {};
+}
+
+std::string to_json(const CaptureRecord& record) {
+  Json json;
+  json["version"] = kVersion;
+  json["name"] = record.name;
+  json["domain"] = record.domain;
+  json["uuid"] = record.uuid;
+  json["domid"] = record.domid;
+  json["boot_id"] = record.boot_id;
+  json["dump_id"] = record.dump_id;
+  json["mode"] = record.order.mode;
+  json["to"] = record.order.to;
+  json["format"] = record.order.format;
+  json["compress"] = record.order.compress;
+  json["dump_level"] = record.order.dump_level;
+  json["restart"] = record.order.restart;
+  json["state"] = to_string(record.state);
+  json["file"] = record.file;
+  json["metadata"] = record.metadata;
+  json["panic"] = record.panic;
+  json["error"] = record.error;
+  json["begun_ms"] = record.begun_ms;
+  json["ended_ms"] = record.ended_ms;
+  json["memory_bytes"] = record.memory_bytes;
+  json["file_bytes"] = record.file_bytes;
+  json["complete"] = record.complete;
+  json["domain_kept"] = record.domain_kept;
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<CaptureRecord> parse_capture_record(const std::string& text) try {
+  const Json json = Json::parse(text);
+  if (json.at("version") != kVersion)
+    return fail(ErrorCode::kBadData, "a capture record of another version");
+  CaptureRecord record;
+  json.at("name").get_to(record.name);
+  json.at("domain").get_to(record.domain);
+  json.at("uuid").get_to(record.uuid);
+  json.at("domid").get_to(record.domid);
+  json.at("boot_id").get_to(record.boot_id);
+  json.at("dump_id").get_to(record.dump_id);
+  json.at("mode").get_to(record.order.mode);
+  json.at("to").get_to(record.order.to);
+  json.at("format").get_to(record.order.format);
+  json.at("compress").get_to(record.order.compress);
+  json.at("dump_level").get_to(record.order.dump_level);
+  json.at("restart").get_to(record.order.restart);
+  json.at("file").get_to(record.file);
+  json.at("metadata").get_to(record.metadata);
+  json.at("panic").get_to(record.panic);
+  json.at("error").get_to(record.error);
+  json.at("begun_ms").get_to(record.begun_ms);
+  json.at("ended_ms").get_to(record.ended_ms);
+  json.at("memory_bytes").get_to(record.memory_bytes);
+  json.at("file_bytes").get_to(record.file_bytes);
+  json.at("complete").get_to(record.complete);
+  json.at("domain_kept").get_to(record.domain_kept);
+  auto state = parse_state(json.at("state").get<std::string>());
+  if (!state) return fail(std::move(state));
+  record.state = *state;
+  if (!is_file_name(record.name))
+    return fail(ErrorCode::kBadData, "a capture record without a name");
+  if (auto order = check_order(record.order); !order) return fail(std::move(order));
+  return record;
+} catch (const nlohmann::json::exception& e) {
+  return fail(ErrorCode::kBadData, e.what());
+}
+
+}  // namespace hadump

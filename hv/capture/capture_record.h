@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/error.h"
+
+namespace hadump {
+
+/// What is wanted of a capture, in the words of the command line.
+struct CaptureOrder {
+  std::string mode = "copy";
+  std::string to;  ///< absolute
+  std::string format = "kdump";
+  std::string compress = "lzo";
+  std::string dump_level = "31";  ///< may be a list, for a target that runs full
+  bool restart = false;           ///< create the domain anew when its memory is safe
+  bool operator==(const CaptureOrder&) const = default;
+};
+
+/// Whether the words make sense. @return kBadData naming the option that does not.
+Result<> check_order(const CaptureOrder& order);
+
+/// How far a capture is; docs/spec/capture.md.
+enum class CaptureState : std::uint8_t { kExamining, kWriting, kWritten, kFailed };
+std::string_view to_string(CaptureState state);
+
+/// What hadumpd must remember about a capture, should it be killed.
+struct CaptureRecord {
+  std::string name;
+  std::string domain;  ///< its name
+  std::string uuid;    ///< its own
+  unsigned domid = 0;
+  std::string boot_id;  ///< of the host: with the host the domain is gone
+  std::string dump_id;  ///< 32 hex digits
+  CaptureOrder order;
+  CaptureState state = CaptureState::kExamining;
+  std::string file;      ///< the dump's final name; empty: not known yet
+  std::string metadata;  ///< likewise
+  std::string panic;     ///< the guest's words, printable; may be empty
+  std::string error;     ///< why it failed, or failed last
+  std::uint64_t begun_ms = 0;
+  std::uint64_t ended_ms = 0;
+  std::uint64_t memory_bytes = 0;  ///< what the dump is of; 0: not known yet
+  std::uint64_t file_bytes = 0;    ///< of the whole dump
+  bool complete = true;            ///< the dump lacks nothing
+  bool domain_kept = true;         ///< the domain is still there, as it was captured
+  bool operator==(const CaptureRecord&) const = default;
+
+  bool is_open() const {
+    return state == CaptureState::kExamining || state == CaptureState::kWriting;
+  }
+};
+
+/// JSON, as docs/man/hadump.8.md describes it.
+std::string to_json(const CaptureRecord& record);
+/// @return kBadData when it is not such a record.
+Result<CaptureRecord> parse_capture_record(const std::string& json);
+
+}  // namespace hadump

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "hv/capture/capture_mode.h"
+#include "hv/capture/capture_record.h"
+#include "hv/capture/panic_line.h"
+
+namespace hadump {
+namespace {
+
+using testing::HasSubstr;
+
+CaptureRecord sample() {
+  CaptureRecord record;
+  record.name = "web-20261128T212500";
+  record.domain = "web";
+  record.uuid = "u";
+  record.domid = 7;
+  record.boot_id = "b";
+  record.dump_id = std::string(32, 'a');
+  record.order.to = "/var/captures/";
+  record.order.restart = true;
+  record.order.dump_level = "1,31";
+  record.state = CaptureState::kWriting;
+  record.file = "/var/captures/web/vmcore";
+  record.panic = "Kernel panic";
+  record.begun_ms = 17;
+  record.memory_bytes = 1ULL << 40;
+  return record;
+}
+
+TEST(CaptureRecord, ReadsWhatItHasWritten) {
+  const auto back = parse_capture_record(to_json(sample()));
+  ASSERT_TRUE(back) << back.error().what();
+  EXPECT_EQ(*back, sample());
+}
+
+TEST(CaptureRecord, RefusesWhatIsNone) {
+  using Json = nlohmann::ordered_json;
+  const Json good = Json::parse(to_json(sample()));
+  EXPECT_FALSE(parse_capture_record(""));
+  EXPECT_FALSE(parse_capture_record("[]"));
+  for (const auto& [key, value] : good.items()) {
+    Json bad = good;
+    bad.erase(key);
+    EXPECT_FALSE(parse_capture_record(bad.dump())) << key;
+  }
+  for (const auto& [key, value] : {std::pair<const char*, Json>{"version", 2},
+                                   {"state", "exploding"},
+                                   {"name", "../../etc/passwd"},
+                                   {"name", ".hidden"},
+                                   {"mode", "magic"},
+                                   {"domid", "x"}}) {
+    Json bad = good;
+    bad[key] = value;
+    EXPECT_FALSE(parse_capture_record(bad.dump())) << key << value;
+  }
+}
+
+TEST(CaptureOrder, NamesTheOptionThatMakesNoSense) {
+  const auto complaint = [](auto change) {
+    CaptureOrder order = sample().order;
+    change(order);
+    const auto checked = check_order(order);
+    return checked ? std::string() : checked.error().what();
+  };
+  EXPECT_EQ(complaint([](CaptureOrder&) {}), "");
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.mode = "alias-to-be"; }), HasSubstr("--mode"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.to = ""; }), HasSubstr("--to"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.to = "here"; }), HasSubstr("--to"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.to = "-"; }), HasSubstr("--to"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.to = "/a\nb"; }), HasSubstr("--to"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.to = "/" + std::string(4000, 'a'); }),
+              HasSubstr("--to"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.format = "flattened"; }), HasSubstr("--format"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.format = "zip"; }), HasSubstr("--format"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.compress = "zip"; }), HasSubstr("--compress"));
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.dump_level = "32"; }), HasSubstr("--dump-level"));
+}
+
+TEST(PanicLine, IsTheLastPanicOrFault) {
+  EXPECT_EQ(find_panic_line("[    1.0] all is well\n"), "");
+  EXPECT_EQ(find_panic_line(""), "");
+  EXPECT_EQ(find_panic_line("[    1.0] BUG: unable to handle\n[    1.1] Oops: 0002\n"),
+            "Oops: 0002");
+  EXPECT_EQ(find_panic_line("[    1.000000] Kernel panic - not syncing: sysrq triggered crash\n"
+                            "[    1.1] BUG: after it\n"),
+            "Kernel panic - not syncing: sysrq triggered crash");
+  EXPECT_EQ(find_panic_line("Kernel panic - not syncing: no time").size(), 35U);
+  EXPECT_EQ(find_panic_line("[ 1.0] Kernel panic - not syncing: " + std::string(5000, 'x')).size(),
+            200U);
+  // A program's words in the log are no panic.
+  EXPECT_EQ(find_panic_line("[ 1.0] init: Kernel panic - not syncing\n"), "");
+}
+
+}  // namespace
+}  // namespace hadump
