@@ -12,6 +12,8 @@ bool dump_runs(const DomainRecord* record) {
 }
 
 std::string_view state_of(const ShownState::Facts& facts) {
+  if (facts.capturing) return "capturing";
+  if (facts.captured) return "captured";
   if (facts.ignored) return "ignored";
   if (facts.given_up) return "failed";
   if (facts.restarting) return "restarting";
@@ -93,6 +95,21 @@ Aftermath aftermath_of(ShutdownAction action) {
       return Aftermath::kStays;
   }
   return Aftermath::kStays;
+}
+
+std::optional<ShutdownAction> configured_action(const DomainConfig& config, ShutdownReason reason) {
+  switch (reason) {
+    case ShutdownReason::kPoweroff:
+      return config.on_poweroff;
+    case ShutdownReason::kReboot:
+      return config.on_reboot;
+    case ShutdownReason::kCrash:
+      return config.on_crash;
+    case ShutdownReason::kWatchdog:
+      return config.on_watchdog;
+    default:
+      return {};
+  }
 }
 
 DomainRecord record_of_successor(const DomainRecord& old, std::uint64_t now_ms) {

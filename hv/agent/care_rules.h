@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,10 @@ enum class Aftermath : std::uint8_t {
 /// that has shut down is then gone, left alone, or has another UUID.
 Aftermath aftermath_of(ShutdownAction action);
 
+/// What the domain's configuration says about a shutdown for this reason; nothing for one that it
+/// has no say in.
+std::optional<ShutdownAction> configured_action(const DomainConfig& config, ShutdownReason reason);
+
 /// The record of the domain that replaces another: ours, without a dump.
 DomainRecord record_of_successor(const DomainRecord& old, std::uint64_t now_ms);
 
@@ -62,6 +67,8 @@ class ShownState {
     bool rescuing = false;    ///< a crash run is under way
     bool retrying = false;    ///< an attempt has failed, and there is another
     bool restarting = false;  ///< another domain takes its place
+    bool capturing = false;   ///< its memory is being captured
+    bool captured = false;    ///< its memory was captured, and it was left as it is
     GuestState guest = GuestState::kNone;
     const DomainRecord* record = nullptr;
   };

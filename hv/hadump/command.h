@@ -27,6 +27,7 @@ struct CommandWorld {
   std::ostream& errors;
   std::function<std::uint64_t()> now_ms;  ///< milliseconds since 1970
   std::function<void(std::chrono::milliseconds)> sleep;
+  bool errors_are_terminal = false;
 };
 
 /// A subcommand whose arguments have been understood. @return the exit code.

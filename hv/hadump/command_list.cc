@@ -13,7 +13,7 @@ Result<Run> parse_list(const std::vector<std::string>& arguments) {
   if (!options) return fail(std::move(options));
   return [options = std::move(*options)](CommandWorld& world) -> int {
     ExitCode code = kExitOk;
-    auto domains = ask_for_domains(options, world, code);
+    auto domains = ask_for_all(options, world, code);
     if (!domains) return complain(world, domains.error().what(), code);
     if (options.json)
       world.out << domains->dump(2) << '\n';

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "hv/hadump/command.h"
+#include "hv/hadump/command_capture.h"
 #include "hv/hadump/command_list.h"
 #include "hv/hadump/command_status.h"
 #include "hv/hadump/command_trigger.h"
@@ -17,10 +18,16 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr Command kCommands[] = {
-    {"list", "[DOMAIN]", "one line per domain: state, for how long, memory still held", domain_help,
-     parse_list},
+    {"list", "[DOMAIN]",
+     "one line per domain: state, for how long, memory still held;\n"
+     "one line per capture",
+     domain_help, parse_list},
     {"status", "[DOMAIN]", "everything known, including the step times of the last boot",
      domain_help, parse_status},
+    {"capture", "DOMAIN",
+     "write the memory of a crashed domain to a file on this host,\n"
+     "and start the domain anew if asked to",
+     capture_help, parse_capture},
     {"trigger", "DOMAIN",
      "make a hung domain crash now, so that it is dumped;\n"
      "retry at once for one that is down",

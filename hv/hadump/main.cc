@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -53,8 +55,12 @@ int run(const std::vector<std::string>& arguments, CommandWorld& world) {
 
 int main(int argc, char** argv) {
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
-  CommandWorld world{ask, std::cout, std::cerr, now_ms,
-                     [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }};
+  CommandWorld world{ask,
+                     std::cout,
+                     std::cerr,
+                     now_ms,
+                     [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); },
+                     isatty(STDERR_FILENO) == 1};
   const int code = run({argv + 1, argv + argc}, world);
   if (std::cout.flush()) return code;
   return complain(world, "writing to standard output failed", kExitFailed);

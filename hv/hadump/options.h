@@ -32,4 +32,9 @@ Result<DomainOptions> parse_domain_options(
 Result<nlohmann::ordered_json> ask_for_domains(const DomainOptions& options, CommandWorld& world,
                                                ExitCode& code);
 
+/// The same with a key `captures` in each that has some. Captures of domains that are gone are in
+/// elements of the state "gone", without a number.
+Result<nlohmann::ordered_json> ask_for_all(const DomainOptions& options, CommandWorld& world,
+                                           ExitCode& code);
+
 }  // namespace hadump

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
@@ -27,6 +28,43 @@ std::uint64_t number_at(const Json& json, const char* key) {
   return json.contains(key) && json[key].is_number_unsigned() ? json[key].get<std::uint64_t>() : 0;
 }
 
+// Of a domain of which nothing but a capture is left.
+constexpr const char* kGone = "gone";
+
+std::string clock_time(std::uint64_t seconds) {
+  return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds % 3600 / 60, seconds % 60);
+}
+
+std::string size_or_dash(const Json& json, const char* key) {
+  return json.contains(key) ? format_size(number_at(json, key)) : "-";
+}
+
+// What a finished capture has done is known without its progress.
+std::string done(const Json& capture) {
+  if (text_at(capture, "state") == "written") return "100%";
+  const std::uint64_t all = number_at(capture, "memory_bytes");
+  if (all == 0 || !capture.contains("done_bytes")) return "-";
+  return fmt::format("{}%", number_at(capture, "done_bytes") * 100 / all);
+}
+
+std::string written(const Json& capture) {
+  if (text_at(capture, "state") == "written") return format_size(number_at(capture, "file_bytes"));
+  return size_or_dash(capture, "written_bytes");
+}
+
+std::string capture_row(const Json& capture) {
+  const std::string rate =
+      capture.contains("bytes_per_s") ? format_size(number_at(capture, "bytes_per_s")) + "/s" : "-";
+  const std::string left =
+      capture.contains("remaining_s") ? clock_time(number_at(capture, "remaining_s")) : "-";
+  const std::string note =
+      text_at(capture, "error").empty() ? text_at(capture, "file") : text_at(capture, "error");
+  return fmt::format("{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  {}\n",
+                     text_at(capture, "name"), text_at(capture, "state"), text_at(capture, "mode"),
+                     format_size(number_at(capture, "memory_bytes")), done(capture),
+                     written(capture), rate, left, note);
+}
+
 bool dump_waits(const Json& domain) {
   return domain.contains("dump") && text_at(domain["dump"], "step") == "started";
 }
@@ -49,8 +87,26 @@ std::string saved(const Json& domain) {
 }  // namespace
 
 bool is_domain(const Json& domain, const std::string& wanted) {
-  return text_at(domain, "name") == wanted || text_at(domain, "uuid") == wanted ||
-         std::to_string(number_at(domain, "domid")) == wanted;
+  if (text_at(domain, "name") == wanted || text_at(domain, "uuid") == wanted) return true;
+  if (domain.contains("domid") && std::to_string(number_at(domain, "domid")) == wanted) return true;
+  return domain.contains("captures") &&
+         std::any_of(domain["captures"].begin(), domain["captures"].end(),
+                     [&](const Json& capture) { return text_at(capture, "name") == wanted; });
+}
+
+void attach_captures(Json& answer) {
+  if (!answer.contains("captures") || !answer.contains("domains")) return;
+  for (const Json& capture : answer["captures"]) {
+    Json& domains = answer["domains"];
+    const std::string uuid = text_at(capture, "uuid");
+    auto domain = std::find_if(domains.begin(), domains.end(),
+                               [&](const Json& one) { return text_at(one, "uuid") == uuid; });
+    if (domain == domains.end()) {
+      domains.push_back({{"name", text_at(capture, "domain")}, {"uuid", uuid}, {"state", kGone}});
+      domain = std::prev(domains.end());
+    }
+    (*domain)["captures"].push_back(capture);
+  }
 }
 
 Json choose(const Json& answer, const std::string& wanted) {
@@ -75,16 +131,67 @@ Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wante
 std::string list_text(const Json& domains, std::uint64_t now_ms) {
   std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}\n", "NAME", "ID",
                                 "STATE", "SINCE", "MEMORY", "HELD", "SAVED");
-  for (const Json& domain : domains)
+  std::string captures;
+  for (const Json& domain : domains) {
+    if (domain.contains("captures"))
+      for (const Json& capture : domain["captures"]) captures += capture_row(capture);
+    if (text_at(domain, "state") == kGone) continue;
     out += fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}{}\n", text_at(domain, "name"),
                        number_at(domain, "domid"), text_at(domain, "state"),
                        age(number_at(domain, "since_ms"), now_ms),
                        format_size(number_at(domain, "memory_bytes")), held(domain), saved(domain),
                        text_at(domain, "note").empty() ? "" : "  " + text_at(domain, "note"));
+  }
+  if (!captures.empty())
+    out += fmt::format("\n{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  FILE\n", "CAPTURE",
+                       "STATE", "MODE", "MEMORY", "DONE", "WRITTEN", "RATE", "LEFT") +
+           captures;
+  return out;
+}
+
+std::string capture_progress(const Json& capture) {
+  constexpr std::size_t kWidth = 20;
+  const std::string state = text_at(capture, "state");
+  const std::uint64_t all = number_at(capture, "memory_bytes");
+  const std::uint64_t so_far = state == "written" ? all : number_at(capture, "done_bytes");
+  const std::size_t full = all == 0 ? 0 : std::min(kWidth, kWidth * so_far / all);
+  std::string line =
+      fmt::format("[{}{}] {:>4} {} of {}", std::string(full, '#'), std::string(kWidth - full, ' '),
+                  done(capture), state, format_size(all));
+  if (written(capture) != "-") line += fmt::format(", {} written", written(capture));
+  if (capture.contains("bytes_per_s"))
+    line += fmt::format(", {}/s", format_size(number_at(capture, "bytes_per_s")));
+  if (capture.contains("remaining_s"))
+    line += fmt::format(", {} left", clock_time(number_at(capture, "remaining_s")));
+  return line;
+}
+
+std::string capture_text(const Json& capture) {
+  std::string out = fmt::format("  capture   {}, {}, {}\n", text_at(capture, "name"),
+                                text_at(capture, "mode"), capture_progress(capture));
+  for (const auto& [key, title] : {std::pair{"panic", "panic"},
+                                   {"file", "file"},
+                                   {"metadata", "metadata"},
+                                   {"error", "error"}})
+    if (!text_at(capture, key).empty())
+      out += fmt::format("    {:<9} {}\n", title, text_at(capture, key));
+  if (capture.contains("complete") && capture["complete"] == false)
+    out += "    incomplete: memory could not be read\n";
+  return out;
+}
+
+std::string captures_text(const Json& domain) {
+  std::string out;
+  if (domain.contains("captures"))
+    for (const Json& capture : domain["captures"]) out += capture_text(capture);
   return out;
 }
 
 std::string status_text(const Json& domain, std::uint64_t now_ms) {
+  if (text_at(domain, "state") == kGone)
+    return fmt::format("{} ({})\n  state     {}\n", text_at(domain, "name"),
+                       text_at(domain, "uuid"), kGone) +
+           captures_text(domain);
   std::string out = fmt::format(
       "{} (domain {}, {})\n  state     {}, for {}\n  memory    {}\n", text_at(domain, "name"),
       number_at(domain, "domid"), text_at(domain, "uuid"), text_at(domain, "state"),
@@ -93,6 +200,7 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
   if (domain.contains("guest") && text_at(domain["guest"], "state") != "none")
     out += fmt::format("  guest     {} {}\n", text_at(domain["guest"], "state"),
                        text_at(domain["guest"], "progress"));
+  out += captures_text(domain);
   if (!domain.contains("dump")) return out;
   const Json& dump = domain["dump"];
   out += fmt::format("  dump      {}, step {}, boot {}, {} mode\n", text_at(dump, "dump_id"),

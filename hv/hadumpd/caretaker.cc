@@ -14,6 +14,7 @@ Result<> Caretaker::load() {
   auto successors = world_.states.successors(complaints);
   if (!successors) return fail(std::move(successors));
   successors_ = std::move(*successors);
+  if (auto done = world_.captures.load(complaints); !done) return done;
   for (const std::string& complaint : complaints) spdlog::warn("{}, continuing", complaint);
   return {};
 }
@@ -48,6 +49,7 @@ Result<> Caretaker::look_around() {
   if (!domains) return fail(std::move(domains));
   take_over_successors(*domains);
   forget_gone(*domains);
+  let_go_of_captures(*domains);
   for (const DomainStatus& status : *domains) {
     if (status.dying || world_.jobs.busy(status.domid) || awaits_successor(status.domid) ||
         has_successor(status.uuid, status.domid))
@@ -57,6 +59,8 @@ Result<> Caretaker::look_around() {
       adopt(status);
     else if (ward->note.empty())
       look_at(status, *ward);
+    else if (status.shutdown && !ward->captured)
+      see_to_capture(status, *ward);
   }
   for (auto& [domid, ward] : wards_) {
     if (awaits_successor(domid) && !ward.given_up && ward.attempts.due(world_.monotonic()))

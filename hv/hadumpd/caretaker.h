@@ -11,6 +11,8 @@
 
 #include "hv/agent/care_rules.h"
 #include "hv/domain/host.h"
+#include "hv/hadumpd/capture_book.h"
+#include "hv/hadumpd/capturer.h"
 #include "hv/hadumpd/core_directory.h"
 #include "hv/hadumpd/domain_view.h"
 #include "hv/hadumpd/jobs.h"
@@ -38,6 +40,9 @@ class Caretaker {
     Preparer& preparer;
     /// On a job's thread; leaves the record's last state in the book.
     std::function<Result<>(const RescueOrder&)> rescue;
+    CaptureBook& captures;
+    /// On a job's thread; leaves the record's last state in the captures' book.
+    std::function<Result<>(const CaptureTask&)> capture;
     std::function<std::uint64_t()> wall_ms;                  ///< milliseconds since 1970
     std::function<std::chrono::milliseconds()> monotonic{};  ///< a clock that does not jump
   };
@@ -66,12 +71,21 @@ class Caretaker {
   std::set<unsigned> take_restarted() { return std::exchange(restarted_, {}); }
 
   std::vector<DomainView> views();
+  std::vector<CaptureView> captures() const { return world_.captures.all(); }
   /// Makes a hung domain crash; tries again at once, whatever the crash-loop limit says, where an
   /// attempt has failed or was not made.
   /// @param again  only the latter: a domain that runs by now is left alone.
   /// @return the number of the job that does it; kNotFound or kUnsupported when it is not watched,
   ///         kBusy when it has shut down, has a job, or runs.
   Result<JobNumber> trigger(unsigned domid, bool again);
+  struct StartedCapture {
+    JobNumber job = 0;
+    std::string name;
+  };
+  /// Captures the memory of a domain that has shut down and is preserved.
+  /// @return kBadData for words that make no sense; kNotFound or kUnsupported when it cannot be
+  ///         captured, kBusy when it runs, has a job, or is somebody else's.
+  Result<StartedCapture> capture(unsigned domid, const CaptureOrder& order);
   /// Whether the domain is about to be known, so that it is worth asking again in a moment.
   bool is_new(unsigned domid) const { return adoptions_.contains(domid); }
 
@@ -96,9 +110,23 @@ class Caretaker {
   bool was_renamed(const DomainStatus& status, const Ward& ward) const;
   void see_to_dump(const DomainStatus& status, Ward& ward);
   void obey(const DomainStatus& status, Ward& ward, ShutdownAction action);
+  std::shared_ptr<Departure> plan_departure(unsigned domid, const Ward& ward,
+                                            ShutdownAction action) const;
   void give_up(unsigned domid, Ward& ward, const std::string& why);
   void attempt_failed(unsigned domid, Ward& ward, const Error& error);
   void save(const DomainRecord& record);
+
+  // caretaker_capture.cc: captures of the memory of domains that have shut down
+  Result<> check_capture(const DomainStatus& status, const Ward& ward,
+                         const CaptureOrder& order) const;
+  bool see_to_capture(const DomainStatus& status, Ward& ward);
+  Result<JobNumber> start_capture(unsigned domid, Ward& ward, const CaptureRecord& record);
+  void capture_done(unsigned domid, const std::string& uuid, const std::string& name,
+                    const Result<>& done);
+  void capture_failed(const std::string& name, const Error& error);
+  void let_go_of_captures(const std::vector<DomainStatus>& present);
+  void forget_captures_of(unsigned domid, const std::string& uuid);
+  void save(const CaptureRecord& record);
 
   // caretaker_jobs.cc: what is done about it, and what comes of that
   CrashPolicy policy_of(const Ward& ward) const;

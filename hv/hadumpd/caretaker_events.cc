@@ -65,6 +65,8 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
   ward.why.clear();
   ward.attempts.reset();
   ward.departure.reset();
+  ward.captured = false;
+  forget_captures_of(status.domid, status.uuid);  // another crash is another memory
   auto record = world_.book.find(status.uuid);
   if (record && record->crash_counted) {
     record->crash_counted = false;  // the next crash is another one
@@ -81,6 +83,7 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
 }
 
 void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
+  if (see_to_capture(status, ward)) return;
   const auto record = world_.book.find(status.uuid);
   const ShutdownDuty duty = duty_at_shutdown(status, ward.config, record ? &*record : nullptr);
   switch (duty.kind) {
@@ -144,6 +147,19 @@ void Caretaker::see_to_dump(const DomainStatus& status, Ward& ward) {
     start_ending(status.domid, ward, *record);
 }
 
+std::shared_ptr<Departure> Caretaker::plan_departure(unsigned domid, const Ward& ward,
+                                                     ShutdownAction action) const {
+  auto departure = std::make_shared<Departure>();
+  departure->domid = domid;
+  departure->uuid = ward.config.uuid;
+  departure->name = ward.config.name;
+  departure->memory_bytes = ward.config.memory_bytes;
+  departure->action = action;
+  departure->time = world_.wall_ms() / 1000;
+  departure->cores = policies_.cores();
+  return departure;
+}
+
 void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction action) {
   if (ward.departure) {
     static_cast<void>(start_departure(status.domid, ward));  // what fails is seen in the ward
@@ -153,14 +169,7 @@ void Caretaker::obey(const DomainStatus& status, Ward& ward, ShutdownAction acti
     return give_up(status.domid, ward, "shut down and is preserved");
   const std::uint64_t now_ms = world_.wall_ms();
   const auto record = world_.book.find(status.uuid).value_or(DomainRecord{});
-  ward.departure = std::make_shared<Departure>();
-  ward.departure->domid = status.domid;
-  ward.departure->uuid = status.uuid;
-  ward.departure->name = ward.config.name;
-  ward.departure->memory_bytes = ward.config.memory_bytes;
-  ward.departure->action = action;
-  ward.departure->time = now_ms / 1000;
-  ward.departure->cores = policies_.cores();
+  ward.departure = plan_departure(status.domid, ward, action);
   Recreation plan;
   if (ward.departure->replaces()) plan = plan_recreation(record, now_ms);
   ward.departure->quick_restarts = plan.quick_restarts;

@@ -57,7 +57,8 @@ Result<JobNumber> Caretaker::start_rescue(unsigned domid, Ward& ward) {
   if (started) {
     ward.job = *started;
     ward.rescuing = true;
-    ward.given_up = false;
+    ward.given_up = ward.captured = false;
+    forget_captures_of(domid, ward.config.uuid);  // its memory changes
   } else if (!world_.jobs.busy(domid)) {
     attempt_failed(domid, ward, started.error());
   }

@@ -24,6 +24,8 @@ void Caretaker::note_state(unsigned domid, const Ward& ward) {
                           .record = record ? &*record : nullptr};
   // The action is not the job's to change, but the rest of a departure is.
   facts.restarting = !facts.retrying && ward.departure && ward.departure->replaces();
+  facts.capturing = ward.capturing;
+  facts.captured = ward.captured;
   if (!facts.ignored) facts.guest = progress(domid, ward).state;
   shown_[ward.config.uuid].update(facts, world_.wall_ms());
 }

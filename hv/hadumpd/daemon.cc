@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -22,6 +23,8 @@
 #include "core/base/text.h"
 #include "core/base/trusted_path.h"
 #include "hv/domain/domid.h"
+#include "hv/hadumpd/capture_book.h"
+#include "hv/hadumpd/capturer.h"
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/event_loop.h"
 #include "hv/hadumpd/startup.h"
@@ -85,6 +88,15 @@ Result<AcpiTables> make_acpi_tables(XenLog& log, unsigned domid, const std::stri
   if (!libxl) return fail(std::move(libxl));
   return Toolstack(libxl->get(), *handles)
       .pristine_acpi_tables(domid, run_directory + "/twin-kernel", mark, made);
+}
+
+// Empty when nobody knows: a capture then belongs to any boot.
+std::string host_boot_id() {
+  constexpr std::uint64_t kMaxBootId = 64;
+  auto text = read_text_file("/proc/sys/kernel/random/boot_id", kMaxBootId);
+  if (!text) return "";
+  if (text->ends_with('\n')) text->pop_back();
+  return *text;
 }
 
 std::uint64_t wall_ms() {
@@ -207,6 +219,7 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
 
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
   RecordBook book(states);
+  CaptureBook captures(states, host_boot_id());
   CoreDirectory cores;
   const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
     if (hangs) sleep(kHungSeconds);  // as libxl could
@@ -221,11 +234,13 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
       },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   const Rescuer rescuer(*xen.host, preparer, book, reports.stalls);
+  std::atomic<bool> stopping = false;
+  const Capturer capturer(*xen.host, captures, options.state_directory + "/captures", stopping);
   auto wakeup = Wakeup::create();
   if (!wakeup) return fail(std::move(wakeup));
   ThreadJobs jobs(*wakeup);
-  Caretaker caretaker(
-      {*xen.host, jobs, book, states, cores, preparer, rescuer, wall_ms, monotonic});
+  Caretaker caretaker({*xen.host, jobs, book, states, cores, preparer, rescuer, captures, capturer,
+                       wall_ms, monotonic});
   caretaker.set_policies(policies);
   if (auto done = caretaker.load(); !done) return done;
   if (!options.once.empty()) return rescue_one(options.once, *xen.host, policies, book, rescuer);
@@ -237,6 +252,7 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
   EventLoop({options, caretaker, jobs, guests, *wakeup, *xen.watcher, *server, signals, starts,
              monotonic})
       .run();
+  stopping = true;
   leave_in_time();
   return {};
 }

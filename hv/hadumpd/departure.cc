@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/departure.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace hadump {
@@ -23,11 +25,35 @@ void write_core(const Departure& departure, Host& host, CoreDirectory& cores) {
                   written.error().what());
 }
 
+// With libxl alone it would be destroyed under the backends, whatever they are doing.
+Result<> disconnect(const Departure& departure, Host& host) {
+  if (!departure.backend_deadline) return {};
+  auto open = host.open(departure.domid);
+  if (!open) return fail(std::move(open));
+  auto done = (*open)->links().disconnect(*departure.backend_deadline);
+  return done ? done : fail(std::move(done), "disconnecting the old domain");
+}
+
+// A domain stays, dying, for as long as somebody maps memory of it.
+Result<> check_gone(const Departure& departure, Host& host) {
+  if (!departure.backend_deadline) return {};
+  auto domains = host.domains();
+  if (!domains) return fail(std::move(domains));
+  const bool there = std::any_of(domains->begin(), domains->end(), [&](const DomainStatus& one) {
+    return one.domid == departure.domid;
+  });
+  if (!there) return {};
+  return fail(
+      ErrorCode::kBusy,
+      fmt::format("domain {} is not gone yet: something still maps its memory", departure.domid));
+}
+
 // Ends with a blueprint and without the domain.
 Result<> make_room(Departure& departure, Host& host, StateDirectory& states) {
   auto config = host.config(departure.domid);
   if (!config) return fail(std::move(config));
   if (config->blueprint.empty()) return fail(ErrorCode::kOs, "libxl does not describe the domain");
+  if (auto done = disconnect(departure, host); !done) return done;
   if (auto done = states.save_successor(departure.uuid, config->blueprint); !done) return done;
   const bool keep = departure.action == ShutdownAction::kRenameRestart;
   auto done = keep ? host.set_aside(departure.domid) : host.destroy(departure.domid);
@@ -48,6 +74,7 @@ Result<> carry_out(Departure& departure, const DepartureWorld& world) {
   }
   if (!departure.blueprint)
     if (auto done = make_room(departure, world.host, world.states); !done) return done;
+  if (auto done = check_gone(departure, world.host); !done) return done;
   // A dump that waited in the old domain is gone with it.
   if (const auto old = world.book.find(departure.uuid)) {
     DomainRecord fresh = record_of_successor(*old, world.wall_ms());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +26,10 @@ struct Departure {
   std::uint64_t time = 0;       ///< of the shutdown, seconds since 1970
   unsigned quick_restarts = 0;  ///< of the successor's record
   CorePolicy cores;
+
+  /// Set: nothing is created before every backend has let go of the domain, within this time, and
+  /// the domain is gone. A request under way must not reach a disk that its successor has mounted.
+  std::optional<std::chrono::milliseconds> backend_deadline{};
 
   bool core_tried = false;
   /// The domain is gone, or is called something else, and this is what another one is created from.

@@ -28,6 +28,22 @@ std::string refusal(const std::string& why) {
   return line_of({{"ok", false}, {"error", why}});
 }
 
+// Nothing when a word is missing.
+std::optional<CaptureOrder> order_of(const Json& json) {
+  CaptureOrder order;
+  const std::pair<const char*, std::string*> words[] = {{"mode", &order.mode},
+                                                        {"to", &order.to},
+                                                        {"format", &order.format},
+                                                        {"compress", &order.compress},
+                                                        {"dump_level", &order.dump_level}};
+  for (const auto& [key, word] : words) {
+    if (!json.contains(key) || !json[key].is_string()) return {};
+    *word = json[key].get<std::string>();
+  }
+  order.restart = json.value("restart", Json()) == true;
+  return order;
+}
+
 }  // namespace
 
 std::optional<std::string> Requests::answer(StatusServer::Query& query) {
@@ -45,6 +61,13 @@ std::optional<std::string> Requests::answer(StatusServer::Query& query) {
         if (!domid) return refusal(domid.error().what());
         return trigger(*domid, json.value("again", Json()) == true, query);
       }
+    if (command == "capture")
+      if (const auto given = number("domid")) {
+        const auto domid = checked_domid(*given);
+        if (!domid) return refusal(domid.error().what());
+        if (const auto order = order_of(json)) return capture(*domid, *order, query);
+      }
+    if (command == "captures") return to_json(std::vector<DomainView>{}, caretaker_.captures());
     if (command == "job")
       if (const auto job = number("job")) return this->job(*job);
   }
@@ -55,7 +78,7 @@ std::optional<std::string> Requests::list(StatusServer::Query& query) {
   if (query.ticket == 0) query.ticket = guests_.ask();
   if (!guests_.answered(query.ticket) && query.waited < kGuestsPatience) return {};
   caretaker_.heard(guests_.news());
-  return to_json(caretaker_.views());
+  return to_json(caretaker_.views(), caretaker_.captures());
 }
 
 std::optional<std::string> Requests::trigger(unsigned domid, bool again,
@@ -64,6 +87,14 @@ std::optional<std::string> Requests::trigger(unsigned domid, bool again,
   auto started = caretaker_.trigger(domid, again);
   if (!started) return refusal(started.error().what());
   return line_of({{"ok", true}, {"job", *started}});
+}
+
+std::optional<std::string> Requests::capture(unsigned domid, const CaptureOrder& order,
+                                             const StatusServer::Query& query) {
+  if (caretaker_.is_new(domid) && query.waited < kNewcomerPatience) return {};
+  auto started = caretaker_.capture(domid, order);
+  if (!started) return refusal(started.error().what());
+  return line_of({{"ok", true}, {"job", started->job}, {"name", started->name}});
 }
 
 std::string Requests::job(JobNumber number) const {

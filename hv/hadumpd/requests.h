@@ -12,8 +12,12 @@ namespace hadump {
 
 /// What hadump(8) may ask. Never waits: an answer that is not there yet is given at a later call.
 ///
-///     {"command": "list"}                    {"ok": true, "domains": […]}
+///     {"command": "list"}                    {"ok": true, "domains": […], "captures": […]}
 ///     {"command": "trigger", "domid": 3}     {"ok": true, "job": 17}
+///     {"command": "capture", "domid": 3, "mode": "copy", "to": "/…", "format": "kdump",
+///      "compress": "lzo", "dump_level": "31", "restart": false}
+///                                            {"ok": true, "job": 17, "name": "web-2026…"}
+///     {"command": "captures"}                {"ok": true, "captures": […]}
 ///     {"command": "job", "job": 17}          {"ok": true, "over": true, "what": "…", "error": "…"}
 ///
 /// With `"again": true`, a trigger does not make a domain crash that runs.
@@ -30,6 +34,8 @@ class Requests {
  private:
   std::optional<std::string> list(StatusServer::Query& query);
   std::optional<std::string> trigger(unsigned domid, bool again, const StatusServer::Query& query);
+  std::optional<std::string> capture(unsigned domid, const CaptureOrder& order,
+                                     const StatusServer::Query& query);
   std::string job(JobNumber number) const;
 
   Caretaker& caretaker_;

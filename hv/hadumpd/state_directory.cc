@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint64_t kMaxStateBytes = 1_MiB;
 constexpr std::uint64_t kMaxRewriteBytes = 64_MiB;
 constexpr const char* kSuccessor = ".successor";
+constexpr const char* kCapture = ".capture";
 // A crash run writes a record of about 2 KiB a dozen times, a second crash what it rewrites.
 constexpr std::uint64_t kReserveBytes = 4_MiB;
 
@@ -67,8 +68,8 @@ StateDirectory::StateDirectory(std::string path, std::string kill_at)
       kill_at_(std::move(kill_at)),
       reserve_(path_ + "/reserve", kReserveBytes) {}
 
-std::string StateDirectory::file(const std::string& uuid, const char* suffix) const {
-  return fmt::format("{}/domains/{}{}", path_, uuid, suffix);
+std::string StateDirectory::file(const std::string& name, const char* suffix) const {
+  return fmt::format("{}/domains/{}{}", path_, name, suffix);
 }
 
 Result<> StateDirectory::save(const DomainRecord& record) {
@@ -132,19 +133,42 @@ void StateDirectory::forget_successor(const std::string& uuid) {
 
 Result<std::map<std::string, std::string>> StateDirectory::successors(
     std::vector<std::string>& complaints) const {
+  return texts(kSuccessor, complaints);
+}
+
+Result<std::map<std::string, std::string>> StateDirectory::texts(
+    const char* suffix, std::vector<std::string>& complaints) const {
   std::map<std::string, std::string> found;
   std::error_code error;
   const std::string directory = path_ + "/domains";
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    if (entry.path().extension() != kSuccessor) continue;
-    auto blueprint = read_trusted_text_file(entry.path(), kMaxStateBytes);
-    if (blueprint)
-      found.emplace(entry.path().stem(), std::move(*blueprint));
+    if (entry.path().extension() != suffix) continue;
+    auto text = read_trusted_text_file(entry.path(), kMaxStateBytes);
+    if (text)
+      found.emplace(entry.path().stem(), std::move(*text));
     else
-      complaints.push_back(blueprint.error().what());
+      complaints.push_back(text.error().what());
   }
   if (error) return fail_os(error.value(), "reading " + directory);
   return found;
+}
+
+Result<> StateDirectory::save_capture(const CaptureRecord& record) {
+  const std::string json = to_json(record);
+  auto done = replace_file(file(record.name, kCapture), std::as_bytes(std::span(json)));
+  if (done && !kill_at_.empty() && kill_at_ == fmt::format("capture-{}", to_string(record.state)))
+    raise(SIGKILL);
+  return done;
+}
+
+void StateDirectory::forget_capture(const std::string& name) {
+  // A file that stays is forgotten another time.
+  remove_trusted(file(name, kCapture));
+}
+
+Result<std::map<std::string, std::string>> StateDirectory::captures(
+    std::vector<std::string>& complaints) const {
+  return texts(kCapture, complaints);
 }
 
 void StateDirectory::forget(const std::string& uuid) {

@@ -6,12 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "hv/capture/capture_record.h"
 #include "hv/hadumpd/disk_reserve.h"
 #include "hv/rescue/record_store.h"
 
 namespace hadump {
 
-/// Records as files, one per domain, named by its UUID.
+/// Records as files: one per domain, named by its UUID, and one per capture, by its name.
 ///
 /// Written by rename, without fsync: they must survive our own death, but with the host's the
 /// domains are gone as well, and a crashed guest should not wait for dom0's disk. Some room is kept
@@ -38,12 +39,22 @@ class StateDirectory : public RecordStore {
   /// Blueprints by UUID. One that cannot be read is named in `complaints`.
   Result<std::map<std::string, std::string>> successors(std::vector<std::string>& complaints) const;
 
+  /// Writes down how far a capture is.
+  Result<> save_capture(const CaptureRecord& record);
+  /// No error when there is none.
+  void forget_capture(const std::string& name);
+  /// Records by the captures' names, as they stand. One that cannot be read is named in
+  /// `complaints`.
+  Result<std::map<std::string, std::string>> captures(std::vector<std::string>& complaints) const;
+
   /// Forgets a domain. No error when there is no record.
   void forget(const std::string& uuid);
 
  private:
   Result<> replace_file(const std::string& path, std::span<const std::byte> content);
-  std::string file(const std::string& uuid, const char* suffix) const;
+  std::string file(const std::string& name, const char* suffix) const;
+  Result<std::map<std::string, std::string>> texts(const char* suffix,
+                                                   std::vector<std::string>& complaints) const;
   std::string path_;
   std::string kill_at_;
   DiskReserve reserve_;

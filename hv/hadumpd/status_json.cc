@@ -5,7 +5,25 @@
 
 namespace hadump {
 
-std::string to_json(const std::vector<DomainView>& views) {
+namespace {
+
+nlohmann::ordered_json capture_json(const CaptureView& view) {
+  auto json = nlohmann::ordered_json::parse(to_json(view.record));
+  if (!view.progress) return json;
+  const DumpProgress& now = *view.progress;
+  json["done_bytes"] = now.frames_done << kFrameShift;
+  json["written_bytes"] = now.bytes_written;
+  if (!view.record.is_open()) return json;
+  json["bytes_per_s"] = static_cast<std::uint64_t>(now.bytes_per_second());
+  if (const auto left = now.remaining())
+    json["remaining_s"] = static_cast<std::uint64_t>(left->count());
+  return json;
+}
+
+}  // namespace
+
+std::string to_json(const std::vector<DomainView>& views,
+                    const std::vector<CaptureView>& captures) {
   nlohmann::ordered_json domains = nlohmann::ordered_json::array();
   for (const DomainView& view : views) {
     nlohmann::ordered_json domain;
@@ -34,7 +52,10 @@ std::string to_json(const std::vector<DomainView>& views) {
     }
     domains.push_back(std::move(domain));
   }
-  const nlohmann::ordered_json reply = {{"ok", true}, {"domains", std::move(domains)}};
+  nlohmann::ordered_json all_captures = nlohmann::ordered_json::array();
+  for (const CaptureView& view : captures) all_captures.push_back(capture_json(view));
+  const nlohmann::ordered_json reply = {
+      {"ok", true}, {"domains", std::move(domains)}, {"captures", std::move(all_captures)}};
   return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

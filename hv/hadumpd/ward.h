@@ -25,6 +25,8 @@ struct Ward {
   std::string why;         ///< it was given up
   JobNumber job = 0;       ///< the newest
   bool rescuing = false;   ///< that is a crash run
+  bool capturing = false;  ///< that is a capture
+  bool captured = false;   ///< it was left as it is because its memory has been captured
   Attempts attempts;       ///< at its present crash or shutdown
   Attempts endings;        ///< at ending the dump that waits in it
   Attempts keepings;       ///< at keeping its memory as that dump needs it

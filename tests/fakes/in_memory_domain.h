@@ -30,6 +30,7 @@ class InMemoryDomain : public Domain {
     status_.shutdown = true;
     status_.reason = reason;
   }
+  void set_dying() { status_.dying = true; }
   void set_uuid(const std::string& uuid) { status_.uuid = uuid; }
   void crash_again() {
     status_.shutdown = true;

@@ -36,6 +36,7 @@ class InMemoryHost : public Host {
     InMemoryGuestStore store;
     bool has_configuration = true;  ///< the toolstack has written it
     bool has_disks = true;
+    bool is_mapped = false;  ///< somebody has mapped its memory: destroyed, it stays, dying
   };
 
   /// A running domain. @return its number.
@@ -102,7 +103,14 @@ class InMemoryHost : public Host {
   Result<> destroy(unsigned domid) override {
     if (auto failed = failure("destroy"); !failed) return failed;
     const std::lock_guard lock(mutex_);
-    if (residents_.erase(domid) == 0) return fail(ErrorCode::kNotFound, "no such domain");
+    const auto found = residents_.find(domid);
+    if (found == residents_.end()) return fail(ErrorCode::kNotFound, "no such domain");
+    if (found->second->is_mapped) {
+      found->second->domain.set_dying();
+      found->second->has_configuration = found->second->has_disks = false;
+    } else {
+      residents_.erase(found);
+    }
     return {};
   }
   Result<> set_aside(unsigned domid) override {

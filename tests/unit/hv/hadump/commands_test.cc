@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -31,7 +32,14 @@ class CommandsTest : public testing::Test {
     if (!running) return fail(ErrorCode::kNotFound, "hadumpd does not run");
     if (request["command"] == "list")
       return Json{{"ok", true},
-                  {"domains", {{{"name", "web"}, {"uuid", "u"}, {"domid", 7}, {"state", state}}}}};
+                  {"domains", {{{"name", "web"}, {"uuid", "u"}, {"domid", 7U}, {"state", state}}}},
+                  {"captures", captures}};
+    if (request["command"] == "capture") {
+      order = request;
+      if (!refusal.empty()) return fail(ErrorCode::kBusy, refusal);
+      return Json{{"ok", true}, {"job", 17}, {"name", "web-1"}};
+    }
+    if (request["command"] == "captures") return Json{{"ok", true}, {"captures", {capture()}}};
     if (request["command"] == "trigger") {
       again = request["again"];
       if (!refusal.empty()) return fail(ErrorCode::kBusy, refusal);
@@ -43,7 +51,25 @@ class CommandsTest : public testing::Test {
     return job;
   }
 
+  // Half done at first, and over after job_takes.
+  Json capture() const {
+    Json json = {{"name", "web-1"}, {"uuid", "u"}, {"domain", "web"}, {"mode", "copy"}};
+    json["memory_bytes"] = 512U << 20;
+    json["done_bytes"] = 256U << 20;
+    json["written_bytes"] = 32U << 20;
+    json["error"] = job_fails;
+    const bool over = waited >= job_takes;
+    json["state"] = !over ? "writing" : job_fails.empty() ? "written" : "failed";
+    if (!over) json["bytes_per_s"] = 64U << 20;
+    if (!over) json["remaining_s"] = 4U;
+    if (over) json["file_bytes"] = 48U << 20;
+    json["file"] = "/captures/web/vmcore";
+    return json;
+  }
+
   bool running = true;
+  Json captures = Json::array();
+  Json order;
   std::string state = "registered";
   bool again = false;
   std::string refusal;
@@ -77,7 +103,13 @@ TEST_F(CommandsTest, WrongUsageIsRefused) {
                                               {"--nonsense"},
                                               {"list", "--nonsense"},
                                               {"list", "--wait", "1"},
-                                              {"trigger", "web", "--wait", "x"}})
+                                              {"trigger", "web", "--wait", "x"},
+                                              {"capture", "web"},
+                                              {"capture", "--to", "/x"},
+                                              {"capture", "web", "--to", "/x", "--mode", "magic"},
+                                              {"capture", "web", "--to", "/x", "--format", "zip"},
+                                              {"capture", "web", "--to", "-"},
+                                              {"capture", "web", "--to", "/x", "--wait", "1"}})
     EXPECT_EQ(run(bad), kExitUsage) << testing::PrintToString(bad);
 }
 
@@ -129,6 +161,75 @@ TEST_F(CommandsTest, TriggerPassesARefusalOn) {
   refusal = "the domain is not watched: not a PVH guest";
   EXPECT_EQ(run({"trigger", "web"}), kExitFailed);
   EXPECT_THAT(errors.str(), HasSubstr("not a PVH guest"));
+}
+
+TEST_F(CommandsTest, CaptureAnswersWithItsName) {
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--restart", "--dump-level", "1,31"}),
+            kExitOk)
+      << errors.str();
+  EXPECT_EQ(out.str(), "capture web-1 has begun\n");
+  EXPECT_EQ(order, Json::parse(R"({"command": "capture", "domid": 7, "mode": "copy",
+    "to": "/captures/", "format": "kdump", "compress": "lzo", "dump_level": "1,31",
+    "restart": true})"));
+  EXPECT_EQ(waited, milliseconds(0));
+}
+
+// hadumpd runs elsewhere.
+TEST_F(CommandsTest, CaptureSendsAnAbsolutePath) {
+  EXPECT_EQ(run({"capture", "web", "--to", "here/../there/"}), kExitOk);
+  EXPECT_EQ(order["to"], (std::filesystem::current_path() / "there/").string());
+}
+
+TEST_F(CommandsTest, CaptureFollowsToTheEnd) {
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitOk) << errors.str();
+  EXPECT_EQ(waited, job_takes);
+  EXPECT_EQ(errors.str(),
+            "[##########          ]  50% writing of 512 MiB, 32 MiB written, 64 MiB/s, 0:00:04 "
+            "left\n"
+            "[####################] 100% written of 512 MiB, 48 MiB written\n");
+  EXPECT_THAT(out.str(), HasSubstr("file      /captures/web/vmcore"));
+}
+
+TEST_F(CommandsTest, CaptureRewritesItsLineOnATerminal) {
+  world.errors_are_terminal = true;
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitOk);
+  EXPECT_THAT(errors.str(), testing::StartsWith("\r\x1b[K[##########          ]  50%"));
+  EXPECT_THAT(errors.str(), testing::EndsWith("48 MiB written\n"));
+}
+
+TEST_F(CommandsTest, CaptureSaysWhatItFailedAt) {
+  job_fails = "no room";
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("hadump: capture web-1: no room\n"));
+  refusal = "the domain runs";
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/"}), kExitFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("hadump: the domain runs\n"));
+}
+
+// Also of a domain that is gone; but that one is no domain to be triggered or captured.
+TEST_F(CommandsTest, CapturesAreListedWithTheirDomains) {
+  Json orphan = capture();
+  orphan["name"] = "db-1";
+  orphan["domain"] = "db";
+  orphan["uuid"] = "v";
+  captures = {capture(), orphan};
+  EXPECT_EQ(run({"--json", "list"}), kExitOk);
+  const Json all = Json::parse(out.str());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0]["captures"][0]["name"], "web-1");
+  EXPECT_EQ(all[1]["name"], "db");
+  EXPECT_EQ(all[1]["state"], "gone");
+  EXPECT_FALSE(all[1].contains("domid"));
+  EXPECT_EQ(run({"status", "db-1"}), kExitOk) << "by the capture's name, too";
+  EXPECT_EQ(run({"trigger", "db"}), kExitNoDomain);
+  EXPECT_EQ(run({"capture", "db", "--to", "/x"}), kExitNoDomain);
+  EXPECT_EQ(run({"status", "0"}), kExitNoDomain);
+
+  out.str("");
+  EXPECT_EQ(run({"list"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("web-1                            writing   copy    512 MiB   "
+                                   "50%    32 MiB    64 MiB/s  0:00:04  /captures/web/vmcore\n"));
+  EXPECT_THAT(out.str(), testing::Not(HasSubstr("gone")));
 }
 
 TEST(Report, ShowsWhatIsHeldAndForHowLong) {

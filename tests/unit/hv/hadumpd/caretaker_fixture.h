@@ -35,9 +35,11 @@ class CaretakerTest : public testing::Test {
   void restart() {
     jobs = ManualJobs();
     book.emplace(states);
+    captures.emplace(states, boot_id);
     caretaker.emplace(
         Caretaker::World{host, jobs, *book, states, cores, preparer,
-                         [this](const RescueOrder& order) { return rescue(order); },
+                         [this](const RescueOrder& order) { return rescue(order); }, *captures,
+                         [this](const CaptureTask& task) { return capture(task); },
                          [this] { return 1700000000000 + static_cast<std::uint64_t>(now.count()); },
                          [this] { return now; }});
     caretaker->set_policies(policies);
@@ -118,14 +120,31 @@ class CaretakerTest : public testing::Test {
                     [](unsigned) { return Result<AcpiTables>(fail(ErrorCode::kBusy, "no Xen")); },
                     [](const std::string&) {}};
   std::optional<RecordBook> book;
+  std::string boot_id = "this-boot";
+  std::optional<CaptureBook> captures;
   std::optional<Caretaker> caretaker;
 
-  std::vector<unsigned> rescued;       ///< in order, by domid
-  std::vector<Error> rescue_failures;  ///< of the next crash runs
+  std::vector<std::string> captured;    ///< in order, by name
+  std::vector<Error> capture_failures;  ///< of the next captures
+  std::vector<unsigned> rescued;        ///< in order, by domid
+  std::vector<Error> rescue_failures;   ///< of the next crash runs
   bool commits_before_it_fails = false;
   std::map<unsigned, std::string> new_names;  ///< names in xenstore, by domid, where they matter
 
  private:
+  // A capture is one line here, too.
+  Result<> capture(const CaptureTask& task) {
+    captured.push_back(task.record.name);
+    if (!capture_failures.empty()) {
+      Error error = capture_failures.front();
+      capture_failures.erase(capture_failures.begin());
+      return tl::unexpected(std::move(error));
+    }
+    CaptureRecord record = task.record;
+    record.state = CaptureState::kWritten;
+    record.file = record.order.to;
+    return captures->save(record);
+  }
   static std::string new_directory() {
     std::string pattern = (std::filesystem::temp_directory_path() / "hadump-XXXXXX").string();
     return ::mkdtemp(pattern.data());

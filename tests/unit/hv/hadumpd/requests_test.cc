@@ -106,6 +106,46 @@ TEST_F(RequestsTest, TriggerAnswersWithANumberAtOnce) {
   EXPECT_EQ(job["error"], "it is still late");
 }
 
+TEST_F(RequestsTest, CaptureAnswersWithANumberAndANameAtOnce) {
+  set_policies("max-crashes", "0");
+  const unsigned domid = known(config("web"));
+  const Json request = {{"command", "capture"}, {"domid", domid},    {"mode", "copy"},
+                        {"to", "/captures/"},   {"format", "kdump"}, {"compress", "lzo"},
+                        {"dump_level", "31"},   {"restart", false}};
+  EXPECT_THAT(ask(request)["error"].get<std::string>(), HasSubstr("the domain runs"));
+  host.at(domid).domain.crash_again();
+  settle();
+
+  const Json answer = ask(request);
+  ASSERT_EQ(answer["ok"], true) << answer;
+  EXPECT_EQ(ask({{"command", "job"}, {"job", answer["job"]}})["over"], false);
+  Json all = ask({{"command", "captures"}})["captures"];
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0]["name"], answer["name"]);
+  EXPECT_EQ(all[0]["state"], "examining");
+  EXPECT_FALSE(all[0].contains("done_bytes"));
+
+  captures->show(answer["name"], DumpProgress{.frames_total = 512,
+                                              .frames_done = 256,
+                                              .bytes_written = 5000,
+                                              .elapsed = std::chrono::seconds(1)});
+  all = ask({{"command", "list"}})["captures"];
+  EXPECT_EQ(all[0]["done_bytes"], 1_MiB);
+  EXPECT_EQ(all[0]["written_bytes"], 5000);
+  EXPECT_EQ(all[0]["bytes_per_s"], 1_MiB);
+  EXPECT_EQ(all[0]["remaining_s"], 1);
+  jobs.finish();
+  all = ask({{"command", "list"}})["captures"];
+  EXPECT_EQ(all[0]["state"], "written");
+  EXPECT_FALSE(all[0].contains("remaining_s"));
+}
+
+TEST_F(RequestsTest, AnIncompleteCaptureRequestIsMalformed) {
+  const unsigned domid = known(config("web"));
+  EXPECT_THAT(ask({{"command", "capture"}, {"domid", domid}, {"to", "/x"}})["error"],
+              "malformed request");
+}
+
 // SIGHUP, and `hadump trigger` after it.
 TEST_F(RequestsTest, TriggerWaitsForADomainThatIsBeingLookedAt) {
   const unsigned domid = known(config("web"));

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadump/command_capture.h"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/codec/codec.h"
+#include "core/dump/output_format.h"
+#include "hv/capture/capture_mode.h"
+#include "hv/hadump/options.h"
+#include "hv/hadump/report.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kAskAgainAfter{500};
+constexpr milliseconds kPlainLineEvery{5000};
+
+struct CaptureOptions {
+  CaptureOrder order;
+  bool follow = false;
+};
+
+po::options_description describe_capture(CaptureOptions& options) {
+  CaptureOrder& order = options.order;
+  const std::string modes = capture_mode_help();
+  const std::string codecs = codec_help();
+  po::options_description description;
+  // clang-format off
+  description.add_options()
+      ("mode", po::value(&order.mode)->default_value(order.mode), modes.c_str())
+      ("to", po::value(&order.to)->value_name("PATH"),
+       "file on this host for the dump; a directory gets a directory for this capture")
+      ("restart", po::bool_switch(&order.restart),
+       "create the domain anew when its memory is safe and the old one is gone")
+      ("dump-level", po::value(&order.dump_level)->default_value(order.dump_level),
+       "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
+       "With a list, as in 1,31, the next level is used when the target runs out of room")
+      ("format", po::value(&order.format)->default_value(order.format), "kdump or elf")
+      ("compress", po::value(&order.compress)->default_value(order.compress), codecs.c_str())
+      ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");
+  // clang-format on
+  return description;
+}
+
+// The capture as it is now.
+Result<Json> ask_for(const std::string& name, const std::string& socket, CommandWorld& world) {
+  auto answer = world.ask(socket, {{"command", "captures"}});
+  if (!answer) return answer;
+  for (const Json& capture : (*answer)["captures"])
+    if (capture.value("name", "") == name) return capture;
+  return fail(ErrorCode::kNotFound, "hadumpd no longer knows capture " + name);
+}
+
+// On a terminal one line that is rewritten, else a line every few seconds.
+Result<Json> follow(const std::string& name, const std::string& socket, CommandWorld& world) {
+  const bool bar = world.errors_are_terminal;
+  for (milliseconds waited{0};; waited += kAskAgainAfter) {
+    auto capture = ask_for(name, socket, world);
+    if (!capture) return capture;
+    const auto state = capture->value("state", "");
+    const bool over = state == "written" || state == "failed";
+    if (bar)
+      world.errors << "\r\x1b[K" << capture_progress(*capture) << (over ? "\n" : "") << std::flush;
+    else if (over || waited % kPlainLineEvery == milliseconds(0))
+      world.errors << capture_progress(*capture) << std::endl;
+    if (state == "failed") return fail(ErrorCode::kOs, capture->value("error", ""));
+    if (over) return capture;
+    world.sleep(kAskAgainAfter);
+  }
+}
+
+int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandWorld& world) {
+  ExitCode code = kExitOk;
+  auto domains = ask_for_domains(options, world, code);
+  if (!domains) return complain(world, domains.error().what(), code);
+  auto domid = domain_to_trigger(*domains, options.domain);
+  if (!domid) return complain(world, domid.error().what(), kExitFailed);
+  const CaptureOrder& order = wanted.order;
+  auto started = world.ask(options.socket, {{"command", "capture"},
+                                            {"domid", *domid},
+                                            {"mode", order.mode},
+                                            {"to", order.to},
+                                            {"format", order.format},
+                                            {"compress", order.compress},
+                                            {"dump_level", order.dump_level},
+                                            {"restart", order.restart}});
+  if (!started) return complain(world, started.error().what(), kExitFailed);
+  const auto name = started->value("name", "");
+  if (!options.json && !wanted.follow) world.out << "capture " << name << " has begun\n";
+  auto now = wanted.follow  ? follow(name, options.socket, world)
+             : options.json ? ask_for(name, options.socket, world)
+                            : Result<Json>(Json());
+  if (!now)
+    return complain(world, fmt::format("capture {}: {}", name, now.error().what()), kExitFailed);
+  if (options.json)
+    world.out << now->dump(2) << '\n';
+  else if (wanted.follow)
+    world.out << capture_text(*now);
+  return kExitOk;
+}
+
+}  // namespace
+
+std::string capture_help() {
+  CaptureOptions options;
+  std::ostringstream text;
+  text << domain_help() << describe_capture(options);
+  return text.str();
+}
+
+Result<Run> parse_capture(const std::vector<std::string>& arguments) {
+  CaptureOptions wanted;
+  const po::options_description more = describe_capture(wanted);
+  auto options = parse_domain_options(arguments, &more);
+  if (!options) return fail(std::move(options));
+  if (options->domain.empty()) return fail(ErrorCode::kBadData, "capture needs a domain");
+  if (wanted.order.to == "-")
+    return fail(ErrorCode::kBadData, "--to -: a capture is a file on the host");
+  if (!wanted.order.to.empty()) {
+    // hadumpd has another working directory. A '/' at the end says that it is a directory.
+    std::error_code error;
+    const auto absolute = std::filesystem::absolute(wanted.order.to, error);
+    if (error) return fail_os(error.value(), "finding " + wanted.order.to);
+    wanted.order.to = absolute.lexically_normal().string();
+  }
+  if (auto checked = check_order(wanted.order); !checked) return fail(std::move(checked));
+  return [options = std::move(*options), wanted](CommandWorld& world) {
+    return capture(options, wanted, world);
+  };
+}
+
+}  // namespace hadump

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/capture_book.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "core/save/target.h"
+
+namespace hadump {
+namespace {
+
+constexpr std::size_t kMaxEnded = 64;
+
+std::string random_dump_id() {
+  std::random_device random;
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", random());
+  return id;
+}
+
+bool older(const CaptureView& a, const CaptureView& b) {
+  return a.record.begun_ms < b.record.begun_ms;
+}
+
+}  // namespace
+
+Result<> CaptureBook::load(std::vector<std::string>& complaints) {
+  auto texts = states_.captures(complaints);
+  if (!texts) return fail(std::move(texts));
+  std::vector<CaptureRecord> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, text] : *texts) {
+      auto record = parse_capture_record(text);
+      if (!record || record->name != name) {
+        complaints.push_back(fmt::format("the record of capture {}: {}", name,
+                                         record ? "another name in it" : record.error().what()));
+        continue;
+      }
+      if (record->boot_id != boot_id_ && record->domain_kept) {
+        record->domain_kept = false;
+        if (record->is_open()) {
+          record->state = CaptureState::kFailed;
+          record->error = "the host was booted again, and the domain's memory is lost";
+        }
+        changed.push_back(*record);
+      }
+      captures_.insert_or_assign(name, CaptureView{std::move(*record), {}});
+    }
+  }
+  for (const CaptureRecord& record : changed)
+    if (auto done = save(record); !done) return done;
+  return {};
+}
+
+CaptureRecord CaptureBook::begin(const std::string& domain, const std::string& uuid, unsigned domid,
+                                 std::uint64_t now_ms) const {
+  CaptureRecord record;
+  record.domain = domain;
+  record.uuid = uuid;
+  record.domid = domid;
+  record.boot_id = boot_id_;
+  record.begun_ms = now_ms;
+  const auto earlier = find(uuid, domid);
+  record.dump_id =
+      earlier && earlier->state == CaptureState::kFailed ? earlier->dump_id : random_dump_id();
+  const std::string base = dump_directory_name({domain, now_ms / 1000, record.dump_id});
+  record.name = base;
+  for (int n = 2; find(record.name); ++n) record.name = fmt::format("{}-{}", base, n);
+  return record;
+}
+
+std::optional<CaptureRecord> CaptureBook::find(const std::string& uuid, unsigned domid) const {
+  const std::lock_guard lock(mutex_);
+  const CaptureRecord* newest = nullptr;
+  for (const auto& [name, view] : captures_)
+    if (view.record.domain_kept && view.record.uuid == uuid && view.record.domid == domid &&
+        (newest == nullptr || newest->begun_ms <= view.record.begun_ms))
+      newest = &view.record;
+  if (newest == nullptr) return {};
+  return *newest;
+}
+
+std::optional<CaptureRecord> CaptureBook::find(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = captures_.find(name);
+  if (found == captures_.end()) return {};
+  return found->second.record;
+}
+
+std::vector<CaptureView> CaptureBook::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<CaptureView> all;
+  for (const auto& [name, view] : captures_) all.push_back(view);
+  std::stable_sort(all.begin(), all.end(), older);
+  return all;
+}
+
+Result<> CaptureBook::save(const CaptureRecord& record) {
+  {
+    const std::lock_guard lock(mutex_);
+    captures_[record.name].record = record;
+  }
+  auto done = states_.save_capture(record);
+  forget_oldest();
+  return done;
+}
+
+void CaptureBook::show(const std::string& name, const DumpProgress& progress) {
+  const std::lock_guard lock(mutex_);
+  const auto found = captures_.find(name);
+  if (found != captures_.end()) found->second.progress = progress;
+}
+
+void CaptureBook::forget_oldest() {
+  std::vector<std::string> forgotten;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<CaptureView> ended;
+    for (const auto& [name, view] : captures_)
+      if (!view.record.is_open() && !view.record.domain_kept) ended.push_back(view);
+    if (ended.size() <= kMaxEnded) return;
+    std::stable_sort(ended.begin(), ended.end(), older);
+    ended.resize(ended.size() - kMaxEnded);
+    for (const CaptureView& view : ended) {
+      forgotten.push_back(view.record.name);
+      captures_.erase(view.record.name);
+    }
+  }
+  for (const std::string& name : forgotten) states_.forget_capture(name);
+}
+
+}  // namespace hadump

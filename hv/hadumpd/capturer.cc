@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadumpd/capturer.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+
+#include "hv/capture/capture_mode.h"
+
+namespace hadump {
+namespace {
+
+std::uint64_t wall_ms() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+}  // namespace
+
+Result<> Capturer::operator()(CaptureTask task) const {
+  const CaptureMode* mode = find_capture_mode(task.record.order.mode);
+  if (mode == nullptr) return fail(ErrorCode::kUnsupported, "a capture of an unknown mode");
+  auto open = host_.open(task.record.domid);
+  if (!open) return fail(std::move(open));
+  const std::string& name = task.record.name;
+  const CaptureWorld world{
+      .domain = **open,
+      .config = task.config,
+      .host_name = host_name(),
+      .state_directory = state_directory_,
+      .note = [this](const CaptureRecord& record) { return book_.save(record); },
+      .progress = [this, &name](const SaveProgress& now) { book_.show(name, now.dump); },
+      .info = [&name](const std::string& text) { spdlog::info("capture {}: {}", name, text); },
+      .warn = [&name](const std::string& text) { spdlog::warn("capture {}: {}", name, text); },
+      .cancelled = [this] { return stopping_.load(); },
+      .wall_ms = wall_ms};
+  return mode->run(world, task.record);
+}
+
+}  // namespace hadump

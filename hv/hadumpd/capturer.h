@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "hv/capture/capture_record.h"
+#include "hv/domain/host.h"
+#include "hv/hadumpd/capture_book.h"
+
+namespace hadump {
+
+/// A capture that is to be run, or to be continued.
+struct CaptureTask {
+  DomainConfig config;
+  CaptureRecord record;
+};
+
+/// Captures in the real world: opens the domain, runs the mode, and writes down how far it is.
+///
+/// Threads: any. Everything is borrowed.
+class Capturer {
+ public:
+  /// @param state_directory  where saves are noted and locked.
+  /// @param stopping  ends captures at the next safe point; the next hadumpd continues them.
+  Capturer(Host& host, CaptureBook& book, std::string state_directory,
+           const std::atomic<bool>& stopping)
+      : host_(host),
+        book_(book),
+        state_directory_(std::move(state_directory)),
+        stopping_(stopping) {}
+
+  /// The book has the record's last state. @return the errors of Host::open() and of the mode.
+  Result<> operator()(CaptureTask task) const;
+
+ private:
+  Host& host_;
+  CaptureBook& book_;
+  std::string state_directory_;
+  const std::atomic<bool>& stopping_;
+};
+
+}  // namespace hadump

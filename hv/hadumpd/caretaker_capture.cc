@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Captures: what is begun at an admin's request, continued after a restart, and what follows it.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "hv/domain/guest_kind.h"
+#include "hv/hadumpd/caretaker.h"
+
+namespace hadump {
+
+void Caretaker::save(const CaptureRecord& record) {
+  if (auto done = world_.captures.save(record); !done) spdlog::error("{}", done.error().what());
+}
+
+Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const CaptureOrder& order) {
+  if (auto checked = check_order(order); !checked) return fail(std::move(checked));
+  const auto found = wards_.find(domid);
+  if (found == wards_.end()) return fail(ErrorCode::kNotFound, "hadumpd does not know this domain");
+  Ward& ward = found->second;
+  auto domains = world_.host.domains();
+  if (!domains) return fail(std::move(domains));
+  const auto status = std::find_if(domains->begin(), domains->end(), [&](const auto& one) {
+    return one.domid == domid && one.uuid == ward.config.uuid && !one.dying;
+  });
+  if (status == domains->end()) return fail(ErrorCode::kNotFound, "the domain is gone");
+  if (auto checked = check_capture(*status, ward, order); !checked) return fail(std::move(checked));
+  CaptureRecord record =
+      world_.captures.begin(ward.config.name, ward.config.uuid, domid, world_.wall_ms());
+  record.order = order;
+  if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
+  auto started = start_capture(domid, ward, record);
+  if (!started) {
+    capture_failed(record.name, started.error());
+    return fail(std::move(started));
+  }
+  spdlog::info("domain {} ({}): captured as {} at an admin's request", domid, ward.config.name,
+               record.name);
+  return StartedCapture{*started, record.name};
+}
+
+Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
+                                  const CaptureOrder& order) const {
+  if (auto ram = ram_of(ward.config); !ram)
+    return fail(std::move(ram), "the domain cannot be captured");
+  if (!status.shutdown)
+    return fail(ErrorCode::kBusy, "the domain runs; only one that has crashed is captured");
+  if (world_.jobs.busy(status.domid) || ward.departure)
+    return fail(ErrorCode::kBusy, "hadumpd is already working on the domain");
+  const auto record = world_.book.find(ward.config.uuid);
+  if (record && record->has_snapshot())
+    return fail(ErrorCode::kBusy, "a dump of an earlier crash is in the domain; let it be saved");
+  const auto action = configured_action(ward.config, status.reason);
+  const bool owned = record && record->started_ms != 0;
+  if (!owned && action && *action != ShutdownAction::kPreserve)
+    return fail(ErrorCode::kBusy,
+                "the domain is not preserved: xl is about to follow its configuration");
+  if (order.restart && !ward.note.empty())
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("--restart: hadumpd would not look after the new domain: {}", ward.note));
+  return {};
+}
+
+Result<JobNumber> Caretaker::start_capture(unsigned domid, Ward& ward,
+                                           const CaptureRecord& record) {
+  auto started = world_.jobs.start<void>(
+      domid, fmt::format("domain {} ({}): capture {}", domid, ward.config.name, record.name),
+      [capture = world_.capture, task = CaptureTask{ward.config, record}] { return capture(task); },
+      [this, domid, uuid = ward.config.uuid, name = record.name](const Result<>& done) {
+        capture_done(domid, uuid, name, done);
+      });
+  if (started) {
+    ward.job = *started;
+    ward.capturing = true;
+    ward.given_up = ward.captured = false;
+  }
+  return started;
+}
+
+// Whether a capture decides what becomes of a domain that has shut down.
+bool Caretaker::see_to_capture(const DomainStatus& status, Ward& ward) {
+  const auto record = world_.captures.find(status.uuid, status.domid);
+  if (!record || record->state == CaptureState::kFailed) return false;
+  if (record->is_open()) {
+    spdlog::info("domain {} ({}): continuing its capture {}", status.domid, ward.config.name,
+                 record->name);
+    if (auto started = start_capture(status.domid, ward, *record); !started)
+      capture_failed(record->name, started.error());
+    return true;
+  }
+  if (!record->order.restart) {
+    ward.captured = ward.given_up = true;
+    ward.why = fmt::format(
+        "captured as {}; `xl destroy` it, or boot it again with `hadump trigger`", record->name);
+    return true;
+  }
+  if (!ward.departure) {
+    // What take_over_successors() needs if this hadumpd is killed in the middle.
+    DomainRecord domain = world_.book.find(ward.config.uuid).value_or(DomainRecord{});
+    domain.uuid = ward.config.uuid;
+    domain.name = ward.config.name;
+    domain.domid = status.domid;
+    save(domain);
+    ward.departure = plan_departure(status.domid, ward, ShutdownAction::kRestart);
+    ward.departure->backend_deadline = ward.policy.backend_timeout;
+  }
+  static_cast<void>(start_departure(status.domid, ward));  // what fails is seen in the ward
+  return true;
+}
+
+void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std::string& name,
+                             const Result<>& done) {
+  if (!done && done.error().code() != ErrorCode::kCancelled) capture_failed(name, done.error());
+  const auto record = world_.captures.find(name);
+  if (done && record)
+    spdlog::info("capture {}: the memory of domain {} ({}) is in {}", name, domid, record->domain,
+                 record->file);
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;  // the domain is gone
+  ward->capturing = false;
+  if (!done && ward->note.empty())
+    give_up(domid, *ward, fmt::format("capture {}: {}", name, done.error().what()));
+}
+
+void Caretaker::capture_failed(const std::string& name, const Error& error) {
+  auto record = world_.captures.find(name);
+  if (!record) return;
+  record->state = CaptureState::kFailed;
+  record->error = error.what();
+  record->ended_ms = world_.wall_ms();
+  save(*record);
+  spdlog::error("capture {}: {}", name, error.what());
+}
+
+// The domains of these captures are gone.
+void Caretaker::let_go_of_captures(const std::vector<DomainStatus>& present) {
+  for (const CaptureView& view : world_.captures.all()) {
+    const CaptureRecord& record = view.record;
+    if (!record.domain_kept || world_.jobs.busy(record.domid)) continue;
+    const bool there = std::any_of(present.begin(), present.end(), [&](const DomainStatus& one) {
+      return one.domid == record.domid && one.uuid == record.uuid && !one.dying;
+    });
+    if (there) continue;
+    if (record.is_open())
+      capture_failed(record.name, Error(ErrorCode::kNotFound, "the domain is gone"));
+    forget_captures_of(record.domid, record.uuid);
+  }
+}
+
+void Caretaker::forget_captures_of(unsigned domid, const std::string& uuid) {
+  for (const CaptureView& view : world_.captures.all()) {
+    if (!view.record.domain_kept || view.record.domid != domid || view.record.uuid != uuid)
+      continue;
+    CaptureRecord record = view.record;
+    record.domain_kept = false;
+    save(record);
+  }
+}
+
+}  // namespace hadump
