@@ -10,11 +10,10 @@ gets all free memory, and nothing of this guest's is in it).
 """
 
 import re
-import subprocess
 import time
 from pathlib import Path
 
-from hadump_lab import leaks, load, notes, truth
+from hadump_lab import leaks, load, makedumpfile, notes, truth
 from hadump_lab.errors import CheckFailed
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import HostConfig
@@ -249,29 +248,13 @@ def _compare(lab: Lab, guest: Guest, taken: truth.Truth, registers: Registers) -
     lab.check(found.equal + len(found.explained) == taken.present, found.verdict())
     _check_log(lab, log)
     _check_registers(lab, notes.registers(local), registers)
-    _check_makedumpfile(lab, local)
+    makedumpfile.check(lab, local, "sysrq triggered crash")
 
 
 def _check_registers(lab: Lab, noted: list[list[int]], true: Registers) -> None:
     lab.check(len(noted) == len(true), f"a CPU note for each of {len(true)} vCPUs")
     wrong = [cpu for cpu, one in enumerate(true) if one is not None and noted[cpu] != one]
     lab.check(not wrong, f"with the registers that Xen has of it{wrong or ''}")
-
-
-def _check_makedumpfile(lab: Lab, dump: Path) -> None:
-    """Debian's reads what was saved: the kernel's log, and all that is needed for filtering."""
-    for words, name in ((["--dump-dmesg"], "dmesg"), (["-l", "-d", "31"], "filtered")):
-        target = dump.with_name(name)
-        done = subprocess.run(
-            ["makedumpfile", *words, str(dump), str(target)],
-            text=True, capture_output=True, check=False,
-        )  # fmt: skip
-        said = (done.stdout + done.stderr)[-400:]
-        lab.check(done.returncode == 0, f"makedumpfile {' '.join(words)} reads the dump")
-        if not target.exists() or target.stat().st_size == 0:
-            raise CheckFailed(f"makedumpfile {words} wrote nothing: {said}")
-    text = dump.with_name("dmesg").read_text(encoding="utf-8", errors="replace")
-    lab.check("sysrq triggered crash" in text, "and finds the panic in its log")
 
 
 def _show_differences(lab: Lab, guest: Guest, dump: Path, found: truth.Comparison) -> None:

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A crashed guest's memory is written to a file in dom0: every page equals the truth.
+
+The guest has none of our programs and no module: what is needed is found in its memory.  It is created
+anew when its memory is safe, with its disk as it was, and nothing is left over.
+
+Parameters: memory, load (MiB), vcpus, format=kdump|elf, level (what else is captured, filtered), kill=1
+(hadumpd is killed at each step of the capture, and while it writes).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hadump_lab import load, makedumpfile, notes, truth
+from hadump_lab.guest import Guest, GuestConfig
+from hadump_lab.host import Host, HostConfig
+from hadump_lab.overlay import Overlay
+from hadump_lab.product import Agent
+from hadump_lab.scenario import Lab
+from hadump_lab.waiting import wait_until
+
+# It leaves a crashed domain as it is at once, for the admin to decide.
+CONFIG = "[default]\nmax-crashes = 0\n"
+NAME = "captured"
+TARGET = "/scratch/captures"
+MARK = "written before the crash"
+PANIC = "Kernel panic - not syncing: sysrq triggered crash"
+SIGKILL_STATUS = 128 + 9
+
+
+def run(lab: Lab) -> None:
+    memory = lab.number("memory", 512)
+    host = lab.host(HostConfig(guests_mib=memory + 128))
+    host.exec(f"mkdir -m 700 -p {TARGET}")
+    agent = Agent(host, config=CONFIG)
+    agent.install()
+    agent.start()
+    guest = host.create_guest(
+        GuestConfig(
+            NAME, memory, vcpus=lab.number("vcpus", 2),
+            overlay=load.with_load(Overlay(), lab.program("lab-load")),
+        )
+    )  # fmt: skip
+    before = guest.wait_up(90)
+    guest.wait_for("HADUMP-LAB boot complete", 30, before.index)
+    load.start(guest, lab.number("load", memory // 8))
+    guest.exec(f"echo '{MARK}' >/var/crash/mark; sync")
+    domid = guest.domid()
+
+    guest.crash()
+    guest.wait_state("c")
+    taken = truth.take(guest, lab.program("take-truth"), lab.directory / "truth")
+    registers = truth.registers(guest, lab.program("take-registers"))
+    wait_until(lambda: _state(agent) == "failed", 20, "hadumpd leaves the domain as it is")
+    if "level" in lab.parameters:
+        _capture_filtered(lab, agent, taken)
+    mark = guest.mark()
+    capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
+
+    after = guest.wait_up(120, mark)
+    guest.wait_for("HADUMP-LAB boot complete", 30, after.index)
+    lab.check(guest.domid() != domid, "another domain has taken its place")
+    lab.check(after.match.group(2, 3) == before.match.group(2, 3), "with its memory and its CPUs")
+    lab.check(guest.exec("cat /var/crash/mark")[1].strip() == MARK, "and with its disk")
+    reached = guest.exec("ping -c 2 10.99.0.1 | grep -c ' 0% packet loss'")[1]
+    lab.check(reached.strip() == "1", "and with its network")
+    _check_dump(lab, host, capture, taken, registers)
+    _check_nothing_left(lab, agent, guest, domid)
+
+
+def _command(lab: Lab, *more: str) -> str:
+    words = ["hadump capture", NAME, "--mode copy", "--compress lzo"]
+    words += [f"--format {lab.parameters.get('format', 'kdump')}", *more]
+    return " ".join(words)
+
+
+def _state(agent: Agent) -> str:
+    return str(agent.status(NAME)["state"])
+
+
+def _capture_now(agent: Agent) -> dict[str, Any]:
+    """The newest capture."""
+    found: dict[str, Any] = agent.status(NAME)["captures"][-1]
+    return found
+
+
+def _capture(lab: Lab, agent: Agent) -> dict[str, Any]:
+    """All pages, and the domain is started anew."""
+    words = _command(lab, f"--to {TARGET}/", "--dump-level 0", "--restart", "--follow")
+    job = agent.host.begin(words)
+    wait_until(lambda: _state(agent) == "capturing", 20, "hadump list shows the capture")
+    status = _capture_now(agent)
+    lab.check(status["state"] in ("examining", "writing"), f"it is {status['state']}")
+    result = wait_until(lambda: agent.host.finished(job), 300, "the capture has ended")
+    lab.note(result.output)
+    lab.check(result.status == 0, "hadump capture --follow says that it has succeeded")
+    lab.check("MiB written" in result.output, "and has shown how far it was")
+    done = _capture_now(agent)
+    lab.check(done["state"] == "written" and done["complete"], "it is written and complete")
+    lab.check(done["panic"] == PANIC, f"hadump status says why it died: {done['panic']}")
+    lab.report = {"capture": done, "capture_s": (done["ended_ms"] - done["begun_ms"]) / 1000}
+    lab.note(agent.host.exec("hadump list; hadump status").output)
+    return done
+
+
+def _capture_filtered(lab: Lab, agent: Agent, taken: truth.Truth) -> None:
+    """A small dump of the same crash before: what the guest's struct pages call free is not in it."""
+    level = lab.parameters["level"]
+    target = f"{TARGET}/filtered"
+    words = _command(lab, f"--to {target}", f"--dump-level {level}", "--follow")
+    agent.host.exec(words, timeout=300)
+    done = _capture_now(agent)
+    lab.check(done["state"] == "written", f"level {level}: {done['file_bytes'] >> 10} KiB")
+    wait_until(lambda: _state(agent) == "captured", 20, "the domain stays as it is")
+    text = json.loads(agent.host.exec(f"cat {done['metadata']}").output)
+    left_out = text["trailer"]["frames_left_out"]
+    lab.check(left_out * 2 > taken.present, f"{left_out} of {taken.present} frames are left out")
+    seconds = (done["ended_ms"] - done["begun_ms"]) / 1000
+    lab.note(f"level {level} took {seconds} s")
+    local = lab.directory / "filtered"
+    agent.host.get(target, local)
+    found = truth.compare(taken, local, lab.program("compare-dump"))
+    lab.check(not found.different, f"what is in it equals the truth: {found.counts}")
+
+
+def _capture_killed(lab: Lab, agent: Agent) -> dict[str, Any]:
+    """The same, with a hadumpd that does not live long."""
+    words = _command(lab, f"--to {TARGET}/", "--dump-level 0", "--restart")
+    _start_to_be_killed(agent, "capture-examining")
+    agent.host.exec(words, check=False)
+    _check_killed(lab, agent, "capture-examining")
+    agent.start(kill_at="capture-writing")
+    _check_killed(lab, agent, "capture-writing")
+    agent.start()
+    # Some of it is durable then, and continued in place.
+    wait_until(lambda: _capture_now(agent).get("done_bytes", 0) > 200 << 20, 120, "it writes")
+    agent.signal("KILL")
+    agent.wait_ended()
+    agent.start(kill_at="capture-written")
+    _check_killed(lab, agent, "capture-written")
+    agent.start()
+    done = _capture_now(agent)
+    lab.check(done["state"] == "written" and done["complete"], "it is written and complete")
+    return done
+
+
+def _start_to_be_killed(agent: Agent, step: str) -> None:
+    agent.signal("TERM")
+    agent.wait_ended()
+    agent.start(kill_at=step)
+
+
+def _check_killed(lab: Lab, agent: Agent, step: str) -> None:
+    agent.wait_ended(300)
+    result = agent.host.finished(agent.job or "")
+    lab.check(result and result.status == SIGKILL_STATUS, f"hadumpd was killed at {step}")
+
+
+def _check_dump(
+    lab: Lab,
+    host: Host,
+    capture: dict[str, Any],
+    taken: truth.Truth,
+    registers: list[list[int] | None],
+) -> None:
+    local = lab.directory / "vmcore"
+    host.get(capture["file"], local)
+    lab.note(f"the dump has {local.stat().st_size >> 20} MiB")
+    found = truth.compare(taken, local, lab.program("compare-dump"))
+    lab.note(f"{found.frames} frames: {found.counts}")
+    found.expect_equal()
+    lab.check(found.equal + len(found.explained) == taken.present, found.verdict())
+    noted = notes.registers(local)
+    lab.check(len(noted) == len(registers), f"a CPU note for each of {len(registers)} vCPUs")
+    wrong = [cpu for cpu, one in enumerate(registers) if one is not None and noted[cpu] != one]
+    lab.check(not wrong, f"with the registers that Xen has of it{wrong or ''}")
+    makedumpfile.check(lab, local, PANIC)
+    _check_files(lab, host, Path(capture["file"]).parent)
+
+
+def _check_files(lab: Lab, host: Host, directory: Path) -> None:
+    listing = host.exec(f"cd {directory} && stat -c '%n %a' * .[!.]* 2>/dev/null | sort").output
+    expected = ["dmesg.txt 600", "metadata.json 600", "vmcore 600"]
+    lab.check(listing.split("\n")[:-1] == expected, f"the files are {listing.split()}")
+    log = host.exec(f"cat {directory}/dmesg.txt").output
+    lab.check(PANIC in log, "the kernel log that was saved shows the panic")
+    text = json.loads(host.exec(f"cat {directory}/metadata.json").output)
+    lab.check(text["header"]["panic"] == PANIC, "the metadata says why it died")
+    lab.check(text["trailer"]["complete"], "and that the dump is whole")
+
+
+def _check_nothing_left(lab: Lab, agent: Agent, guest: Guest, domid: int) -> None:
+    domains = agent.host.exec("xl list").output.splitlines()[1:]
+    names = sorted(line.split()[0] for line in domains)
+    lab.check(names == ["Domain-0", NAME], f"no domain is left over: {names}")
+    paths = agent.host.exec(f"xenstore-ls -f /local/domain/0/backend | grep -c '/{domid}/'", check=False)
+    lab.check(paths.output.strip() == "0", "nor a backend of the old one")
+    state = agent.host.exec(
+        "find /var/lib/hadump/captures -type f; find /var/lib/hadump/domains -name '*.successor'",
+        check=False,
+    ).output.split()
+    lab.check(not state, f"nor a file of hadumpd's own: {state}")
+    wait_until(lambda: _state(agent) == "watching", 20, "hadumpd looks after the new domain")
+    guest.forget()
+    wait_until(lambda: "gone" in agent.host.exec(f"hadump status {NAME}").output, 20, "it is gone")
