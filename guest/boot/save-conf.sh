@@ -118,4 +118,8 @@ read_conf() {
 		fi
 		eval "$key=\$value"
 	done <"$conf"
+	[ "$FORMAT" = elf ] || return 0
+	# lzo is what nobody has chosen.
+	case "$COMPRESS" in none | lzo) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=elf is not compressed" ;; esac
+	COMPRESS=none
 }

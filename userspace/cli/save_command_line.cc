@@ -52,6 +52,14 @@ Result<> read_writing(const po::variables_map& values, SaveCommandLine& command)
   auto codec = parse_codec(values["compress"].as<std::string>());
   if (!codec) return fail(std::move(codec), "--compress");
   options.codec = *codec;
+  const bool wants_codec = !values["compress"].defaulted() &&
+                           (options.codec.codec != nullptr || options.codec.is_automatic);
+  // As makedumpfile refuses -E with -c, -l, -p or -z.
+  if (wants_codec && !options.format->is_compressed)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--compress: the format {} is not compressed; leave it out, or use "
+                            "--format {}",
+                            options.format->name, output_formats().front().name));
   auto levels = parse_levels(values["dump-level"].as<std::string>());
   if (!levels) return fail(std::move(levels), "--dump-level");
   options.levels = std::move(*levels);

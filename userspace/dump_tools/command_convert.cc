@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/dump_tools/command_convert.h"
 
-#include <fmt/format.h>
-
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/run_save.h"
 #include "userspace/cli/save_program.h"
@@ -58,11 +56,6 @@ Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {
       command.save.vmcore.push_back(part);
   if (auto read = read_writing(*values, command); !read) return fail(std::move(read));
   if (auto checked = check_save(command.save); !checked) return fail(std::move(checked));
-  const bool wants_codec = !(*values)["compress"].defaulted() &&
-                           (command.save.codec.codec != nullptr || command.save.codec.is_automatic);
-  if (wants_codec && !command.save.format->is_compressed)
-    return fail(ErrorCode::kBadData, fmt::format("--compress: the format {} is not compressed",
-                                                 command.save.format->name));
   return command;
 }
 

@@ -28,10 +28,16 @@ TEST(ParseSave, RefusesWhatCannotBeMeant) {
         Args{"--to", "a", "--dump-level", "-1"}, Args{"--to", "a", "b", "--format", "elf"},
         Args{"--to", "-", "--format", "elf"}, Args{"--to", "a", "--format", "flattened"},
         Args{"--to", "a", "--ack-fd", "3"}, Args{"--to", "a", "--portion", "0"},
-        Args{"--to", "a", "--no"}, Args{"--to", "a", "--compress", "rar"},
+        Args{"--to", "a", "--format", "elf", "--compress", "lzo"},
+        Args{"--to", "a", "--format", "elf", "--compress", "auto"}, Args{"--to", "a", "--no"}, Args{"--to", "a", "--compress", "rar"},
         Args{"--to", "a", "--threads", "100000"}, Args{"--to", "root@backup:/var/crash"},
         Args{"--to", "nfs:server:/x"}, Args{"--to", "ssh://host/x"}, Args{"--to", "host:"}})
     EXPECT_FALSE(parse_save(bad)) << testing::PrintToString(bad);
+}
+
+TEST(ParseSave, TakesAFormatThatIsNotCompressed) {
+  EXPECT_TRUE(parse_save({"--to", "a", "--format", "elf"}));
+  EXPECT_TRUE(parse_save({"--to", "a", "--format", "elf", "--compress", "none"}));
 }
 
 TEST(ParseSave, TakesAColonInAFileName) {
