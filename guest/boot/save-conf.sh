@@ -36,8 +36,7 @@ is_number() {
 # release-region itself says whether it accepts a value, whatever is mounted now. Without it nothing
 # can be said.
 accepts() {
-	code=0
-	reason=$("${release_region:?}" save --check --volatile-target "$@" 2>&1 </dev/null) || code=$?
+	code=0 reason=$("${release_region:?}" save --check --volatile-target "$@" 2>&1 </dev/null) || code=$?
 	reason=$(echo "$reason" | head -n 1)
 	[ "$code" != 2 ]
 }
@@ -106,8 +105,7 @@ read_conf() {
 		key=${key%"${key##*[![:space:]]}"}
 		[ "$key" != "$line" ] || { fault "'$line' is not KEY=VALUE, ignoring" && continue; }
 		case "$key" in
-		TARGET | FORMAT | COMPRESS | DUMP_LEVEL | PORTION | KEEP_OLD | MIN_FREE_MB | \
-			FAILURE_ACTION | POST_HOOK) ;;
+		TARGET | FORMAT | COMPRESS | DUMP_LEVEL | PORTION | KEEP_OLD | MIN_FREE_MB | FAILURE_ACTION | POST_HOOK) ;;
 		*) fault "unknown key '$key', ignoring" && continue ;;
 		esac
 		trim
@@ -118,8 +116,7 @@ read_conf() {
 		fi
 		eval "$key=\$value"
 	done <"$conf"
-	[ "$FORMAT" = elf ] || return 0
 	# lzo is what nobody has chosen.
-	case "$COMPRESS" in none | lzo) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=elf is not compressed" ;; esac
-	COMPRESS=none
+	case "$FORMAT:$COMPRESS" in elf:none | elf:lzo | kdump:*) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=elf is not compressed" ;; esac
+	[ "$FORMAT" != elf ] || COMPRESS=none
 }

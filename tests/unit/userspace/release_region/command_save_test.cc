@@ -29,9 +29,10 @@ TEST(ParseSave, RefusesWhatCannotBeMeant) {
         Args{"--to", "-", "--format", "elf"}, Args{"--to", "a", "--format", "flattened"},
         Args{"--to", "a", "--ack-fd", "3"}, Args{"--to", "a", "--portion", "0"},
         Args{"--to", "a", "--format", "elf", "--compress", "lzo"},
-        Args{"--to", "a", "--format", "elf", "--compress", "auto"}, Args{"--to", "a", "--no"}, Args{"--to", "a", "--compress", "rar"},
-        Args{"--to", "a", "--threads", "100000"}, Args{"--to", "root@backup:/var/crash"},
-        Args{"--to", "nfs:server:/x"}, Args{"--to", "ssh://host/x"}, Args{"--to", "host:"}})
+        Args{"--to", "a", "--format", "elf", "--compress", "auto"}, Args{"--to", "a", "--no"},
+        Args{"--to", "a", "--compress", "rar"}, Args{"--to", "a", "--threads", "100000"},
+        Args{"--to", "root@backup:/var/crash"}, Args{"--to", "nfs:server:/x"},
+        Args{"--to", "ssh://host/x"}, Args{"--to", "host:"}})
     EXPECT_FALSE(parse_save(bad)) << testing::PrintToString(bad);
 }
 
