@@ -67,6 +67,23 @@ Result<> Saver::save_portion(const FrameSet& portion) {
   return {};
 }
 
+/// Of a portion that did not fit at the last level: smaller and smaller pieces, so that the dump
+/// has the pages that there was room for.
+void Saver::save_what_fits() {
+  constexpr std::uint64_t kSmallestPiece = 64_KiB;
+  for (std::uint64_t bytes = options_.portion_bytes / 2; bytes >= kSmallestPiece; bytes /= 2)
+    for (;;) {
+      const FrameSet piece = writer_.next_portion(bytes);
+      if (piece.empty()) return;
+      auto written = writer_.write_portion(piece);
+      if (written) written = writer_.make_durable();
+      if (!written && written.error().code() == ErrorCode::kNoSpace) break;
+      // A journal that has no room either may have a torn end now: nothing may be noted after it.
+      if (!written || !note_durable(piece)) return;
+      if (releaser_ != nullptr) release_with(piece);
+    }
+}
+
 void Saver::release_with(const FrameSet& portion) {
   FrameSet around = portion;
   for (FrameRange saved : portion.ranges()) {
@@ -92,7 +109,10 @@ Result<> Saver::save_portions() {
   for (;;) {
     const FrameSet portion = writer_.next_portion(options_.portion_bytes);
     if (portion.empty()) return {};
-    if (auto saved = save_portion(portion); !saved) return saved;
+    if (auto saved = save_portion(portion); !saved) {
+      if (saved.error().code() == ErrorCode::kNoSpace) save_what_fits();
+      return saved;  // Why the dump is not whole.
+    }
   }
 }
 

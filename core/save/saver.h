@@ -55,6 +55,7 @@ class Saver {
   Result<> fall_back(FrameSet& portion);
   Result<> note_durable(const FrameSet& frames);
   Result<> save_portion(const FrameSet& portion);
+  void save_what_fits();
   void release_with(const FrameSet& portion);
   bool is_not_needed(FrameRange block);
 
