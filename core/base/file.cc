@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "core/base/held_file.h"
-
 namespace hadump {
 namespace {
 
@@ -84,12 +82,6 @@ Result<> write_all_at(int fd, std::span<const std::byte> data, std::uint64_t off
     offset += static_cast<std::uint64_t>(put);
   }
   return {};
-}
-
-Result<> write_file_atomically(const std::string& path, std::string_view content, unsigned mode) {
-  const auto file = HeldFile::at(path);
-  if (!file) return fail(Result<HeldFile>(file));
-  return file->replace(content, mode);
 }
 
 Result<> sync_directory_of(const std::string& path) {

@@ -128,6 +128,13 @@ Result<> HeldFile::sync_directory() const {
   return {};
 }
 
+// Declared in file.h, which nothing here may depend on the other way round.
+Result<> write_file_atomically(const std::string& path, std::string_view content, unsigned mode) {
+  const auto file = HeldFile::at(path);
+  if (!file) return fail(Result<HeldFile>(file));
+  return file->replace(content, mode);
+}
+
 std::vector<std::string> paths_of(const std::vector<HeldFile>& files) {
   std::vector<std::string> paths;
   for (const HeldFile& file : files) paths.push_back(file.path());
