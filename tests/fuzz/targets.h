@@ -61,6 +61,12 @@ extern const FuzzTarget kFuzzAcks;
 extern const FuzzTarget kFuzzRegistry;
 /// Names of dumps' directories.
 extern const FuzzTarget kFuzzDumpName;
+/// What a user writes after --to.
+extern const FuzzTarget kFuzzTargetName;
+/// The journal of an earlier save, and the files that it names.
+extern const FuzzTarget kFuzzEarlierSaves;
+/// The dump node, as the saver reads it.
+extern const FuzzTarget kFuzzWaitingDump;
 /// The check of a dump's tables, one part or two.
 extern const FuzzTarget kFuzzTableCheck;
 

@@ -6,7 +6,8 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Userspace, FuzzCorpus,
                          testing::Values(&kFuzzJournal, &kFuzzRegions, &kFuzzAcks, &kFuzzRegistry,
-                                         &kFuzzDumpName, &kFuzzTableCheck),
+                                         &kFuzzDumpName, &kFuzzTargetName, &kFuzzEarlierSaves,
+                                         &kFuzzWaitingDump, &kFuzzTableCheck),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

@@ -2,13 +2,13 @@
 // What the saver reads that others wrote: the module's text, a peer's, its own files after a crash,
 // and the tables of a dump that it is to check.
 #include <fcntl.h>
-#include <unistd.h>
+#include <libfdt.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
 #include "core/base/file.h"
 #include "core/save/acked_sink.h"
@@ -16,9 +16,11 @@
 #include "core/save/region_table.h"
 #include "core/save/save_registry.h"
 #include "core/vmcore/source.h"
+#include "tests/fuzz/scratch.h"
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
 #include "userspace/dump_tools/kdump_check.h"
+#include "userspace/release_region/waiting_dump.h"
 
 namespace hadump {
 namespace {
@@ -26,38 +28,6 @@ namespace {
 std::string_view text_of(std::span<const std::byte> input) {
   return {reinterpret_cast<const char*>(input.data()), input.size()};
 }
-
-/// A directory for this process, in memory where that can be had: its files are made durable.
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    pattern += "/hadump-fuzz-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }
-  std::string put(const std::string& name, std::span<const std::byte> content) const {
-    std::string path = path_ + "/" + name;
-    auto fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (!fd || !write_all(fd->get(), content, path)) std::abort();
-    return path;
-  }
-  static HeldFile held(const std::string& path) {
-    auto file = HeldFile::at(path);
-    if (!file) std::abort();
-    return std::move(*file);
-  }
-
- private:
-  std::string path_;
-};
 
 const Scratch& scratch() {
   static const Scratch one;
@@ -217,8 +187,37 @@ std::vector<std::vector<std::byte>> table_check_seeds() {
   return {dump.build(), high.build(), both};
 }
 
+void read_node(std::span<const std::byte> input) {
+  const auto dump = parse_dump_node(input);
+  if (!dump) return;
+  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  fuzz_require(dump->dump_id.empty() ||
+                   (dump->dump_id.size() == 32 && std::ranges::all_of(dump->dump_id, is_hex)),
+               "an id is usable as a file's name");
+  fuzz_require(dump->mode.empty() || dump->mode == "added" || dump->mode == "registered",
+               "a mode is one of two");
+}
+
+std::vector<std::vector<std::byte>> node_seeds() {
+  std::vector<std::byte> tree(4096);
+  const char id[16] = {'\x01', '\xab'};
+  const bool made =
+      fdt_create(tree.data(), static_cast<int>(tree.size())) == 0 &&
+      fdt_finish_reservemap(tree.data()) == 0 && fdt_begin_node(tree.data(), "") == 0 &&
+      fdt_begin_node(tree.data(), "dump-kernel") == 0 &&
+      fdt_property(tree.data(), "hadump,dump-id", id, sizeof(id)) == 0 &&
+      fdt_property_string(tree.data(), "hadump,mode", "registered") == 0 &&
+      fdt_property_u64(tree.data(), "hadump,crash-time", 1'000'000'000) == 0 &&
+      fdt_property_u32(tree.data(), "hadump,boots", 2) == 0 && fdt_end_node(tree.data()) == 0 &&
+      fdt_end_node(tree.data()) == 0 && fdt_finish(tree.data()) == 0;
+  if (!made) std::abort();
+  tree.resize(fdt_totalsize(tree.data()));
+  return {tree};
+}
+
 }  // namespace
 
+const FuzzTarget kFuzzWaitingDump = {"waiting_dump", read_node, node_seeds};
 const FuzzTarget kFuzzJournal = {"journal", read_journal_file, journal_seeds};
 const FuzzTarget kFuzzRegions = {"regions", read_regions, region_seeds};
 const FuzzTarget kFuzzAcks = {"acks", read_acks, ack_seeds};
