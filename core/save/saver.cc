@@ -48,7 +48,10 @@ Result<> Saver::make_durable_with_fallback(FrameSet& portion) {
 Result<> Saver::note_durable(const FrameSet& frames) {
   const FrameSet newly_lost = writer_.summary().missing.intersection(frames);
   if (record_ != nullptr)
-    if (auto noted = record_->add_durable(frames, newly_lost, options_.level); !noted) return noted;
+    if (auto noted = record_->add_durable(frames, newly_lost, options_.level); !noted) {
+      may_note_ = false;
+      return noted;
+    }
   return ledger_.note_durable(frames, newly_lost);
 }
 
@@ -72,13 +75,12 @@ Result<> Saver::save_portion(const FrameSet& portion) {
 void Saver::save_what_fits() {
   constexpr std::uint64_t kSmallestPiece = 64_KiB;
   for (std::uint64_t bytes = options_.portion_bytes / 2; bytes >= kSmallestPiece; bytes /= 2)
-    for (;;) {
+    while (may_note_) {
       const FrameSet piece = writer_.next_portion(bytes);
       if (piece.empty()) return;
       auto written = writer_.write_portion(piece);
       if (written) written = writer_.make_durable();
       if (!written && written.error().code() == ErrorCode::kNoSpace) break;
-      // A journal that has no room either may have a torn end now: nothing may be noted after it.
       if (!written || !note_durable(piece)) return;
       if (releaser_ != nullptr) release_with(piece);
     }

@@ -69,6 +69,8 @@ class Saver {
   std::map<Gfn, FrameSet> waiting_;
   SaverOptions options_;  ///< `level` follows the writer's.
   std::size_t next_fallback_ = 0;
+  /// False once the journal had no room: its end may be torn, and what is noted after that is lost.
+  bool may_note_ = true;
 };
 
 }  // namespace hadump

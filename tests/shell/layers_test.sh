@@ -7,8 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 tree=$scratch/tree
-for directory in core/base core/codec core/vmcore core/dump core/save userspace hv/domain hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump \
-	tests/shell; do
+for directory in core/base core/codec core/vmcore core/dump core/save userspace tests/shell \
+	hv/domain hv/capture hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump; do
 	mkdir -p "$tree/$directory"
 done
 cp "$here/layers.sh" "$tree/tests/shell"

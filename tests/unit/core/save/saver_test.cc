@@ -65,6 +65,41 @@ TEST(Saver, FallsBackFromWhereALargePortionStopped) {
   EXPECT_EQ(notes.steps_, wanted);
 }
 
+// Takes a hundred frames at a time.
+class SmallWriter : public HalfWriter {
+ public:
+  using HalfWriter::HalfWriter;
+  FrameSet next_portion(std::uint64_t) const override {
+    const FrameSet left = HalfWriter::next_portion(0);
+    if (left.empty()) return {};
+    const Gfn begin = left.ranges().front().begin;
+    return left.intersection({{begin, Gfn{begin.value + 100}}});
+  }
+};
+
+class FullNotes : public Notes {
+ public:
+  Result<> add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) override {
+    ++calls_;
+    return calls_ == 3 ? fail(ErrorCode::kNoSpace, "the journal's disk is full")
+                       : Notes::add_durable(frames, lost, level);
+  }
+  int calls_ = 0;
+};
+
+// Its end may be torn, and a reader stops there: what is noted after that would be lost, and with
+// it the memory that is given back for it.
+TEST(Saver, NotesNothingMoreWhenTheJournalHadNoRoom) {
+  SmallWriter writer(kFrames);
+  writer.set_dump_level(31);
+  FullNotes notes;
+  FrameLedger ledger({});
+  ledger.expect(kFrames, {}, {});
+  Saver saver(writer, &notes, nullptr, ledger, {}, {1_GiB, 31, {}});
+  EXPECT_EQ(saver.save_portions().error().code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(notes.calls_, 3);
+}
+
 TEST(Saver, SaysThatAPipeIsFullAndNotThatItIsBroken) {
   HalfWriter writer(kFrames);
   writer.is_pipe_ = true;
