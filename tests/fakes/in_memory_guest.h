@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -29,6 +29,8 @@ class InMemoryGuest : public GuestMemory {
                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
         exists_(kArenaBytes >> kFrameShift) {
     if (arena_ == MAP_FAILED) std::abort();
+    // Fewer page faults, where the kernel can; most of a test's time goes into them.
+    static_cast<void>(madvise(arena_, kArenaBytes, MADV_HUGEPAGE));
   }
   explicit InMemoryGuest(std::initializer_list<FrameRange> ram) : InMemoryGuest() {
     for (FrameRange range : ram) add(range);
@@ -143,9 +145,8 @@ class InMemoryGuest : public GuestMemory {
         exists_.at(gfn.value) = false;
         --total_;
         ++free_frames_;
-        const std::byte* bytes = page(gfn);
-        if (std::any_of(bytes, bytes + kFrameSize, [](std::byte b) { return b != std::byte{0}; }))
-          ++leaked_;
+        static constexpr std::array<std::byte, kFrameSize> kZeros{};
+        if (std::memcmp(page(gfn), kZeros.data(), kFrameSize) != 0) ++leaked_;
       }
     used_before_.insert(frames);
     return {};
