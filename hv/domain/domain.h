@@ -101,6 +101,9 @@ class GuestStore {
   virtual Result<GuestKeys> guest_keys() const = 0;
   /// Removes what an earlier kernel of the domain wrote there.
   virtual Result<> clear_guest_keys() = 0;
+  /// Withdraws what the toolstack has asked the domain's last kernel for in vain (a shutdown, a
+  /// suspend, a sysrq): the next one would do it as soon as it runs.
+  virtual Result<> withdraw_requests() = 0;
   /// Writes hadump/<key>, which the guest can only read.
   virtual Result<> publish(const std::string& key, const std::string& value) = 0;
   virtual Result<std::uint64_t> balloon_target_kib() const = 0;

@@ -134,6 +134,7 @@ Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& ram, const
 
 Result<> CrashRun::reconnect(DomainRecord& record) {
   if (auto done = world_.store.clear_guest_keys(); !done) return done;
+  if (auto done = world_.store.withdraw_requests(); !done) return done;
   if (auto done = world_.store.publish(HADUMP_XS_AGENT_STATE, "booted"); !done) return done;
   if (auto done = keep_balloon_still(record); !done) return done;
   if (auto done = world_.links.reopen_channels(); !done)

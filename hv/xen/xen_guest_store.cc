@@ -45,6 +45,16 @@ Result<> XenGuestStore::clear_guest_keys() {
   return store_.remove(fmt::format("{}/{}", home_, HADUMP_XS_GUEST));
 }
 
+// xen/docs/misc/xenstore-paths.pandoc: a guest that has taken a request empties the key.
+Result<> XenGuestStore::withdraw_requests() {
+  for (const char* key : {"shutdown", "sysrq"}) {
+    const std::string path = fmt::format("{}/control/{}", home_, key);
+    if (store_.read(path).value_or("").empty()) continue;
+    if (auto done = store_.write(path, ""); !done) return done;
+  }
+  return {};
+}
+
 Result<> XenGuestStore::publish(const std::string& key, const std::string& value) {
   return store_.write(fmt::format("{}/{}/{}", home_, HADUMP_XS_AGENT, key), value);
 }

@@ -16,6 +16,7 @@ class XenGuestStore : public GuestStore {
 
   Result<GuestKeys> guest_keys() const override;
   Result<> clear_guest_keys() override;
+  Result<> withdraw_requests() override;
   Result<> publish(const std::string& key, const std::string& value) override;
   Result<std::uint64_t> balloon_target_kib() const override;
   Result<> set_balloon_target_kib(std::uint64_t kib) override;

@@ -16,6 +16,8 @@ inline void check_guest_store_contract(GuestStore& store) {
   EXPECT_TRUE(keys->empty());
   EXPECT_TRUE(store.clear_guest_keys()) << "clearing what is not there is no error";
 
+  EXPECT_TRUE(store.withdraw_requests()) << "when there are none, either";
+
   // What we publish is not taken for something that the guest has written.
   const auto published = store.publish("state", "crashed");
   EXPECT_TRUE(published) << published.error().what();

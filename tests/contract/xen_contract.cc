@@ -77,6 +77,15 @@ TEST_F(OnXen, WhoeverHasMappedAReplacedFrameKeepsTheOldOne) {
   EXPECT_EQ(fresh->bytes()[0], std::byte{0x11});
 }
 
+TEST_F(OnXen, ARequestThatNobodyHasTakenIsWithdrawn) {
+  const XenStore raw(handles_.store.get());
+  const std::string path = "/local/domain/" + std::to_string(g_subject.domid) + "/control/shutdown";
+  ASSERT_TRUE(raw.write(path, "poweroff"));
+  XenGuestStore store(handles_.store.get(), g_subject.domid);
+  ASSERT_TRUE(store.withdraw_requests());
+  EXPECT_EQ(raw.read(path), "");
+}
+
 TEST_F(OnXen, GuestStoreKeepsTheContract) {
   XenGuestStore store(handles_.store.get(), g_subject.domid);
   check_guest_store_contract(store);

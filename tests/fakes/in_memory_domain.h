@@ -139,11 +139,16 @@ class InMemoryGuestStore : public GuestStore {
  public:
   GuestKeys keys;
   std::map<std::string, std::string> published;
+  std::string request;  ///< of the toolstack, that the guest has not taken
   std::uint64_t target_kib = 0;
 
   Result<GuestKeys> guest_keys() const override { return keys; }
   Result<> clear_guest_keys() override {
     keys.clear();
+    return {};
+  }
+  Result<> withdraw_requests() override {
+    request.clear();
     return {};
   }
   Result<> publish(const std::string& key, const std::string& value) override {

@@ -29,8 +29,7 @@ def run(lab: Lab) -> None:
     rescue = Rescue(lab, agent, GuestConfig(NAME, memory, vcpus=1), f"{SETTINGS}{NO_ROOM}\n")
     _wait_state(agent, "registered")
     rescue.guest.exec("sync")
-    crash = rescue.crash()
-    rescue.wait_back(crash.mark)
+    crash = _hung(lab, rescue)
     _mem_set(lab, rescue, memory)
     _pause(lab, rescue)
     _rename(lab, rescue)
@@ -41,8 +40,22 @@ def run(lab: Lab) -> None:
     )
     _ends(lab, rescue, crash, memory)
     _save_and_restore(lab, rescue)
-    _destroy(lab, rescue)
+    _during_a_crash_run(lab, rescue)
     lab.check(not agent.ended(), "hadumpd goes on")
+
+
+def _hung(lab: Lab, rescue: Rescue) -> Crash:
+    """A shutdown that the kernel has not taken any more is not the next kernel's."""
+    rescue.agent.signal("STOP")
+    crash = rescue.crash_unseen()
+    base = f"/local/domain/{rescue.guest.domid()}/control"
+    rescue.guest.host.exec(f"xenstore-write {base}/shutdown poweroff {base}/sysrq b")
+    rescue.agent.signal("CONT")
+    up = rescue.wait_back(crash.mark)
+    rescue.guest.wait_for("HADUMP-LAB boot complete", 60, up.index)
+    boots = rescue.agent.status(NAME)["dump"]["boots"]
+    lab.check(boots == 1, f"xl shutdown and sysrq of a guest that hung are not the next one's: {boots}")
+    return crash
 
 
 def _mem_total(rescue: Rescue) -> int:
@@ -58,7 +71,7 @@ def _mem_set(lab: Lab, rescue: Rescue, memory: int) -> None:
     had = _mem_total(rescue)
     since = rescue.agent.log.mark()
     host.exec(f"xl mem-set {NAME} {memory - 100}m")
-    rescue.agent.log.wait_for("its memory was changed while a dump waits in it", 20, since)
+    rescue.agent.log.wait_for("its memory size was changed while a dump waits in it", 20, since)
     lab.check(_target_kib(host, NAME) == memory << 10, "xl mem-set: its target is as before")
 
     def window_is_back() -> bool:
@@ -124,9 +137,17 @@ def _save_and_restore(lab: Lab, rescue: Rescue) -> None:
     lab.check(True, "a guest that was saved and restored registers again")
 
 
-def _destroy(lab: Lab, rescue: Rescue) -> None:
-    """While hadumpd is at work on it."""
+def _during_a_crash_run(lab: Lab, rescue: Rescue) -> None:
+    """While hadumpd is at work on it: one save, then a crash that ends in xl destroy."""
     host, agent = rescue.guest.host, rescue.agent
+    since = agent.log.mark()
+    mark = rescue.guest.crash().index + 1
+    agent.log.wait_for(rf"\({NAME}\): crashed", 30, since)
+    saved = host.exec(f"xl save {NAME} {SAVED}", check=False, timeout=180)
+    lab.check(saved.status != 0, f"xl save during a crash run fails: {saved.output.strip()[-120:]}")
+    rescue.wait_back(mark)
+    _wait_state(agent, "waiting")
+
     since = agent.log.mark()
     rescue.guest.crash()
     agent.log.wait_for(rf"\({NAME}\): crashed", 30, since)
