@@ -5,18 +5,12 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 
 #include "hv/capture/capture_mode.h"
+#include "hv/hadumpd/clocks.h"
 
 namespace hadump {
 namespace {
-
-std::uint64_t wall_ms() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
 
 std::string host_name() {
   std::array<char, 256> name{};

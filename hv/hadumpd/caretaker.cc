@@ -92,12 +92,6 @@ std::map<unsigned, std::string> Caretaker::kernels() const {
   return kernels;
 }
 
-std::set<unsigned> Caretaker::wards() const {
-  std::set<unsigned> domids;
-  for (const auto& [domid, ward] : wards_) domids.insert(domid);
-  return domids;
-}
-
 void Caretaker::reconsider() {
   for (auto& [domid, ward] : wards_) {
     ward.stale = true;

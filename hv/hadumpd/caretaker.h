@@ -65,11 +65,6 @@ class Caretaker {
   /// Tries again where an attempt has failed, and asks the policies again.
   void reconsider();
 
-  /// The domains that are looked after.
-  std::set<unsigned> wards() const;
-  /// Domains that were started again since the last call.
-  std::set<unsigned> take_restarted() { return std::exchange(restarted_, {}); }
-
   std::vector<DomainView> views();
   std::vector<CaptureView> captures() const { return world_.captures.all(); }
   /// Makes a hung domain crash; tries again at once, whatever the crash-loop limit says, where an
@@ -154,7 +149,6 @@ class Caretaker {
 
   World world_;
   PolicyTable policies_;
-  std::set<unsigned> restarted_;
   bool wards_are_new_ = false;
   std::map<unsigned, GuestNews> news_;             ///< by domid
   std::map<unsigned, Ward> wards_;                 ///< by domid

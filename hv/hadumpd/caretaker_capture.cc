@@ -150,6 +150,7 @@ void Caretaker::let_go_of_captures(const std::vector<DomainStatus>& present) {
 }
 
 void Caretaker::forget_captures_of(unsigned domid, const std::string& uuid) {
+  if (!world_.captures.find(uuid, domid)) return;  // of each living domain, in each round
   for (const CaptureView& view : world_.captures.all()) {
     if (!view.record.domain_kept || view.record.domid != domid || view.record.uuid != uuid)
       continue;

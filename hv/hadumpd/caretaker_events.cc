@@ -44,10 +44,7 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
   const bool lives = !status.shutdown && !status.paused;
   if (ward.given_up && !lives) return;
   auto record = world_.book.find(status.uuid);
-  if (record && notice_start(*record, status, world_.wall_ms())) {
-    save(*record);
-    restarted_.insert(status.domid);
-  }
+  if (record && notice_start(*record, status, world_.wall_ms())) save(*record);
   const bool mid_boot = record && record->has_snapshot() && record->step != Step::kStarted;
   if (lives && !mid_boot) return see_to_living(status, ward);
   if (!ward.attempts.due(world_.monotonic())) return;

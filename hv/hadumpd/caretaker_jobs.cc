@@ -71,7 +71,6 @@ void Caretaker::rescued(unsigned domid, const std::string& uuid, const Result<>&
   ward->rescuing = false;
   if (!done) return attempt_failed(domid, *ward, done.error());
   ward->attempts.reset();
-  restarted_.insert(domid);
   if (const auto record = world_.book.find(uuid)) log_times(*record);
 }
 
@@ -147,7 +146,7 @@ void Caretaker::kept(unsigned domid, const DomainRecord& record, const Result<>&
     // What is known of xenstore was read before this: it must not be taken for another wish.
     ward->keepings.wait_until(world_.monotonic() + kAfterUndoing);
     spdlog::warn(
-        "domain {} ({}): its memory was changed while a dump waits in it. That was undone, "
+        "domain {} ({}): its memory size was changed while a dump waits in it; that was undone, "
         "and takes effect when the dump is over",
         domid, ward->config.name);
     return;
@@ -155,7 +154,7 @@ void Caretaker::kept(unsigned domid, const DomainRecord& record, const Result<>&
   const auto next = world_.monotonic() + pause_after(ward->keepings.failures() + 1);
   if (ward->keepings.fail(done.error().what(), next))
     spdlog::error(
-        "domain {} ({}): its memory was changed while a dump waits in it, and undoing that "
+        "domain {} ({}): its memory size was changed while a dump waits in it, and undoing that "
         "has failed: {}, retrying",
         domid, ward->config.name, done.error().what());
 }

@@ -26,6 +26,7 @@
 #include "hv/hadumpd/capture_book.h"
 #include "hv/hadumpd/capturer.h"
 #include "hv/hadumpd/caretaker.h"
+#include "hv/hadumpd/clocks.h"
 #include "hv/hadumpd/event_loop.h"
 #include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/thread_jobs.h"
@@ -97,17 +98,6 @@ std::string host_boot_id() {
   if (!text) return "";
   if (text->ends_with('\n')) text->pop_back();
   return *text;
-}
-
-std::uint64_t wall_ms() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
-
-std::chrono::milliseconds monotonic() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch());
 }
 
 // Ends the process when its threads do not end in time: a call that hangs in one of them cannot be
@@ -186,7 +176,7 @@ Result<Xen> open_xen(XenLog& log) {
   auto libxl = open_libxl(log);
   if (!libxl) return fail(std::move(libxl));
   xen.libxl = std::move(*libxl);
-  auto watcher = XenWatcher::create(xen.libxl.get());
+  auto watcher = XenWatcher::create();
   if (!watcher) return fail(std::move(watcher));
   xen.watcher = std::make_unique<XenWatcher>(std::move(*watcher));
   return xen;

@@ -91,9 +91,6 @@ void EventLoop::look() {
   if (auto done = parts_.caretaker.look_around(); !done) spdlog::error("{}", done.error().what());
   clock_.ended("domains");
   parts_.guests.follow(parts_.caretaker.listened_to());
-  for (unsigned domid : parts_.caretaker.take_restarted()) parts_.watcher.follow_again(domid);
-  parts_.watcher.follow(parts_.caretaker.wards());
-  clock_.ended("watches");
 }
 
 void EventLoop::take_signal() {

@@ -7,18 +7,14 @@
 #include <chrono>
 #include <random>
 
+#include "hv/hadumpd/clocks.h"
+
 namespace hadump {
 namespace {
 
 // For a domain that crashes before what it boots from is ready. Unpacking takes seconds, libxl a
 // second; beyond that it hangs.
 constexpr std::chrono::seconds kFilesPatience{60};
-
-std::uint64_t wall_ms() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(
-      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-}
 
 DumpId random_dump_id() {
   std::random_device random;
