@@ -107,19 +107,23 @@ Result<> check_target(const std::vector<std::string>& to, const TargetRules& rul
   return {};
 }
 
+std::string companion_of(const std::string& to, const std::string& file, const std::string& name) {
+  return names_directory(to) ? (fs::path(file).parent_path() / name).string() : file + "-" + name;
+}
+
 Result<SaveTarget> resolve_target(const std::vector<std::string>& to, const DumpName& name,
                                   const TargetRules& rules) {
   if (auto checked = check_target(to, rules); !checked) return fail(std::move(checked));
   if (to.front() == "-") return SaveTarget{};
   SaveTarget target;
-  const bool in_directory = names_directory(to.front());
   for (const std::string& path : to) {
     auto file = file_in(path, dump_directory_name(name), rules);
     if (!file) return fail(std::move(file));
     target.files.push_back(std::move(*file));
   }
   const HeldFile& first = target.files.front();
-  target.log_file = first.beside(in_directory ? "dmesg.txt" : first.name() + "-dmesg.txt");
+  const fs::path log = companion_of(to.front(), first.path(), "dmesg.txt");
+  target.log_file = first.beside(log.filename().string());
   return target;
 }
 

@@ -32,6 +32,11 @@ struct DumpName {
 /// that do not belong into a file name become '_'.
 std::string dump_directory_name(const DumpName& name);
 
+/// The path of a file that belongs to a dump, such as its kernel log "dmesg.txt".
+/// @param to    what the user wrote after --to. @param file  the (first) file of the dump.
+/// @return `name` beside a dump that has a directory of its own, FILE-`name` beside any other.
+std::string companion_of(const std::string& to, const std::string& file, const std::string& name);
+
 /// What a target must be.
 struct TargetRules {
   /// Nobody but root and this process's user can change it, or the way to it (trusted_path.h).

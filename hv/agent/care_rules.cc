@@ -58,27 +58,16 @@ std::string_view agent_state_for(const DomainRecord* record, GuestState guest) {
 
 ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& config,
                               const DomainRecord* record) {
+  const auto action = configured_action(config, status.reason);
+  if (!action) return {};  // suspended or in a migration
+  const bool watchdog = status.reason == ShutdownReason::kWatchdog;
+  const bool rescue = status.reason == ShutdownReason::kCrash ||
+                      (watchdog && *action == ShutdownAction::kPreserve) ||
+                      // Any other action would lose what has not been saved.
+                      ((watchdog || status.reason == ShutdownReason::kReboot) && dump_runs(record));
+  if (rescue) return {ShutdownDuty::Kind::kRescue};
   const bool owned = record != nullptr && record->started_ms != 0;
-  const auto obey = [&](ShutdownAction action) {
-    return owned ? ShutdownDuty{ShutdownDuty::Kind::kObey, action} : ShutdownDuty{};
-  };
-  switch (status.reason) {
-    case ShutdownReason::kWatchdog:
-      // With a dump in it, any other action would lose what has not been saved.
-      if (dump_runs(record) || config.on_watchdog == ShutdownAction::kPreserve)
-        return {ShutdownDuty::Kind::kRescue};
-      return obey(config.on_watchdog);
-    case ShutdownReason::kCrash:
-      return {ShutdownDuty::Kind::kRescue};
-    case ShutdownReason::kReboot:
-      // Destroying the domain would lose what has not been saved.
-      if (dump_runs(record)) return {ShutdownDuty::Kind::kRescue};
-      return obey(config.on_reboot);
-    case ShutdownReason::kPoweroff:
-      return obey(config.on_poweroff);
-    default:
-      return {};  // suspended or in a migration
-  }
+  return owned ? ShutdownDuty{ShutdownDuty::Kind::kObey, *action} : ShutdownDuty{};
 }
 
 Aftermath aftermath_of(ShutdownAction action) {

@@ -53,6 +53,11 @@ Result<> check_order(const CaptureOrder& order) {
     return fail(ErrorCode::kBadData,
                 fmt::format("--format: {} is for pipes; a capture is a file", order.format));
   if (auto codec = parse_codec(order.compress); !codec) return fail(std::move(codec), "--compress");
+  // As release-region; the default is what nobody has chosen.
+  const bool wants_codec = order.compress != "none" && order.compress != CaptureOrder().compress;
+  if (wants_codec && !(*format)->is_compressed)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--compress: the format {} is not compressed", order.format));
   if (auto levels = parse_levels(order.dump_level); !levels)
     return fail(std::move(levels), "--dump-level");
   return {};

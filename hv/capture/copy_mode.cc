@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -16,6 +15,7 @@
 #include "core/save/give_back.h"
 #include "core/save/journal.h"
 #include "core/save/save_plan.h"
+#include "core/save/target.h"
 #include "core/vmcore/page_classifier.h"
 #include "core/vmcore/vmcoreinfo.h"
 #include "hv/capture/metadata.h"
@@ -24,8 +24,6 @@
 
 namespace hadump {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Of guest-physical memory: Linux puts the hypervisor's pages, such as shared info, at its
 // beginning.
@@ -154,11 +152,9 @@ void Copy::located(const std::vector<std::string>& files) {
 }
 
 Result<> Copy::write_header(const std::string& file) {
-  const bool in_directory = fs::path(file).filename() == "vmcore" && file != record_.order.to;
-  const fs::path directory = fs::path(file).parent_path();
-  const std::string log = in_directory ? (directory / "dmesg.txt").string() : file + "-dmesg.txt";
+  const std::string log = companion_of(record_.order.to, file, "dmesg.txt");
   record_.file = file;
-  record_.metadata = metadata_path(file, log);
+  record_.metadata = companion_of(record_.order.to, file, "metadata.json");
   if (auto free = check_metadata_place(record_.metadata, record_.dump_id); !free) return free;
   const std::string text = metadata_text(record_, world_.config, findings_, world_.host_name, log);
   if (auto done = write_metadata(record_.metadata, text); !done) return done;

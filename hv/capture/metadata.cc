@@ -187,11 +187,4 @@ Result<std::string> read_metadata(const std::string& path) {
   return read_trusted_text_file(path, kMaxMetadataBytes);
 }
 
-std::string metadata_path(const std::string& file, const std::string& log_file) {
-  const fs::path in_directory = fs::path(file).parent_path() / "dmesg.txt";
-  return in_directory == fs::path(log_file)
-             ? (fs::path(file).parent_path() / "metadata.json").string()
-             : file + "-metadata.json";
-}
-
 }  // namespace hadump

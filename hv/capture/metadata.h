@@ -51,8 +51,4 @@ Result<> check_metadata_place(const std::string& path, const std::string& dump_i
 Result<> write_metadata(const std::string& path, const std::string& text);
 Result<std::string> read_metadata(const std::string& path);
 
-/// The file's name, for a dump that will be called that.
-/// @param log_file  of the same dump (SaveTarget::log_file).
-std::string metadata_path(const std::string& file, const std::string& log_file);
-
 }  // namespace hadump

@@ -77,6 +77,9 @@ TEST(CaptureOrder, NamesTheOptionThatMakesNoSense) {
   EXPECT_THAT(complaint([](CaptureOrder& o) { o.format = "flattened"; }), HasSubstr("--format"));
   EXPECT_THAT(complaint([](CaptureOrder& o) { o.format = "zip"; }), HasSubstr("--format"));
   EXPECT_THAT(complaint([](CaptureOrder& o) { o.compress = "zip"; }), HasSubstr("--compress"));
+  EXPECT_EQ(complaint([](CaptureOrder& o) { o.format = "elf"; }), "");
+  EXPECT_THAT(complaint([](CaptureOrder& o) { o.format = "elf", o.compress = "zstd"; }),
+              HasSubstr("elf is not compressed"));
   EXPECT_THAT(complaint([](CaptureOrder& o) { o.dump_level = "32"; }), HasSubstr("--dump-level"));
 }
 
