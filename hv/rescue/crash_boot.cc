@@ -106,7 +106,8 @@ Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram) {
         "domain {} still maps {} pages that the crashed kernel had granted, {} of them writable; "
         "{}",
         one.domid, one.frames.frames(), one.writable.frames(),
-        replaced ? "the guest has other memory there now"
+        replaced ? "the guest has other memory there now, but devices that are given the same "
+                   "references do not work until that domain has let go of them"
                  : fmt::format("giving the guest other memory there has failed ({}), so do not "
                                "trust what it does until that domain has let go of them",
                                replaced.error().what())));
