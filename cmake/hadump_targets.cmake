@@ -10,8 +10,10 @@ target_compile_options(hadump_warnings INTERFACE
 
 add_library(hadump_sanitize INTERFACE)
 if(HADUMP_SANITIZE)
+  # The product is what is looked at: GoogleTest's macros with UBSan in them compile a quarter longer.
   target_compile_options(hadump_sanitize INTERFACE
-    -fsanitize=${HADUMP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fsanitize=${HADUMP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    $<$<BOOL:$<TARGET_PROPERTY:HADUMP_IS_TEST>>:-fno-sanitize=undefined>)
   target_link_options(hadump_sanitize INTERFACE -fsanitize=${HADUMP_SANITIZE})
 endif()
 
@@ -45,6 +47,7 @@ function(hadump_add_test name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE hadump_cxx ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES HADUMP_IS_TEST TRUE)
   if(NOT arg_SHARDS)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT})

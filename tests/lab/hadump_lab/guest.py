@@ -34,7 +34,7 @@ class GuestConfig:
     name: str = "guest"
     memory_mib: int = 1024
     maxmem_mib: int | None = None  # Above memory_mib: the guest starts ballooned.
-    vcpus: int = 2
+    vcpus: int = 1  # Two wait for each other on the one processor: a boot takes twice as long.
     kernel: str = STANDARD_KERNEL  # A package: NAME or NAME/SUITE.
     compressed: bool = False  # Give Xen the bzImage; takes 15 s longer under emulation.
     boot_loader: bool = False  # Give Xen a GRUB that boots the bzImage.

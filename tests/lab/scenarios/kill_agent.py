@@ -29,7 +29,7 @@ def run(lab: Lab) -> None:
     agent = Agent(host, config="[default]\nmax-crashes = 100\n")
     agent.install()
     agent.start()
-    rescue = Rescue(lab, agent, GuestConfig("killed", memory, vcpus=lab.number("vcpus", 2)))
+    rescue = Rescue(lab, agent, GuestConfig("killed", memory, vcpus=lab.number("vcpus", 1)))
     rescue.fill(lab.number("load", 32))
     for row in [[step] for step in steps] if "each" in lab.parameters else [steps]:
         _kill_at(lab, agent, rescue, row)
