@@ -3,7 +3,9 @@
 
 #include <cstddef>
 
-#include "core/dump/dump_writer.h"
+#include "core/base/error.h"
+#include "core/base/frame_set.h"
+#include "core/dump/dump_options.h"
 
 namespace hadump {
 

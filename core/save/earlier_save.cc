@@ -14,6 +14,7 @@
 #include "core/base/trusted_path.h"
 #include "core/save/gone_frames.h"
 #include "core/vmcore/byte_file.h"
+#include "core/vmcore/open.h"
 
 namespace hadump {
 namespace {

@@ -11,6 +11,7 @@
 #include "core/base/trusted_path.h"
 #include "core/save/block_releaser.h"
 #include "core/save/dump_contents.h"
+#include "core/vmcore/open.h"
 
 namespace hadump {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "core/save/save_registry.h"
 #include "core/vmcore/kernel_log.h"
+#include "core/vmcore/open.h"
 
 namespace hadump {
 namespace {

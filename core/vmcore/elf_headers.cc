@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/vmcore/elf_source.h"
+#include "core/vmcore/elf_limits.h"
+#include "core/vmcore/elf_notes.h"
 #include "core/vmcore/xen_core.h"
 
 namespace hadump {

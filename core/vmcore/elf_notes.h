@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/vmcore/source.h"
 
 namespace hadump {
@@ -19,5 +21,10 @@ struct NoteBytes {
   std::uint64_t erase_info_size = 0;
 };
 NoteBytes encode_notes(const std::vector<ElfNote>& notes);
+
+/// Splits the bytes of a PT_NOTE segment (or what is laid out like one) into notes. Ends quietly at
+/// an all-zero note, which Linux leaves as the end mark of a slot.
+/// @return kBadData when a note's own sizes lead past the end, or above kMaxNotes notes.
+Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes);
 
 }  // namespace hadump

@@ -9,6 +9,7 @@
 
 #include "core/base/text.h"
 #include "core/vmcore/elf_headers.h"
+#include "core/vmcore/elf_limits.h"
 
 namespace hadump {
 namespace {

@@ -10,22 +10,6 @@
 
 namespace hadump {
 
-// What a sane dump cannot exceed; a header that says more is refused before memory is spent on it.
-inline constexpr std::uint64_t kMaxProgramHeaders = 262144;  // ballooned guests have many holes
-inline constexpr std::uint64_t kMaxNoteBytes = 64_MiB;       // 8192 CPUs need about 3 MiB
-inline constexpr std::uint64_t kMaxNotes = 65536;
-inline constexpr unsigned kMaxPhysBits = 52;  // x86-64's architectural limit
-
-/// However many pages were left out, a dump has page tables and struct pages, and so some bytes for
-/// each MiB of memory. A smaller file that claims more than 64 GiB is refused.
-inline constexpr std::uint64_t kMaxEmptyMemory = 64_GiB;
-inline constexpr std::uint64_t kMaxMemoryPerByte = 256_KiB;
-
-/// Splits the bytes of a PT_NOTE segment (or what is laid out like one) into notes. Ends quietly at
-/// an all-zero note, which Linux leaves as the end mark of a slot.
-/// @return kBadData when a note's own sizes lead past the end, or above kMaxNotes notes.
-Result<std::vector<ElfNote>> parse_notes(std::span<const std::byte> bytes);
-
 /// An ELF core of an x86-64 machine: /proc/vmcore, a file copied from it, QEMU's and our own.
 ///
 /// Segments may lie anywhere in the file and overlap in physical memory (the first in address

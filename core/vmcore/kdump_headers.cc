@@ -8,6 +8,8 @@
 
 #include "core/base/printable.h"
 #include "core/vmcore/bitmap_block.h"
+#include "core/vmcore/elf_limits.h"
+#include "core/vmcore/elf_notes.h"
 #include "core/vmcore/elf_source.h"
 #include "core/vmcore/kdump_source.h"
 #include "core/vmcore/page_filter.h"

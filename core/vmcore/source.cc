@@ -7,11 +7,6 @@
 #include <array>
 #include <cstring>
 
-#include "core/vmcore/elf_source.h"
-#include "core/vmcore/flattened_file.h"
-#include "core/vmcore/foreign_file.h"
-#include "core/vmcore/kdump_source.h"
-
 namespace hadump {
 namespace {
 
@@ -55,44 +50,6 @@ Result<FrameView> copy_view(const VmcoreSource& source, FrameRange range) {
     return fail(ErrorCode::kNotFound, "the frame is not in the dump");
   if (good == 0) return fail(ErrorCode::kBadData, "the frame cannot be read");
   return FrameView({range.begin, Gfn{range.begin.value + good}}, std::move(copy));
-}
-
-Result<std::unique_ptr<VmcoreSource>> open_vmcore(std::vector<std::unique_ptr<ByteFile>> files) {
-  if (files.empty()) return fail(ErrorCode::kNotFound, "no file");
-  for (auto& file : files) {
-    if (!FlattenedFile::recognises(*file)) continue;
-    auto flat = FlattenedFile::open(std::move(file));
-    if (!flat) return fail(std::move(flat));
-    file = std::move(*flat);
-  }
-  for (const auto& file : files)
-    if (const auto foreign = describe_foreign_file(*file))
-      return fail(ErrorCode::kUnsupported, file->name() + ": " + *foreign);
-  if (KdumpVmcoreSource::recognises(*files.front())) {
-    auto source = KdumpVmcoreSource::open(std::move(files));
-    if (!source) return fail(std::move(source));
-    return std::unique_ptr<VmcoreSource>(std::move(*source));
-  }
-  if (files.size() > 1)
-    return fail(ErrorCode::kUnsupported,
-                "only kdump-compressed dumps can be split over several files");
-  auto source = ElfVmcoreSource::open(std::move(files.front()));
-  if (!source) return fail(std::move(source));
-  return std::unique_ptr<VmcoreSource>(std::move(*source));
-}
-
-Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::vector<std::string>& paths) {
-  std::vector<std::unique_ptr<ByteFile>> files;
-  for (const std::string& path : paths) {
-    auto file = OpenedFile::open(path);
-    if (!file) return fail(std::move(file));
-    files.push_back(std::move(*file));
-  }
-  return open_vmcore(std::move(files));
-}
-
-Result<std::unique_ptr<VmcoreSource>> open_vmcore(const std::string& path) {
-  return open_vmcore(std::vector<std::string>{path});
 }
 
 }  // namespace hadump

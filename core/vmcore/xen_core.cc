@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/vmcore/elf_source.h"
+#include "core/vmcore/elf_limits.h"
 
 namespace hadump {
 namespace {

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "asked.h"
+#include "fdt_walk.h"
 #include "hadump.h"
 
 #define FDT_HEADER_SIZE 40

@@ -4,8 +4,6 @@
  */
 #include "fdt_walk.h"
 
-#include "node.h"
-
 #define FDT_MAGIC 0xd00dfeedU
 #define FDT_VERSION 17U
 #define FDT_HEADER_SIZE 40U

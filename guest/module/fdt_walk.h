@@ -37,6 +37,14 @@ static inline u64 be64(const u8 *p)
 }
 
 /*
+ * Size of the tree that starts with the given header.
+ *
+ * @header: 40 bytes.
+ * Returns 0 when it is not a flattened tree of version 17, or larger than HADUMP_MAX_NODE_SIZE.
+ */
+u32 hadump_tree_size(const void *header);
+
+/*
  * Walks the whole tree and collects the properties of /dump-kernel.
  *
  * @tree, @size: not trusted; every offset and length inside is checked before use.

@@ -37,14 +37,6 @@ struct hadump_node {
 struct hadump_range hadump_list_range(const struct hadump_list *list, u32 i);
 
 /*
- * Size of the tree that starts with the given header.
- *
- * @header: 40 bytes.
- * Returns 0 when it is not a flattened tree of version 17, or larger than HADUMP_MAX_NODE_SIZE.
- */
-u32 hadump_tree_size(const void *header);
-
-/*
  * Checks everything and fills *node, whose lists point into @tree.
  *
  * @tree, @size: the whole flattened tree; not trusted.

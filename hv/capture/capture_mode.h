@@ -30,7 +30,7 @@ struct CaptureWorld {
   std::function<std::uint64_t()> wall_ms;
 };
 
-/// One way to capture a domain. A new one is a unit and a row of the table in capture_mode.cc.
+/// One way to capture a domain. A new one is a unit and a row of the table in capture_modes.cc.
 struct CaptureMode {
   std::string_view name;
   std::string_view summary;  ///< for help texts
@@ -39,10 +39,5 @@ struct CaptureMode {
   ///                kFailed, which is the caller's to decide.
   Result<> (*run)(const CaptureWorld& world, CaptureRecord& record);
 };
-
-/// Null when there is none of that name.
-const CaptureMode* find_capture_mode(std::string_view name);
-/// Names and summaries: "copy (…)".
-std::string capture_mode_help();
 
 }  // namespace hadump

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hv/capture/capture_mode.h"
+#include "hv/capture/capture_modes.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "core/codec/codec.h"
+#include "core/dump/dump_levels.h"
+#include "core/dump/output_format.h"
 #include "hv/capture/copy_mode.h"
 
 namespace hadump {
 namespace {
+
+constexpr std::size_t kMaxPath = 3000;  // with the rest of a request in one line of 4096
 
 constexpr CaptureMode kModes[] = {
     {"copy", "the memory is written to a file while the domain stays as it crashed", copy_domain},
@@ -27,6 +32,31 @@ std::string capture_mode_help() {
   for (const CaptureMode& mode : kModes)
     text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", mode.name, mode.summary);
   return text;
+}
+
+Result<> check_order(const CaptureOrder& order) {
+  if (find_capture_mode(order.mode) == nullptr)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--mode: unknown mode '{}'; use {}", order.mode, capture_mode_help()));
+  if (order.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
+  if (order.to.front() != '/' || order.to.find('\n') != std::string::npos)
+    return fail(ErrorCode::kBadData, "--to needs an absolute path without line breaks");
+  if (order.to.size() > kMaxPath)
+    return fail(ErrorCode::kBadData, fmt::format("--to is longer than {} bytes", kMaxPath));
+  auto format = parse_output_format(order.format);
+  if (!format) return fail(std::move(format), "--format");
+  if ((*format)->is_stream)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--format: {} is for pipes; a capture is a file", order.format));
+  if (auto codec = parse_codec(order.compress); !codec) return fail(std::move(codec), "--compress");
+  // As release-region; the default is what nobody has chosen.
+  const bool wants_codec = order.compress != "none" && order.compress != CaptureOrder().compress;
+  if (wants_codec && !(*format)->is_compressed)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--compress: the format {} is not compressed", order.format));
+  if (auto levels = parse_levels(order.dump_level); !levels)
+    return fail(std::move(levels), "--dump-level");
+  return {};
 }
 
 }  // namespace hadump

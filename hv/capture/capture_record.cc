@@ -6,18 +6,12 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "core/codec/codec.h"
-#include "core/dump/dump_levels.h"
-#include "core/dump/output_format.h"
-#include "hv/capture/capture_mode.h"
-
 namespace hadump {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 constexpr unsigned kVersion = 1;
-constexpr std::size_t kMaxPath = 3000;  // with the rest of a request in one line of 4096
 constexpr std::array<std::string_view, 4> kStateNames = {"examining", "writing", "written",
                                                          "failed"};
 
@@ -36,31 +30,6 @@ bool is_file_name(const std::string& name) {
 
 std::string_view to_string(CaptureState state) {
   return kStateNames.at(static_cast<std::size_t>(state));
-}
-
-Result<> check_order(const CaptureOrder& order) {
-  if (find_capture_mode(order.mode) == nullptr)
-    return fail(ErrorCode::kBadData,
-                fmt::format("--mode: unknown mode '{}'; use {}", order.mode, capture_mode_help()));
-  if (order.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
-  if (order.to.front() != '/' || order.to.find('\n') != std::string::npos)
-    return fail(ErrorCode::kBadData, "--to needs an absolute path without line breaks");
-  if (order.to.size() > kMaxPath)
-    return fail(ErrorCode::kBadData, fmt::format("--to is longer than {} bytes", kMaxPath));
-  auto format = parse_output_format(order.format);
-  if (!format) return fail(std::move(format), "--format");
-  if ((*format)->is_stream)
-    return fail(ErrorCode::kBadData,
-                fmt::format("--format: {} is for pipes; a capture is a file", order.format));
-  if (auto codec = parse_codec(order.compress); !codec) return fail(std::move(codec), "--compress");
-  // As release-region; the default is what nobody has chosen.
-  const bool wants_codec = order.compress != "none" && order.compress != CaptureOrder().compress;
-  if (wants_codec && !(*format)->is_compressed)
-    return fail(ErrorCode::kBadData,
-                fmt::format("--compress: the format {} is not compressed", order.format));
-  if (auto levels = parse_levels(order.dump_level); !levels)
-    return fail(std::move(levels), "--dump-level");
-  return {};
 }
 
 std::string to_json(const CaptureRecord& record) {
@@ -124,7 +93,6 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   record.state = *state;
   if (!is_file_name(record.name))
     return fail(ErrorCode::kBadData, "a capture record without a name");
-  if (auto order = check_order(record.order); !order) return fail(std::move(order));
   return record;
 } catch (const nlohmann::json::exception& e) {
   return fail(ErrorCode::kBadData, e.what());

@@ -20,9 +20,6 @@ struct CaptureOrder {
   bool operator==(const CaptureOrder&) const = default;
 };
 
-/// Whether the words make sense. @return kBadData naming the option that does not.
-Result<> check_order(const CaptureOrder& order);
-
 /// How far a capture is; docs/spec/capture.md.
 enum class CaptureState : std::uint8_t { kExamining, kWriting, kWritten, kFailed };
 std::string_view to_string(CaptureState state);
@@ -56,7 +53,7 @@ struct CaptureRecord {
 
 /// JSON, as docs/man/hadump.8.md describes it.
 std::string to_json(const CaptureRecord& record);
-/// @return kBadData when it is not such a record.
+/// @return kBadData when it is not such a record. Its order is not checked: check_order().
 Result<CaptureRecord> parse_capture_record(const std::string& json);
 
 }  // namespace hadump

@@ -3,20 +3,7 @@
 
 #include <algorithm>
 
-#include "hv/domain/pvh_guest.h"
-
 namespace hadump {
-namespace {
-
-constexpr const GuestKind* kKinds[] = {&kPvhGuest};
-
-}  // namespace
-
-const GuestKind* find_guest_kind(std::string_view name) {
-  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                         [&](const GuestKind* kind) { return kind->name == name; });
-  return found == std::end(kKinds) ? nullptr : *found;
-}
 
 Result<FrameSet> ram_of(const DomainConfig& config) {
   if (config.kind == nullptr) return fail(ErrorCode::kUnsupported, "not a PVH guest");

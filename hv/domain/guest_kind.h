@@ -14,8 +14,8 @@
 namespace hadump {
 
 /// What follows from a guest's kind and not from its own configuration. A kind is one unit
-/// (hv/domain/pvh_guest) and one row of the table in guest_kind.cc. How vCPU 0 enters its kernel is
-/// after Domain::reset_cpus().
+/// (hv/domain/pvh_guest) and one row of the table in guest_kinds.cc. How vCPU 0 enters its kernel
+/// is after Domain::reset_cpus().
 struct GuestKind {
   std::string_view name;  ///< as xl.cfg(5) has it in `type`
   /// The RAM of a guest with that much memory. @return kBadData when it is not a whole number of
@@ -27,9 +27,6 @@ struct GuestKind {
   /// Frames that a guest has besides its RAM.
   FrameSet others() const { return {acpi, special}; }
 };
-
-/// @return nullptr when guests of that kind cannot be booted again.
-const GuestKind* find_guest_kind(std::string_view name);
 
 /// The RAM of one guest. Errors as GuestKind::ram; kUnsupported for a kind that is not ours.
 Result<FrameSet> ram_of(const DomainConfig& config);

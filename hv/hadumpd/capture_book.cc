@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/save/target.h"
+#include "hv/capture/capture_modes.h"
 
 namespace hadump {
 namespace {
@@ -34,6 +35,8 @@ Result<> CaptureBook::load(std::vector<std::string>& complaints) {
     const std::lock_guard lock(mutex_);
     for (const auto& [name, text] : *texts) {
       auto record = parse_capture_record(text);
+      if (record)
+        if (auto order = check_order(record->order); !order) record = fail(std::move(order));
       if (!record || record->name != name) {
         complaints.push_back(fmt::format("the record of capture {}: {}", name,
                                          record ? "another name in it" : record.error().what()));

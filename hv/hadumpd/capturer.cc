@@ -7,6 +7,7 @@
 #include <array>
 
 #include "hv/capture/capture_mode.h"
+#include "hv/capture/capture_modes.h"
 #include "hv/hadumpd/clocks.h"
 
 namespace hadump {

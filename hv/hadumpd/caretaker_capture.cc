@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "hv/capture/capture_modes.h"
 #include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/caretaker.h"
 

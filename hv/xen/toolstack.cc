@@ -13,6 +13,7 @@
 #include "core/base/elf_header.h"
 #include "core/base/file.h"
 #include "hv/domain/guest_kind.h"
+#include "hv/domain/guest_kinds.h"
 #include "hv/domain/guest_memory.h"
 #include "hv/domain/pvh_guest.h"
 #include "hv/rescue/twin.h"

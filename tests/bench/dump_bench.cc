@@ -40,6 +40,7 @@
 #include "core/dump/file_sink.h"
 #include "core/dump/flattened_sink.h"
 #include "core/dump/page_test.h"
+#include "core/vmcore/open.h"
 #include "core/vmcore/page_classifier.h"
 #include "tests/bench/synthetic_core.h"
 

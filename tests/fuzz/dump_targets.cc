@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/vmcore/flattened_file.h"
+#include "core/vmcore/open.h"
 #include "core/vmcore/source.h"
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/elf_builder.h"

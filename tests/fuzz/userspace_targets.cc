@@ -15,6 +15,7 @@
 #include "core/save/journal.h"
 #include "core/save/region_table.h"
 #include "core/save/save_registry.h"
+#include "core/vmcore/open.h"
 #include "core/vmcore/source.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/targets.h"

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "core/vmcore/open.h"
 #include "core/vmcore/page_filter.h"
 #include "tests/golden/causes.h"
 #include "tests/golden/kdump_pages.h"

@@ -7,6 +7,7 @@
 #include "tests/guest/fake_dump.h"
 
 extern "C" {
+#include "fdt_walk.h"
 #include "node.h"
 }
 

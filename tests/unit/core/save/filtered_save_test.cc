@@ -7,6 +7,7 @@
 
 #include "core/save/dump_contents.h"
 #include "core/save/journal.h"
+#include "core/vmcore/open.h"
 #include "tests/fakes/linux_machine.h"
 #include "tests/unit/core/save/releasable_vmcore.h"
 #include "tests/unit/core/save/save_harness.h"

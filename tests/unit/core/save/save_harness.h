@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/dump/file_sink.h"
+#include "core/vmcore/open.h"
 #include "tests/fakes/save/fake_machine.h"
 #include "tests/fakes/save/power_cut_sink.h"
 #include "tests/unit/core/save/temporary_directory.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/vmcore/elf_source.h"
+#include "core/vmcore/elf_notes.h"
 
 #include <gmock/gmock.h>
 

@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/vmcore/noted_vmcore.h"
+#include "core/vmcore/open.h"
 #include "tests/fakes/in_memory_vmcore.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
 

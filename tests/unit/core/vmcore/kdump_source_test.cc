@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/vmcore/flattened_file.h"
+#include "core/vmcore/open.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
 

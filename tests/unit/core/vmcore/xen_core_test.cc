@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The core of a domain as `xl dump-core` writes it, made by the format's description.
 #include "core/vmcore/xen_core.h"
+#include "core/vmcore/open.h"
 
 #include <gmock/gmock.h>
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hv/capture/capture_mode.h"
+#include "hv/capture/capture_modes.h"
 #include "hv/capture/capture_record.h"
 #include "hv/capture/panic_line.h"
 
@@ -51,7 +52,6 @@ TEST(CaptureRecord, RefusesWhatIsNone) {
                                    {"state", "exploding"},
                                    {"name", "../../etc/passwd"},
                                    {"name", ".hidden"},
-                                   {"mode", "magic"},
                                    {"domid", "x"}}) {
     Json bad = good;
     bad[key] = value;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/domain/domain_vmcore.h"
+#include "core/vmcore/open.h"
 
 #include <elf.h>
 #include <gmock/gmock.h>

@@ -64,6 +64,19 @@ TEST_F(CaretakerCaptureTest, ACapturedDomainIsLeftAloneByTheNextHadumpd) {
   EXPECT_THAT(captured, SizeIs(1));
 }
 
+// Of a later release, say.
+TEST_F(CaretakerCaptureTest, ARecordWithAnOrderThatMakesNoSenseIsLeftOut) {
+  CaptureRecord record = captures->begin("web", "uuid-of-web", 1, 1);
+  record.order = order();
+  record.order.mode = "magic";
+  ASSERT_TRUE(captures->save(record));
+  CaptureBook next(states, boot_id);
+  std::vector<std::string> complaints;
+  ASSERT_TRUE(next.load(complaints));
+  EXPECT_THAT(next.all(), IsEmpty());
+  EXPECT_THAT(complaints, ElementsAre(HasSubstr("unknown mode 'magic'")));
+}
+
 TEST_F(CaretakerCaptureTest, RefusesWhatCannotBeCaptured) {
   const unsigned running = known(config("runs"));
   EXPECT_THAT(caretaker->capture(running, order()).error().what(), HasSubstr("the domain runs"));

@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "core/save/journal.h"
+#include "core/vmcore/open.h"
 #include "tests/unit/core/save/save_harness.h"
 
 namespace hadump {

@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/save/journal.h"
+#include "core/vmcore/open.h"
 #include "tests/unit/core/save/save_harness.h"
 
 namespace hadump {

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "core/save/dump_contents.h"
+#include "core/vmcore/open.h"
 #include "tests/fakes/linux_machine.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
 #include "userspace/cli/exit_codes.h"

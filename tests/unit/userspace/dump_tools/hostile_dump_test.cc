@@ -11,6 +11,7 @@
 #include "core/base/endian.h"
 #include "core/dump/dump_writer.h"
 #include "core/save/dump_contents.h"
+#include "core/vmcore/open.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
 #include "userspace/cli/exit_codes.h"

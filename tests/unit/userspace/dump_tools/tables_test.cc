@@ -7,6 +7,7 @@
 
 #include "core/dump/dump_writer.h"
 #include "core/vmcore/kdump_layout.h"
+#include "core/vmcore/open.h"
 #include "tests/fakes/in_memory_vmcore.h"
 #include "tests/unit/core/dump/memory_sink.h"
 #include "userspace/cli/exit_codes.h"
