@@ -12,6 +12,7 @@
 #include "core/base/unique_handle.h"
 #include "core/dump/file_sink.h"
 #include "core/dump/flattened_sink.h"
+#include "core/vmcore/open.h"
 #include "tests/unit/core/dump/dump_fixture.h"
 
 namespace hadump {
