@@ -15,7 +15,7 @@
 
 namespace hadump {
 
-enum ExitCode { kExitOk, kExitFailed, kExitUsage, kExitNoDomain, kExitNoDaemon };
+enum AdminExit { kAdminOk, kAdminFailed, kAdminUsage, kAdminNoDomain, kAdminNoDaemon };
 
 /// The world of a subcommand.
 struct CommandWorld {
@@ -34,7 +34,7 @@ struct CommandWorld {
 using Run = std::function<int(CommandWorld& world)>;
 
 /// One subcommand. A new one is a unit of its own and a row in commands.cc.
-struct Command {
+struct AdminCommand {
   std::string_view name;
   std::string_view operands;  ///< as in the usage: "[DOMAIN]"
   std::string_view summary;   ///< for `hadump --help`; a line or two
@@ -44,11 +44,11 @@ struct Command {
   Result<Run> (*parse)(const std::vector<std::string>& arguments);
 };
 
-std::span<const Command> commands();
+std::span<const AdminCommand> commands();
 
 /// What the first words of a command line ask for.
 struct Invocation {
-  const Command* command = nullptr;  ///< null: help or version of hadump itself
+  const AdminCommand* command = nullptr;  ///< null: help or version of hadump itself
   bool help = false;
   bool version = false;
   std::vector<std::string> arguments;  ///< of the command
@@ -56,9 +56,9 @@ struct Invocation {
 Result<Invocation> find_command(const std::vector<std::string>& arguments);
 
 std::string admin_help();
-std::string command_help(const Command& command);
+std::string command_help(const AdminCommand& command);
 
 /// Writes "hadump: …" to the errors. @return `code`.
-int complain(CommandWorld& world, const std::string& text, ExitCode code);
+int complain(CommandWorld& world, const std::string& text, AdminExit code);
 
 }  // namespace hadump

@@ -11,6 +11,7 @@
 #include "core/codec/codec.h"
 #include "core/dump/output_format.h"
 #include "hv/capture/capture_mode.h"
+#include "hv/capture/capture_modes.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 
@@ -79,11 +80,11 @@ Result<Json> follow(const std::string& name, const std::string& socket, CommandW
 }
 
 int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandWorld& world) {
-  ExitCode code = kExitOk;
+  AdminExit code = kAdminOk;
   auto domains = ask_for_domains(options, world, code);
   if (!domains) return complain(world, domains.error().what(), code);
   auto domid = domain_to_trigger(*domains, options.domain);
-  if (!domid) return complain(world, domid.error().what(), kExitFailed);
+  if (!domid) return complain(world, domid.error().what(), kAdminFailed);
   const CaptureOrder& order = wanted.order;
   auto started = world.ask(options.socket, {{"command", "capture"},
                                             {"domid", *domid},
@@ -93,19 +94,19 @@ int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandW
                                             {"compress", order.compress},
                                             {"dump_level", order.dump_level},
                                             {"restart", order.restart}});
-  if (!started) return complain(world, started.error().what(), kExitFailed);
+  if (!started) return complain(world, started.error().what(), kAdminFailed);
   const auto name = started->value("name", "");
   if (!options.json && !wanted.follow) world.out << "capture " << name << " has begun\n";
   auto now = wanted.follow  ? follow(name, options.socket, world)
              : options.json ? ask_for(name, options.socket, world)
                             : Result<Json>(Json());
   if (!now)
-    return complain(world, fmt::format("capture {}: {}", name, now.error().what()), kExitFailed);
+    return complain(world, fmt::format("capture {}: {}", name, now.error().what()), kAdminFailed);
   if (options.json)
     world.out << now->dump(2) << '\n';
   else if (wanted.follow)
     world.out << capture_text(*now);
-  return kExitOk;
+  return kAdminOk;
 }
 
 }  // namespace

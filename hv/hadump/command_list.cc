@@ -12,14 +12,14 @@ Result<Run> parse_list(const std::vector<std::string>& arguments) {
   auto options = parse_domain_options(arguments);
   if (!options) return fail(std::move(options));
   return [options = std::move(*options)](CommandWorld& world) -> int {
-    ExitCode code = kExitOk;
+    AdminExit code = kAdminOk;
     auto domains = ask_for_all(options, world, code);
     if (!domains) return complain(world, domains.error().what(), code);
     if (options.json)
       world.out << domains->dump(2) << '\n';
     else
       world.out << list_text(*domains, world.now_ms());
-    return kExitOk;
+    return kAdminOk;
   };
 }
 

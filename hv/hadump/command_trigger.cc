@@ -49,29 +49,29 @@ Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& soc
 }
 
 int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& world) {
-  ExitCode code = kExitOk;
+  AdminExit code = kAdminOk;
   auto domains = ask_for_domains(options, world, code);
   if (!domains) return complain(world, domains.error().what(), code);
   auto domid = domain_to_trigger(*domains, options.domain);
-  if (!domid) return complain(world, domid.error().what(), kExitFailed);
+  if (!domid) return complain(world, domid.error().what(), kAdminFailed);
   // One that is down was meant to be tried again; it must not crash if it runs by now.
   const auto state = domains->front().value("state", "");
   const bool again = state == "failed" || state == "retrying" || state == "restarting";
   auto started =
       world.ask(options.socket, {{"command", "trigger"}, {"domid", *domid}, {"again", again}});
-  if (!started) return complain(world, started.error().what(), kExitFailed);
+  if (!started) return complain(world, started.error().what(), kAdminFailed);
   const auto number = started->value("job", std::uint64_t{0});
   if (wait_seconds != 0)
     if (auto done = wait_for(number, wait_seconds, options.socket, world); !done)
-      return complain(world, done.error().what(), kExitFailed);
+      return complain(world, done.error().what(), kAdminFailed);
   if (!options.json) {
     world.out << "triggered the dump of domain '" << options.domain << "'\n";
-    return kExitOk;
+    return kAdminOk;
   }
   domains = ask_for_domains(options, world, code);  // as it is now
   if (!domains) return complain(world, domains.error().what(), code);
   world.out << domains->dump(2) << '\n';
-  return kExitOk;
+  return kAdminOk;
 }
 
 }  // namespace

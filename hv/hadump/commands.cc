@@ -11,13 +11,14 @@
 #include "hv/hadump/command_status.h"
 #include "hv/hadump/command_trigger.h"
 #include "hv/hadump/options.h"
+#include "userspace/dump_tools/file_commands.h"
 
 namespace hadump {
 namespace {
 
 namespace po = boost::program_options;
 
-constexpr Command kCommands[] = {
+constexpr AdminCommand kCommands[] = {
     {"list", "[DOMAIN]",
      "one line per domain: state, for how long, memory still held;\n"
      "one line per capture",
@@ -36,38 +37,42 @@ constexpr Command kCommands[] = {
 
 constexpr std::string_view kExitCodes =
     "\nExit status: 0 success, 1 failed, 2 wrong usage, 3 no such domain,\n"
-    "4 hadumpd is not running.\n";
+    "4 hadumpd is not running. Commands on dumps have their own; see their --help.\n";
 
-const Command* command_of(const std::string& name) {
+const AdminCommand* command_of(const std::string& name) {
   const auto* found = std::find_if(std::begin(kCommands), std::end(kCommands),
-                                   [&](const Command& command) { return command.name == name; });
+                                   [&](const AdminCommand& command) { return command.name == name; });
   return found == std::end(kCommands) ? nullptr : found;
 }
 
 }  // namespace
 
-std::span<const Command> commands() {
+std::span<const AdminCommand> commands() {
   return kCommands;
 }
 
 std::string admin_help() {
   std::string text =
       "Usage: hadump COMMAND [DOMAIN] [OPTION]...\n"
-      "Asks hadumpd about the domains that it manages.\n\n"
+      "       hadump COMMAND FILE... [OPTION]...\n"
+      "Asks hadumpd about the domains that it manages, and reads dumps.\n\n"
       "Commands:\n";
-  for (const Command& command : kCommands) {
+  for (const AdminCommand& command : kCommands) {
     std::string summary(command.summary);
     for (std::size_t at = summary.find('\n'); at != std::string::npos; at = summary.find('\n', at))
       summary.replace(at++, 1, "\n                    ");
     text +=
         fmt::format("  {:<17} {}\n", fmt::format("{} {}", command.name, command.operands), summary);
   }
+  text += "\nOn dumps, without hadumpd:\n";
+  for (const Command& command : file_commands())
+    text += fmt::format("  {:<17} {}\n", command.name, command.summary);
   return text +
-         "DOMAIN is a name, a UUID or a number. `hadump COMMAND --help` shows the options.\n" +
+         "\nDOMAIN is a name, a UUID or a number. `hadump COMMAND --help` shows the options.\n" +
          std::string(kExitCodes);
 }
 
-std::string command_help(const Command& command) {
+std::string command_help(const AdminCommand& command) {
   return fmt::format("Usage: hadump {} {} [OPTION]...\n{}.\n\n{}{}", command.name, command.operands,
                      command.summary, command.help(), kExitCodes);
 }
@@ -103,7 +108,7 @@ Result<Invocation> find_command(const std::vector<std::string>& arguments) try {
   return fail(ErrorCode::kBadData, e.what());
 }
 
-int complain(CommandWorld& world, const std::string& text, ExitCode code) {
+int complain(CommandWorld& world, const std::string& text, AdminExit code) {
   world.errors << "hadump: " << text << '\n';
   return code;
 }

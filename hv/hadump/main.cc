@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -9,6 +10,7 @@
 
 #include "hv/hadump/command.h"
 #include "hv/hadumpd/status_socket.h"
+#include "userspace/dump_tools/file_commands.h"
 
 namespace {
 
@@ -33,27 +35,30 @@ Result<Json> ask(const std::string& socket, const Json& request) {
 
 int run(const std::vector<std::string>& arguments, CommandWorld& world) {
   auto found = find_command(arguments);
-  if (!found) return complain(world, found.error().what() + "; try hadump --help", kExitUsage);
+  if (!found) return complain(world, found.error().what() + "; try hadump --help", kAdminUsage);
   if (found->version) {
     world.out << "hadump " << HADUMP_VERSION << '\n';
-    return kExitOk;
+    return kAdminOk;
   }
   if (found->help) {
     world.out << (found->command == nullptr ? admin_help() : command_help(*found->command));
-    return kExitOk;
+    return kAdminOk;
   }
   auto command = found->command->parse(found->arguments);
   if (!command)
     return complain(
         world,
         command.error().what() + "; try hadump " + std::string(found->command->name) + " --help",
-        kExitUsage);
+        kAdminUsage);
   return (*command)(world);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::ranges::find(file_commands(), std::string_view(argv[1]), &Command::name) !=
+                      file_commands().end())
+    return run_program("hadump", HADUMP_VERSION, file_commands(), argc, argv);
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
   CommandWorld world{ask,
                      std::cout,
@@ -63,5 +68,5 @@ int main(int argc, char** argv) {
                      isatty(STDERR_FILENO) == 1};
   const int code = run({argv + 1, argv + argc}, world);
   if (std::cout.flush()) return code;
-  return complain(world, "writing to standard output failed", kExitFailed);
+  return complain(world, "writing to standard output failed", kAdminFailed);
 }

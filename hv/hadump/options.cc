@@ -49,29 +49,29 @@ Result<DomainOptions> parse_domain_options(const std::vector<std::string>& argum
 namespace {
 
 Result<nlohmann::ordered_json> ask(const DomainOptions& options, CommandWorld& world,
-                                   ExitCode& code, bool with_captures) {
-  code = kExitFailed;
+                                   AdminExit& code, bool with_captures) {
+  code = kAdminFailed;
   auto answer = world.ask(options.socket, {{"command", "list"}});
   if (!answer) {
-    if (answer.error().code() == ErrorCode::kNotFound) code = kExitNoDaemon;
+    if (answer.error().code() == ErrorCode::kNotFound) code = kAdminNoDaemon;
     return answer;
   }
   if (with_captures) attach_captures(*answer);
   auto chosen = choose(*answer, options.domain);
   if (!chosen.empty() || options.domain.empty()) return chosen;
-  code = kExitNoDomain;
+  code = kAdminNoDomain;
   return fail(ErrorCode::kNotFound, "no domain '" + options.domain + "'");
 }
 
 }  // namespace
 
 Result<nlohmann::ordered_json> ask_for_domains(const DomainOptions& options, CommandWorld& world,
-                                               ExitCode& code) {
+                                               AdminExit& code) {
   return ask(options, world, code, false);
 }
 
 Result<nlohmann::ordered_json> ask_for_all(const DomainOptions& options, CommandWorld& world,
-                                           ExitCode& code) {
+                                           AdminExit& code) {
   return ask(options, world, code, true);
 }
 

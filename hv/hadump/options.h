@@ -30,11 +30,11 @@ Result<DomainOptions> parse_domain_options(
 /// The domains that hadumpd knows and the options name.
 /// @param code  what to exit with after a failure.
 Result<nlohmann::ordered_json> ask_for_domains(const DomainOptions& options, CommandWorld& world,
-                                               ExitCode& code);
+                                               AdminExit& code);
 
 /// The same with a key `captures` in each that has some. Captures of domains that are gone are in
 /// elements of the state "gone", without a number.
 Result<nlohmann::ordered_json> ask_for_all(const DomainOptions& options, CommandWorld& world,
-                                           ExitCode& code);
+                                           AdminExit& code);
 
 }  // namespace hadump

@@ -3,6 +3,7 @@
 
 #include "core/base/file.h"
 #include "core/vmcore/noted_vmcore.h"
+#include "core/vmcore/open.h"
 #include "core/vmcore/vmcoreinfo.h"
 
 namespace hadump {

@@ -8,6 +8,7 @@
 
 #include "core/base/format_range.h"
 #include "core/base/text.h"
+#include "core/vmcore/open.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/signal_stop.h"

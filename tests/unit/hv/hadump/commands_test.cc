@@ -22,9 +22,9 @@ class CommandsTest : public testing::Test {
  protected:
   int run(const std::vector<std::string>& arguments) {
     auto found = find_command(arguments);
-    if (!found || found->command == nullptr) return kExitUsage;
+    if (!found || found->command == nullptr) return kAdminUsage;
     auto command = found->command->parse(found->arguments);
-    return command ? (*command)(world) : static_cast<int>(kExitUsage);
+    return command ? (*command)(world) : static_cast<int>(kAdminUsage);
   }
   Result<Json> ask(const std::string& socket, const Json& request) {
     sockets.push_back(socket);
@@ -86,7 +86,7 @@ class CommandsTest : public testing::Test {
 };
 
 TEST_F(CommandsTest, EachHasARowInTheHelp) {
-  for (const Command& command : commands()) {
+  for (const AdminCommand& command : commands()) {
     EXPECT_THAT(admin_help(), HasSubstr("\n  " + std::string(command.name) + " "));
     EXPECT_THAT(command_help(command),
                 HasSubstr("Usage: hadump " + std::string(command.name) + " "));
@@ -110,62 +110,62 @@ TEST_F(CommandsTest, WrongUsageIsRefused) {
                                               {"capture", "web", "--to", "/x", "--format", "zip"},
                                               {"capture", "web", "--to", "-"},
                                               {"capture", "web", "--to", "/x", "--wait", "1"}})
-    EXPECT_EQ(run(bad), kExitUsage) << testing::PrintToString(bad);
+    EXPECT_EQ(run(bad), kAdminUsage) << testing::PrintToString(bad);
 }
 
 TEST_F(CommandsTest, OptionsMayComeFirst) {
-  EXPECT_EQ(run({"--json", "--socket", "/here", "list"}), kExitOk);
+  EXPECT_EQ(run({"--json", "--socket", "/here", "list"}), kAdminOk);
   EXPECT_THAT(sockets, ElementsAre("/here"));
   EXPECT_EQ(Json::parse(out.str())[0]["name"], "web");
 }
 
 TEST_F(CommandsTest, SaysWhichDomainOrDaemonIsMissing) {
-  EXPECT_EQ(run({"status", "db"}), kExitNoDomain);
+  EXPECT_EQ(run({"status", "db"}), kAdminNoDomain);
   EXPECT_THAT(errors.str(), HasSubstr("no domain 'db'"));
   running = false;
-  EXPECT_EQ(run({"list"}), kExitNoDaemon);
+  EXPECT_EQ(run({"list"}), kAdminNoDaemon);
 }
 
 TEST_F(CommandsTest, TriggerWaitsForTheJob) {
-  EXPECT_EQ(run({"trigger", "web"}), kExitOk) << errors.str();
+  EXPECT_EQ(run({"trigger", "web"}), kAdminOk) << errors.str();
   EXPECT_EQ(waited, job_takes);
   EXPECT_THAT(out.str(), HasSubstr("triggered the dump of domain 'web'"));
 }
 
 TEST_F(CommandsTest, TriggerSaysWhatTheJobFailedAt) {
   job_fails = "the backend is late";
-  EXPECT_EQ(run({"trigger", "web"}), kExitFailed);
+  EXPECT_EQ(run({"trigger", "web"}), kAdminFailed);
   EXPECT_EQ(errors.str(), "hadump: the backend is late\n");
 }
 
 TEST_F(CommandsTest, TriggerDoesNotWaitForEver) {
   job_takes = milliseconds(1000000);
-  EXPECT_EQ(run({"trigger", "web", "--wait", "5"}), kExitFailed);
+  EXPECT_EQ(run({"trigger", "web", "--wait", "5"}), kAdminFailed);
   EXPECT_EQ(waited, milliseconds(5000));
   EXPECT_THAT(errors.str(), HasSubstr("still working on it (job 17, crash run)"));
 
   asked.clear();
-  EXPECT_EQ(run({"trigger", "web", "--wait", "0"}), kExitOk);
+  EXPECT_EQ(run({"trigger", "web", "--wait", "0"}), kAdminOk);
   EXPECT_THAT(asked, ElementsAre("list", "trigger"));
 }
 
 TEST_F(CommandsTest, TriggerSaysWhatItSaw) {
-  EXPECT_EQ(run({"trigger", "web"}), kExitOk);
+  EXPECT_EQ(run({"trigger", "web"}), kAdminOk);
   EXPECT_FALSE(again);
   state = "failed";
-  EXPECT_EQ(run({"trigger", "web"}), kExitOk);
+  EXPECT_EQ(run({"trigger", "web"}), kAdminOk);
   EXPECT_TRUE(again);
 }
 
 TEST_F(CommandsTest, TriggerPassesARefusalOn) {
   refusal = "the domain is not watched: not a PVH guest";
-  EXPECT_EQ(run({"trigger", "web"}), kExitFailed);
+  EXPECT_EQ(run({"trigger", "web"}), kAdminFailed);
   EXPECT_THAT(errors.str(), HasSubstr("not a PVH guest"));
 }
 
 TEST_F(CommandsTest, CaptureAnswersWithItsName) {
   EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--restart", "--dump-level", "1,31"}),
-            kExitOk)
+            kAdminOk)
       << errors.str();
   EXPECT_EQ(out.str(), "capture web-1 has begun\n");
   EXPECT_EQ(order, Json::parse(R"({"command": "capture", "domid": 7, "mode": "copy",
@@ -176,12 +176,12 @@ TEST_F(CommandsTest, CaptureAnswersWithItsName) {
 
 // hadumpd runs elsewhere.
 TEST_F(CommandsTest, CaptureSendsAnAbsolutePath) {
-  EXPECT_EQ(run({"capture", "web", "--to", "here/../there/"}), kExitOk);
+  EXPECT_EQ(run({"capture", "web", "--to", "here/../there/"}), kAdminOk);
   EXPECT_EQ(order["to"], (std::filesystem::current_path() / "there/").string());
 }
 
 TEST_F(CommandsTest, CaptureFollowsToTheEnd) {
-  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitOk) << errors.str();
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kAdminOk) << errors.str();
   EXPECT_EQ(waited, job_takes);
   EXPECT_EQ(errors.str(),
             "[##########          ]  50% writing of 512 MiB, 32 MiB written, 64 MiB/s, 0:00:04 "
@@ -192,17 +192,17 @@ TEST_F(CommandsTest, CaptureFollowsToTheEnd) {
 
 TEST_F(CommandsTest, CaptureRewritesItsLineOnATerminal) {
   world.errors_are_terminal = true;
-  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitOk);
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kAdminOk);
   EXPECT_THAT(errors.str(), testing::StartsWith("\r\x1b[K[##########          ]  50%"));
   EXPECT_THAT(errors.str(), testing::EndsWith("48 MiB written\n"));
 }
 
 TEST_F(CommandsTest, CaptureSaysWhatItFailedAt) {
   job_fails = "no room";
-  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kExitFailed);
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--follow"}), kAdminFailed);
   EXPECT_THAT(errors.str(), HasSubstr("hadump: capture web-1: no room\n"));
   refusal = "the domain runs";
-  EXPECT_EQ(run({"capture", "web", "--to", "/captures/"}), kExitFailed);
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/"}), kAdminFailed);
   EXPECT_THAT(errors.str(), HasSubstr("hadump: the domain runs\n"));
 }
 
@@ -213,20 +213,20 @@ TEST_F(CommandsTest, CapturesAreListedWithTheirDomains) {
   orphan["domain"] = "db";
   orphan["uuid"] = "v";
   captures = {capture(), orphan};
-  EXPECT_EQ(run({"--json", "list"}), kExitOk);
+  EXPECT_EQ(run({"--json", "list"}), kAdminOk);
   const Json all = Json::parse(out.str());
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0]["captures"][0]["name"], "web-1");
   EXPECT_EQ(all[1]["name"], "db");
   EXPECT_EQ(all[1]["state"], "gone");
   EXPECT_FALSE(all[1].contains("domid"));
-  EXPECT_EQ(run({"status", "db-1"}), kExitOk) << "by the capture's name, too";
-  EXPECT_EQ(run({"trigger", "db"}), kExitNoDomain);
-  EXPECT_EQ(run({"capture", "db", "--to", "/x"}), kExitNoDomain);
-  EXPECT_EQ(run({"status", "0"}), kExitNoDomain);
+  EXPECT_EQ(run({"status", "db-1"}), kAdminOk) << "by the capture's name, too";
+  EXPECT_EQ(run({"trigger", "db"}), kAdminNoDomain);
+  EXPECT_EQ(run({"capture", "db", "--to", "/x"}), kAdminNoDomain);
+  EXPECT_EQ(run({"status", "0"}), kAdminNoDomain);
 
   out.str("");
-  EXPECT_EQ(run({"list"}), kExitOk);
+  EXPECT_EQ(run({"list"}), kAdminOk);
   EXPECT_THAT(out.str(), HasSubstr("web-1                            writing   copy    512 MiB   "
                                    "50%    32 MiB    64 MiB/s  0:00:04  /captures/web/vmcore\n"));
   EXPECT_THAT(out.str(), testing::Not(HasSubstr("gone")));
