@@ -6,6 +6,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "hv/domain/domid.h"
+
 namespace hadump {
 namespace {
 
@@ -69,7 +71,9 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("name").get_to(record.name);
   json.at("domain").get_to(record.domain);
   json.at("uuid").get_to(record.uuid);
-  json.at("domid").get_to(record.domid);
+  auto domid = checked_domid(json.at("domid").get<std::uint64_t>());
+  if (!domid) return fail(std::move(domid));
+  record.domid = *domid;
   json.at("boot_id").get_to(record.boot_id);
   json.at("dump_id").get_to(record.dump_id);
   json.at("mode").get_to(record.order.mode);

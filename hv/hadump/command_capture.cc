@@ -12,6 +12,7 @@
 #include "core/dump/output_format.h"
 #include "hv/capture/capture_mode.h"
 #include "hv/capture/capture_modes.h"
+#include "hv/hadump/answer.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 
@@ -57,7 +58,7 @@ Result<Json> ask_for(const std::string& name, const std::string& socket, Command
   auto answer = world.ask(socket, {{"command", "captures"}});
   if (!answer) return answer;
   for (const Json& capture : (*answer)["captures"])
-    if (capture.value("name", "") == name) return capture;
+    if (text_at(capture, "name") == name) return capture;
   return fail(ErrorCode::kNotFound, "hadumpd no longer knows capture " + name);
 }
 
@@ -67,13 +68,13 @@ Result<Json> follow(const std::string& name, const std::string& socket, CommandW
   for (milliseconds waited{0};; waited += kAskAgainAfter) {
     auto capture = ask_for(name, socket, world);
     if (!capture) return capture;
-    const auto state = capture->value("state", "");
+    const auto state = text_at(*capture, "state");
     const bool over = state == "written" || state == "failed";
     if (bar)
       world.errors << "\r\x1b[K" << capture_progress(*capture) << (over ? "\n" : "") << std::flush;
     else if (over || waited % kPlainLineEvery == milliseconds(0))
       world.errors << capture_progress(*capture) << std::endl;
-    if (state == "failed") return fail(ErrorCode::kOs, capture->value("error", ""));
+    if (state == "failed") return fail(ErrorCode::kOs, text_at(*capture, "error"));
     if (over) return capture;
     world.sleep(kAskAgainAfter);
   }
@@ -95,7 +96,7 @@ int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandW
                                             {"dump_level", order.dump_level},
                                             {"restart", order.restart}});
   if (!started) return complain(world, started.error().what(), kAdminFailed);
-  const auto name = started->value("name", "");
+  const auto name = text_at(*started, "name");
   if (!options.json && !wanted.follow) world.out << "capture " << name << " has begun\n";
   auto now = wanted.follow  ? follow(name, options.socket, world)
              : options.json ? ask_for(name, options.socket, world)

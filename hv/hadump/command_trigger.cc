@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "hv/hadump/answer.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 
@@ -34,16 +35,16 @@ Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& soc
   for (milliseconds waited{0};; waited += kAskAgainAfter) {
     auto job = world.ask(socket, request);
     if (!job) return fail(std::move(job));
-    if (job->value("over", false)) {
+    if (flag_at(*job, "over")) {
       if (!job->contains("error")) return {};
-      return fail(ErrorCode::kOs, job->value("error", ""));
+      return fail(ErrorCode::kOs, text_at(*job, "error"));
     }
     if (waited >= std::chrono::seconds(seconds))
       return fail(
           ErrorCode::kBusy,
           fmt::format("hadumpd is still working on it (job {}, {}); see `hadump status` and "
                       "its log",
-                      number, job->value("what", "")));
+                      number, text_at(*job, "what")));
     world.sleep(kAskAgainAfter);
   }
 }
@@ -55,12 +56,12 @@ int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& w
   auto domid = domain_to_trigger(*domains, options.domain);
   if (!domid) return complain(world, domid.error().what(), kAdminFailed);
   // One that is down was meant to be tried again; it must not crash if it runs by now.
-  const auto state = domains->front().value("state", "");
+  const auto state = text_at(domains->front(), "state");
   const bool again = state == "failed" || state == "retrying" || state == "restarting";
   auto started =
       world.ask(options.socket, {{"command", "trigger"}, {"domid", *domid}, {"again", again}});
   if (!started) return complain(world, started.error().what(), kAdminFailed);
-  const auto number = started->value("job", std::uint64_t{0});
+  const auto number = number_at(*started, "job");
   if (wait_seconds != 0)
     if (auto done = wait_for(number, wait_seconds, options.socket, world); !done)
       return complain(world, done.error().what(), kAdminFailed);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadumpd/status_socket.h"
 #include "userspace/dump_tools/file_commands.h"
@@ -26,11 +27,7 @@ std::uint64_t now_ms() {
 Result<Json> ask(const std::string& socket, const Json& request) {
   auto line = ask_daemon(socket, request.dump());
   if (!line) return fail(std::move(line));
-  Json answer = Json::parse(*line, nullptr, /*allow_exceptions=*/false);
-  if (!answer.is_object() || !answer.contains("ok"))
-    return fail(ErrorCode::kBadData, "malformed answer from hadumpd");
-  if (answer["ok"] != true) return fail(ErrorCode::kBusy, answer.value("error", "refused"));
-  return answer;
+  return parse_answer(*line);
 }
 
 int run(const std::vector<std::string>& arguments, CommandWorld& world) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
+#include "hv/hadump/answer.h"
 
 namespace hadump {
 namespace {
@@ -18,14 +19,6 @@ std::string age(std::uint64_t since_ms, std::uint64_t now_ms) {
   constexpr std::uint64_t kDay = 86400;
   if (seconds >= kDay) return fmt::format("{}d{:02}h", seconds / kDay, seconds % kDay / 3600);
   return fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds % 3600 / 60, seconds % 60);
-}
-
-std::string text_at(const Json& json, const char* key) {
-  return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
-}
-
-std::uint64_t number_at(const Json& json, const char* key) {
-  return json.contains(key) && json[key].is_number_unsigned() ? json[key].get<std::uint64_t>() : 0;
 }
 
 // Of a domain of which nothing but a capture is left.
@@ -73,7 +66,7 @@ bool dump_waits(const Json& domain) {
 std::string held(const Json& domain) {
   if (!dump_waits(domain)) return "-";
   const std::uint64_t all = number_at(domain["dump"], "held_bytes");
-  return format_size(all - number_at(domain["dump"], "released_bytes"));
+  return format_size(all - std::min(all, number_at(domain["dump"], "released_bytes")));
 }
 
 // How much of the dump the guest says to have saved.
@@ -95,9 +88,10 @@ bool is_domain(const Json& domain, const std::string& wanted) {
 }
 
 void attach_captures(Json& answer) {
-  if (!answer.contains("captures") || !answer.contains("domains")) return;
+  if (!answer.contains("captures")) return;
+  Json& domains = answer["domains"];
+  if (!domains.is_array()) domains = Json::array();
   for (const Json& capture : answer["captures"]) {
-    Json& domains = answer["domains"];
     const std::string uuid = text_at(capture, "uuid");
     auto domain = std::find_if(domains.begin(), domains.end(),
                                [&](const Json& one) { return text_at(one, "uuid") == uuid; });
@@ -105,7 +99,9 @@ void attach_captures(Json& answer) {
       domains.push_back({{"name", text_at(capture, "domain")}, {"uuid", uuid}, {"state", kGone}});
       domain = std::prev(domains.end());
     }
-    (*domain)["captures"].push_back(capture);
+    Json& captures = (*domain)["captures"];
+    if (!captures.is_array()) captures = Json::array();
+    captures.push_back(capture);
   }
 }
 
@@ -180,6 +176,14 @@ std::string capture_text(const Json& capture) {
   return out;
 }
 
+std::string times_text(const Json& dump) {
+  if (!dump.contains("times_ms") || !dump["times_ms"].is_object()) return "";
+  std::string times;
+  for (const auto& [step, ms] : dump["times_ms"].items())
+    if (ms.is_number()) times += fmt::format(" {} {:.1f} ms", step, ms.get<double>());
+  return times.empty() ? "" : "  times    " + times + "\n";
+}
+
 std::string captures_text(const Json& domain) {
   std::string out;
   if (domain.contains("captures"))
@@ -209,13 +213,7 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
     out += fmt::format("  held      {}, released {}, saved {}\n", held(domain),
                        format_size(number_at(dump, "released_bytes")), saved(domain));
   if (!text_at(dump, "error").empty()) out += "  error     " + text_at(dump, "error") + "\n";
-  if (dump.contains("times_ms") && !dump["times_ms"].empty()) {
-    out += "  times    ";
-    for (const auto& [step, ms] : dump["times_ms"].items())
-      out += fmt::format(" {} {:.1f} ms", step, ms.get<double>());
-    out += "\n";
-  }
-  return out;
+  return out + times_text(dump);
 }
 
 }  // namespace hadump

@@ -6,7 +6,9 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
+#include "hv/domain/domid.h"
 
 namespace hadump {
 namespace {
@@ -35,6 +37,13 @@ Result<DumpId> parse_dump_id(const std::string& text) {
     id[i] = static_cast<std::uint8_t>(*byte);
   }
   return id;
+}
+
+Result<FrameRange> parse_area(std::uint64_t address, std::uint64_t bytes) {
+  if (!is_aligned(address, kFrameSize) || !is_aligned(bytes, kFrameSize) ||
+      bytes > HADUMP_MAX_ADDRESS || address > HADUMP_MAX_ADDRESS - bytes)
+    return fail(ErrorCode::kBadData, "an impossible save area");
+  return frames_of_bytes(address, bytes);
 }
 
 }  // namespace
@@ -92,15 +101,19 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   DomainRecord record;
   json.at("uuid").get_to(record.uuid);
   json.at("name").get_to(record.name);
-  json.at("domid").get_to(record.domid);
+  auto domid = checked_domid(json.at("domid").get<std::uint64_t>());
+  if (!domid) return fail(std::move(domid));
+  record.domid = *domid;
   auto step = parse_step(json.at("step").get<std::string>());
   if (!step) return fail(std::move(step));
   record.step = *step;
   auto mode = parse_save_mode(json.at("mode").get<std::string>());
   if (!mode) return fail(std::move(mode));
   record.mode = *mode;
-  record.save_area = frames_of_bytes(json.at("save_area").at("address").get<std::uint64_t>(),
-                                     json.at("save_area").at("bytes").get<std::uint64_t>());
+  auto area = parse_area(json.at("save_area").at("address").get<std::uint64_t>(),
+                         json.at("save_area").at("bytes").get<std::uint64_t>());
+  if (!area) return fail(std::move(area));
+  record.save_area = *area;
   auto id = parse_dump_id(json.at("dump_id").get<std::string>());
   if (!id) return fail(std::move(id));
   record.dump_id = *id;

@@ -52,7 +52,9 @@ TEST(CaptureRecord, RefusesWhatIsNone) {
                                    {"state", "exploding"},
                                    {"name", "../../etc/passwd"},
                                    {"name", ".hidden"},
-                                   {"domid", "x"}}) {
+                                   {"domid", "x"},
+                                   {"domid", (1ULL << 32) + 7},
+                                   {"domid", -1}}) {
     Json bad = good;
     bad[key] = value;
     EXPECT_FALSE(parse_capture_record(bad.dump())) << key << value;

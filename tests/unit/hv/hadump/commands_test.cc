@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadump/report.h"
 
@@ -230,6 +231,47 @@ TEST_F(CommandsTest, CapturesAreListedWithTheirDomains) {
   EXPECT_THAT(out.str(), HasSubstr("web-1                            writing   copy    512 MiB   "
                                    "50%    32 MiB    64 MiB/s  0:00:04  /captures/web/vmcore\n"));
   EXPECT_THAT(out.str(), testing::Not(HasSubstr("gone")));
+}
+
+// Of a hadumpd of another version, or of none.
+TEST_F(CommandsTest, AnswersOfOtherTypesAreNoSurprise) {
+  const Json odd = Json::parse(R"({"ok": true, "job": "x", "name": [], "over": 7, "what": {},
+    "error": 8, "domains": [{"name": "web", "domid": 7, "uuid": "", "state": 9, "captures": "c",
+    "guest": [], "dump": {"times_ms": ["x", {}], "held_bytes": 5, "released_bytes": 9}}],
+    "captures": [{"uuid": "", "name": 8, "state": "failed", "error": [], "memory_bytes": -1}]})");
+  world.ask = [&](const std::string&, const Json&) -> Result<Json> { return odd; };
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"list"},
+                                                {"list", "--json"},
+                                                {"status", "web"},
+                                                {"status", "--json"},
+                                                {"trigger", "web", "--wait", "1"},
+                                                {"capture", "web", "--to", "/x", "--json"},
+                                                {"capture", "web", "--to", "/x", "--follow"}})
+    EXPECT_NO_THROW(run(words)) << testing::PrintToString(words);
+}
+
+TEST(Report, LeavesOutWhatHasAnotherType) {
+  for (const char* times : {R"({"copy": "x", "boot": 1.5})", R"([[], 1.5])", R"("x")", "7"}) {
+    const Json domain = {{"name", "web"}, {"dump", {{"times_ms", Json::parse(times)}}}};
+    EXPECT_NO_THROW({ EXPECT_THAT(status_text(domain, 0), HasSubstr("web")); }) << times;
+  }
+  const Json times = {{"copy", "x"}, {"boot", 1.5}};
+  EXPECT_THAT(status_text({{"dump", {{"times_ms", times}}}}, 0),
+              HasSubstr("  times     boot 1.5 ms\n"));
+}
+
+TEST(Answer, IsTakenAsFarAsEveryCommandReliesOnIt) {
+  EXPECT_TRUE(parse_answer(R"({"ok": true, "domains": [{}], "captures": []})"));
+  for (const char* bad :
+       {"", "[]", "{", "{}", R"({"ok": true, "domains": {}})", R"({"ok": true, "domains": [[]]})",
+        R"({"ok": true, "captures": "x"})", R"({"ok": true, "captures": [{}, 7]})"}) {
+    const auto answer = parse_answer(bad);
+    ASSERT_FALSE(answer) << bad;
+    EXPECT_EQ(answer.error().code(), ErrorCode::kBadData) << bad;
+  }
+  EXPECT_EQ(parse_answer(R"({"ok": false, "error": "the domain runs"})").error().what(),
+            "the domain runs");
+  EXPECT_EQ(parse_answer(R"({"ok": 1, "error": []})").error().what(), "refused");
 }
 
 TEST(Report, ShowsWhatIsHeldAndForHowLong) {

@@ -11,7 +11,6 @@
 #include "hv/domain/vmcoreinfo.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/kernel_image.h"
-#include "hv/rescue/record.h"
 #include "hv/rescue/registration.h"
 #include "tests/fakes/boot_file_samples.h"
 #include "tests/fakes/in_memory_guest.h"
@@ -311,38 +310,6 @@ TEST(Vmcoreinfo, IsSearchedFromBothEndsUpToALimit) {
     EXPECT_EQ(*find_vmcoreinfo(guest, ram, kFrameSize),
               one.frame == 0 ? std::optional(GuestPhys{0}) : std::nullopt);
   }
-}
-
-TEST(Record, ComesBackAsItWas) {
-  DomainRecord record;
-  record.uuid = "u-1";
-  record.name = "web \"1\"";
-  record.step = Step::kReset;
-  record.mode = SaveMode::kRegistered;
-  record.save_area = frames_of_bytes(4_GiB, 2_MiB);
-  record.dump_id = {1, 2, 255};
-  record.crashes = {5, 6};
-  record.times = {{"copy", 1.5}};
-  record.rewrite_pending = true;
-  record.old_target_kib = 77;
-  const auto back = parse_record(to_json(record));
-  ASSERT_TRUE(back) << back.error().what();
-  EXPECT_EQ(to_json(*back), to_json(record));
-  EXPECT_EQ(back->step, Step::kReset);
-  EXPECT_EQ(back->save_area, record.save_area);
-}
-
-TEST(Record, SurvivesDamage) {
-  const std::string good = to_json(DomainRecord{});
-  std::mt19937 random(2);
-  for (int i = 0; i < 5000; ++i) {
-    std::string bent = good;
-    bent[random() % bent.size()] = static_cast<char>(random());
-    bent.resize(random() % 4 == 0 ? random() % bent.size() : bent.size());
-    static_cast<void>(parse_record(bent));
-  }
-  EXPECT_FALSE(parse_record("{}"));
-  EXPECT_FALSE(parse_record(""));
 }
 
 }  // namespace

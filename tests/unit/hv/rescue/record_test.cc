@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/rescue/record.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "core/abi/hadump_abi.h"
+
+namespace hadump {
+namespace {
+
+TEST(Record, ComesBackAsItWas) {
+  DomainRecord record;
+  record.uuid = "u-1";
+  record.name = "web \"1\"";
+  record.step = Step::kReset;
+  record.mode = SaveMode::kRegistered;
+  record.save_area = frames_of_bytes(4_GiB, 2_MiB);
+  record.dump_id = {1, 2, 255};
+  record.crashes = {5, 6};
+  record.times = {{"copy", 1.5}};
+  record.rewrite_pending = true;
+  record.old_target_kib = 77;
+  const auto back = parse_record(to_json(record));
+  ASSERT_TRUE(back) << back.error().what();
+  EXPECT_EQ(to_json(*back), to_json(record));
+  EXPECT_EQ(back->step, Step::kReset);
+  EXPECT_EQ(back->save_area, record.save_area);
+}
+
+TEST(Record, RefusesAPlaceThatCannotBe) {
+  const std::string good = to_json(DomainRecord{});
+  const std::string nowhere = "\"address\": 0,\n    \"bytes\": 0";
+  ASSERT_NE(good.find(nowhere), std::string::npos);
+  for (const auto& [address, bytes] : {std::pair<std::uint64_t, std::uint64_t>{~0xfffULL, 0x2000},
+                                       {0x2000, ~0xfffULL},
+                                       {HADUMP_MAX_ADDRESS, 0x1000},
+                                       {0x1001, 0x1000},
+                                       {0x1000, 0x1001}}) {
+    std::string bad = good;
+    bad.replace(bad.find(nowhere), nowhere.size(),
+                fmt::format("\"address\": {}, \"bytes\": {}", address, bytes));
+    EXPECT_FALSE(parse_record(bad)) << bad;
+  }
+}
+
+// A number that is cut would name another domain.
+TEST(Record, RefusesADomainNumberThatCannotBe) {
+  const std::string good = to_json(DomainRecord{});
+  for (const char* number : {"4294967303", "65543", "-1"}) {
+    std::string bad = good;
+    bad.replace(bad.find("\"domid\": 0"), 10, fmt::format("\"domid\": {}", number));
+    EXPECT_FALSE(parse_record(bad)) << bad;
+  }
+}
+
+TEST(Record, SurvivesDamage) {
+  const std::string good = to_json(DomainRecord{});
+  std::mt19937 random(2);
+  for (int i = 0; i < 5000; ++i) {
+    std::string bent = good;
+    bent[random() % bent.size()] = static_cast<char>(random());
+    bent.resize(random() % 4 == 0 ? random() % bent.size() : bent.size());
+    static_cast<void>(parse_record(bent));
+  }
+  EXPECT_FALSE(parse_record("{}"));
+  EXPECT_FALSE(parse_record(""));
+}
+
+}  // namespace
+}  // namespace hadump
