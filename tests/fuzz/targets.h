@@ -47,6 +47,19 @@ extern const FuzzTarget kFuzzTables;
 extern const FuzzTarget kFuzzKernel;
 extern const FuzzTarget kFuzzAcpi;
 
+/// What hadumpd answers to hadump.
+extern const FuzzTarget kFuzzAnswer;
+/// hadumpd.conf.
+extern const FuzzTarget kFuzzPolicies;
+/// hadumpd's record of a domain.
+extern const FuzzTarget kFuzzRecord;
+/// hadumpd's record of a capture.
+extern const FuzzTarget kFuzzCaptureRecord;
+/// hadumpd's copy of what it was about to write into a save area.
+extern const FuzzTarget kFuzzRewrite;
+/// A domain's HVM context, and the one that it is started with again.
+extern const FuzzTarget kFuzzHvmContext;
+
 /// The module's reader of a dump node.
 extern const FuzzTarget kFuzzModuleNode;
 extern const FuzzTarget kFuzzReleaseText;
