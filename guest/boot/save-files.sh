@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by hadump-save, with say(): which files are ours, and which dumps can go.
+# Sourced by hadump-save, with say() and $kernel_dir: which files are ours, and which dumps can go.
 # shellcheck shell=sh
 
 # What anybody else can write, or replace, is not believed. A group that is not root's counts; in a
@@ -15,12 +15,20 @@ only_ours() {
 	done
 }
 
+# Whether it is the journal of a complete dump, left by a saver that was killed when all of the memory
+# was back: another dump waits now.
+is_over() {
+	[ "${1##*/}" = .vmcore.hadump-journal ] && now=$(cat "${kernel_dir:?}/hadump/dump_id" 2>/dev/null) && [ -n "$now" ] &&
+		[ ! -L "$1" ] && [ -f "$1" ] && only_ours "$1" && ! grep -qxF "dump $now" "$1" &&
+		[ "$(tail -n 1 "$1")" = published ]
+}
+
 # Whether the directory is a dump that is complete, and nothing but that: no link, with no sign of a
 # save that has not ended. Such a one may hold the only copy of released memory.
 is_complete_dump() {
 	[ ! -L "$1" ] && [ -d "$1" ] && only_ours "$1" && [ ! -L "$1/vmcore" ] && [ -f "$1/vmcore" ] || return 1
 	for unfinished in "$1"/.vmcore.hadump-journal* "$1"/vmcore-incomplete*; do
-		[ ! -e "$unfinished" ] && [ ! -L "$unfinished" ] || return 1
+		[ ! -e "$unfinished" ] && [ ! -L "$unfinished" ] || is_over "$unfinished" || return 1
 	done
 }
 
@@ -43,7 +51,7 @@ older_dumps() {
 delete_dump() {
 	say "deleting $TARGET/$1: KEEP_OLD=$KEEP_OLD"
 	(cd -P "$TARGET" && target=$(pwd -P) && cd -P "$1" && [ "$(pwd -P)" = "${target%/}/$1" ] &&
-		rm -f vmcore dmesg.txt) || { say "cannot delete $TARGET/$1" && return 1; }
+		rm -f vmcore dmesg.txt .vmcore.hadump-journal) || { say "cannot delete $TARGET/$1" && return 1; }
 	rmdir "$TARGET/$1" || say "$TARGET/$1 has other files, keeping them"
 }
 

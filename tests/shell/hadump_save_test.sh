@@ -222,6 +222,24 @@ for code in 1 3 5 6 7 8; do
 	expect_gone
 done
 
+begin "deletes also those whose saver was killed after the last of their memory was given back"
+echo 0 >"$scratch/code"
+waiting=0123456789abcdef0123456789abcdef
+echo "$waiting" >"$scratch/kernel/hadump/dump_id"
+reset_dumps
+journal_of() { echo "$scratch/crash/guest-2025$1T000000/.vmcore.hadump-journal"; }
+printf '%s\n' "hadump-journal 1" "dump 11$waiting" published >"$(journal_of 0201)"
+printf '%s\n' "hadump-journal 1" "dump $waiting" published >"$(journal_of 0301)"
+printf '%s\n' "hadump-journal 1" "dump 11$waiting" "final published" >"$(journal_of 0401)"
+printf '%s\n' "dump 11$waiting" published >"$scratch/crash/guest-20240103T000000/vmcore-incomplete"
+find "$scratch/crash" "$outside" | sort >"$scratch/before"
+conf KEEP_OLD=1
+expect_code 0 "$saver"
+[ ! -e "$(journal_of 0201)" ] || fail "kept the journal of a dump that is over"
+sed -i "\\|$(journal_of 0201)|d" "$scratch/before"
+expect_gone guest-20250201T000000
+rm "$scratch/kernel/hadump/dump_id"
+
 begin "makes room by deleting old dumps, but not the newest"
 stub df "echo Filesystem; n=\$(ls -d '$scratch'/crash/guest-2025* | wc -l); echo \"/dev/x 100 90 \$((4096 - n * 1024)) 90% /\""
 echo 0 >"$scratch/code"
