@@ -136,8 +136,9 @@ void Caretaker::see_to_dump(const DomainStatus& status, Ward& ward) {
   ward.keepings.reset();
   const GuestState guest = progress(status.domid, ward).state;
   // The job looks closely: dump_is_over().
-  const bool may_be_over = guest == GuestState::kDone || (guest == GuestState::kRegistered &&
-                                                          record->mode == SaveMode::kRegistered);
+  const bool may_be_over =
+      record->dump_over || guest == GuestState::kDone ||
+      (guest == GuestState::kRegistered && record->mode == SaveMode::kRegistered);
   if (!may_be_over)
     ward.endings.reset();
   else if (ward.endings.due(world_.monotonic()))

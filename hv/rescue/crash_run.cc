@@ -58,8 +58,10 @@ Result<> CrashRun::run_steps(DomainRecord& record, const FrameSet& ram) {
 // each other: such a crash begins a new dump.
 Result<> CrashRun::end_dump_that_is_over(DomainRecord& record, const FrameSet& ram) {
   if (record.step != Step::kStarted) return {};
-  auto saved = read_saved(record, ram, /*check_low=*/false);
-  if (saved || saved.error().code() != ErrorCode::kNotFound) return {};
+  if (!record.dump_over) {
+    auto saved = read_saved(record, ram, /*check_low=*/false);
+    if (saved || saved.error().code() != ErrorCode::kNotFound) return {};
+  }
   world_.warn("the dump that waited is over; this crash begins a new one");
   auto beyond = finish_dump(world_.domain, world_.memory, world_.store, world_.records, record,
                             world_.wall_ms());

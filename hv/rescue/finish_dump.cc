@@ -35,6 +35,7 @@ bool notice_start(DomainRecord& record, const DomainStatus& status, std::uint64_
 bool dump_is_over(const GuestMemory& memory, const DomainRecord& record,
                   const GuestProgress& progress) {
   if (record.step != Step::kStarted) return false;
+  if (record.dump_over) return true;
   // What an earlier boot wrote there was removed before this one, so a missing id raises no doubt.
   const bool ours = progress.dump_id.empty() || progress.dump_id == to_hex(record.dump_id);
   if (progress.state == GuestState::kDone) return ours;
@@ -55,6 +56,10 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
                                   RecordStore& records, DomainRecord& record,
                                   std::uint64_t now_ms) {
   if (record.mode == SaveMode::kAdded && !record.save_area.empty()) {
+    if (!record.dump_over) {
+      record.dump_over = true;
+      if (auto done = records.save(record); !done) return fail(std::move(done));
+    }
     if (auto done = memory.remove(record.save_area); !done)
       return fail(std::move(done), "removing the save area");
   }
@@ -79,6 +84,7 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
   }
   const std::uint64_t beyond = gives_back ? 0 : kib_beyond_limit(domain, memory);
   record.step = Step::kDone;
+  record.dump_over = false;
   record.done_ms = now_ms;
   if (auto done = records.save(record); !done) return fail(std::move(done));
   if (auto done = store.publish(HADUMP_XS_AGENT_STATE, "save-area-returned"); !done)

@@ -72,6 +72,7 @@ std::string to_json(const DomainRecord& record) {
   json["crash_time"] = record.crash_time;
   json["boots"] = record.boots;
   json["committed"] = record.committed;
+  json["dump_over"] = record.dump_over;
   json["rewrite_pending"] = record.rewrite_pending;
   json["window_bytes"] = record.window_bytes;
   json["boot_bytes"] = record.boot_bytes;
@@ -120,6 +121,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("crash_time").get_to(record.crash_time);
   json.at("boots").get_to(record.boots);
   json.at("committed").get_to(record.committed);
+  record.dump_over = json.value("dump_over", false);  // older records have none
   json.at("rewrite_pending").get_to(record.rewrite_pending);
   json.at("window_bytes").get_to(record.window_bytes);
   json.at("boot_bytes").get_to(record.boot_bytes);
@@ -131,7 +133,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("old_limit_kib").get_to(record.old_limit_kib);
   json.at("raised_limit_kib").get_to(record.raised_limit_kib);
   json.at("crashes").get_to(record.crashes);
-  record.crash_counted = json.value("crash_counted", false);  // older records have none
+  record.crash_counted = json.value("crash_counted", false);  // the same
   record.quick_restarts = json.value("quick_restarts", 0U);   // the same
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())

@@ -46,6 +46,8 @@ struct DomainRecord {
   /// Written down before the first reset: from then on the window may not be the crashed kernel's
   /// any more, and the save area is the only place where its content is.
   bool committed = false;
+  /// Written down before added memory is taken away: the snapshot may be gone in part.
+  bool dump_over = false;
   bool rewrite_pending = false;  ///< a journal of a second crash's rewrite waits beside this file
   std::uint64_t window_bytes = 0;
   std::uint64_t boot_bytes = 0;

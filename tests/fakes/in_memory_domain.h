@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hv/rescue/crash_run.h"
+#include "tests/fakes/call_hook.h"
 
 namespace hadump {
 
@@ -37,23 +38,27 @@ class InMemoryDomain : public Domain {
     status_.reason = ShutdownReason::kCrash;
   }
   void fail_next(const std::string& what) { failing_ = what; }
+  void on_call(CallHook hook) { hook_ = std::move(hook); }
   int pauses() const { return pauses_; }
   GuestPhys entry() const { return entry_; }
   void set_limit_source(std::function<std::uint64_t()> limit) { limit_ = std::move(limit); }
 
   Result<DomainStatus> status() const override {
+    if (auto failed = hook_("status"); !failed) return fail(std::move(failed));
     DomainStatus status = status_;
     status.paused = pauses_ > 0;
     if (limit_) status.max_memory_kib = limit_();
     return status;
   }
   Result<> pause() override {
+    if (auto failed = hook_("pause"); !failed) return failed;
     ++pauses_;
     return note("pause");
   }
   /// vCPUs that exist but were never started, after the two that run.
   void add_idle_vcpus(u32 count) { idle_vcpus_ = count; }
   Result<CpuState> cpu_state() const override {
+    if (auto failed = hook_("cpu_state"); !failed) return fail(std::move(failed));
     CpuState state;
     constexpr u32 kRunning = 2;
     for (u32 id = 0; id < kRunning + idle_vcpus_; ++id) {
@@ -70,6 +75,7 @@ class InMemoryDomain : public Domain {
   }
   Result<> reset(std::span<const MapEntry> map) override {
     if (pauses_ == 0) return fail(ErrorCode::kBusy, "reset while it runs");
+    if (auto failed = hook_("reset"); !failed) return failed;
     map_.assign(map.begin(), map.end());
     status_.shutdown = false;
     return note("reset");
@@ -78,15 +84,18 @@ class InMemoryDomain : public Domain {
   void hold_grants(std::vector<HeldGrants> held) { held_grants_ = std::move(held); }
   Result<std::vector<HeldGrants>> withdraw_grants() override {
     if (status_.shutdown) return fail(ErrorCode::kBusy, "withdrawing grants before a reset");
+    if (auto failed = hook_("withdraw_grants"); !failed) return fail(std::move(failed));
     return held_grants_;
   }
   Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
     if (context.size() != 100 || context.front() != std::byte{0x33})
       return fail(ErrorCode::kBadData, "a wrong context");
+    if (auto failed = hook_("reset_cpus"); !failed) return failed;
     entry_ = entry;
     return note("reset_cpus");
   }
   Result<> start() override {
+    if (auto failed = hook_("start"); !failed) return failed;
     pauses_ = 0;
     return note("start");
   }
@@ -101,6 +110,7 @@ class InMemoryDomain : public Domain {
     history_.push_back(what);
     return {};
   }
+  CallHook hook_ = no_hook();
   std::vector<HeldGrants> held_grants_;
   History& history_;
   DomainStatus status_;
@@ -116,21 +126,26 @@ class InMemoryGuestLinks : public GuestLinks {
  public:
   explicit InMemoryGuestLinks(History& history) : history_(history) {}
   void refuse_to_disconnect() { refuse_ = true; }
+  void on_call(CallHook hook) { hook_ = std::move(hook); }
   Result<> disconnect(std::chrono::milliseconds) override {
+    if (auto failed = hook_("disconnect"); !failed) return failed;
     if (refuse_) return fail(ErrorCode::kBusy, "the backend of vbd/51712 stays in state 4, not 6");
     history_.push_back("disconnect");
     return {};
   }
   Result<> reconnect(std::chrono::milliseconds) override {
+    if (auto failed = hook_("reconnect"); !failed) return failed;
     history_.push_back("reconnect");
     return {};
   }
   Result<> reopen_channels() override {
+    if (auto failed = hook_("reopen_channels"); !failed) return failed;
     history_.push_back("reopen_channels");
     return {};
   }
 
  private:
+  CallHook hook_ = no_hook();
   History& history_;
   bool refuse_ = false;
 };
@@ -141,9 +156,14 @@ class InMemoryGuestStore : public GuestStore {
   std::map<std::string, std::string> published;
   std::string request;  ///< of the toolstack, that the guest has not taken
   std::uint64_t target_kib = 0;
+  CallHook hook = no_hook();
 
-  Result<GuestKeys> guest_keys() const override { return keys; }
+  Result<GuestKeys> guest_keys() const override {
+    if (auto failed = hook("guest_keys"); !failed) return fail(std::move(failed));
+    return keys;
+  }
   Result<> clear_guest_keys() override {
+    if (auto failed = hook("clear_guest_keys"); !failed) return failed;
     keys.clear();
     return {};
   }
@@ -152,11 +172,16 @@ class InMemoryGuestStore : public GuestStore {
     return {};
   }
   Result<> publish(const std::string& key, const std::string& value) override {
+    if (auto failed = hook("publish"); !failed) return failed;
     published[key] = value;
     return {};
   }
-  Result<std::uint64_t> balloon_target_kib() const override { return target_kib; }
+  Result<std::uint64_t> balloon_target_kib() const override {
+    if (auto failed = hook("balloon_target"); !failed) return fail(std::move(failed));
+    return target_kib;
+  }
   Result<> set_balloon_target_kib(std::uint64_t kib) override {
+    if (auto failed = hook("set_balloon_target"); !failed) return failed;
     target_kib = kib;
     return {};
   }
@@ -173,21 +198,26 @@ class InMemoryRecordStore : public RecordStore {
 
   void stop_after(Step step) { stop_ = step; }
   void go_on() { stop_ = Step::kNone; }
+  void on_call(CallHook hook) { hook_ = std::move(hook); }
   Result<> save(const DomainRecord& record) override {
+    if (auto failed = hook_("save"); !failed) return failed;
     saved.push_back(record);
     if (stop_ != Step::kNone && record.step == stop_) throw Killed{};
     return {};
   }
   Result<> save_rewrite(const DomainRecord&, const SnapshotRewrite& rewrite) override {
+    if (auto failed = hook_("save_rewrite"); !failed) return failed;
     rewrite_ = rewrite;
     return {};
   }
   Result<SnapshotRewrite> load_rewrite(const DomainRecord&) override {
+    if (auto failed = hook_("load_rewrite"); !failed) return fail(std::move(failed));
     if (!rewrite_) return fail(ErrorCode::kNotFound, "no rewrite");
     return *rewrite_;
   }
 
  private:
+  CallHook hook_ = no_hook();
   Step stop_ = Step::kNone;
   std::optional<SnapshotRewrite> rewrite_;
 };

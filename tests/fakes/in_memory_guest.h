@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "hv/domain/guest_memory.h"
+#include "tests/fakes/call_hook.h"
 
 namespace hadump {
 
@@ -69,6 +70,13 @@ class InMemoryGuest : public GuestMemory {
     failing_.insert(what);
     return *this;
   }
+  /// The hook of a const function may be called from several threads, one after the other.
+  InMemoryGuest& on_call(CallHook hook) {
+    hook_ = std::move(hook);
+    return *this;
+  }
+  /// Mappings that somebody still has.
+  int mappings() const { return mappings_; }
   /// How often other memory was put behind a frame.
   unsigned moved(Gfn gfn) const {
     const auto found = moved_.find(gfn.value);
@@ -96,6 +104,7 @@ class InMemoryGuest : public GuestMemory {
       const std::uint64_t gfn = range.begin.value + i;
       present[i] = exists_.at(gfn) && (access == Access::kRead || !unwritable_.contains(gfn));
     }
+    ++mappings_;
     return FrameMapping(range.begin, {page(range.begin), range.bytes()}, std::move(present),
                         [this, range](std::span<std::byte>) { let_go(range); });
   }
@@ -115,6 +124,7 @@ class InMemoryGuest : public GuestMemory {
   }
   Result<std::uint64_t> total_frames() const override { return total_ - special_.size(); }
   Result<> set_limit_kib(std::uint64_t kib) override {
+    if (auto failed = failure("set_limit"); !failed) return failed;
     limit_kib_ = kib;
     ++changes_;
     return {};
@@ -164,6 +174,7 @@ class InMemoryGuest : public GuestMemory {
     return {};
   }
   void let_go(FrameRange range) const {
+    --mappings_;
     const std::lock_guard lock(mutex_);
     for (auto it = aside_.lower_bound(range.begin.value);
          it != aside_.end() && it->first < range.end.value; it = aside_.erase(it))
@@ -174,9 +185,11 @@ class InMemoryGuest : public GuestMemory {
   std::byte* page(Gfn gfn) const { return arena_ + (gfn.value << kFrameShift); }
   Result<> failure(const std::string& what) const {
     const std::lock_guard lock(mutex_);
-    if (failing_.erase(what) == 0) return {};
+    if (failing_.erase(what) == 0) return hook_(what);
     return fail_os(EIO, what);
   }
+  CallHook hook_ = no_hook();
+  mutable std::atomic<int> mappings_ = 0;
   std::byte* arena_;
   std::vector<bool> exists_;
   std::uint64_t total_ = 0;

@@ -229,6 +229,33 @@ TEST_F(BalloonedCrashRunTest, GivesAddedMemoryBackWhenTheDumpIsDone) {
   EXPECT_EQ(record.step, Step::kDone);
 }
 
+// The first frames of the save area are gone, and with them the mark that says that it is over.
+TEST_F(BalloonedCrashRunTest, EndsADumpOfWhichAnAgentHasTakenAPartAway) {
+  ASSERT_TRUE(run());
+  const std::uint64_t over = 0;
+  ASSERT_TRUE(write_guest(
+      guest,
+      GuestPhys{address_of(record.save_area.begin).value + offsetof(hadump_save_header, complete)},
+      std::as_bytes(std::span(&over, 1))));
+  int removals = 0;
+  guest.on_call([&](const std::string& what) -> Result<> {
+    if (what == "remove" && ++removals == 2) throw Killed{};
+    return {};
+  });
+  ASSERT_THROW(static_cast<void>(finish_dump(domain, guest, store, records, record, 5)), Killed);
+  guest.on_call(no_hook());
+  record = *parse_record(to_json(records.saved.back()));
+  ASSERT_FALSE(guest.exists(record.save_area.begin));
+  domain.crash_again();
+  for (std::uint64_t gfn = 0; gfn < kRam >> kFrameShift; gfn += 64) guest.fill(Gfn{gfn}, mark(gfn));
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.boots, 1U);
+  expect_dump_is_true();
+}
+
 TEST_F(BalloonedCrashRunTest, LeavesATargetThatTheAdminHasChanged) {
   store.target_kib = 300000;
   ASSERT_TRUE(run());
