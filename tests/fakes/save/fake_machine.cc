@@ -234,16 +234,23 @@ Result<> FakeMachine::check_held(FrameRange range, std::uint8_t who) {
 Result<> FakeMachine::release(FrameRange range, std::uint8_t who) {
   if (range == save_area()) return release_save_area(who);
   if (auto checked = check_held(range, who); !checked) return checked;
-  const bool refused = shared_->refusals_left > 0;
-  if (refused) --shared_->refusals_left;
-  if (refused && shared_->refuse_code == ErrorCode::kUnsupported)  // Nothing is asked for then.
+  const auto refuse = [this] {
+    --shared_->refusals_left;
     return fail(shared_->refuse_code, "refused by the test");
+  };
+  if (shared_->refusals_left > 0 && shared_->refuse_code == ErrorCode::kUnsupported)
+    return refuse();  // Nothing is asked for then.
+  bool is_block_ready = false;
   for (std::uint64_t i = range.begin.value; i < range.end.value; ++i) {
     if (shared_->state[i] != kHeld) continue;
     shared_->state[i] = kAsked;
     shared_->released_by[i] = who;
   }
-  if (refused) return fail(shared_->refuse_code, "refused by the test");
+  for (std::uint64_t i = range.begin.value; i < range.end.value; i += kBlockFrames)
+    is_block_ready = is_block_ready || is_ready_block(i);
+  is_block_ready = is_block_ready || is_ready_block(range.end.value - 1);
+  // Linux is not asked before a block is whole.
+  if (shared_->refusals_left > 0 && is_block_ready) return refuse();
   // A block comes back with its last frame.
   for (std::uint64_t at = round_down(range.begin.value, kBlockFrames); at < range.end.value;
        at += kBlockFrames) {

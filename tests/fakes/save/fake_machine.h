@@ -41,8 +41,9 @@ class FakeMachine {
   void make_hole(FrameRange range);
   /// Reading the frame fails.
   void make_unreadable(Gfn gfn);
-  /// The next releases of old memory are refused with this code. As the module does it, frames of
-  /// one that Linux has refused (kOs) stay asked for, and may be asked for again.
+  /// The next releases of old memory are refused with this code; with kOs, as by Linux, those that
+  /// make a block whole. As the module does it, its frames stay asked for, and may be asked for
+  /// again.
   void refuse_releases(ErrorCode code, unsigned count = 1);
 
   /// The process ends, as by SIGKILL, when so many more events have happened. 0: never.

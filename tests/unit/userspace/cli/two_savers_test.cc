@@ -5,16 +5,14 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <latch>
 #include <random>
-#include <string_view>
 #include <thread>
 
 #include "core/base/file.h"
-#include "core/base/text.h"
 #include "core/save/journal.h"
-#include "core/vmcore/open.h"
+#include "tests/campaign/seeds.h"
+#include "tests/unit/core/save/dump_claims.h"
 #include "tests/unit/core/save/save_harness.h"
 
 namespace hadump {
@@ -24,53 +22,6 @@ using testing::AnyOf;
 using testing::HasSubstr;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
-/// What a dump says about the machine's frames.
-struct DumpClaims {
-  bool complete = false;
-  FrameSet good;   ///< Read as they were.
-  FrameSet lost;   ///< Said to be lost.
-  FrameSet wrong;  ///< Neither.
-};
-
-DumpClaims claims_of(const std::string& path, const FakeMachine& machine, const FrameSet& frames,
-                     const OutputFormat* format) {
-  DumpClaims claims;
-  auto dump = open_vmcore(path);
-  EXPECT_TRUE(dump) << dump.error().what();
-  if (!dump) return claims;
-  claims.complete = !(*dump)->layout().incomplete;
-  std::vector<std::byte> truth(kFrameSize), found(kFrameSize);
-  const std::vector<std::byte> zeros(kFrameSize);
-  for (FrameRange range : frames.ranges())
-    for (Gfn gfn = range.begin; gfn < range.end; gfn = Gfn{gfn.value + 1}) {
-      FrameStatus status = FrameStatus::kAbsent;
-      EXPECT_TRUE((*dump)->read(gfn, found, {&status, 1}));
-      machine.truth(gfn, truth);
-      // An incomplete ELF file has zeros for what it has not.
-      const bool may_be_zero =
-          format == find_output_format("elf") && !claims.complete && found == zeros;
-      const bool is_lost = status == FrameStatus::kFailed || (found != truth && may_be_zero) ||
-                           (format == find_output_format("elf") && status == FrameStatus::kAbsent &&
-                            !claims.complete);
-      (status == FrameStatus::kRead && found == truth ? claims.good
-       : is_lost                                      ? claims.lost
-                                                      : claims.wrong)
-          .insert({gfn, Gfn{gfn.value + 1}});
-    }
-  return claims;
-}
-
-/// @param may_lose  what others have released.
-void expect_no_lie(const DumpClaims& claims, int exit_code, const FrameSet& may_lose) {
-  EXPECT_TRUE(claims.wrong.empty()) << claims.wrong.frames() << " frames are wrong";
-  EXPECT_EQ(claims.lost.intersection(may_lose), claims.lost);
-  EXPECT_THAT(exit_code, AnyOf(kExitOk, kExitIncomplete, kExitHeld));
-  EXPECT_EQ(claims.complete, exit_code != kExitIncomplete);
-  if (claims.complete) {
-    EXPECT_TRUE(claims.lost.empty());
-  }
-}
 
 class TwoAtOnce : public testing::TestWithParam<const OutputFormat*> {
  protected:
@@ -146,28 +97,11 @@ void stumble(std::uint64_t seed) {
   if (dice < 8) std::this_thread::yield();
 }
 
-struct Seeds {
-  std::uint64_t begin = 0;
-  std::uint64_t end = 60;
-};
-
-/// HADUMP_SEEDS=1000-6000 for a campaign, or 1234-1235 for the seed of a failure.
-Seeds seeds() {
-  const char* given = std::getenv("HADUMP_SEEDS");
-  if (given == nullptr) return {};
-  const std::string_view text = given;
-  const std::size_t dash = text.find('-');
-  if (dash == std::string_view::npos) return {};
-  const auto begin = parse_decimal(text.substr(0, dash));
-  const auto end = parse_decimal(text.substr(dash + 1));
-  return begin && end ? Seeds{*begin, *end} : Seeds{};
-}
-
 // Without the lock that would keep the second out: what is read after it was given away never
 // counts. Every frame is in one of the dumps, still held, or was thrown away by hand.
 TEST_P(TwoAtOnce, SaversAndHandsInAnyOrderTellNoLies) {
   std::uint64_t disturbed = 0;
-  const auto [begin, end] = seeds();
+  const auto [begin, end] = seeds(60);
   for (std::uint64_t seed = begin; seed < end; ++seed) {
     SCOPED_TRACE(seed);
     FakeMachine machine(seed, 1, 6);
