@@ -41,10 +41,12 @@ Result<OpenedTemporary> create_temporary(const HeldFile& wanted) {
 
 class FileSink : public DumpSink {
  public:
-  FileSink(OpenedTemporary opened, HeldFile final_file, std::unique_ptr<DataStream> stream)
+  FileSink(OpenedTemporary opened, HeldFile final_file, bool replaces,
+           std::unique_ptr<DataStream> stream)
       : fd_(std::move(opened.fd)),
         file_(std::move(opened.file)),
         final_file_(std::move(final_file)),
+        replaces_(replaces),
         stream_(std::move(stream)) {}
 
   bool can_rewrite() const override { return true; }
@@ -83,7 +85,9 @@ class FileSink : public DumpSink {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
       return fail_os(errno, "cutting " + file_.path());
     if (::fsync(fd_.get()) != 0) return fail_os(errno, "making " + file_.path() + " durable");
-    if (auto renamed = file_.rename_to_new(final_file_.name()); !renamed) return renamed;
+    auto renamed =
+        replaces_ ? file_.rename_to(final_file_.name()) : file_.rename_to_new(final_file_.name());
+    if (!renamed) return renamed;
     file_ = final_file_;
     return file_.sync_directory();
   }
@@ -94,6 +98,7 @@ class FileSink : public DumpSink {
   UniqueFd fd_;
   HeldFile file_;
   HeldFile final_file_;
+  bool replaces_;
   bool is_dirty_ = true;                // Written to, or who knows: since it was made durable.
   std::unique_ptr<DataStream> stream_;  // After fd_, which it writes to: it goes first.
 };
@@ -116,14 +121,15 @@ std::unique_ptr<DumpSink> make_sink(OpenedTemporary opened, const HeldFile& file
   if (options.direct && !in_memory)
     stream = open_direct_stream(opened.fd.get(), opened.file.path());
   if (!stream) stream = make_buffered_stream(opened.fd.get(), opened.file.path(), !in_memory);
-  return std::make_unique<FileSink>(std::move(opened), file, std::move(stream));
+  return std::make_unique<FileSink>(std::move(opened), file, options.replaces, std::move(stream));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
                                                  const FileSinkOptions& options) {
-  if (auto free = refuse_existing(file); !free) return fail(std::move(free));
+  if (!options.replaces)
+    if (auto free = refuse_existing(file); !free) return fail(std::move(free));
   auto opened = create_temporary(file);
   if (!opened) return fail(std::move(opened));
   // The name must survive a power cut as surely as the portions that it holds.

@@ -13,6 +13,8 @@ struct FileSinkOptions {
   /// Try O_DIRECT with io_uring; where the file system or the kernel does not offer them, ordinary
   /// writes are used.
   bool direct = true;
+  /// A file that has the name already is replaced, by publish(); until then it stays.
+  bool replaces = false;
 };
 
 /// A dump in a file. While it is written, and for good when it is never completed, its name is
@@ -23,7 +25,8 @@ struct FileSinkOptions {
 /// At most kMaxDirtyBytes of what was written are in the page cache and not yet on their way to
 /// the disk, so that a small machine does not run out of memory by its own dump.
 ///
-/// @return kOs with EEXIST when PATH exists already, or what open(2) said.
+/// @return kOs with EEXIST when PATH exists already and is not to be replaced, or what open(2)
+/// said.
 Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
                                                  const FileSinkOptions& options = {});
 Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,

@@ -38,6 +38,8 @@ struct SaveOptions {
   bool without_earlier = false;
   /// Release memory even when the target will not outlast the next boot.
   bool volatile_target = false;
+  /// A file that has the target's name is replaced when the dump is complete. @pre vmcore_given
+  bool force = false;
   bool wait = false;                                ///< While another process saves the same dump.
   std::vector<std::string> vmcore{"/proc/vmcore"};  ///< One file, or the parts of a split one.
   bool vmcore_given = false;  ///< A file of the user's: nothing waits, nothing is released.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/save/save_plan.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -38,6 +40,24 @@ Result<> refuse_existing(const SaveTarget& target) {
   if (target.is_stream()) return {};
   for (const HeldFile& file : target.files)
     if (file.exists()) return fail_os(EEXIST, "creating " + file.path());
+  return {};
+}
+
+/// A file goes, but not one that may be needed: what has a journal may be the only copy of memory
+/// that was released.
+Result<> check_replaceable(const SaveTarget& target) {
+  for (const HeldFile& file : target.files) {
+    const HeldFile journal = journal_beside(file);
+    if (journal.exists())
+      return fail(ErrorCode::kBusy, fmt::format("{} is of a save that has not ended, by {}",
+                                                file.path(), journal.path()));
+    if (!file.exists()) continue;
+    const auto there = file.open(O_PATH);
+    if (!there) return fail_os(there.error().os_errno(), "replacing " + file.path());
+    struct stat info {};
+    if (::fstat(there->get(), &info) != 0 || !S_ISREG(info.st_mode))
+      return fail(ErrorCode::kBadData, file.path() + " is not a file: it is not replaced");
+  }
   return {};
 }
 
@@ -121,8 +141,10 @@ Result<SavePlan> plan_save(const SaveContext& context, SaveTarget target) {
   plan.keeps_journal = seams.dump && !plan.target.is_stream();
 
   if (auto found = find_earlier(context, plan); !found) return fail(std::move(found));
-  if (!plan.own_journal)
-    if (auto free = refuse_existing(plan.target); !free) return fail(std::move(free));
+  if (plan.own_journal) return plan;
+  const bool replaces = options.force && options.vmcore_given;
+  if (auto free = replaces ? check_replaceable(plan.target) : refuse_existing(plan.target); !free)
+    return fail(std::move(free));
   return plan;
 }
 

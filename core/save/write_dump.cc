@@ -37,6 +37,15 @@ Result<Sinks> open_stream(const SaveContext& context) {
   return sinks;
 }
 
+/// New files that nothing was written to but headers: they are of no use to anybody.
+void remove_empty(const SavePlan& plan, const std::vector<std::string>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string name = files[i].substr(files[i].rfind('/') + 1);
+    // What cannot be removed stays, as after any other failure.
+    static_cast<void>(plan.target.files[i].beside(name).remove());
+  }
+}
+
 /// @param adopted  the partial files to continue; null for new ones.
 Result<Sinks> open_files(const SaveContext& context, const SavePlan& plan,
                          const EarlierSave* adopted) {
@@ -45,6 +54,7 @@ Result<Sinks> open_files(const SaveContext& context, const SavePlan& plan,
     const HeldFile& file = plan.target.files[i];
     const std::string partial = adopted != nullptr ? adopted->files[i].name() : std::string();
     auto sink = context.seams.open_sink(file, partial);
+    if (!sink && adopted == nullptr) remove_empty(plan, locations_of(sinks));
     if (!sink) return fail(std::move(sink));
     if (adopted != nullptr) {
       auto adopting = AdoptingSink::open(std::move(*sink), file.beside(partial));
@@ -167,6 +177,10 @@ Result<std::unique_ptr<DumpWriter>> Attempt::open_writer() {
   if (!is_stream) partial_files_ = locations_of(*sinks);
   auto writer = DumpWriter::create(memory_.source(), memory_.filter(), memory_.frames(),
                                    dump_options(), std::move(*sinks));
+  if (!writer && adopted_ == nullptr) {
+    remove_empty(plan_, partial_files_);
+    partial_files_.clear();
+  }
   if (!writer || adopted_ == nullptr) return writer;
   if (auto passed = (*writer)->adopt(adopted_->content.steps); !passed)
     return fail(std::move(passed));

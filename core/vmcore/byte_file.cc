@@ -27,7 +27,9 @@ tl::unexpected<Error> past_end(const std::string& name, std::uint64_t offset, st
 const char* kind_of_other_file(mode_t mode) {
   if (S_ISDIR(mode)) return ": a directory; name the dump in it";
   if (S_ISFIFO(mode) || S_ISSOCK(mode))
-    return ": a pipe; a dump is not read from its beginning to its end: write it to a file first";
+    return ": a pipe; a dump is not read from its beginning to its end: write it to a file first, "
+           "or "
+           "give it as standard input, -";
   return ": not a file";
 }
 

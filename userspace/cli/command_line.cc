@@ -26,7 +26,7 @@ constexpr std::pair<std::string_view, std::string_view> kMakedumpfileOptions[] =
     {"-x", "--vmcoreinfo with the file that makedumpfile -g writes"},
     {"-i", "--vmcoreinfo"},
     {"-D", "the command info"},
-    {"-f", "another name for OUT: files are not overwritten"},
+    {"-f", "--force"},
     {"--num-threads", "--threads"},
     {"--split", "one --to for each file of save"},
     {"--message-level", "--progress"},

@@ -48,7 +48,8 @@ class ConsoleReporter : public SaveReporter {
 };
 
 // Says what became of it, and what to do next.
-void report_failure(const SaveFailure& failure, bool dump_waits, spdlog::logger& log) {
+void report_failure(const SaveFailure& failure, const SaveOptions& options, bool dump_waits,
+                    spdlog::logger& log) {
   const Error& error = failure.error;
   log.error("{}", error.code() == ErrorCode::kCancelled ? "stopped by a signal" : error.what());
   if (failure.reason == SaveFailure::Reason::kLocked) {
@@ -57,6 +58,7 @@ void report_failure(const SaveFailure& failure, bool dump_waits, spdlog::logger&
         "--wait");
     return;
   }
+  if (failure.reason == SaveFailure::Reason::kTarget && options.vmcore_given) return;
   if (failure.reason == SaveFailure::Reason::kTarget) {
     log.error(
         "nothing was changed. What to do next: save to a directory on a disk that only root can "
@@ -74,10 +76,16 @@ void report_failure(const SaveFailure& failure, bool dump_waits, spdlog::logger&
   const bool in_the_way = error.os_errno() == EEXIST;
   const auto& partial = failure.partial_files;
   if (partial.empty() && in_the_way)
-    log.error("What to do next: choose another file, or move this one away");
+    log.error("What to do next: choose another file, {}",
+              options.vmcore_given ? "or replace this one with --force" : "or move this one away");
   if (partial.empty()) return;
   log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
-  if (!dump_waits) return;
+  if (!dump_waits) {
+    // Each attempt begins anew.
+    if (error.code() == ErrorCode::kNoSpace)
+      log.error("What to do next: remove it, make room and run the same command again");
+    return;
+  }
   if (error.code() == ErrorCode::kNoSpace)
     log.error(
         "nothing unsaved was released. What to do next: make room and run the same command again, "
@@ -157,7 +165,7 @@ int run_save(const SaveCommandLine& command, const SaveSeams& seams, const SaveC
   if (outcome.error().reason == SaveFailure::Reason::kNoDump)
     console.log.info("no dump waits: nothing to do");
   else
-    report_failure(outcome.error(), seams.dump && !options.vmcore_given, console.log);
+    report_failure(outcome.error(), options, seams.dump && !options.vmcore_given, console.log);
   return exit_code_of(outcome.error());
 }
 

@@ -32,7 +32,10 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& who, const SaveComma
 }  // namespace
 
 SaveProgram::SaveProgram(const std::string& who, const SaveCommandLine& command, Streams io)
-    : log_(make_log(who, command)), vmcoreinfo_(command.vmcoreinfo), io_(io) {}
+    : log_(make_log(who, command)),
+      vmcoreinfo_(command.vmcoreinfo),
+      replaces_(command.save.force),
+      io_(io) {}
 
 SaveSeams SaveProgram::file_seams() const {
   SaveSeams seams;
@@ -40,8 +43,9 @@ SaveSeams SaveProgram::file_seams() const {
   seams.open_vmcore = [this](const std::vector<std::string>& paths) {
     return open_dump(paths, vmcoreinfo_);
   };
-  seams.open_sink = [](const HeldFile& file, const std::string& partial) {
-    return partial.empty() ? open_file_sink(file) : reopen_file_sink(partial, file);
+  seams.open_sink = [replaces = replaces_](const HeldFile& file, const std::string& partial) {
+    return partial.empty() ? open_file_sink(file, {.replaces = replaces})
+                           : reopen_file_sink(partial, file);
   };
   return seams;
 }

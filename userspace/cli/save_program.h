@@ -25,6 +25,7 @@ class SaveProgram {
   SignalStop stop_;
   std::shared_ptr<spdlog::logger> log_;  // Shared by spdlog's interface.
   std::string vmcoreinfo_;
+  bool replaces_;
   SteadyClock clock_;
   Streams io_;
 };

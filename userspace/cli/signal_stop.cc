@@ -6,11 +6,21 @@
 #include <system_error>
 
 namespace hadump {
+namespace {
+
+/// A signal that is blocked would arrive all the same.
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
 
 SignalStop::SignalStop() {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGTERM);
-  sigaddset(&signals_, SIGINT);
+  for (const int number : {SIGINT, SIGHUP})
+    if (!is_ignored(number)) sigaddset(&signals_, number);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   try {
     waiter_ = std::thread([this] { wait_for_signals(); });

@@ -7,9 +7,10 @@
 
 namespace hadump {
 
-/// Turns SIGTERM and SIGINT into a question that can be asked: "stop now?". A second signal ends
-/// the process the ordinary way. Blocks the signals for the calling thread and those it starts, so
-/// make it before any thread.
+/// Turns SIGTERM, SIGINT and SIGHUP into a question that can be asked: "stop now?". A second signal
+/// ends the process the ordinary way. SIGINT and SIGHUP stay ignored where they were (nohup, a
+/// script's background). Blocks the signals for the calling thread and those it starts, so make it
+/// before any thread.
 class SignalStop {
  public:
   SignalStop();

@@ -5,6 +5,7 @@
 #include "core/vmcore/noted_vmcore.h"
 #include "core/vmcore/open.h"
 #include "core/vmcore/vmcoreinfo.h"
+#include "userspace/cli/standard_input.h"
 
 namespace hadump {
 
@@ -22,13 +23,13 @@ std::string vmcoreinfo_option(const po::variables_map& values) {
 Result<std::unique_ptr<VmcoreSource>> open_dump(const std::vector<std::string>& paths,
                                                 const std::string& vmcoreinfo_path) {
   if (vmcoreinfo_path.empty()) {
-    auto source = open_vmcore(paths);
+    auto source = open_inputs(paths);
     if (!source) return source;
     return with_found_vmcoreinfo(std::move(*source));
   }
   auto text = read_file(vmcoreinfo_path, kMaxVmcoreinfoBytes);
   if (!text) return fail(std::move(text), "--vmcoreinfo");
-  auto source = open_vmcore(paths);
+  auto source = open_inputs(paths);
   if (!source) return source;
   auto noted = with_vmcoreinfo(std::move(*source),
                                {reinterpret_cast<const char*>(text->data()), text->size()});

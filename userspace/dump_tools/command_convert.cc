@@ -15,8 +15,11 @@ po::options_description describe() {
   po::options_description options("Options");
   options.add_options()("help,h", "show this text");
   describe_writing(options);
-  options.add_options()("vmcore", po::value<Words>()->composing(),
-                        "a further part of a split dump");
+  // clang-format off
+  options.add_options()
+      ("vmcore", po::value<Words>()->composing(), "a further part of a split dump")
+      ("force", "replace OUT if it is a file, once the new dump is complete");
+  // clang-format on
   return options;
 }
 
@@ -32,7 +35,8 @@ std::string help_convert(const std::string& program) {
       program,
       "convert IN OUT [options]\n"
       "Writes the dump IN (ELF core, kdump-compressed, flattened) to OUT in another format, with\n"
-      "another compression, or with fewer pages. OUT may be - for standard output.",
+      "another compression, or with fewer pages. IN may be - for standard input, OUT for standard\n"
+      "output.",
       describe());
 }
 
@@ -51,6 +55,7 @@ Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {
   command.save.vmcore_given = true;
   command.save.vmcore = {files[0]};
   command.save.to = {files[1]};
+  command.save.force = values->count("force") > 0;
   if (values->count("vmcore") > 0)
     for (const std::string& part : (*values)["vmcore"].as<Words>())
       command.save.vmcore.push_back(part);

@@ -12,6 +12,7 @@
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/signal_stop.h"
+#include "userspace/cli/standard_input.h"
 
 namespace hadump {
 namespace {
@@ -125,7 +126,7 @@ class Reader {
 
 int run(const VerifyOptions& options, const CommandCall& call) {
   const SignalStop stop;
-  const auto source = open_vmcore(options.files);
+  const auto source = open_inputs(options.files);
   if (!source) {
     complain(call, "verify", source.error().what());
     return kExitFailed;

@@ -12,6 +12,7 @@
 #include "core/vmcore/flattened_file.h"
 #include "core/vmcore/kdump_layout.h"
 #include "core/vmcore/kdump_source.h"
+#include "userspace/cli/standard_input.h"
 #include "userspace/dump_tools/extent_set.h"
 
 namespace hadump {
@@ -236,7 +237,7 @@ bool Check::may_share(Gfn gfn, const KdumpPageDesc& desc) {
 Result<DumpFiles> open_dump_files(const std::vector<std::string>& paths) {
   DumpFiles files;
   for (const std::string& path : paths) {
-    auto opened = OpenedFile::open(path);
+    auto opened = open_input(path);
     if (!opened) return fail(std::move(opened));
     std::unique_ptr<ByteFile> file = std::move(*opened);
     if (FlattenedFile::recognises(*file)) {

@@ -42,6 +42,7 @@ po::options_description describe() {
       ("vmcore", po::value<Words>()->composing(),
        "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
        "split dump")
+      ("force", "with --vmcore: replace a file of the target's name, once the new dump is complete")
       ("location-fd", po::value<int>(),
        "write the names of the finished dump's files to this descriptor, one a line, before saving")
       ("ack-fd", po::value<int>(),
@@ -128,6 +129,11 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
   options.wait = values->count("wait") > 0;
   options.vmcore_given = values->count("vmcore") > 0;
   if (options.vmcore_given) options.vmcore = (*values)["vmcore"].as<Words>();
+  options.force = values->count("force") > 0;
+  if (options.force && !options.vmcore_given)
+    return fail(ErrorCode::kBadData,
+                "--force is for a dump that is a file (--vmcore): while a dump waits, its target's "
+                "name belongs to no other file");
   if (values->count("ack-fd") > 0) options.ack_fd = (*values)["ack-fd"].as<int>();
   if (values->count("location-fd") > 0) command.location_fd = (*values)["location-fd"].as<int>();
   if (auto local = refuse_remote(options.to); !local) return fail(std::move(local));

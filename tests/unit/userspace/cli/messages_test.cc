@@ -12,6 +12,7 @@ namespace hadump {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Messages, AFileThatIsThereStaysAndTheUserLearnsWhatToDo) {
   FakeMachine machine(1, 2, 8);
@@ -45,6 +46,18 @@ TEST(Messages, TheLogOfAnotherDumpStays) {
   EXPECT_EQ(save_here(machine, save_options(dir / "vmcore", find_output_format("elf"))).exit_code,
             kExitFailed);
   EXPECT_EQ(*read_text_file(dir / "vmcore-dmesg.txt", 100), "precious");
+}
+
+// An empty file of that name would be taken for a dump that can be continued.
+TEST(Messages, NothingIsLeftOfASaveThatCouldNotBegin) {
+  FakeMachine machine(1, 2, 8);
+  const TemporaryDirectory dir;
+  const SaveRun run =
+      save_here(machine, save_options(dir / "vmcore", find_output_format("elf")), 0);
+  EXPECT_EQ(run.exit_code, kExitTargetFull) << run.messages;
+  EXPECT_THAT(run.messages, Not(HasSubstr("is readable")));
+  EXPECT_FALSE(std::filesystem::exists(dir / "vmcore-incomplete"));
+  EXPECT_EQ(machine.violation(), "");
 }
 
 // With FAILURE_ACTION=release any other status would cost the dump.

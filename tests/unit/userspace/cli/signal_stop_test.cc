@@ -14,11 +14,25 @@ void wait_until_requested(const SignalStop& stop) {
 }
 
 TEST(SignalStop, IsAskedForByASignal) {
-  for (const int number : {SIGTERM, SIGINT}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     const SignalStop stop;
     EXPECT_FALSE(stop.requested());
     ASSERT_EQ(::kill(::getpid(), number), 0);
     wait_until_requested(stop);
+  }
+}
+
+// nohup(1) and a shell that starts something in the background mean it.
+TEST(SignalStop, LeavesWhatIsIgnoredIgnored) {
+  for (const int number : {SIGINT, SIGHUP}) {
+    auto* const before = std::signal(number, SIG_IGN);
+    {
+      const SignalStop stop;
+      ASSERT_EQ(::kill(::getpid(), number), 0);
+      ASSERT_EQ(::kill(::getpid(), SIGTERM), 0);
+      wait_until_requested(stop);
+    }
+    std::signal(number, before);
   }
 }
 
