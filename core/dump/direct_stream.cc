@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint64_t kAlignment = DirectBuffers::kAlignment;
 constexpr std::size_t kBufferBytes = DirectBuffers::kBytes;
 constexpr std::uint64_t kPreallocateBytes = 64U << 20;
+constexpr std::uint64_t kNone = ~std::uint64_t{0};
 /// A hole up to this size is written as zeros: two writes for the device take longer than one.
 constexpr std::uint64_t kMaxFilledHole = 64U << 10;
 
@@ -65,6 +66,7 @@ class DirectStream : public DataStream {
   }
 
   Result<DataRoom> begin(std::uint64_t offset, std::size_t bytes) override {
+    tables_end_ = std::min(tables_end_, round_down(offset, kAlignment));
     if (auto ready = leave_if_refused(); !ready) return fail(std::move(ready));
     if (plain_) return DataRoom{};
     if (offset != end()) {
@@ -108,7 +110,12 @@ class DirectStream : public DataStream {
 
  private:
   std::uint64_t end() const { return base_ + used_; }
-  std::uint64_t data_end() const { return std::max(size_at_first_, buffers_.submitted_end()); }
+  /// The file has nothing of value from there on. Before anything was submitted that is where its
+  /// tables end, at the latest.
+  std::uint64_t data_end() const {
+    const std::uint64_t end = std::max(size_at_first_, buffers_.submitted_end());
+    return tables_end_ == kNone ? end : std::max(end, tables_end_);
+  }
 
   /// A failure costs only space, and zeros at the end of a file that says itself where its data
   /// ends.
@@ -235,7 +242,8 @@ class DirectStream : public DataStream {
   std::uint64_t base_ = 0;  ///< Where the current buffer's first byte goes.
   std::size_t used_ = 0;
   std::uint64_t preallocated_ = 0;
-  std::uint64_t size_at_first_ = 0;  ///< Of a file that is gone on with.
+  std::uint64_t size_at_first_ = 0;   ///< Of a file that is gone on with.
+  std::uint64_t tables_end_ = kNone;  ///< The lowest place that data was given for.
   bool preallocates_ = true;
   std::unique_ptr<DataStream> plain_;  ///< Instead of all this, once direct writes were refused.
 };

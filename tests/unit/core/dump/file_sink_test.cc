@@ -288,6 +288,25 @@ TEST_P(FileSink, ForgetsWhatDidNotFitWhenItGoesBack) {
   }
 }
 
+// On a disk with less room than is taken ahead: what is given back is not what was there before.
+TEST_P(FileSink, KeepsItsTablesWhenThereIsNoRoomAhead) {
+  const std::vector<std::byte> table = random_bytes(8192, 4);
+  const std::vector<std::byte> data = random_bytes(100'000, 5);
+  auto sink = open();
+  ASSERT_TRUE(sink);
+  {
+    const FileSizeLimit limit(4U << 20);
+    ASSERT_TRUE((*sink)->write_table(0, table));
+    ASSERT_TRUE((*sink)->write_data(1U << 20, data));
+    ASSERT_TRUE((*sink)->make_durable());
+  }
+  ASSERT_TRUE((*sink)->publish((1U << 20) + data.size()));
+  const auto content = read_file(path_, 1U << 30);
+  ASSERT_TRUE(content);
+  EXPECT_TRUE(std::equal(table.begin(), table.end(), content->begin()));
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), content->begin() + (1U << 20)));
+}
+
 // Nobody who filled it learns that it did not fit: whoever hands out room does, and goes back.
 TEST_P(FileSink, TellsOfRoomThatDidNotFit) {
   auto sink = open();
