@@ -9,6 +9,7 @@ from . import load, truth
 from .errors import CheckFailed
 from .guest import Guest, GuestConfig
 from .images import STANDARD_KERNEL
+from .overlay import Overlay
 from .product import Agent, guest_overlay
 from .waiting import Seen, wait_until
 
@@ -49,10 +50,13 @@ class Rescue:
 
     def create(self, config: GuestConfig) -> Guest:
         """Makes the guest, with the product in it."""
-        overlay = load.with_load(
+        return self.agent.host.create_guest(replace(config, overlay=self.overlay()))
+
+    def overlay(self) -> Overlay:
+        """What its boot has beside the lab's own."""
+        return load.with_load(
             guest_overlay(STANDARD_KERNEL, self.settings), self.lab.program("lab-load")
         )
-        return self.agent.host.create_guest(replace(config, overlay=overlay))
 
     def fill(self, mib: int) -> None:
         """Gives the dump something to hold."""
@@ -98,6 +102,11 @@ class Rescue:
         )
         self.lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
         self.guest.wait_for("HADUMP-LAB boot complete", 30, done.index)
+        self.wait_all_back()
+        return done
+
+    def wait_all_back(self) -> None:
+        """Waits until it has all of its memory, as before the crash."""
         had = int(self.before.match.group(2))
 
         def back() -> tuple[int, int]:
@@ -116,7 +125,6 @@ class Rescue:
             lambda: f"nothing is held, MemTotal within 1 % of {had} KiB: now {back()}",
         )  # fmt: skip
         self.lab.check(True, f"all memory is back: {had} KiB before, {has} KiB now")
-        return done
 
     def dumps(self) -> list[str]:
         """The finished dumps, oldest first: paths in the guest."""
@@ -147,13 +155,14 @@ class Rescue:
     def comparison(self, crash: Crash, path: str) -> truth.Comparison:
         """A dump beside the truth."""
         self.guest.flush()
-        self.guest.get_from_disk(path.removeprefix("/var/crash/"), self._vmcore)
-        found = truth.compare(crash.truth, self._vmcore, self.lab.program("compare-dump"))
+        self.guest.get_from_disk(path.removeprefix("/var/crash/"), self.vmcore)
+        found = truth.compare(crash.truth, self.vmcore, self.lab.program("compare-dump"))
         self.lab.note(f"{path}: {found.frames} frames: {found.counts}")
         return found
 
     @property
-    def _vmcore(self) -> Path:
+    def vmcore(self) -> Path:
+        """Where comparison() has put the dump."""
         return self.lab.directory / "vmcore"
 
     def dump_of(self, crash: Crash, area: tuple[int, int] | None = None) -> str:

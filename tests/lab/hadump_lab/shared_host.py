@@ -25,36 +25,19 @@ echo "$free"
 """
 
 
-class SharedHost:
-    """Starts the host when the first scenario asks for it."""
+class HostState:
+    """What a host was like when nothing had used it yet, and should be like between uses."""
 
-    def __init__(self, guests_mib: int) -> None:
-        """`guests_mib`: of the greediest scenario."""
-        self._guests_mib = guests_mib
-        self._host: Host | None = None
-        self._config: HostConfig | None = None
-        self._free_mib = 0
-
-    def get(self, config: HostConfig) -> Host:
-        """The host, clean.  @raises LabError when `config` asks for what it is not."""
-        if config.guests_mib > self._guests_mib or config.memory_mib:
-            raise LabError(f"the shared host has {self._guests_mib} MiB for guests, not {config}")
-        wanted = replace(config, guests_mib=self._guests_mib)
-        if self._host is None:
-            self._host, self._config = Host.start(wanted), wanted
-            self._free_mib, _ = _look_at(self._host)
-        if self._config != wanted:
-            raise LabError(f"the shared host is another one: {self._config}, not {wanted}")
-        return self._host
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._free_mib, _ = _look_at(host)
 
     def clean(self) -> str:
-        """Ends what the last scenario has left, and says what the host is like then.
+        """Ends what its user has left, and says what the host is like then.
 
-        @raises CheckFailed when it is not as it was when it started.
+        @raises CheckFailed when it is not as it was.
         """
         host = self._host
-        if host is None:
-            return "no host was needed"
         for guest in list(host.guests.values()):
             guest.forget()
         free, left = _look_at(host, _CLEAN)
@@ -66,14 +49,41 @@ class SharedHost:
             raise CheckFailed(f"{error}: {free} MiB free of {self._free_mib}, {left}") from error
         return f"no domain, no hadumpd, none of its files, {self._free_mib} MiB free"
 
+    def _is_clean(self, free_mib: int, left: list[str]) -> bool:
+        return abs(free_mib - self._free_mib) <= _FREE_MIB_MAY_DIFFER and not left
+
+
+class SharedHost:
+    """Starts the host when the first scenario asks for it."""
+
+    def __init__(self, guests_mib: int) -> None:
+        """`guests_mib`: of the greediest scenario."""
+        self._guests_mib = guests_mib
+        self._host: Host | None = None
+        self._config: HostConfig | None = None
+        self._state: HostState | None = None
+
+    def get(self, config: HostConfig) -> Host:
+        """The host, clean.  @raises LabError when `config` asks for what it is not."""
+        if config.guests_mib > self._guests_mib or config.memory_mib:
+            raise LabError(f"the shared host has {self._guests_mib} MiB for guests, not {config}")
+        wanted = replace(config, guests_mib=self._guests_mib)
+        if self._host is None:
+            self._host, self._config = Host.start(wanted), wanted
+            self._state = HostState(self._host)
+        if self._config != wanted:
+            raise LabError(f"the shared host is another one: {self._config}, not {wanted}")
+        return self._host
+
+    def clean(self) -> str:
+        """As HostState.clean(), after a scenario."""
+        return self._state.clean() if self._state else "no host was needed"
+
     def stop(self) -> None:
         """Ends the host; the next scenario gets a new one."""
         if self._host:
             self._host.stop()
-        self._host = None
-
-    def _is_clean(self, free_mib: int, left: list[str]) -> bool:
-        return abs(free_mib - self._free_mib) <= _FREE_MIB_MAY_DIFFER and not left
+        self._host = self._state = None
 
 
 def _look_at(host: Host, before: str = "") -> tuple[int, list[str]]:
