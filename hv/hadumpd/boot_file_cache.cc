@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/boot_file_cache.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,16 @@ bool is_there(const std::string& path) {
   return access(path.c_str(), R_OK) == 0;
 }
 
+/// Holds on to what was looked at: a trusted file, as is the way to it (trusted_path.h).
+Result<MappedFile> map_trusted(const std::string& path) {
+  auto held = hold_trusted(path);
+  if (!held) return fail(std::move(held));
+  auto file = held->open(O_RDONLY | O_NONBLOCK);
+  if (!file) return fail(std::move(file));
+  if (auto ours = check_trusted_file(file->get(), path); !ours) return fail(std::move(ours));
+  return MappedFile::open(fmt::format("/proc/self/fd/{}", file->get()));
+}
+
 }  // namespace
 
 Result<std::string> BootFileCache::cached_path() const {
@@ -45,10 +56,11 @@ Result<std::string> BootFileCache::cached_path() const {
   });
 }
 
-// The path of an ELF kernel: the configured file itself, or its unpacked copy.
+// The path of an ELF kernel: the configured file itself, or its unpacked copy. A copy that others
+// could have written is made anew.
 Result<std::string> BootFileCache::unpacked_kernel() const {
   auto cached = cached_path();
-  if (!cached || is_there(*cached)) return cached;
+  if (!cached || map_trusted(absolute(*cached))) return cached;
   auto file = read_file(paths_.kernel, kMaxKernelBytes);
   if (!file) return fail(std::move(file));
   if (is_elf(*file)) return paths_.kernel;
@@ -66,8 +78,9 @@ Result<std::span<const std::byte>> BootFileCache::kernel() {
     auto mapped = MappedFile::open(paths_.kernel);
     // A bzImage is small; an ELF kernel is used where it is, without a copy.
     if (mapped && !is_elf(mapped->bytes()))
-      mapped = unpacked_kernel().and_then(
-          [](const std::string& path) { return MappedFile::open(path); });
+      mapped = unpacked_kernel().and_then([this](const std::string& path) {
+        return path == paths_.kernel ? MappedFile::open(path) : map_trusted(absolute(path));
+      });
     if (!mapped) return fail(std::move(mapped));
     kernel_ = std::move(*mapped);
   }

@@ -18,6 +18,15 @@ constexpr std::size_t kMaxAdoptions = 32;
 // toolstack has nothing about.
 constexpr unsigned kCreationLooks = 60;
 
+/// Whether the domain that we looked after is gone, and xl has created, restored or received one
+/// with its UUID, which xl looks after. @pre one of its UUID is present.
+bool is_of_another(const DomainRecord& record, const std::vector<DomainStatus>& present) {
+  if (record.domid == 0) return false;  // Of a successor whose number was not written down.
+  return std::none_of(present.begin(), present.end(), [&](const DomainStatus& status) {
+    return !status.dying && status.uuid == record.uuid && status.domid == record.domid;
+  });
+}
+
 }  // namespace
 
 void Caretaker::adopt(const DomainStatus& status) {
@@ -75,15 +84,24 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
     });
   });
   std::set<std::string> kept;
-  for (const auto& [domid, ward] : wards_) kept.insert(ward.config.uuid);
+  std::set<std::string> changing;  // Their record may be ahead of what was seen.
+  for (const auto& [domid, ward] : wards_) {
+    kept.insert(ward.config.uuid);
+    if (ward.departure || world_.jobs.busy(domid)) changing.insert(ward.config.uuid);
+  }
   std::erase_if(shown_, [&](const auto& shown) {
     return !is_present(shown.first) && !kept.contains(shown.first);
   });
   for (const DomainRecord& record : world_.book.all()) {
-    if (is_present(record.uuid) || kept.contains(record.uuid)) continue;
+    const bool there = is_present(record.uuid);
+    if (there ? !is_of_another(record, present) : kept.contains(record.uuid)) continue;
+    if (there && changing.contains(record.uuid)) continue;
     if (record.has_snapshot())
       spdlog::warn("domain {} ({}): gone, and the dump in its memory is lost with it", record.domid,
                    record.name);
+    else if (there)
+      spdlog::info("domain {} ({}): gone; xl has made another one of its UUID, and looks after it",
+                   record.domid, record.name);
     world_.book.forget(record.uuid);
   }
 }
@@ -91,7 +109,7 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
 // What a hadumpd before us was killed over, while it created a domain again.
 void Caretaker::take_over_successors(const std::vector<DomainStatus>& present) {
   for (auto& [uuid, blueprint] : std::exchange(successors_, {})) {
-    const auto record = world_.book.find(uuid);
+    auto record = world_.book.find(uuid);
     const auto status = std::find_if(present.begin(), present.end(), [&id = uuid](const auto& one) {
       return one.uuid == id && !one.dying;
     });
@@ -99,6 +117,10 @@ void Caretaker::take_over_successors(const std::vector<DomainStatus>& present) {
     const bool half_made = there && status->paused && !status->shutdown && !status->has_run;
     // One that runs is the successor; one that has shut down is the old one, which is not gone yet.
     if (!record || (there && !half_made)) {
+      if (record && there && !status->shutdown && record->domid == 0) {
+        record->domid = status->domid;
+        save(*record);
+      }
       world_.states.forget_successor(uuid);
       continue;
     }

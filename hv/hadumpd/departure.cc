@@ -83,6 +83,12 @@ Result<> carry_out(Departure& departure, const DepartureWorld& world) {
   }
   auto created = world.host.create(*departure.blueprint);
   if (!created) return fail(std::move(created));
+  if (auto fresh = world.book.find(departure.uuid)) {
+    fresh->domid = *created;
+    // Trying again would create another one. Without this the next hadumpd takes it for ours, too.
+    if (auto done = world.book.save(*fresh); !done)
+      spdlog::warn("domain {} ({}): {}, continuing", *created, departure.name, done.error().what());
+  }
   spdlog::info("domain {} ({}): replaces domain {}", *created, departure.name, departure.domid);
   world.states.forget_successor(departure.uuid);
   return {};

@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   if (options->help) return print(daemon_help());
   if (options->version) return print("hadumpd " HADUMP_VERSION "\n");
   set_up_log(options->debug);
-  auto policies = read_policies(options->config, options->config_given);
+  auto policies = read_policies(options->config, options->config_given, options->check_config);
   if (!policies) {
     spdlog::error("{}", policies.error().what());
     return kExitUsage;

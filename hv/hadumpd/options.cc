@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/options.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <boost/program_options.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <sstream>
 #include <string_view>
 #include <system_error>
 
+#include "core/base/file.h"
 #include "core/base/trusted_path.h"
 
 namespace hadump {
@@ -25,7 +29,7 @@ po::options_description describe(DaemonOptions& options) {
       ("config,c", po::value(&options.config)->default_value(options.config),
        "configuration file; the default one may be absent")
       ("check-config", po::bool_switch(&options.check_config),
-       "read the configuration, report errors in it, and exit")
+       "read the configuration, report errors in it and files it names that are missing, and exit")
       ("debug,d", po::bool_switch(&options.debug), "log every step and the messages of Xen's libraries")
       ("once", po::value(&options.once)->value_name("DOMID"),
        "handle the crash of one domain, then exit: 0 if it runs again")
@@ -50,6 +54,43 @@ std::string_view without_comment(std::string_view line) {
   for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1))
     if (at == 0 || kSpace.find(line[at - 1]) != std::string_view::npos) return line.substr(0, at);
   return line;
+}
+
+/// @param take  is given section, key and value; what it refuses ends this, with the line's number.
+Result<> for_each_setting(
+    const std::string& text, const std::string& name,
+    const std::function<Result<>(const std::string& section, const std::string& key,
+                                 const std::string& value)>& take) {
+  std::string section;
+  std::istringstream lines(text);
+  std::string whole;
+  for (unsigned number = 1; std::getline(lines, whole); ++number) {
+    const std::string_view line = trimmed(without_comment(whole));
+    if (line.empty()) continue;
+    if (line.front() == '[' && line.back() == ']') {
+      section = line.substr(1, line.size() - 2);
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    Result<> done;
+    if (line.front() == '[' || equals == std::string_view::npos || equals == 0)
+      done = fail(ErrorCode::kBadData,
+                  fmt::format("'{}' is neither a [section] nor KEY = VALUE", line));
+    else
+      done = take(section, std::string(trimmed(line.substr(0, equals))),
+                  std::string(trimmed(line.substr(equals + 1))));
+    if (!done) return fail(std::move(done), fmt::format("{}: line {}", name, number));
+  }
+  return {};
+}
+
+Result<> check_file(const std::string& path) {
+  auto opened = open_file(path, O_RDONLY | O_NONBLOCK);  // A pipe, too.
+  if (!opened) return fail(std::move(opened));
+  struct stat info {};
+  if (::fstat(opened->get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return fail(ErrorCode::kBadData, path + " is not a file");
+  return {};
 }
 
 }  // namespace
@@ -84,30 +125,25 @@ Result<DaemonOptions> parse_daemon_options(const std::vector<std::string>& argum
 
 Result<PolicyTable> parse_policies(const std::string& text, const std::string& name) {
   PolicyTable table;
-  std::string section;
-  std::istringstream lines(text);
-  std::string whole;
-  for (unsigned number = 1; std::getline(lines, whole); ++number) {
-    const std::string_view line = trimmed(without_comment(whole));
-    if (line.empty()) continue;
-    if (line.front() == '[' && line.back() == ']') {
-      section = line.substr(1, line.size() - 2);
-      continue;
-    }
-    const std::size_t equals = line.find('=');
-    Result<> done;
-    if (line.front() == '[' || equals == std::string_view::npos || equals == 0)
-      done = fail(ErrorCode::kBadData,
-                  fmt::format("'{}' is neither a [section] nor KEY = VALUE", line));
-    else
-      done = table.add(section, std::string(trimmed(line.substr(0, equals))),
-                       std::string(trimmed(line.substr(equals + 1))));
-    if (!done) return fail(std::move(done), fmt::format("{}: line {}", name, number));
-  }
+  auto done =
+      for_each_setting(text, name,
+                       [&](const std::string& section, const std::string& key,
+                           const std::string& value) { return table.add(section, key, value); });
+  if (!done) return fail(std::move(done));
   return table;
 }
 
-Result<PolicyTable> read_policies(const std::string& path, bool required) {
+Result<> check_named_files(const std::string& text, const std::string& name) {
+  return for_each_setting(
+      text, name,
+      [](const std::string& section, const std::string& key, const std::string& path) -> Result<> {
+        if ((key != "kernel" && key != "ramdisk") || path.empty()) return {};
+        auto there = check_file(path);
+        return there ? there : fail(std::move(there), fmt::format("[{}] {}", section, key));
+      });
+}
+
+Result<PolicyTable> read_policies(const std::string& path, bool required, bool check_files) {
   constexpr std::uint64_t kMaxConfigBytes = 1_MiB;
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(path, error);
@@ -117,6 +153,8 @@ Result<PolicyTable> read_policies(const std::string& path, bool required) {
   if (auto way = walk_trusted(std::filesystem::absolute(path)); !way) return fail(std::move(way));
   auto text = read_trusted_text_file(real, kMaxConfigBytes);
   if (!text) return fail(std::move(text));
+  if (check_files)
+    if (auto checked = check_named_files(*text, path); !checked) return fail(std::move(checked));
   return parse_policies(*text, path);
 }
 

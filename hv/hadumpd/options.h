@@ -26,8 +26,12 @@ std::string daemon_help();
 Result<DaemonOptions> parse_daemon_options(const std::vector<std::string>& arguments);
 
 /// Reads the configuration file. A file that is not there is an empty one unless `required`.
-Result<PolicyTable> read_policies(const std::string& path, bool required);
+/// @param check_files  as check_named_files(): for a check by hand.
+Result<PolicyTable> read_policies(const std::string& path, bool required, bool check_files = false);
 /// The same from text, for tests. @param name  of the file, for messages.
 Result<PolicyTable> parse_policies(const std::string& text, const std::string& name);
+/// Whether the kernels and ramdisks that it names are there. They may come and go while hadumpd
+/// runs, which says before a crash what it would miss.
+Result<> check_named_files(const std::string& text, const std::string& name);
 
 }  // namespace hadump

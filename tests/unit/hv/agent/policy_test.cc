@@ -26,6 +26,21 @@ TEST(Policies, LaterAndNarrowerSectionsWin) {
   EXPECT_FALSE(table->for_domain("db-test").enabled);
 }
 
+TEST(Policies, NameFilesThatAreThere) {
+  const std::string good = testing::TempDir() + "hadump-policy-kernel";
+  std::ofstream(good) << "kernel";
+  const auto check = [](const std::string& text) { return check_named_files(text, "file"); };
+  EXPECT_TRUE(check("[default]\nkernel = " + good + "\nramdisk =\n"));
+  const auto missing = check("[domain web]\nkernel = " + good + "\nramdisk = " + good + "-2\n");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().what(), HasSubstr("file: line 3: [domain web] ramdisk: opening " +
+                                                good + "-2: No such file"));
+  const auto directory = check("[domain web]\nkernel = /proc\n");
+  ASSERT_FALSE(directory);
+  EXPECT_THAT(directory.error().what(), HasSubstr("/proc is not a file"));
+  std::remove(good.c_str());
+}
+
 // A '#' inside a value belongs to it: what is cut off a command line would be missed at the crash.
 TEST(Policies, BeginCommentsAtAHashBehindASpace) {
   const auto table = parse_policies(

@@ -61,6 +61,50 @@ TEST_F(DepartureTest, ADomainOfXlsIsLeftToXl) {
   EXPECT_EQ(only(), domid);
 }
 
+// xl save and xl restore while hadumpd did not run: the UUID is the old one's, xl watches the new
+// one, and both would create a domain.
+TEST_F(DepartureTest, ADomainThatXlHasRestoredIsXls) {
+  const unsigned domid = owned(config("web"));
+  ASSERT_TRUE(host.destroy(domid));
+  const unsigned restored = host.add(config("web"));
+  ASSERT_NE(restored, domid);
+  restart();
+  settle();
+  EXPECT_EQ(state("web"), "watching");
+
+  host.at(restored).domain.shut_down(ShutdownReason::kReboot);
+  settle();
+  EXPECT_EQ(only(), restored);
+}
+
+// A migration to the same host may fail, and then the old one goes on.
+TEST_F(DepartureTest, TheOldDomainIsOursWhileXlMakesAnotherOfItsUuid) {
+  const unsigned domid = owned(config("web"));
+  const unsigned received = host.add(config("web"));
+  settle();
+  ASSERT_TRUE(host.destroy(received));
+  settle();
+  host.at(domid).domain.shut_down(ShutdownReason::kReboot);
+  settle();
+  EXPECT_NE(only(), 0U);
+  EXPECT_NE(only(), domid);
+}
+
+TEST_F(DepartureTest, TheSuccessorStaysOursWhenHadumpdIsStartedAgain) {
+  const unsigned domid = owned(config("web"));
+  host.at(domid).domain.shut_down(ShutdownReason::kReboot);
+  settle();
+  const unsigned second = only();
+  EXPECT_EQ(record("web").domid, second);
+  restart();
+  settle();
+  host.at(second).domain.shut_down(ShutdownReason::kReboot);
+  pass(1s);
+  settle();
+  EXPECT_NE(only(), 0U);
+  EXPECT_NE(only(), second);
+}
+
 TEST_F(DepartureTest, RenameRestartKeepsTheOldOne) {
   DomainConfig renamed = config("web");
   renamed.on_reboot = ShutdownAction::kRenameRestart;

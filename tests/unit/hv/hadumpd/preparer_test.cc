@@ -87,6 +87,23 @@ TEST_F(PreparerTest, KeepsTheKernelsOfTheDomainsThatAreThere) {
   EXPECT_THAT(prune_kernel_cache(directory + "/nothing", kernels), IsEmpty());
 }
 
+// Whoever can write it would choose what the guest boots.
+TEST_F(PreparerTest, AnUnpackedKernelThatOthersCanWriteIsNotBooted) {
+  write("packed", std::vector<std::byte>(8));
+  const std::string copy = "cache/" + cached("packed");
+  write(copy, std::vector<std::byte>(3));
+  const auto kernel = [&] {
+    BootFileCache files({directory + "/packed", "", directory + "/cache", directory}, "",
+                        [] { return no_tables(0); });
+    return files.kernel().map([](std::span<const std::byte> bytes) { return bytes.size(); });
+  };
+  const auto ours = kernel();
+  ASSERT_TRUE(ours) << ours.error().what();
+  EXPECT_EQ(*ours, 3U);
+  std::filesystem::permissions(directory + "/" + copy, std::filesystem::perms(0666));
+  EXPECT_FALSE(kernel()) << "the file itself is no bzImage that could be unpacked again";
+}
+
 TEST_F(PreparerTest, SaysBeforeACrashWhatWouldFailThen) {
   write("initrd", {});
   std::filesystem::resize_file(directory + "/initrd", 200_MiB);
