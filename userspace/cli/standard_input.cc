@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/base/units.h"
+#include "core/vmcore/open.h"
 
 namespace hadump {
 namespace {
