@@ -40,8 +40,9 @@ constexpr std::string_view kExitCodes =
     "4 hadumpd is not running. Commands on dumps have their own; see their --help.\n";
 
 const AdminCommand* command_of(const std::string& name) {
-  const auto* found = std::find_if(std::begin(kCommands), std::end(kCommands),
-                                   [&](const AdminCommand& command) { return command.name == name; });
+  const auto* found =
+      std::find_if(std::begin(kCommands), std::end(kCommands),
+                   [&](const AdminCommand& command) { return command.name == name; });
   return found == std::end(kCommands) ? nullptr : found;
 }
 
