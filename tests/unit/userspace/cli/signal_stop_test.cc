@@ -2,6 +2,7 @@
 #include "userspace/cli/signal_stop.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -24,6 +25,11 @@ TEST(SignalStop, IsAskedForByASignal) {
 
 // nohup(1) and a shell that starts something in the background mean it.
 TEST(SignalStop, LeavesWhatIsIgnoredIgnored) {
+  sigset_t both;  // An earlier test's SignalStop has blocked them.
+  sigemptyset(&both);
+  sigaddset(&both, SIGINT);
+  sigaddset(&both, SIGHUP);
+  pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
   for (const int number : {SIGINT, SIGHUP}) {
     auto* const before = std::signal(number, SIG_IGN);
     {
