@@ -78,6 +78,10 @@ void report_failure(const SaveFailure& failure, const SaveOptions& options, bool
   if (partial.empty() && in_the_way)
     log.error("What to do next: choose another file, {}",
               options.vmcore_given ? "or replace this one with --force" : "or move this one away");
+  if (partial.empty() && error.code() == ErrorCode::kNoSpace)
+    log.error(
+        "nothing was changed. What to do next: make room and run the same command again, or "
+        "choose another file system");
   if (partial.empty()) return;
   log.error("the incomplete dump is readable: {}", fmt::join(partial, ", "));
   if (!dump_waits) {
