@@ -134,6 +134,7 @@ class Attempt {
   Result<std::unique_ptr<DumpWriter>> open_writer();
   Result<> begin();
   DumpOptions dump_options();
+  void leave_nothing();
   void show(const DumpProgress& dump);
 
   const SaveContext& context_;
@@ -177,14 +178,18 @@ Result<std::unique_ptr<DumpWriter>> Attempt::open_writer() {
   if (!is_stream) partial_files_ = locations_of(*sinks);
   auto writer = DumpWriter::create(memory_.source(), memory_.filter(), memory_.frames(),
                                    dump_options(), std::move(*sinks));
-  if (!writer && adopted_ == nullptr) {
-    remove_empty(plan_, partial_files_);
-    partial_files_.clear();
-  }
+  if (!writer) leave_nothing();
   if (!writer || adopted_ == nullptr) return writer;
   if (auto passed = (*writer)->adopt(adopted_->content.steps); !passed)
     return fail(std::move(passed));
   return writer;
+}
+
+// Before anything has begun: new files have nothing of the dump, and nobody would find them again.
+void Attempt::leave_nothing() {
+  if (adopted_ != nullptr) return;
+  remove_empty(plan_, partial_files_);
+  partial_files_.clear();
 }
 
 // Notes where the dump is, and what is to become of which frame.
@@ -212,7 +217,10 @@ Result<> Attempt::begin() {
 Result<WrittenDump> Attempt::run() {
   auto writer = open_writer();
   if (!writer) return fail(std::move(writer));
-  if (auto begun = begin(); !begun) return fail(std::move(begun));
+  if (auto begun = begin(); !begun) {
+    leave_nothing();
+    return fail(std::move(begun));
+  }
   Saver saver(**writer, journal_ ? &*journal_ : nullptr, blocks_, ledger_, memory_.needed_later(),
               saver_options(context_.options, adopted_));
   // From here on memory is given back.

@@ -21,6 +21,7 @@ from hadump_lab import truth
 from hadump_lab.dump_state import Frames, Held, says_incomplete
 from hadump_lab.guest import GuestConfig
 from hadump_lab.host import HostConfig
+from hadump_lab.mishaps import Mishap, Plan, draw_plan
 from hadump_lab.overlay import Overlay
 from hadump_lab.product import Agent
 from hadump_lab.rescue import SAVE_AREA_MIB, Crash, Rescue
@@ -32,10 +33,6 @@ NAME = "campaign"
 RUNS_OF_A_GUEST = 6
 MOST_MIB = 512
 LOAD_MIB = 12
-STEPS = (
-    "paused", "vcpus-saved", "memory-added", "low-copied", "snapshot-complete",
-    "backends-disconnected", "reset", "loaded", "reconnected", "vcpus-set", "started", "done",
-)  # fmt: skip
 CONFIG = "[default]\nmax-crashes = 1000\n"
 # All pages, so that all can be compared, and small portions, so that much can happen in between.
 SETTINGS = "DUMP_LEVEL=0\nMIN_FREE_MB=1\nPORTION={portion}M\nFORMAT={format}\nCOMPRESS={compress}\n"
@@ -47,33 +44,15 @@ SAVE_AGAIN = (
     "(/usr/lib/hadump/hadump-save >/dev/console 2>&1;"
     ' echo "HADUMP-LAB done again-hadump-save status=$?" >/dev/console) </dev/null >/dev/null 2>&1 &'
 )
+# What was released before the save began is lost, and has to be said so.
+SAVE_REST = SAVE_AGAIN.replace(
+    "/usr/lib/hadump/hadump-save", "release-region save --to /var/crash/ --without-earlier"
+)
 ENDED = r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)"
 FILLER = "/var/crash/filler"
-SAVED, WITH_LOSS = 0, 5
+SAVED, WITH_LOSS, LACKS_EARLIER = 0, 5, 8
 USUAL_SAVE_S = 8.0
-# Of hadumpd: a record of the domain, and what it keeps while the host runs.
 USUAL_FILES = r"\.json$|^acpi-|^(lock|starts|hadumpd.sock|twin-kernel)$"
-
-
-@dataclass(frozen=True)
-class Mishap:
-    """One of EVENTS, so long after the save was begun, in shares of a save's usual time."""
-
-    kind: str
-    after: float
-    number: int  # What it needs besides: MiB that stay free, or a seed.
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to happen in a run: to the agent at the crash, and while the dump is saved."""
-
-    agent: str  # calm, absent, "kill-at STEP[ STEP]", "kill-after SECONDS"
-    mishaps: tuple[Mishap, ...]
-
-    def __str__(self) -> str:
-        words = [f"{one.kind} at {one.after:.2f}" for one in self.mishaps]
-        return f"agent {self.agent}; {', '.join(words) or 'an undisturbed save'}"
 
 
 def run(lab: Lab) -> None:
@@ -111,7 +90,7 @@ def _live(
     before = _account(agent)
     for number in runs:
         started = time.monotonic()
-        plan = draw_plan(random.Random(f"{seed} run {number}"))
+        plan = draw_plan(random.Random(f"{seed} run {number}"), list(Run.EVENTS))
         lab.note(f"run {number} of seed {seed}: {plan}")
         patient.fill(LOAD_MIB)
         one = Run(lab, patient)
@@ -129,24 +108,6 @@ def _live(
     lab.check(not left, f"hadumpd has no notes of it any more: {left}")
 
 
-def draw_plan(draw: random.Random) -> Plan:
-    """Depends on nothing but what `draw` was made from."""
-    agent = draw.choices(["calm", "step", "steps", "after", "absent"], [3, 4, 2, 3, 1])[0]
-    if agent == "step":
-        agent = f"kill-at {draw.choice(STEPS)}"
-    elif agent == "steps":
-        chosen = sorted(draw.sample(range(len(STEPS)), 2))
-        agent = "kill-at " + " ".join(STEPS[index] for index in chosen)
-    elif agent == "after":
-        agent = f"kill-after {draw.uniform(0, 10):.2f}"
-    count = draw.choices([0, 1, 2, 3], [1, 4, 3, 2])[0]
-    mishaps = [
-        Mishap(draw.choice(list(Run.EVENTS)), draw.uniform(0, 0.9), draw.randrange(2, 40))
-        for _ in range(count)
-    ]
-    return Plan(agent, tuple(mishaps))
-
-
 def _wait_registered(agent: Agent) -> None:
     wait_until(lambda: _is_registered(agent), 30, f"{NAME} registers")
 
@@ -157,7 +118,7 @@ def _is_registered(agent: Agent) -> bool:
 
 
 def _account(agent: Agent) -> str:
-    """What the host has of domains, memory, files and mappings, but for what may always be there."""
+    """What the host has of domains, memory, files and mappings, but for hadumpd's USUAL_FILES."""
     return agent.host.exec(
         "xl list | awk 'NR > 1 {print $1, $3}';"
         f" xenstore-read /local/domain/$(xl domid {NAME})/memory/target;"
@@ -187,6 +148,7 @@ class Run:
     is_held_up: bool = True  # The boot script waits.
     ended: int | None = None  # How the dump was completed.
     lost: Frames = field(default_factory=Frames)  # Released by hand.
+    lacks_earlier: bool = False  # The saver has missed what was released by hand.
     agent_ends_at_done: bool = False
     seen: list[str] = field(default_factory=list)
 
@@ -261,7 +223,8 @@ class Run:
         words = []
         if not self.is_saving:
             self.since = self.rescue.guest.mark() if not self.is_held_up else self.since
-            words.append("touch /run/begin" if self.is_held_up else SAVE_AGAIN)
+            again = SAVE_REST if self.lacks_earlier else SAVE_AGAIN
+            words.append("touch /run/begin" if self.is_held_up else again)
         delay = int(after * self.rescue.save_seconds * 1e6)
         words.append(f"usleep {delay}")
         self.is_saving, self.is_held_up = True, False
@@ -276,6 +239,10 @@ class Run:
             self.ended = status
         else:
             self._check_all_safe()
+        if status == LACKS_EARLIER and self.lost.ranges:
+            self.lacks_earlier = True
+            self._run_in_guest("true")
+            return self._await_end()
         return status
 
     def _kill_saver(self, mishap: Mishap) -> None:
@@ -300,14 +267,15 @@ class Run:
         agent.signal("STOP")
         panic = "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"
         mark = guest.mark()
-        self._run_in_guest(f"(sleep 0.1; {panic}) </dev/null >/dev/null 2>&1 &", mishap.after)
+        # A second later than drawn: the guest must have answered before.
+        delay = 1 + mishap.after * self.rescue.save_seconds
+        self._run_in_guest(f"(sleep {delay:.2f}; {panic}) </dev/null >/dev/null 2>&1 &")
         seen = guest.wait_for("Kernel panic - not syncing", 60, mark)
         done = guest.log.find(ENDED, self.since)
         if done and int(done.match.group(1)) in (SAVED, WITH_LOSS):
             self.seen.append("crash after the save")
             agent.signal("CONT")
-            self._start_over(int(done.match.group(1)), seen.index)
-            return
+            return self._start_over(int(done.match.group(1)), seen.index)
         agent.signal("CONT")
         self.seen.append("crash while saving")
         self._back(seen.index)

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -29,9 +30,11 @@ struct SaveRun {
 };
 
 /// Runs one save on a fake machine, in this process.
+/// @param on_open  called when a file of the dump has been opened.
 inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
                          std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max(),
-                         const std::string& state_dir = "", int location_fd = -1) {
+                         const std::string& state_dir = "", int location_fd = -1,
+                         const std::function<void()>& on_open = {}) {
   std::ostringstream messages;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
   log.set_pattern("%l: %v");
@@ -50,6 +53,7 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
       [&](const HeldFile& wanted, const std::string& partial) -> Result<std::unique_ptr<DumpSink>> {
         auto file = partial.empty() ? open_file_sink(wanted) : reopen_file_sink(partial, wanted);
         if (!file) return file;
+        if (on_open) on_open();
         return std::make_unique<PowerCutSink>(
             std::move(*file), [&machine] { machine.event(); }, capacity);
       },

@@ -60,6 +60,21 @@ TEST(Messages, NothingIsLeftOfASaveThatCouldNotBegin) {
   EXPECT_EQ(machine.violation(), "");
 }
 
+// Without its journal nobody would continue it, nor know that it has nothing.
+TEST(Messages, NothingIsLeftOfASaveWhoseJournalCannotBeWritten) {
+  FakeMachine machine(1, 2, 8);
+  const TemporaryDirectory dir;
+  const auto block = [&] {
+    std::filesystem::create_directories(dir / ".vmcore.hadump-journal/in the way");
+  };
+  const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")),
+                                std::numeric_limits<std::uint64_t>::max(), "", -1, block);
+  EXPECT_EQ(run.exit_code, kExitFailed) << run.messages;
+  EXPECT_THAT(run.messages, HasSubstr("starting the journal"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "vmcore-incomplete"));
+  EXPECT_EQ(machine.violation(), "");
+}
+
 // With FAILURE_ACTION=release any other status would cost the dump.
 TEST(Messages, ATargetThatDoesNotLastIsRefusedUnlessNothingIsReleased) {
   FakeMachine machine(1, 2, 8);
