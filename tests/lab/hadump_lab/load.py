@@ -26,6 +26,7 @@ def with_scatter(overlay: Overlay, program: Path) -> Overlay:
 
 def scatter(guest: Guest, mib: int) -> None:
     """Leaves single free pages only, but for `mib`. Nothing puts them together again."""
-    guest.exec("echo 0 >/proc/sys/vm/compaction_proactiveness")
+    # A failed allocation of pages that lie together starts a compaction as well: it may not move locked pages.
+    guest.exec("cd /proc/sys/vm; echo 0 >compaction_proactiveness; echo 0 >compact_unevictable_allowed")
     guest.exec(f"setsid lab-scatter {mib} >/run/scatter.log 2>&1 </dev/null &")
     guest.exec("until grep -q 'SCATTER: ready' /run/scatter.log; do sleep 0.3; done", timeout=180)

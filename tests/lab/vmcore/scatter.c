@@ -2,7 +2,8 @@
 /*
  * Leaves no two free pages side by side, as a system does that has run for long, so that a balloon
  * takes single pages anywhere. Usage: scatter MIB, where MIB is what it leaves as it is: for the
- * system to go on with. Keeps every other page until the crash.
+ * system to go on with. Keeps every other page until the crash; locked, so that nothing moves them
+ * together (with 0 in vm.compact_unevictable_allowed).
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24	/* Linux 5.18 */
+#endif
 #define STRIDE 15485863UL	/* a prime above every number of pairs, so that each one is met */
 
 static size_t free_bytes(void)
@@ -37,7 +41,7 @@ int main(int argc, char **argv)
 	}
 	bytes = (bytes - leave) & -PAGE;
 	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at == MAP_FAILED || madvise(at, bytes, MADV_NOHUGEPAGE)) {
+	if (at == MAP_FAILED || madvise(at, bytes, MADV_NOHUGEPAGE) || mlock(at, bytes)) {
 		perror("scatter");
 		return 1;
 	}
@@ -46,7 +50,10 @@ int main(int argc, char **argv)
 	/* In no order: what is freed last is taken first, and must be anywhere. */
 	for (size_t i = 0, pair = 0, pairs = bytes / (2 * PAGE); i < pairs; i++) {
 		pair = (pair + STRIDE) % pairs;
-		madvise(at + pair * 2 * PAGE, PAGE, MADV_DONTNEED);
+		if (madvise(at + pair * 2 * PAGE, PAGE, MADV_DONTNEED_LOCKED)) {
+			perror("scatter: madvise");
+			return 1;
+		}
 	}
 	printf("SCATTER: ready, %zu MiB\n", bytes >> 20);
 	fflush(stdout);
