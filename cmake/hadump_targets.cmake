@@ -34,6 +34,11 @@ function(hadump_skip_part name reason)
   set_property(GLOBAL APPEND PROPERTY HADUMP_SKIPPED_PARTS "${name}: ${reason}")
 endfunction()
 
+# hadump_one_by_one(TARGET…): commands have functions of the same names, which cannot be in one unit.
+function(hadump_one_by_one)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD OFF)
+endfunction()
+
 # hadump_add_test(NAME LABEL label SHARDS n TIMEOUT s SOURCES … LIBS …): a GoogleTest program as one
 # CTest entry, or as NAME_1 to NAME_n, which have a part of its tests each: for one that takes so long
 # that other processors would wait for it.

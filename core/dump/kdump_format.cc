@@ -13,7 +13,6 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kBlock = kFrameSize;
 /// Tables that are written at once while nothing is being read: more than this is made durable in
 /// between, so that it does not fill the page cache.
 constexpr std::uint64_t kTableSyncBytes = 16U << 20;
@@ -33,7 +32,7 @@ KdumpFormat::KdumpFormat(FormatInput input, std::vector<FormatOutput> outputs)
   descs_offset_ = bitmap2_offset_ + bitmap_bytes_;
   for (const FormatOutput& output : outputs_) {
     const std::uint64_t most = tabled_.intersection(output.range).frames();
-    const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kBlock);
+    const std::uint64_t data = round_up(descs_offset_ + most * sizeof(KdumpPageDesc), kKdumpBlock);
     // The first block of the data is the page of zeros that all zero pages share.
     const Position start{data + kFrameSize, 0, output.range.begin};
     stripes_.push_back({start, start, PendingBits(tabled_), {}, {}, data, 0, false, false});

@@ -12,8 +12,6 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kBlock = kFrameSize;
-
 template <std::size_t N>
 void copy_text(std::array<char, N>& to, std::string_view text) {
   std::copy_n(text.begin(), std::min(text.size(), N - 1), to.begin());
@@ -40,7 +38,7 @@ std::int64_t vmcoreinfo_number(std::string_view vmcoreinfo, std::string_view key
 }
 
 std::uint64_t sub_header_bytes(const NoteBytes& notes) {
-  return round_up(sizeof(KdumpSubHeader) + notes.bytes.size(), kBlock);
+  return round_up(sizeof(KdumpSubHeader) + notes.bytes.size(), kKdumpBlock);
 }
 
 KdumpHeader make_header(const FormatInput& input, const NoteBytes& notes, const KdumpPart& part) {
@@ -54,9 +52,9 @@ KdumpHeader make_header(const FormatInput& input, const NoteBytes& notes, const 
   copy_text(header.utsname.domainname, identity.domainname);
   header.seconds = vmcoreinfo_number(vmcoreinfo_text(*input.layout), "CRASHTIME",
                                      static_cast<std::int64_t>(input.layout->header.crash_time_s));
-  header.sub_header_blocks = static_cast<std::int32_t>(sub_header_bytes(notes) / kBlock);
+  header.sub_header_blocks = static_cast<std::int32_t>(sub_header_bytes(notes) / kKdumpBlock);
   header.bitmap_blocks =
-      static_cast<std::uint32_t>(2 * kdump_bitmap_bytes(part.max_mapnr) / kBlock);
+      static_cast<std::uint32_t>(2 * kdump_bitmap_bytes(part.max_mapnr) / kKdumpBlock);
   header.max_mapnr =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(part.max_mapnr, UINT32_MAX));
   header.cpus =
@@ -78,7 +76,7 @@ KdumpSubHeader make_sub_header(const FormatInput& input, const NoteBytes& notes,
     sub.end_pfn = sub.end_pfn_64 = std::min(part.range.end.value, part.max_mapnr);
   }
   if (!notes.bytes.empty()) {
-    sub.note_offset = kBlock + sizeof(sub);
+    sub.note_offset = kKdumpBlock + sizeof(sub);
     sub.note_size = notes.bytes.size();
   }
   if (notes.vmcoreinfo_size > 0) {
@@ -95,11 +93,11 @@ KdumpSubHeader make_sub_header(const FormatInput& input, const NoteBytes& notes,
 }  // namespace
 
 std::uint64_t kdump_bitmap_bytes(std::uint64_t max_mapnr) {
-  return round_up((max_mapnr + 7) / 8, kBlock);
+  return round_up((max_mapnr + 7) / 8, kKdumpBlock);
 }
 
 std::uint64_t kdump_headers_bytes(const NoteBytes& notes) {
-  return kBlock + sub_header_bytes(notes);
+  return kKdumpBlock + sub_header_bytes(notes);
 }
 
 std::vector<std::byte> encode_kdump_headers(const FormatInput& input, const NoteBytes& notes,
@@ -112,8 +110,8 @@ std::vector<std::byte> encode_kdump_headers(const FormatInput& input, const Note
   sub.dump_level = static_cast<std::int32_t>(dump_level | input.layout->header.dump_level);
   std::vector<std::byte> bytes(kdump_headers_bytes(notes));
   std::memcpy(bytes.data(), &header, sizeof(header));
-  std::memcpy(bytes.data() + kBlock, &sub, sizeof(sub));
-  std::copy(notes.bytes.begin(), notes.bytes.end(), bytes.begin() + kBlock + sizeof(sub));
+  std::memcpy(bytes.data() + kKdumpBlock, &sub, sizeof(sub));
+  std::copy(notes.bytes.begin(), notes.bytes.end(), bytes.begin() + kKdumpBlock + sizeof(sub));
   return bytes;
 }
 

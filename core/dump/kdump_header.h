@@ -10,6 +10,9 @@
 
 namespace hadump {
 
+/// The format counts in these.
+inline constexpr std::uint64_t kKdumpBlock = kFrameSize;
+
 /// What one file of a kdump-compressed dump answers for.
 struct KdumpPart {
   std::uint64_t max_mapnr = 0;  ///< Of the whole dump.

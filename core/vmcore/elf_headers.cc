@@ -9,6 +9,7 @@
 
 #include "core/vmcore/elf_limits.h"
 #include "core/vmcore/elf_notes.h"
+#include "core/vmcore/read_struct.h"
 #include "core/vmcore/xen_core.h"
 
 namespace hadump {
@@ -16,14 +17,6 @@ namespace {
 
 /// makedumpfile's mark of a dump that ran out of space (its IMPLEMENTATION file).
 constexpr std::uint32_t kElfIncomplete = 0x1;
-
-template <typename T>
-Result<T> read_struct(const ByteFile& file, std::uint64_t offset) {
-  T value{};
-  if (auto r = file.read_at(std::as_writable_bytes(std::span(&value, 1)), offset); !r)
-    return fail(std::move(r));
-  return value;
-}
 
 /// As uname -m says it.
 std::string machine_name(Elf64_Half machine) {

@@ -13,6 +13,7 @@
 #include "core/vmcore/elf_source.h"
 #include "core/vmcore/kdump_source.h"
 #include "core/vmcore/page_filter.h"
+#include "core/vmcore/read_struct.h"
 
 namespace hadump {
 namespace {
@@ -21,14 +22,6 @@ constexpr std::int32_t kMinVersion = 3, kMaxVersion = 6;
 
 /// As many notes as are read, and the sub header before them.
 constexpr std::uint64_t kMaxSubHeaderBlocks = kMaxNoteBytes / kFrameSize + 1;
-
-template <typename T>
-Result<T> read_struct(const ByteFile& file, std::uint64_t at) {
-  T value{};
-  if (auto r = file.read_at(std::as_writable_bytes(std::span(&value, 1)), at); !r)
-    return fail(std::move(r));
-  return value;
-}
 
 /// What other machines wrote has other struct pages and page tables, perhaps other sizes of pages.
 /// QEMU leaves the name out at times.

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr unsigned kVersion = 1;
+constexpr unsigned kRecordVersion = 1;
 constexpr std::array<std::string_view, 4> kStateNames = {"examining", "writing", "written",
                                                          "failed"};
 
@@ -36,7 +36,7 @@ std::string_view to_string(CaptureState state) {
 
 std::string to_json(const CaptureRecord& record) {
   Json json;
-  json["version"] = kVersion;
+  json["version"] = kRecordVersion;
   json["name"] = record.name;
   json["domain"] = record.domain;
   json["uuid"] = record.uuid;
@@ -65,7 +65,7 @@ std::string to_json(const CaptureRecord& record) {
 
 Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   const Json json = Json::parse(text);
-  if (json.at("version") != kVersion)
+  if (json.at("version") != kRecordVersion)
     return fail(ErrorCode::kBadData, "a capture record of another version");
   CaptureRecord record;
   json.at("name").get_to(record.name);

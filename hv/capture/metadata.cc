@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr const char* kSchema = "hadump-capture";
-constexpr unsigned kVersion = 1;
+constexpr unsigned kMetadataVersion = 1;
 constexpr std::uint64_t kMaxMetadataBytes = 1_MiB;
 // In elf_gregset_t's order.
 constexpr std::size_t kRip = 16;
@@ -128,7 +128,7 @@ std::string metadata_text(const CaptureRecord& record, const DomainConfig& confi
                           const std::string& log_file) {
   Json json;
   json["schema"] = kSchema;
-  json["version"] = kVersion;
+  json["version"] = kMetadataVersion;
   json["header"] = header_json(record, config, findings, host_name, log_file);
   return text_of(json);
 }

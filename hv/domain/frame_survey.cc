@@ -12,7 +12,7 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kPieceFrames = 16384;
+constexpr std::uint64_t kSurveyFrames = 16384;
 // As many holes as a dump node lists, and as many pieces of memory: an ELF core could list a few
 // more, but boot regions and the save area cut some in two.
 constexpr std::size_t kMaxPieces = HADUMP_MAX_RANGES;
@@ -83,7 +83,7 @@ class Collector {
 
 Result<> scan(const GuestMemory& memory, const FrameSet& frames, FrameSurvey& survey) {
   Collector collector;
-  auto done = parallel_for_pieces(frames, kPieceFrames, [&](FrameRange piece) -> Result<> {
+  auto done = parallel_for_pieces(frames, kSurveyFrames, [&](FrameRange piece) -> Result<> {
     auto kinds = memory.kinds(piece);
     if (!kinds) return fail(std::move(kinds));
     return collector.add(piece, *kinds);
@@ -111,7 +111,7 @@ Result<> find_special(const GuestMemory& memory, FrameSurvey& survey) {
     FrameRange span = ranges[i];
     std::size_t next = i + 1;
     for (; next < ranges.size() && ranges[next].begin.value - span.end.value <= kNearFrames &&
-           ranges[next].end.value - span.begin.value <= kPieceFrames;
+           ranges[next].end.value - span.begin.value <= kSurveyFrames;
          ++next)
       span.end = ranges[next].end;
     auto mapping = memory.map(span, Access::kRead);

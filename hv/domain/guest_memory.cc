@@ -13,14 +13,14 @@ namespace {
 
 // 4 MiB at a time: few calls, and small enough that a large copy does not need as much address
 // space again.
-constexpr std::uint64_t kPieceFrames = 1024;
+constexpr std::uint64_t kMappedFrames = 1024;
 
 template <typename Touch>
 Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t bytes,
                     Access access, Touch touch) {
   while (bytes > 0) {
     const std::uint64_t offset = address.value % kFrameSize;
-    const std::uint64_t chunk = std::min(bytes, kPieceFrames * kFrameSize - offset);
+    const std::uint64_t chunk = std::min(bytes, kMappedFrames * kFrameSize - offset);
     const Gfn first = frame_of(address);
     const Gfn end{round_up(address.value + chunk, kFrameSize) >> kFrameShift};
     auto mapping = memory.map({first, end}, access);
@@ -54,7 +54,7 @@ Result<> GuestMemory::populate(const FrameSet& frames, std::uint64_t keep_free_b
 Result<> GuestMemory::remove(FrameRange range) {
   for (FrameRange piece{range.begin, range.begin}; piece.end < range.end;) {
     // Ends at whole pieces, so that large pages stay whole.
-    const std::uint64_t end = round_down(piece.end.value, kPieceFrames) + kPieceFrames;
+    const std::uint64_t end = round_down(piece.end.value, kMappedFrames) + kMappedFrames;
     piece = {piece.end, Gfn{std::min(end, range.end.value)}};
     if (auto done = remove_piece(piece); !done) return done;
   }

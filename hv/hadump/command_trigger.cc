@@ -30,9 +30,9 @@ po::options_description describe_wait(unsigned& seconds) {
 // Until the job is over. hadumpd answers at once each time.
 Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& socket,
                   CommandWorld& world) {
-  constexpr milliseconds kAskAgainAfter{200};
+  constexpr milliseconds kAskEvery{200};
   const Json request = {{"command", "job"}, {"job", number}};
-  for (milliseconds waited{0};; waited += kAskAgainAfter) {
+  for (milliseconds waited{0};; waited += kAskEvery) {
     auto job = world.ask(socket, request);
     if (!job) return fail(std::move(job));
     if (flag_at(*job, "over")) {
@@ -45,7 +45,7 @@ Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& soc
           fmt::format("hadumpd is still working on it (job {}, {}); see `hadump status` and "
                       "its log",
                       number, text_at(*job, "what")));
-    world.sleep(kAskAgainAfter);
+    world.sleep(kAskEvery);
   }
 }
 

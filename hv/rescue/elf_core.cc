@@ -12,7 +12,7 @@
 namespace hadump {
 namespace {
 
-constexpr std::size_t kMaxProgramHeaders = PN_XNUM - 1;
+constexpr std::size_t kMaxCoreHeaders = PN_XNUM - 1;
 void append(std::vector<std::byte>& out, const void* data, std::size_t bytes) {
   const auto* from = static_cast<const std::byte*>(data);
   out.insert(out.end(), from, from + bytes);
@@ -65,7 +65,7 @@ std::vector<Elf64_Phdr> load_segments(const ElfCoreInput& input) {
 Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input) {
   const std::vector<std::byte> notes = build_notes(input);
   const std::vector<Elf64_Phdr> loads = load_segments(input);
-  if (loads.size() + 1 > kMaxProgramHeaders)
+  if (loads.size() + 1 > kMaxCoreHeaders)
     return fail(ErrorCode::kUnsupported,
                 "the guest's memory is in too many pieces for an ELF core");
 
@@ -86,7 +86,7 @@ Result<std::vector<std::byte>> build_elf_core_header(const ElfCoreInput& input) 
 
 std::uint64_t max_elf_core_header_bytes(std::uint64_t vcpus) {
   constexpr std::uint64_t kPrstatusNote = 512;  // 356, and what aligns it
-  return sizeof(Elf64_Ehdr) + kMaxProgramHeaders * sizeof(Elf64_Phdr) + vcpus * kPrstatusNote +
+  return sizeof(Elf64_Ehdr) + kMaxCoreHeaders * sizeof(Elf64_Phdr) + vcpus * kPrstatusNote +
          HADUMP_MAX_VMCOREINFO + kFrameSize;
 }
 

@@ -14,7 +14,7 @@ namespace hadump {
 namespace {
 
 constexpr std::uint32_t kNotePhys32Entry = 18;  // xen/include/public/elfnote.h
-constexpr std::size_t kMaxProgramHeaders = 64;
+constexpr std::size_t kMaxKernelHeaders = 64;
 
 template <typename T>
 bool load(std::span<const std::byte> file, std::uint64_t offset, T& out) {
@@ -70,7 +70,7 @@ Result<KernelImage> parse_kernel(std::span<const std::byte> file) {
         ErrorCode::kUnsupported,
         "not an x86-64 ELF kernel (if it is a boot loader, hadumpd.conf must name the kernel, "
         "ramdisk and cmdline to boot after a crash)");
-  if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kMaxProgramHeaders)
+  if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kMaxKernelHeaders)
     return fail(ErrorCode::kBadData, "a kernel with impossible program headers");
   KernelImage image;
   for (unsigned i = 0; i < header.e_phnum; ++i) {

@@ -10,7 +10,7 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kPieceFrames = kChecksumPieceBytes >> kFrameShift;
+constexpr std::uint64_t kCopyFrames = kChecksumPieceBytes >> kFrameShift;
 
 }  // namespace
 
@@ -19,7 +19,7 @@ LowCopy::LowCopy(const GuestMemory& memory, std::span<const FrameRange> regions,
   Gfn to = low.begin;
   for (FrameRange region : regions)
     for (Gfn from = region.begin; from < region.end;) {
-      const Gfn end{std::min(from.value + kPieceFrames, region.end.value)};
+      const Gfn end{std::min(from.value + kCopyFrames, region.end.value)};
       pieces_.push_back({{from, end}, to});
       to.value += end.value - from.value;
       from = end;

@@ -11,7 +11,7 @@
 namespace hadump {
 namespace {
 
-constexpr std::uint64_t kFrames = 0x1000;  // a few thousand say as much as all, and sooner
+constexpr std::uint64_t kMachineFrames = 0x1000;  // a few thousand say as much as all, and sooner
 constexpr std::size_t kMaxPageBytes = 64 * 1024;
 constexpr std::uint64_t kRing = 0xFFFFFFFF82040000;  // linux_machine.cc
 constexpr std::size_t kMaxRingBytes = 0x4000;
@@ -45,9 +45,10 @@ void classify_all(const VmcoreSource& dump) {
   check_identity(dump);
   const auto classifier = PageClassifier::open(dump);
   if (!classifier) return;
-  check_runs(**classifier, {Gfn{0}, Gfn{kFrames}});
+  check_runs(**classifier, {Gfn{0}, Gfn{kMachineFrames}});
   check_runs(**classifier, {Gfn{0x3FF}, Gfn{0x401}});
-  fuzz_require((*classifier)->kept_unknown().frames() <= 2 * kFrames, "losses are counted once");
+  fuzz_require((*classifier)->kept_unknown().frames() <= 2 * kMachineFrames,
+               "losses are counted once");
   const FrameUses uses = (*classifier)->metadata_uses();
   Gfn behind;
   for (const FrameUse& use : uses.uses()) {

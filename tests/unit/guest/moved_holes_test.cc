@@ -9,8 +9,6 @@
 namespace hadump {
 namespace {
 
-constexpr hadump_range kSave = {1024 * kTestFrame, 1088 * kTestFrame};
-
 // What a walk over the pieces of the block of `range` finds: one letter for each frame.
 std::string pieces_of(const hadump_layout& layout, const hadump_block& block, hadump_range range) {
   std::string text;

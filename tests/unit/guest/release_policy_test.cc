@@ -10,8 +10,6 @@ extern "C" {
 namespace hadump {
 namespace {
 
-constexpr hadump_range kSave = {1024 * kTestFrame, 1088 * kTestFrame};
-
 // Two blocks held, [16, 48), nothing else.
 ReleasedMemory two_blocks() {
   return {{frames(16, 48)}, {}, kSave, false};

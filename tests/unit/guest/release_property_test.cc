@@ -14,7 +14,7 @@ namespace {
 constexpr u64 kFrames = 12 * kFramesPerBlock;
 constexpr u64 kAddedSave = 4096;
 
-enum class Kind { kForeign, kHeld, kHole, kSave };
+enum class Kind { kForeign, kHeld, kHole, kSaveArea };
 
 struct Frame {
   Kind kind = Kind::kForeign;
@@ -60,7 +60,7 @@ World random_world(std::mt19937& random) {
   if (world.registered) {
     const u64 first = below(kFrames - 24), count = 1 + below(24);
     world.save_area = frames(first, first + count);
-    for (u64 i = first; i < first + count; ++i) world.frames[i].kind = Kind::kSave;
+    for (u64 i = first; i < first + count; ++i) world.frames[i].kind = Kind::kSaveArea;
   }
   const auto in_held = [](const Frame& f) {
     return f.kind == Kind::kHeld || f.kind == Kind::kHole;
@@ -75,7 +75,7 @@ bool is_refused(const World& world, u64 block) {
   bool any = false;
   for (u64 i = block * kFramesPerBlock; i < (block + 1) * kFramesPerBlock; ++i) {
     const Frame& f = world.frames[i];
-    if (f.kind == Kind::kForeign || f.kind == Kind::kSave) return false;
+    if (f.kind == Kind::kForeign || f.kind == Kind::kSaveArea) return false;
     if (f.kind == Kind::kHeld && f.asked == 0) return false;
     any = any || f.kind == Kind::kHeld;
   }
@@ -114,7 +114,7 @@ void expect_consistent(const World& world, const ReleasedMemory& memory) {
         if (f.kind == Kind::kHeld) {
           ASSERT_EQ(1, f.asked) << "given unasked: " << i;
         }
-        if (f.kind == Kind::kSave) {
+        if (f.kind == Kind::kSaveArea) {
           ASSERT_TRUE(l.save_released) << i;
         }
       } else if (f.kind == Kind::kHeld) {

@@ -18,6 +18,9 @@ inline constexpr u64 kTestFrame = HADUMP_FRAME_SIZE;
 inline constexpr u64 kFramesPerBlock = 16;
 inline constexpr u64 kTestBlock = kFramesPerBlock * kTestFrame;
 
+/// The save area of most tests, above all other memory.
+inline constexpr hadump_range kSave = {1024 * kTestFrame, 1088 * kTestFrame};
+
 /// Frames [begin, end) as the policy's bytes.
 inline hadump_range frames(u64 begin, u64 end) {
   return {begin * kTestFrame, end * kTestFrame};

@@ -24,6 +24,9 @@
 
 namespace hadump {
 
+/// A disk that is never full.
+inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
 struct SaveRun {
   int exit_code = 0;
   std::string messages;
@@ -32,9 +35,8 @@ struct SaveRun {
 /// Runs one save on a fake machine, in this process.
 /// @param on_open  called when a file of the dump has been opened.
 inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
-                         std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max(),
-                         const std::string& state_dir = "", int location_fd = -1,
-                         const std::function<void()>& on_open = {}) {
+                         std::uint64_t capacity = kNoLimit, const std::string& state_dir = "",
+                         int location_fd = -1, const std::function<void()>& on_open = {}) {
   std::ostringstream messages;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
   log.set_pattern("%l: %v");
@@ -70,8 +72,7 @@ inline int save_in_child(FakeMachine& machine, const SaveOptions& options,
                          const std::string& state_dir = "") {
   const pid_t child = ::fork();
   if (child == 0) {
-    const SaveRun run =
-        save_here(machine, options, std::numeric_limits<std::uint64_t>::max(), state_dir);
+    const SaveRun run = save_here(machine, options, kNoLimit, state_dir);
     if (run.exit_code != kExitOk)
       static_cast<void>(!::write(2, run.messages.data(), run.messages.size()));
     ::_exit(run.exit_code);

@@ -26,7 +26,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFrames = LinuxMachine::kFramesPerSection;
 constexpr std::uint64_t kNoteFrame = kFrames - 10;

@@ -11,6 +11,8 @@
 namespace hadump {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 using testing::HasSubstr;
 
 CaptureRecord sample() {
@@ -39,7 +41,6 @@ TEST(CaptureRecord, ReadsWhatItHasWritten) {
 }
 
 TEST(CaptureRecord, RefusesWhatIsNone) {
-  using Json = nlohmann::ordered_json;
   const Json good = Json::parse(to_json(sample()));
   EXPECT_FALSE(parse_capture_record(""));
   EXPECT_FALSE(parse_capture_record("[]"));

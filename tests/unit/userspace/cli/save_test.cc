@@ -15,8 +15,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
 class SaveInFormat : public testing::TestWithParam<const OutputFormat*> {};
 
 TEST_P(SaveInFormat, WritesEveryFrameAndGivesAllMemoryBack) {

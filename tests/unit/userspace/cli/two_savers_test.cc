@@ -21,8 +21,6 @@ namespace {
 using testing::AnyOf;
 using testing::HasSubstr;
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
 class TwoAtOnce : public testing::TestWithParam<const OutputFormat*> {
  protected:
   SaveOptions options_to(const std::string& name) const {

@@ -92,7 +92,7 @@ Verdict verify(const Images& images) {
 }
 
 // Without notes: header, sub header, then two bitmaps of one block each, then the descriptors.
-constexpr std::size_t kValid = 2 * kFrameSize;
+constexpr std::size_t kBitmapAt = 2 * kFrameSize;
 constexpr std::size_t kDumped = 3 * kFrameSize;
 constexpr std::size_t kDescs = 4 * kFrameSize;
 
@@ -146,7 +146,7 @@ TEST(Verify, FindsDescriptorsThatPointNowhere) {
 
 TEST(Verify, FindsPartsOfDifferentDumps) {
   Images images = write_dump(2);
-  images[1][kValid + 501 / 8] |= std::byte{1U << (501 % 8)};
+  images[1][kBitmapAt + 501 / 8] |= std::byte{1U << (501 % 8)};
   const Verdict verdict = verify(images);
   EXPECT_EQ(verdict.exit_code, kExitIncomplete);
   EXPECT_THAT(verdict.text, HasSubstr("its bitmaps differ"));
