@@ -37,7 +37,8 @@ double read_structs(const VmcoreSource& source, const PageClassifier& classifier
                     std::uint64_t sections) {
   constexpr std::uint64_t kPiece = 2_MiB / kFrameSize;  // the struct pages of a section
   std::vector<FrameRange> pieces;
-  for (const FrameUse& use : classifier.metadata_uses().uses())
+  const FrameUses uses = classifier.metadata_uses();
+  for (const FrameUse& use : uses.uses())
     for (Gfn at = use.frames.begin; at.value + kPiece <= use.frames.end.value; at.value += kPiece)
       pieces.push_back({at, Gfn{at.value + kPiece}});
   if (pieces.empty()) std::abort();

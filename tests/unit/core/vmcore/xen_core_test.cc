@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/base/elf_header.h"
@@ -61,12 +62,12 @@ class XenCore {
     header.e_shentsize = sizeof(Elf64_Shdr);
     header.e_shnum = static_cast<Elf64_Half>(sections.size());
     header.e_shstrndx = static_cast<Elf64_Half>(sections.size() - 1);
-    std::vector<std::byte> file(kContent);
+    std::vector<std::byte> file(kContent + content.size());
     std::memcpy(file.data(), &header, sizeof(header));
     std::memcpy(file.data() + sizeof(header), sections.data(),
                 sections.size() * sizeof(Elf64_Shdr));
     std::memcpy(file.data() + kNames, names.data(), names.size());
-    file.insert(file.end(), content.begin(), content.end());
+    std::copy(content.begin(), content.end(), file.begin() + kContent);
     file.resize(file.size() - missing_bytes);
     return file;
   }
