@@ -91,7 +91,7 @@ Result<AcpiTables> make_acpi_tables(XenLog& log, unsigned domid, const std::stri
       .pristine_acpi_tables(domid, run_directory + "/twin-kernel", mark, made);
 }
 
-// Empty when nobody knows: a capture then belongs to any boot.
+// Empty when nobody knows: records and captures then belong to any boot.
 std::string host_boot_id() {
   constexpr std::uint64_t kMaxBootId = 64;
   auto text = read_text_file("/proc/sys/kernel/random/boot_id", kMaxBootId);
@@ -208,8 +208,9 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
   destroy_leftover_twins(Toolstack(xen.libxl.get(), xen.handles), *mark);
 
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
-  RecordBook book(states);
-  CaptureBook captures(states, host_boot_id());
+  const std::string boot_id = host_boot_id();
+  RecordBook book(states, boot_id);
+  CaptureBook captures(states, boot_id);
   CoreDirectory cores;
   const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
     if (hangs) sleep(kHungSeconds);  // as libxl could

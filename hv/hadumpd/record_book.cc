@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/record_book.h"
 
+#include <fmt/format.h>
+
 #include <utility>
+
+#include "core/base/printable.h"
 
 namespace hadump {
 
@@ -9,7 +13,17 @@ Result<> RecordBook::load(std::vector<std::string>& complaints) {
   auto records = states_.load_all(complaints);
   if (!records) return fail(std::move(records));
   const std::lock_guard lock(mutex_);
-  for (DomainRecord& record : *records) records_.insert_or_assign(record.uuid, std::move(record));
+  for (DomainRecord& record : *records) {
+    if (of_another_boot(record)) {
+      if (record.has_snapshot())
+        complaints.push_back(
+            fmt::format("{}: the host was booted again, and the dump that waited in it is lost",
+                        printable(record.name)));
+      states_.forget(record.uuid);
+      continue;
+    }
+    records_.insert_or_assign(record.uuid, std::move(record));
+  }
   return {};
 }
 
@@ -36,13 +50,17 @@ void RecordBook::forget(const std::string& uuid) {
 }
 
 void RecordBook::keep(const DomainRecord& record) {
+  DomainRecord known = record;
+  known.boot_id = boot_id_;
   const std::lock_guard lock(mutex_);
-  records_.insert_or_assign(record.uuid, record);
+  records_.insert_or_assign(record.uuid, std::move(known));
 }
 
 Result<> RecordBook::save(const DomainRecord& record) {
-  keep(record);
-  return states_.save(record);
+  DomainRecord known = record;
+  known.boot_id = boot_id_;
+  keep(known);
+  return states_.save(known);
 }
 
 }  // namespace hadump

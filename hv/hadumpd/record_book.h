@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hv/hadumpd/state_directory.h"
@@ -18,10 +19,13 @@ namespace hadump {
 /// else the event loop.
 class RecordBook : public RecordStore {
  public:
-  /// @param states  borrowed.
-  explicit RecordBook(StateDirectory& states) : states_(states) {}
+  /// @param states  borrowed. @param boot_id  of the host; empty: unknown.
+  RecordBook(StateDirectory& states, std::string boot_id)
+      : states_(states), boot_id_(std::move(boot_id)) {}
 
-  /// Reads what an agent before us wrote down. Broken files are named in `complaints`.
+  /// Reads what an agent before us wrote down. Broken files, and dumps that were lost because the
+  /// host was booted again, are named in `complaints`. Records of another boot are forgotten: a
+  /// domain of the same UUID and domid is not the one that they are about.
   Result<> load(std::vector<std::string>& complaints);
 
   /// A copy, as of now.
@@ -41,7 +45,12 @@ class RecordBook : public RecordStore {
   }
 
  private:
+  bool of_another_boot(const DomainRecord& record) const {
+    return !boot_id_.empty() && !record.boot_id.empty() && record.boot_id != boot_id_;
+  }
+
   StateDirectory& states_;
+  std::string boot_id_;
   mutable std::mutex mutex_;
   std::map<std::string, DomainRecord> records_;  ///< by UUID; guarded by mutex_
 };

@@ -64,6 +64,7 @@ std::string to_json(const DomainRecord& record) {
   json["uuid"] = record.uuid;
   json["name"] = record.name;
   json["domid"] = record.domid;
+  json["boot_id"] = record.boot_id;
   json["step"] = to_string(record.step);
   json["mode"] = to_string(record.mode);
   json["save_area"] = {{"address", address_of(record.save_area.begin).value},
@@ -105,6 +106,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   auto domid = checked_domid(json.at("domid").get<std::uint64_t>());
   if (!domid) return fail(std::move(domid));
   record.domid = *domid;
+  record.boot_id = json.value("boot_id", "");  // older records have none
   auto step = parse_step(json.at("step").get<std::string>());
   if (!step) return fail(std::move(step));
   record.step = *step;
@@ -121,7 +123,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("crash_time").get_to(record.crash_time);
   json.at("boots").get_to(record.boots);
   json.at("committed").get_to(record.committed);
-  record.dump_over = json.value("dump_over", false);  // older records have none
+  record.dump_over = json.value("dump_over", false);  // the same
   json.at("rewrite_pending").get_to(record.rewrite_pending);
   json.at("window_bytes").get_to(record.window_bytes);
   json.at("boot_bytes").get_to(record.boot_bytes);

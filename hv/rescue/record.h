@@ -37,6 +37,7 @@ struct DomainRecord {
   std::string uuid;
   std::string name;
   unsigned domid = 0;
+  std::string boot_id;  ///< of the host; empty: unknown, and then it fits any
   Step step = Step::kNone;
   SaveMode mode = SaveMode::kAdded;
   FrameRange save_area;  ///< empty: none. Added memory is named here before it is added.

@@ -34,7 +34,7 @@ class CaretakerTest : public testing::Test {
   /// A hadumpd that finds what the one before it has left.
   void restart() {
     jobs = ManualJobs();
-    book.emplace(states);
+    book.emplace(states, boot_id);
     captures.emplace(states, boot_id);
     caretaker.emplace(
         Caretaker::World{host, jobs, *book, states, cores, preparer,

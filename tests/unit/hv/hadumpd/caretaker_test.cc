@@ -265,6 +265,26 @@ TEST_F(CaretakerTest, FinishesABootThatWasInterrupted) {
   EXPECT_EQ(state("web"), "waiting");
 }
 
+// A domain may have the UUID and the domid that another one had before the host's reboot.
+TEST_F(CaretakerTest, ARecordOfAnotherBootOfTheHostIsForgotten) {
+  DomainRecord old;
+  old.uuid = "uuid-of-web";
+  old.committed = true;
+  old.step = Step::kLoaded;
+  ASSERT_TRUE(book->save(old));
+  boot_id = "another-boot";
+  restart();
+  old = record("web");
+  EXPECT_EQ(old.step, Step::kNone);
+
+  const unsigned domid = known(config("web"));
+  ASSERT_TRUE(host.at(domid).domain.pause());
+  settle();
+  EXPECT_THAT(rescued, IsEmpty());
+  restart();
+  EXPECT_FALSE(record("web").committed) << "nor is it on disk";
+}
+
 TEST_F(CaretakerTest, EndsADumpWhenTheGuestSaysSo) {
   const unsigned domid = known(config("web"));
   host.at(domid).domain.crash_again();

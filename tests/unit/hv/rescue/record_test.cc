@@ -15,6 +15,7 @@ TEST(Record, ComesBackAsItWas) {
   DomainRecord record;
   record.uuid = "u-1";
   record.name = "web \"1\"";
+  record.boot_id = "b-1";
   record.step = Step::kReset;
   record.mode = SaveMode::kRegistered;
   record.save_area = frames_of_bytes(4_GiB, 2_MiB);
