@@ -29,8 +29,9 @@ TEST(SignalStop, LeavesWhatIsIgnoredIgnored) {
   sigemptyset(&both);
   sigaddset(&both, SIGINT);
   sigaddset(&both, SIGHUP);
-  pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
   for (const int number : {SIGINT, SIGHUP}) {
+    // What is blocked is not ignored, but waits.
+    pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
     auto* const before = std::signal(number, SIG_IGN);
     {
       const SignalStop stop;
@@ -40,6 +41,9 @@ TEST(SignalStop, LeavesWhatIsIgnoredIgnored) {
     }
     std::signal(number, before);
   }
+  sigset_t pending;
+  ASSERT_EQ(sigpending(&pending), 0);
+  EXPECT_EQ(sigismember(&pending, SIGHUP), 0) << "the next test would take it for its own";
 }
 
 TEST(SignalStop, EndsWithoutASignal) {
