@@ -11,6 +11,7 @@
 
 #include "core/base/endian.h"
 #include "core/base/text.h"
+#include "core/vmcore/read_struct.h"
 
 namespace hadump {
 namespace {
@@ -30,14 +31,6 @@ struct RecordHeader {
   be64 offset;
   be64 bytes;
 };
-
-template <typename T>
-Result<T> read_header(const ByteFile& file, std::uint64_t at) {
-  T header{};
-  if (auto r = file.read_at(std::as_writable_bytes(std::span(&header, 1)), at); !r)
-    return fail(std::move(r));
-  return header;
-}
 
 /// Extents of the file as it should be, by begin; later insertions win.
 class ExtentMap {
@@ -91,12 +84,12 @@ class ExtentMap {
 }  // namespace
 
 bool FlattenedFile::recognises(const ByteFile& file) {
-  const auto header = read_header<FileHeader>(file, 0);
+  const auto header = read_struct<FileHeader>(file, 0);
   return header && std::string_view(header->signature.data(), kSignature.size()) == kSignature;
 }
 
 Result<std::unique_ptr<FlattenedFile>> FlattenedFile::open(std::unique_ptr<ByteFile> file) {
-  const auto header = read_header<FileHeader>(*file, 0);
+  const auto header = read_struct<FileHeader>(*file, 0);
   if (!header || header->type != 1 || header->version != 1)
     return fail(ErrorCode::kUnsupported, file->name() + " is not a flattened dump of version 1");
   std::unique_ptr<FlattenedFile> flat(new FlattenedFile(std::move(file)));
@@ -111,7 +104,7 @@ Result<> FlattenedFile::index_records() {
   std::uint64_t at = kHeaderBytes;
   truncated_ = true;
   for (std::size_t records = 0;; ++records) {
-    const auto header = read_header<RecordHeader>(*file_, at);
+    const auto header = read_struct<RecordHeader>(*file_, at);
     if (!header) break;
     if (header->offset == kEnd && header->bytes == kEnd) {
       truncated_ = false;
@@ -185,7 +178,7 @@ Result<> FlattenedFile::read_extent(const Extent& extent, std::span<std::byte> o
                                     std::uint64_t offset) const {
   std::uint64_t origin = extent.origin, source = extent.source;
   while (!out.empty()) {
-    auto header = read_header<RecordHeader>(*file_, source - sizeof(RecordHeader));
+    auto header = read_struct<RecordHeader>(*file_, source - sizeof(RecordHeader));
     if (!header) return fail(std::move(header));
     const std::uint64_t bytes = header->bytes;
     if (header->offset != origin || bytes == 0 || !fits(origin, bytes, kMaxFileBytes))

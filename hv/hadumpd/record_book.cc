@@ -50,17 +50,13 @@ void RecordBook::forget(const std::string& uuid) {
 }
 
 void RecordBook::keep(const DomainRecord& record) {
-  DomainRecord known = record;
-  known.boot_id = boot_id_;
   const std::lock_guard lock(mutex_);
-  records_.insert_or_assign(record.uuid, std::move(known));
+  records_.insert_or_assign(record.uuid, of_this_boot(record));
 }
 
 Result<> RecordBook::save(const DomainRecord& record) {
-  DomainRecord known = record;
-  known.boot_id = boot_id_;
-  keep(known);
-  return states_.save(known);
+  keep(record);
+  return states_.save(of_this_boot(record));
 }
 
 }  // namespace hadump

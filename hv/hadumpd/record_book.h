@@ -45,6 +45,10 @@ class RecordBook : public RecordStore {
   }
 
  private:
+  DomainRecord of_this_boot(DomainRecord record) const {
+    record.boot_id = boot_id_;
+    return record;
+  }
   bool of_another_boot(const DomainRecord& record) const {
     return !boot_id_.empty() && !record.boot_id.empty() && record.boot_id != boot_id_;
   }

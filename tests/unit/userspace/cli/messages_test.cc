@@ -68,7 +68,7 @@ TEST(Messages, NothingIsLeftOfASaveWhoseJournalCannotBeWritten) {
     std::filesystem::create_directories(dir / ".vmcore.hadump-journal/in the way");
   };
   const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")),
-                                std::numeric_limits<std::uint64_t>::max(), "", -1, block);
+                                kNoLimit, "", -1, block);
   EXPECT_EQ(run.exit_code, kExitFailed) << run.messages;
   EXPECT_THAT(run.messages, HasSubstr("starting the journal"));
   EXPECT_FALSE(std::filesystem::exists(dir / "vmcore-incomplete"));
