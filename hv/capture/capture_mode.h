@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/save/lasting.h"
 #include "core/save/save.h"
 #include "hv/capture/capture_record.h"
 #include "hv/domain/host.h"
@@ -28,6 +30,16 @@ struct CaptureWorld {
   /// True ends the capture with kCancelled at the next safe point; another run continues it.
   std::function<bool()> cancelled;
   std::function<std::uint64_t()> wall_ms;
+  const FileSystems* file_systems = &system_file_systems();
+
+  // What a mode needs that replaces the domain at once.
+  Host& host;
+  std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, when a successor is created
+  std::uint64_t min_successor_bytes = 256_MiB;  ///< or all that it is described with
+  std::chrono::milliseconds backend_deadline{10000};
+  /// Writes down that hadumpd looks after the successor. @param domid  0: it is about to be
+  /// created.
+  std::function<Result<>(unsigned domid)> own_successor{};
 };
 
 /// One way to capture a domain. A new one is a unit and a row of the table in capture_modes.cc.
@@ -38,6 +50,7 @@ struct CaptureMode {
   /// @param record  in state kExamining or kWriting. Afterwards it says what came of it, but for
   ///                kFailed, which is the caller's to decide.
   Result<> (*run)(const CaptureWorld& world, CaptureRecord& record);
+  bool replaces = false;  ///< another domain takes its place, whatever the order says
 };
 
 }  // namespace hadump

@@ -8,16 +8,33 @@
 #include "core/codec/codec.h"
 #include "core/dump/dump_levels.h"
 #include "core/dump/output_format.h"
+#include "hv/capture/alias_mode.h"
 #include "hv/capture/copy_mode.h"
+#include "hv/capture/succession.h"
 
 namespace hadump {
 namespace {
 
 constexpr std::size_t kMaxPath = 3000;  // with the rest of a request in one line of 4096
 
+// The domain is not to be restarted, or the host has no room for two: then it is copied.
+Result<> choose_mode(const CaptureWorld& world, CaptureRecord& record);
+
 constexpr CaptureMode kModes[] = {
     {"copy", "the memory is written to a file while the domain stays as it crashed", copy_domain},
+    {"alias",
+     "a new domain takes its place at once, and gets the old memory as that is written to a file",
+     alias_domain, true},
+    {"auto", "alias with --restart if the host has room for a new domain, else copy", choose_mode},
 };
+
+Result<> choose_mode(const CaptureWorld& world, CaptureRecord& record) {
+  const auto room = record.order.restart ? successor_room(world, world.config.blueprint)
+                                         : Result<HostRoom>(fail(ErrorCode::kBusy, "no --restart"));
+  record.order.mode = room ? "alias" : "copy";
+  world.info(room ? "mode alias" : fmt::format("mode copy: {}", room.error().what()));
+  return (room ? alias_domain : copy_domain)(world, record);
+}
 
 }  // namespace
 

@@ -14,8 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr unsigned kRecordVersion = 1;
-constexpr std::array<std::string_view, 4> kStateNames = {"examining", "writing", "written",
-                                                         "failed"};
+constexpr std::array<std::string_view, 5> kStateNames = {"examining", "leaving", "writing",
+                                                         "written", "failed"};
 
 Result<CaptureState> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < kStateNames.size(); ++i)
@@ -60,6 +60,11 @@ std::string to_json(const CaptureRecord& record) {
   json["file_bytes"] = record.file_bytes;
   json["complete"] = record.complete;
   json["domain_kept"] = record.domain_kept;
+  json["aside_uuid"] = record.aside_uuid;
+  json["begun_kib"] = record.begun_kib;
+  json["successor_kib"] = record.successor_kib;
+  json["full_kib"] = record.full_kib;
+  json["given_back_bytes"] = record.given_back_bytes;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -92,6 +97,12 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("file_bytes").get_to(record.file_bytes);
   json.at("complete").get_to(record.complete);
   json.at("domain_kept").get_to(record.domain_kept);
+  // Earlier releases did not have these.
+  record.aside_uuid = json.value("aside_uuid", "");
+  record.begun_kib = json.value("begun_kib", std::uint64_t{0});
+  record.successor_kib = json.value("successor_kib", std::uint64_t{0});
+  record.full_kib = json.value("full_kib", std::uint64_t{0});
+  record.given_back_bytes = json.value("given_back_bytes", std::uint64_t{0});
   auto state = parse_state(json.at("state").get<std::string>());
   if (!state) return fail(std::move(state));
   record.state = *state;

@@ -21,7 +21,7 @@ struct CaptureOrder {
 };
 
 /// How far a capture is; docs/spec/capture.md.
-enum class CaptureState : std::uint8_t { kExamining, kWriting, kWritten, kFailed };
+enum class CaptureState : std::uint8_t { kExamining, kLeaving, kWriting, kWritten, kFailed };
 std::string_view to_string(CaptureState state);
 
 /// What hadumpd must remember about a capture, should it be killed.
@@ -44,11 +44,19 @@ struct CaptureRecord {
   std::uint64_t file_bytes = 0;    ///< of the whole dump
   bool complete = true;            ///< the dump lacks nothing
   bool domain_kept = true;         ///< the domain is still there, as it was captured
+
+  // Of a capture whose domain is replaced at once (mode alias).
+  std::string aside_uuid;              ///< the domain's when it is put aside; empty: it is not
+  std::uint64_t begun_kib = 0;         ///< memory that the successor began with
+  std::uint64_t successor_kib = 0;     ///< and that it may have now
+  std::uint64_t full_kib = 0;          ///< and that it is to have in the end
+  std::uint64_t given_back_bytes = 0;  ///< of the old domain's memory
+
   bool operator==(const CaptureRecord&) const = default;
 
-  bool is_open() const {
-    return state == CaptureState::kExamining || state == CaptureState::kWriting;
-  }
+  bool is_open() const { return state != CaptureState::kWritten && state != CaptureState::kFailed; }
+  /// The domain is put aside, or about to be: whatever comes, it is not brought back to life.
+  bool is_aside() const { return domain_kept && !aside_uuid.empty(); }
 };
 
 /// JSON, as docs/man/hadump.8.md describes it.

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "hv/agent/care_rules.h"
 #include "hv/capture/capture_mode.h"
 #include "hv/capture/capture_modes.h"
 #include "hv/hadumpd/clocks.h"
@@ -36,8 +37,22 @@ Result<> Capturer::operator()(CaptureTask task) const {
       .info = [&name](const std::string& text) { spdlog::info("capture {}: {}", name, text); },
       .warn = [&name](const std::string& text) { spdlog::warn("capture {}: {}", name, text); },
       .cancelled = [this] { return stopping_.load(); },
-      .wall_ms = wall_ms};
+      .wall_ms = wall_ms,
+      .host = host_,
+      .keep_free_bytes = task.keep_free_bytes,
+      .backend_deadline = task.backend_timeout,
+      .own_successor = [this, &task](unsigned domid) { return own_successor(task.record, domid); }};
   return mode->run(world, task.record);
+}
+
+// No xl looks after a domain that we have created.
+Result<> Capturer::own_successor(const CaptureRecord& record, unsigned domid) const {
+  DomainRecord old = domains_.find(record.uuid).value_or(DomainRecord{});
+  old.uuid = record.uuid;
+  old.name = record.domain;
+  DomainRecord fresh = record_of_successor(old, wall_ms());
+  fresh.domid = domid;
+  return domains_.save(fresh);
 }
 
 }  // namespace hadump

@@ -2,18 +2,23 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "hv/capture/capture_record.h"
 #include "hv/domain/host.h"
 #include "hv/hadumpd/capture_book.h"
+#include "hv/hadumpd/record_book.h"
 
 namespace hadump {
 
 /// A capture that is to be run, or to be continued.
 struct CaptureTask {
-  DomainConfig config;
+  DomainConfig config;  ///< empty when it is continued and the domain has been put aside
   CaptureRecord record;
+  std::uint64_t keep_free_bytes = 0;
+  std::chrono::milliseconds backend_timeout{10000};
 };
 
 /// Captures in the real world: opens the domain, runs the mode, and writes down how far it is.
@@ -23,10 +28,11 @@ class Capturer {
  public:
   /// @param state_directory  where saves are noted and locked.
   /// @param stopping  ends captures at the next safe point; the next hadumpd continues them.
-  Capturer(Host& host, CaptureBook& book, std::string state_directory,
+  Capturer(Host& host, CaptureBook& book, RecordBook& domains, std::string state_directory,
            const std::atomic<bool>& stopping)
       : host_(host),
         book_(book),
+        domains_(domains),
         state_directory_(std::move(state_directory)),
         stopping_(stopping) {}
 
@@ -34,8 +40,11 @@ class Capturer {
   Result<> operator()(CaptureTask task) const;
 
  private:
+  Result<> own_successor(const CaptureRecord& record, unsigned domid) const;
+
   Host& host_;
   CaptureBook& book_;
+  RecordBook& domains_;
   std::string state_directory_;
   const std::atomic<bool>& stopping_;
 };

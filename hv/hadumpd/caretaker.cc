@@ -50,9 +50,10 @@ Result<> Caretaker::look_around() {
   take_over_successors(*domains);
   forget_gone(*domains);
   let_go_of_captures(*domains);
+  const std::set<unsigned> asides = see_to_asides(*domains);
   for (const DomainStatus& status : *domains) {
     if (status.dying || world_.jobs.busy(status.domid) || awaits_successor(status.domid) ||
-        has_successor(status.uuid, status.domid))
+        has_successor(status.uuid, status.domid) || asides.contains(status.domid))
       continue;
     Ward* ward = ward_of(status.domid, status.uuid);
     if (ward == nullptr || ward->stale)
@@ -99,6 +100,7 @@ void Caretaker::reconsider() {
     ward.attempts.reset();
   }
   for (auto& [domid, attempts] : adoptions_) attempts.reset();
+  for (auto& [name, attempts] : asides_) attempts.reset();
 }
 
 Result<JobNumber> Caretaker::trigger(unsigned domid, bool again) {

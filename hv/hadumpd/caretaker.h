@@ -119,9 +119,15 @@ class Caretaker {
   void capture_done(unsigned domid, const std::string& uuid, const std::string& name,
                     const Result<>& done);
   void capture_failed(const std::string& name, const Error& error);
+  Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order);
   void let_go_of_captures(const std::vector<DomainStatus>& present);
   void forget_captures_of(unsigned domid, const std::string& uuid);
   void save(const CaptureRecord& record);
+
+  // caretaker_aside.cc: captures whose domain was put aside, and replaced at once
+  std::set<unsigned> see_to_asides(const std::vector<DomainStatus>& present);
+  void see_to_aside(const CaptureRecord& record, bool there);
+  void aside_failed(const CaptureRecord& record, const Error& error);
 
   // caretaker_jobs.cc: what is done about it, and what comes of that
   CrashPolicy policy_of(const Ward& ward) const;
@@ -152,6 +158,7 @@ class Caretaker {
   bool wards_are_new_ = false;
   std::map<unsigned, GuestNews> news_;             ///< by domid
   std::map<unsigned, Ward> wards_;                 ///< by domid
+  std::map<std::string, Attempts> asides_;         ///< by capture: at going on with it
   std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
   std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration
   std::map<std::string, std::string> successors_;  ///< blueprints by UUID, of a dead hadumpd

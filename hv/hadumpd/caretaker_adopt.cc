@@ -89,6 +89,11 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
     kept.insert(ward.config.uuid);
     if (ward.departure || world_.jobs.busy(domid)) changing.insert(ward.config.uuid);
   }
+  for (const CaptureView& capture : world_.captures.all())
+    if (capture.record.is_aside()) {  // its successor may be about to come
+      kept.insert(capture.record.uuid);
+      changing.insert(capture.record.uuid);
+    }
   std::erase_if(shown_, [&](const auto& shown) {
     return !is_present(shown.first) && !kept.contains(shown.first);
   });

@@ -27,6 +27,15 @@ Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const Captu
   });
   if (status == domains->end()) return fail(ErrorCode::kNotFound, "the domain is gone");
   if (auto checked = check_capture(*status, ward, order); !checked) return fail(std::move(checked));
+  auto started = begin_capture(domid, ward, order);
+  if (started)
+    spdlog::info("domain {} ({}): captured as {} at an admin's request", domid, ward.config.name,
+                 started->name);
+  return started;
+}
+
+Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward& ward,
+                                                           const CaptureOrder& order) {
   CaptureRecord record =
       world_.captures.begin(ward.config.name, ward.config.uuid, domid, world_.wall_ms());
   record.order = order;
@@ -36,8 +45,6 @@ Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const Captu
     capture_failed(record.name, started.error());
     return fail(std::move(started));
   }
-  spdlog::info("domain {} ({}): captured as {} at an admin's request", domid, ward.config.name,
-               record.name);
   return StartedCapture{*started, record.name};
 }
 
@@ -57,10 +64,11 @@ Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
   if (!owned && action && *action != ShutdownAction::kPreserve)
     return fail(ErrorCode::kBusy,
                 "the domain is not preserved: xl is about to follow its configuration");
-  if (order.restart && !ward.note.empty())
-    return fail(
-        ErrorCode::kUnsupported,
-        fmt::format("--restart: hadumpd would not look after the new domain: {}", ward.note));
+  const bool restarts = order.restart || find_capture_mode(order.mode)->replaces;
+  if (restarts && !ward.note.empty())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{}: hadumpd would not look after the new domain: {}",
+                            order.restart ? "--restart" : "--mode " + order.mode, ward.note));
   return {};
 }
 
@@ -68,7 +76,9 @@ Result<JobNumber> Caretaker::start_capture(unsigned domid, Ward& ward,
                                            const CaptureRecord& record) {
   auto started = world_.jobs.start<void>(
       domid, fmt::format("domain {} ({}): capture {}", domid, ward.config.name, record.name),
-      [capture = world_.capture, task = CaptureTask{ward.config, record}] { return capture(task); },
+      [capture = world_.capture,
+       task = CaptureTask{ward.config, record, policies_.host().keep_free_bytes,
+                          ward.policy.backend_timeout}] { return capture(task); },
       [this, domid, uuid = ward.config.uuid, name = record.name](const Result<>& done) {
         capture_done(domid, uuid, name, done);
       });
@@ -113,11 +123,21 @@ bool Caretaker::see_to_capture(const DomainStatus& status, Ward& ward) {
 
 void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std::string& name,
                              const Result<>& done) {
-  if (!done && done.error().code() != ErrorCode::kCancelled) capture_failed(name, done.error());
-  const auto record = world_.captures.find(name);
+  auto record = world_.captures.find(name);
+  if (!done && done.error().code() == ErrorCode::kCancelled) {
+    // the next hadumpd goes on
+  } else if (!done && record && record->is_aside() &&
+             done.error().code() != ErrorCode::kIncomplete) {
+    return aside_failed(*record, done.error());
+  } else if (!done) {
+    capture_failed(name, done.error());
+  }
+  asides_.erase(name);
+  record = world_.captures.find(name);
   if (done && record)
     spdlog::info("capture {}: the memory of domain {} ({}) is in {}", name, domid, record->domain,
                  record->file);
+  if (record && !record->aside_uuid.empty()) wards_.erase(domid);  // its successor is another ward
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->capturing = false;
@@ -140,8 +160,10 @@ void Caretaker::let_go_of_captures(const std::vector<DomainStatus>& present) {
   for (const CaptureView& view : world_.captures.all()) {
     const CaptureRecord& record = view.record;
     if (!record.domain_kept || world_.jobs.busy(record.domid)) continue;
+    if (record.is_aside() && record.is_open()) continue;  // see_to_asides()
     const bool there = std::any_of(present.begin(), present.end(), [&](const DomainStatus& one) {
-      return one.domid == record.domid && one.uuid == record.uuid && !one.dying;
+      return one.domid == record.domid && !one.dying &&
+             one.uuid == (record.is_aside() ? record.aside_uuid : record.uuid);
     });
     if (there) continue;
     if (record.is_open())

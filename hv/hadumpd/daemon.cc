@@ -226,7 +226,8 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   const Rescuer rescuer(*xen.host, preparer, book, reports.stalls);
   std::atomic<bool> stopping = false;
-  const Capturer capturer(*xen.host, captures, options.state_directory + "/captures", stopping);
+  const Capturer capturer(*xen.host, captures, book, options.state_directory + "/captures",
+                          stopping);
   auto wakeup = Wakeup::create();
   if (!wakeup) return fail(std::move(wakeup));
   ThreadJobs jobs(*wakeup);

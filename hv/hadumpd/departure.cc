@@ -56,7 +56,7 @@ Result<> make_room(Departure& departure, Host& host, StateDirectory& states) {
   if (auto done = disconnect(departure, host); !done) return done;
   if (auto done = states.save_successor(departure.uuid, config->blueprint); !done) return done;
   const bool keep = departure.action == ShutdownAction::kRenameRestart;
-  auto done = keep ? host.set_aside(departure.domid) : host.destroy(departure.domid);
+  auto done = keep ? host.set_aside(departure.domid, "") : host.destroy(departure.domid);
   if (done) departure.blueprint = std::move(config->blueprint);
   return done;
 }
@@ -81,7 +81,7 @@ Result<> carry_out(Departure& departure, const DepartureWorld& world) {
     fresh.quick_restarts = departure.quick_restarts;
     if (auto done = world.book.save(fresh); !done) return done;
   }
-  auto created = world.host.create(*departure.blueprint);
+  auto created = world.host.create(*departure.blueprint, 0);
   if (!created) return fail(std::move(created));
   if (auto fresh = world.book.find(departure.uuid)) {
     fresh->domid = *created;

@@ -112,6 +112,13 @@ class TwinGuard {
   std::uint32_t domid_;
 };
 
+Result<> parse_blueprint(libxl_ctx* context, const std::string& blueprint, LibxlConfig& config) {
+  if (const int rc = libxl_domain_config_from_json(context, &config.value, blueprint.c_str());
+      rc != 0)
+    return fail(ErrorCode::kBadData, "libxl cannot read its own description of the domain");
+  return {};
+}
+
 Result<AcpiTables> read_acpi_tables(const GuestMemory& memory) {
   auto mapping = memory.map(kAcpiFrames, Access::kRead);
   if (!mapping) return fail(std::move(mapping));
@@ -227,17 +234,22 @@ Result<> Toolstack::take_disks(unsigned domid) const {
 // The old one gets another UUID as well, the new one is the domain from then on. libxl changes it
 // in xenstore only; a domain that the hypervisor goes on calling by the old one would be taken for
 // the new one, and be obeyed again and again.
-Result<> Toolstack::set_aside(unsigned domid) const {
+Result<> Toolstack::set_aside(unsigned domid, const std::string& uuid) const {
   static_cast<void>(XenLog::take_errors());  // Of what did not matter.
+  libxl_uuid kept;
+  libxl_uuid_generate(&kept);
+  if (!uuid.empty() && libxl_uuid_from_string(&kept, uuid.c_str()) != 0)
+    return fail(ErrorCode::kBadData, "not a UUID: " + uuid);
   LibxlConfig config;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
       rc != 0)
     return libxl_error(rc, "reading the domain's configuration");
   if (auto done = take_disks(domid); !done) return done;
-  libxl_uuid kept;
-  libxl_uuid_generate(&kept);
+  // After an interruption it may be called so already.
+  const std::string suffix = fmt::format("-{}", domid);
+  const bool renamed = text_or_empty(config.value.c_info.name).ends_with(suffix);
   if (const int rc = libxl_domain_preserve(context_, domid, &config.value.c_info,
-                                           fmt::format("-{}", domid).c_str(), kept);
+                                           renamed ? "" : suffix.c_str(), kept);
       rc != 0)
     return libxl_error(rc, "renaming the domain");
   if (xc_domain_sethandle(handles_.control.get(), domid, kept.uuid) != 0)
@@ -245,14 +257,35 @@ Result<> Toolstack::set_aside(unsigned domid) const {
   return {};
 }
 
-Result<unsigned> Toolstack::create(const std::string& blueprint) const {
+Result<HostRoom> Toolstack::room_for(const std::string& blueprint,
+                                     std::uint64_t keep_free_bytes) const {
+  LibxlConfig config;
+  if (auto done = parse_blueprint(context_, blueprint, config); !done) return fail(std::move(done));
+  HostRoom room;
+  room.full_kib = config.value.b_info.target_memkb;
+  std::uint64_t needed_kib = 0;
+  if (const int rc = libxl_domain_need_memory(context_, &config.value, INVALID_DOMID, &needed_kib);
+      rc != 0)
+    return libxl_error(rc, "asking how much memory the domain needs");
+  xc_physinfo_t host{};
+  if (xc_physinfo(handles_.control.get(), &host) != 0)
+    return fail_os(errno, "asking Xen about the host");
+  const std::uint64_t free_kib = (host.free_pages - host.outstanding_pages) << 2;
+  const std::uint64_t kept_kib =
+      (keep_free_bytes >> 10) + needed_kib - std::min(needed_kib, room.full_kib);
+  const std::uint64_t left_kib = free_kib - std::min(free_kib, kept_kib);
+  room.kib = std::min(room.full_kib, round_down(left_kib, 1024));
+  return room;
+}
+
+Result<unsigned> Toolstack::create(const std::string& blueprint, std::uint64_t memory_kib) const {
   static_cast<void>(XenLog::take_errors());  // Of what did not matter.
   LibxlConfig config;
-  if (const int rc = libxl_domain_config_from_json(context_, &config.value, blueprint.c_str());
-      rc != 0)
-    return fail(ErrorCode::kBadData, "libxl cannot read its own description of the domain");
+  if (auto done = parse_blueprint(context_, blueprint, config); !done) return fail(std::move(done));
   // What the old domain was given for its life only.
   config.value.c_info.domid = static_cast<libxl_domid>(INVALID_DOMID);
+  if (memory_kib != 0 && memory_kib < config.value.b_info.target_memkb)
+    config.value.b_info.target_memkb = memory_kib;
   std::uint32_t created = 0;
   if (const int rc = libxl_domain_create_new(context_, &config.value, &created, nullptr, nullptr);
       rc != 0)
@@ -263,6 +296,18 @@ Result<unsigned> Toolstack::create(const std::string& blueprint) const {
     return error;
   }
   return created;
+}
+
+// The claim keeps what was just freed for this domain until its balloon driver takes it. A host
+// that has less free lets it have what there is.
+Result<> Toolstack::set_memory(unsigned domid, std::uint64_t kib) const {
+  static_cast<void>(XenLog::take_errors());  // Of what did not matter.
+  if (const int rc = libxl_set_memory_target(context_, domid, static_cast<std::int64_t>(kib),
+                                             /*relative=*/0, /*enforce=*/1);
+      rc != 0)
+    return libxl_error(rc, "setting the domain's memory");
+  static_cast<void>(xc_domain_claim_pages(handles_.control.get(), domid, kib >> 2));
+  return {};
 }
 
 Result<> Toolstack::dump_core(unsigned domid, const std::string& path) const {

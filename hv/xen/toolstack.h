@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "hv/domain/domain_config.h"
+#include "hv/domain/host.h"
 #include "hv/rescue/acpi_tables.h"
 #include "hv/rescue/twin.h"
 #include "hv/xen/handles.h"
@@ -35,8 +36,10 @@ class Toolstack {
 
   // The rest is as in Host.
   Result<> destroy(unsigned domid) const;
-  Result<> set_aside(unsigned domid) const;
-  Result<unsigned> create(const std::string& blueprint) const;
+  Result<> set_aside(unsigned domid, const std::string& uuid) const;
+  Result<HostRoom> room_for(const std::string& blueprint, std::uint64_t keep_free_bytes) const;
+  Result<unsigned> create(const std::string& blueprint, std::uint64_t memory_kib) const;
+  Result<> set_memory(unsigned domid, std::uint64_t kib) const;
   Result<> dump_core(unsigned domid, const std::string& path) const;
 
  private:

@@ -84,12 +84,22 @@ Result<> XenHost::destroy(unsigned domid) {
   return with_toolstack(log_, [&](const Toolstack& tools) { return tools.destroy(domid); });
 }
 
-Result<> XenHost::set_aside(unsigned domid) {
-  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.set_aside(domid); });
+Result<> XenHost::set_aside(unsigned domid, const std::string& uuid) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.set_aside(domid, uuid); });
 }
 
-Result<unsigned> XenHost::create(const std::string& blueprint) {
-  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.create(blueprint); });
+Result<HostRoom> XenHost::room_for(const std::string& blueprint, std::uint64_t keep_free_bytes) {
+  return with_toolstack(
+      log_, [&](const Toolstack& tools) { return tools.room_for(blueprint, keep_free_bytes); });
+}
+
+Result<unsigned> XenHost::create(const std::string& blueprint, std::uint64_t memory_kib) {
+  return with_toolstack(
+      log_, [&](const Toolstack& tools) { return tools.create(blueprint, memory_kib); });
+}
+
+Result<> XenHost::set_memory(unsigned domid, std::uint64_t kib) {
+  return with_toolstack(log_, [&](const Toolstack& tools) { return tools.set_memory(domid, kib); });
 }
 
 }  // namespace hadump

@@ -24,8 +24,10 @@ class XenHost : public Host {
   Result<> crash(unsigned domid) override;
   Result<> dump_core(unsigned domid, const std::string& path) override;
   Result<> destroy(unsigned domid) override;
-  Result<> set_aside(unsigned domid) override;
-  Result<unsigned> create(const std::string& blueprint) override;
+  Result<> set_aside(unsigned domid, const std::string& uuid) override;
+  Result<HostRoom> room_for(const std::string& blueprint, std::uint64_t keep_free_bytes) override;
+  Result<unsigned> create(const std::string& blueprint, std::uint64_t memory_kib) override;
+  Result<> set_memory(unsigned domid, std::uint64_t kib) override;
 
  private:
   explicit XenHost(XenLog& log) : log_(log) {}

@@ -52,14 +52,31 @@ inline void check_host_contract(Host& host, unsigned domid, const std::string& s
   }
 
   // Set aside, it keeps its number and its state, and its successor has the rest.
-  auto done = host.set_aside(domid);
+  const std::string kept = "0c5f0dd5-3a6b-4e5a-9a52-3a0a5d4e6f01";
+  auto done = host.set_aside(domid, kept);
   ASSERT_TRUE(done) << done.error().what();
+  done = host.set_aside(domid, kept);
+  ASSERT_TRUE(done) << "again: " << done.error().what();
   auto aside = find_domain(host, domid);
   ASSERT_TRUE(aside);
   EXPECT_TRUE(aside->shutdown);
-  EXPECT_NE(aside->uuid, status->uuid);
-  auto created = host.create(config->blueprint);
+  EXPECT_EQ(aside->uuid, kept);
+  // With less memory than it is described with, to begin with.
+  const auto room = host.room_for(config->blueprint, 0);
+  ASSERT_TRUE(room) << room.error().what();
+  EXPECT_EQ(room->full_kib, config->memory_bytes >> 10);
+  EXPECT_LE(room->kib, room->full_kib);
+  EXPECT_EQ(host.room_for(config->blueprint, std::uint64_t{1} << 60)->kib, 0U);
+  auto created = host.create(config->blueprint, room->full_kib * 3 / 4);
   ASSERT_TRUE(created) << created.error().what();
+  const auto target = [&] {
+    return host.open(*created).value()->store().balloon_target_kib().value();
+  };
+  EXPECT_EQ(target(), room->full_kib * 3 / 4);
+  EXPECT_EQ(host.config(*created)->memory_bytes, config->memory_bytes);
+  done = host.set_memory(*created, room->full_kib);
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(target(), room->full_kib);
   auto fresh = find_domain(host, *created);
   ASSERT_TRUE(fresh);
   EXPECT_EQ(fresh->uuid, status->uuid);
@@ -76,7 +93,7 @@ inline void check_host_contract(Host& host, unsigned domid, const std::string& s
     EXPECT_FALSE(host.config(one));
   }
   EXPECT_FALSE(host.destroy(domid)) << "it is gone";
-  EXPECT_FALSE(host.create("nonsense"));
+  EXPECT_FALSE(host.create("nonsense", 0));
 }
 
 }  // namespace hadump

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -47,6 +48,11 @@ class InMemoryHost : public Host {
   Resident& at(unsigned domid) {
     const std::lock_guard lock(mutex_);
     return *residents_.at(domid);
+  }
+  /// To look at even when it is gone.
+  std::shared_ptr<Resident> share(unsigned domid) {
+    const std::lock_guard lock(mutex_);
+    return residents_.at(domid);
   }
   /// The domains of this UUID.
   std::vector<unsigned> with_uuid(const std::string& uuid) {
@@ -113,16 +119,35 @@ class InMemoryHost : public Host {
     }
     return {};
   }
-  Result<> set_aside(unsigned domid) override {
+  Result<> set_aside(unsigned domid, const std::string& uuid) override {
     if (auto failed = failure("set_aside"); !failed) return failed;
     return with(domid, [&](Resident& one) {
-      one.config.name += fmt::format("-{}", domid);
-      one.config.uuid = fmt::format("aside-{}", domid);
+      const std::string suffix = fmt::format("-{}", domid);
+      if (!one.config.name.ends_with(suffix)) one.config.name += suffix;
+      one.config.uuid = uuid.empty() ? "aside" + suffix : uuid;
       one.domain.set_uuid(one.config.uuid);
       one.has_disks = false;
     });
   }
-  Result<unsigned> create(const std::string& blueprint) override {
+  /// What is free for domains that are to be created.
+  void set_room(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    room_bytes_ = bytes;
+  }
+  Result<HostRoom> room_for(const std::string& blueprint, std::uint64_t keep_free) override {
+    if (auto failed = failure("room_for"); !failed) return fail(std::move(failed));
+    const std::lock_guard lock(mutex_);
+    const auto found = blueprints_.find(blueprint);
+    if (found == blueprints_.end()) return fail(ErrorCode::kBadData, "a blueprint of nothing");
+    const std::uint64_t full = found->second.memory_bytes;
+    const std::uint64_t left = room_bytes_ - std::min(room_bytes_, keep_free);
+    return HostRoom{std::min(full, left) >> 10, full >> 10};
+  }
+  Result<> set_memory(unsigned domid, std::uint64_t kib) override {
+    if (auto failed = failure("set_memory"); !failed) return failed;
+    return with(domid, [&](Resident& one) { one.store.target_kib = kib; });
+  }
+  Result<unsigned> create(const std::string& blueprint, std::uint64_t memory_kib) override {
     if (auto failed = failure("create"); !failed) return fail(std::move(failed));
     const std::lock_guard lock(mutex_);
     const auto found = blueprints_.find(blueprint);
@@ -130,7 +155,10 @@ class InMemoryHost : public Host {
     for (const auto& [domid, resident] : residents_)
       if (resident->config.name == found->second.name && resident->has_disks)
         return fail(ErrorCode::kOs, "the disks are in use");
-    return make(found->second);
+    const unsigned domid = make(found->second);
+    residents_.at(domid)->store.target_kib =
+        memory_kib != 0 ? memory_kib : found->second.memory_bytes >> 10;
+    return domid;
   }
 
  private:
@@ -182,6 +210,7 @@ class InMemoryHost : public Host {
   std::map<std::string, DomainConfig> blueprints_;
   std::map<std::string, Error> failing_;
   std::function<void(const std::string&)> watcher_;
+  std::uint64_t room_bytes_ = 1ULL << 50;
 };
 
 }  // namespace hadump

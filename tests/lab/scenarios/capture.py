@@ -4,15 +4,20 @@
 The guest has none of our programs and no module: what is needed is found in its memory.  It is created
 anew when its memory is safe, with its disk as it was, and nothing is left over.
 
-Parameters: memory, load (MiB), vcpus, format=kdump|elf, level (what else is captured, filtered), kill=1
-(hadumpd is killed at each step of the capture, and while it writes).
+With mode=alias the new domain runs while the old one's memory is written, and gets that memory as it
+is given back; a third domain finds nothing of it.
+
+Parameters: memory, load (MiB), vcpus, mode=copy|alias, format=kdump|elf, level (what else is captured,
+filtered), kill=1 (hadumpd is killed at each step of the capture, and while it writes), free (MiB that
+the host has besides the guest), leaks=1 (afterwards a new domain gets all free memory and looks for
+anything of the old one), qdisk=1 (a QEMU in dom0 serves the disk).
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from hadump_lab import load, makedumpfile, notes, truth
+from hadump_lab import leaks, load, makedumpfile, notes, truth
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import Host, HostConfig
 from hadump_lab.overlay import Overlay
@@ -27,18 +32,19 @@ TARGET = "/scratch/captures"
 MARK = "written before the crash"
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 SIGKILL_STATUS = 128 + 9
+HOST_FREE_MIB = 600  # Of a host without any memory for guests.
 
 
 def run(lab: Lab) -> None:
     memory = lab.number("memory", 512)
-    host = lab.host(HostConfig(guests_mib=memory + 128))
+    host = lab.host(HostConfig(guests_mib=memory + lab.number("free", 728) - HOST_FREE_MIB))
     host.exec(f"mkdir -m 700 -p {TARGET}")
     agent = Agent(host, config=CONFIG)
     agent.install()
     agent.start()
     guest = host.create_guest(
         GuestConfig(
-            NAME, memory, vcpus=lab.number("vcpus", 2),
+            NAME, memory, vcpus=lab.number("vcpus", 2), qdisk="qdisk" in lab.parameters,
             overlay=load.with_load(Overlay(), lab.program("lab-load")),
         )
     )  # fmt: skip
@@ -46,6 +52,9 @@ def run(lab: Lab) -> None:
     guest.wait_for("HADUMP-LAB boot complete", 30, before.index)
     load.start(guest, lab.number("load", memory // 8))
     guest.exec(f"echo '{MARK}' >/var/crash/mark; sync")
+    if "leaks" in lab.parameters:
+        leaks.prepare(guest)
+    free = _free_memory(host)
     domid = guest.domid()
 
     guest.crash()
@@ -56,12 +65,18 @@ def run(lab: Lab) -> None:
     if "level" in lab.parameters:
         _capture_filtered(lab, agent, taken)
     mark = guest.mark()
-    capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
+    if _mode(lab) == "alias":
+        capture = _alias(lab, agent, guest, mark)
+    else:
+        capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
 
     after = guest.wait_up(120, mark)
     guest.wait_for("HADUMP-LAB boot complete", 30, after.index)
     lab.check(guest.domid() != domid, "another domain has taken its place")
-    lab.check(after.match.group(2, 3) == before.match.group(2, 3), "with its memory and its CPUs")
+    lab.check(after.match.group(3) == before.match.group(3), "with its CPUs")
+    full = int(before.match.group(2))
+    wait_until(lambda: _mem_total(guest) >= full, 60, f"and with its memory, {full} KiB")
+    lab.check(abs(_free_memory(host) - free) <= 2, f"the host has as much as before, {free} MiB")
     lab.check(guest.exec("cat /var/crash/mark")[1].strip() == MARK, "and with its disk")
     reached = guest.exec("ping -c 2 10.99.0.1 | grep -c ' 0% packet loss'")[1]
     lab.check(reached.strip() == "1", "and with its network")
@@ -69,8 +84,20 @@ def run(lab: Lab) -> None:
     _check_nothing_left(lab, agent, guest, domid)
 
 
+def _mode(lab: Lab) -> str:
+    return lab.parameters.get("mode", "copy")
+
+
+def _free_memory(host: Host) -> int:
+    return int(host.exec("xl info free_memory").output)
+
+
+def _mem_total(guest: Guest) -> int:
+    return int(guest.exec("awk '/^MemTotal/ { print $2 }' /proc/meminfo")[1])
+
+
 def _command(lab: Lab, *more: str) -> str:
-    words = ["hadump capture", NAME, "--mode copy", "--compress lzo"]
+    words = ["hadump capture", NAME, f"--mode {_mode(lab)}", "--compress lzo"]
     words += [f"--format {lab.parameters.get('format', 'kdump')}", *more]
     return " ".join(words)
 
@@ -142,6 +169,46 @@ def _capture_killed(lab: Lab, agent: Agent) -> dict[str, Any]:
     agent.start()
     done = _capture_now(agent)
     lab.check(done["state"] == "written" and done["complete"], "it is written and complete")
+    return done
+
+
+def _alias(lab: Lab, agent: Agent, guest: Guest, mark: int) -> dict[str, Any]:
+    """The new domain is up, and its memory grows, while the old one's is written."""
+    words = _command(lab, f"--to {TARGET}/", "--dump-level 0")
+    if "kill" in lab.parameters:
+        for step in ("capture-examining", "capture-leaving"):
+            if not agent.ended():
+                agent.signal("TERM")
+                agent.wait_ended()
+            agent.start(kill_at=step)
+            agent.host.exec(words if step == "capture-examining" else "true", check=False)
+            _check_killed(lab, agent, step)
+        agent.start(kill_at="capture-writing")
+        _check_killed(lab, agent, "capture-writing")
+        agent.start()
+        wait_until(lambda: _capture_now(agent).get("given_back_bytes", 0) > 0, 200, "it gives back")
+        agent.signal("KILL")
+        agent.wait_ended()
+        agent.start(kill_at="capture-written")
+        _check_killed(lab, agent, "capture-written")
+        agent.start()
+    else:
+        agent.host.exec(words)
+        up = guest.wait_up(120, mark)
+        now = _capture_now(agent)
+        lab.note(f"when the new domain is up, {up.match.group(2)} KiB: {now}")
+        ping = agent.host.exec(f"ping -c 1 -W 5 {guest.address}", check=False)
+        lab.check(ping.status == 0, "the new domain answers")
+        lab.check("crash" not in agent.host.exec("hadump list").output, "nothing is down")
+    wait_until(lambda: _capture_now(agent)["state"] in ("written", "failed"), 400, "it has ended")
+    done = _capture_now(agent)
+    lab.note(agent.host.exec("hadump list").output)
+    lab.check(done["state"] == "written" and done["complete"], f"it is written: {done['error']}")
+    lab.check(done["panic"] == PANIC, f"hadump status says why it died: {done['panic']}")
+    given = done["given_back_bytes"]
+    lab.check(given > 0.9 * done["memory_bytes"], f"{given >> 20} MiB were given back as it was written")
+    if "leaks" in lab.parameters:
+        leaks.check(lab, agent.host)
     return done
 
 

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "hv/capture/capture_mode.h"
 #include "hv/capture/capture_modes.h"
@@ -14,6 +16,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 using testing::HasSubstr;
+
+// Which records of earlier releases lack.
+const std::set<std::string> kNewKeys = {"aside_uuid", "begun_kib", "successor_kib", "full_kib",
+                                        "given_back_bytes"};
 
 CaptureRecord sample() {
   CaptureRecord record;
@@ -31,6 +37,11 @@ CaptureRecord sample() {
   record.panic = "Kernel panic";
   record.begun_ms = 17;
   record.memory_bytes = 1ULL << 40;
+  record.aside_uuid = "v";
+  record.begun_kib = 1;
+  record.successor_kib = 2;
+  record.full_kib = 3;
+  record.given_back_bytes = 4;
   return record;
 }
 
@@ -47,7 +58,7 @@ TEST(CaptureRecord, RefusesWhatIsNone) {
   for (const auto& [key, value] : good.items()) {
     Json bad = good;
     bad.erase(key);
-    EXPECT_FALSE(parse_capture_record(bad.dump())) << key;
+    EXPECT_EQ(parse_capture_record(bad.dump()).has_value(), kNewKeys.contains(key)) << key;
   }
   for (const auto& [key, value] : {std::pair<const char*, Json>{"version", 2},
                                    {"state", "exploding"},

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -124,10 +125,11 @@ class CaretakerTest : public testing::Test {
   std::optional<CaptureBook> captures;
   std::optional<Caretaker> caretaker;
 
-  std::vector<std::string> captured;    ///< in order, by name
-  std::vector<Error> capture_failures;  ///< of the next captures
-  std::vector<unsigned> rescued;        ///< in order, by domid
-  std::vector<Error> rescue_failures;   ///< of the next crash runs
+  std::vector<std::string> captured;                     ///< in order, by name
+  std::vector<Error> capture_failures;                   ///< of the next captures
+  std::function<Result<>(CaptureRecord&)> capture_hook;  ///< what they do instead
+  std::vector<unsigned> rescued;                         ///< in order, by domid
+  std::vector<Error> rescue_failures;                    ///< of the next crash runs
   bool commits_before_it_fails = false;
   std::map<unsigned, std::string> new_names;  ///< names in xenstore, by domid, where they matter
 
@@ -141,6 +143,7 @@ class CaretakerTest : public testing::Test {
       return tl::unexpected(std::move(error));
     }
     CaptureRecord record = task.record;
+    if (capture_hook) return capture_hook(record);
     record.state = CaptureState::kWritten;
     record.file = record.order.to;
     return captures->save(record);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/capture/alias_mode.h"
+
+#include <fmt/format.h>
+
+#include "core/save/target.h"
+#include "hv/capture/alias_releaser.h"
+#include "hv/capture/capture_facts.h"
+#include "hv/capture/capture_run.h"
+#include "hv/capture/succession.h"
+
+namespace hadump {
+namespace {
+
+class Alias : public CaptureRun {
+ public:
+  Alias(const CaptureWorld& world, CaptureRecord& record)
+      : CaptureRun(world, record), successor_(world, record) {}
+  Result<> run();
+
+ private:
+  Result<> begin();
+  Result<> resume();
+  Result<> check_target_first();
+  Result<> write_and_give_back();
+  Result<> finish(const CaptureTrailer& trailer);
+
+  std::string blueprint_;
+  SuccessorMemory successor_;
+};
+
+Result<> Alias::run() {
+  if (const auto trailer = read_trailer(record_.metadata, record_.dump_id)) return finish(*trailer);
+  const bool is_new = record_.state == CaptureState::kExamining;
+  if (auto done = is_new ? begin() : resume(); !done) return done;
+  if (record_.state == CaptureState::kLeaving) {
+    if (auto done = put_successor(world_, record_, blueprint_); !done) return done;
+    record_.state = CaptureState::kWriting;
+    if (auto done = world_.note(record_); !done) return done;
+  }
+  return write_and_give_back();
+}
+
+// All that can fail for good does so here, while nothing has changed.
+Result<> Alias::begin() {
+  if (auto done = examine(); !done) return done;
+  blueprint_ = world_.config.blueprint;
+  if (auto room = successor_room(world_, blueprint_); !room) return fail(std::move(room));
+  if (auto done = check_target_first(); !done) return done;
+  if (auto done = save_facts(world_.state_directory, record_.name, {findings_.facts, blueprint_});
+      !done)
+    return done;
+  record_.aside_uuid = new_uuid();
+  record_.state = CaptureState::kLeaving;
+  return world_.note(record_);
+}
+
+// The header, too, is written before the domain is touched.
+Result<> Alias::check_target_first() {
+  auto wanted = options(true);
+  if (!wanted) return fail(std::move(wanted));
+  const SaveSeams seams = this->seams();
+  const SaveContext context{*wanted, seams, *this};
+  auto target = find_target(context);
+  if (!target) return fail(std::move(target));
+  auto plan = plan_save(context, *target);
+  if (!plan) return fail(std::move(plan));
+  return write_header(target->files.front().path());
+}
+
+Result<> Alias::resume() {
+  auto facts = load_facts(world_.state_directory, record_.name);
+  if (!facts && facts.error().code() == ErrorCode::kNotFound)
+    return fail(ErrorCode::kBadData, facts.error().what());
+  if (!facts) return fail(std::move(facts));
+  findings_.facts = std::move(facts->domain);
+  blueprint_ = std::move(facts->blueprint);
+  return {};
+}
+
+Result<> Alias::write_and_give_back() {
+  auto releaser = AliasReleaser::look(world_.domain.memory(), findings_.facts.survey);
+  if (!releaser) return fail(std::move(releaser));
+  releaser->on_release([&](std::uint64_t bytes) {
+    record_.given_back_bytes = bytes;
+    successor_.grow_by(bytes);
+  });
+  auto trailer = write(&*releaser);
+  if (!trailer) return fail(std::move(trailer));
+  return finish(*trailer);
+}
+
+// A dump that lacks what nobody can explain does not end the domain that it may still be in.
+Result<> Alias::finish(const CaptureTrailer& trailer) {
+  if (trailer.complete) {
+    if (auto done = end_predecessor(world_, record_); !done) return done;
+    record_.domain_kept = false;
+    successor_.grow_to_full();
+    forget_facts(world_.state_directory, record_.name);
+  }
+  return end(trailer);
+}
+
+}  // namespace
+
+Result<> alias_domain(const CaptureWorld& world, CaptureRecord& record) {
+  return Alias(world, record).run();
+}
+
+}  // namespace hadump

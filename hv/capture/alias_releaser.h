@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "core/base/frame_set.h"
+#include "core/save/region_releaser.h"
+#include "hv/domain/frame_survey.h"
+#include "hv/domain/guest_memory.h"
+
+namespace hadump {
+
+/// The memory of a domain that was put aside, as a save sees it: what the domain still has is held,
+/// and what is released goes, cleared, back to the host.
+class AliasReleaser : public RegionReleaser {
+ public:
+  /// Finds out what an earlier run has given back. @param memory  borrowed.
+  /// @param survey  of the domain as it crashed. @return the errors of GuestMemory::kinds().
+  static Result<AliasReleaser> look(GuestMemory& memory, const FrameSurvey& survey);
+
+  /// Called after each release. @param bytes  all that were given back until then, in any run.
+  void on_release(std::function<void(std::uint64_t bytes)> told) { told_ = std::move(told); }
+
+  Result<RegionTable> regions() override;
+  /// @return kBadData for what is not held; kOs when the domain has kept it, or a part of it.
+  Result<> release(FrameRange range) override;
+  Result<> report_progress(std::string_view) override { return {}; }
+
+ private:
+  AliasReleaser(GuestMemory& memory, FrameSet all, FrameSet holes, FrameSet released)
+      : memory_(memory),
+        all_(std::move(all)),
+        holes_(std::move(holes)),
+        released_(std::move(released)) {}
+
+  GuestMemory& memory_;
+  FrameSet all_;    ///< with content
+  FrameSet holes_;  ///< between them
+  FrameSet released_;
+  std::function<void(std::uint64_t)> told_ = [](std::uint64_t) {};
+};
+
+}  // namespace hadump

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/capture/capture_run.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "core/base/trusted_path.h"
+#include "core/dump/dump_levels.h"
+#include "core/dump/file_sink.h"
+#include "core/save/earlier_save.h"
+#include "core/save/give_back.h"
+#include "core/save/journal.h"
+#include "core/save/target.h"
+#include "core/vmcore/page_classifier.h"
+#include "core/vmcore/vmcoreinfo.h"
+#include "hv/capture/panic_line.h"
+#include "hv/domain/guest_kind.h"
+
+namespace hadump {
+namespace {
+
+// Of guest-physical memory: Linux puts the hypervisor's pages, such as shared info, at its
+// beginning.
+constexpr FrameRange kWherePagesAreSpecial{Gfn{0}, Gfn{1_GiB >> kFrameShift}};
+// What a kill may cost.
+constexpr std::uint64_t kPortionBytes = 64_MiB;
+// What goes back to the host at a time.
+constexpr std::uint64_t kReleasedBytes = 4_MiB;
+
+}  // namespace
+
+Result<> CaptureRun::examine() {
+  auto status = world_.domain.domain().status();
+  if (!status) return fail(std::move(status));
+  if (!status->shutdown)
+    return fail(ErrorCode::kBusy, "the domain runs; its memory would change while it is written");
+  findings_.status = std::move(*status);
+  auto ram = ram_of(world_.config);
+  if (!ram) return fail(std::move(ram));
+  auto facts =
+      look_at_domain(world_.domain.domain(), world_.domain.memory(), *ram,
+                     ram->intersection(kWherePagesAreSpecial), world_.config.kind->others());
+  if (!facts) return fail(std::move(facts));
+  findings_.facts = std::move(*facts);
+  const DomainVmcore source(world_.domain.memory(), findings_.facts);
+  record_.memory_bytes = source.layout().frames.bytes();
+  read_log(source);
+  return {};
+}
+
+// What cannot be read is said in the metadata; the memory is worth the same without it.
+void CaptureRun::read_log(const VmcoreSource& source) {
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
+  if (!info) {
+    findings_.unknown.emplace_back("vmcoreinfo", "no note was found in the guest's memory");
+    return;
+  }
+  findings_.kernel = crash_identity(*info);
+  const auto log = kernel_log(source);
+  if (log)
+    record_.panic = find_panic_line(*log);
+  else
+    findings_.unknown.emplace_back("log", log.error().what());
+  if (findings_.facts.page_offset.value == 0)
+    findings_.unknown.emplace_back("page_offset", "not found in the guest's page tables");
+  if (!record_.panic.empty()) world_.info(record_.panic);
+}
+
+Result<SaveOptions> CaptureRun::options(bool releases) const {
+  SaveOptions options;
+  options.to = {record_.order.to};
+  auto format = parse_output_format(record_.order.format);
+  if (!format) return fail(std::move(format));
+  options.format = *format;
+  auto codec = parse_codec(record_.order.compress);
+  if (!codec) return fail(std::move(codec));
+  options.codec = *codec;
+  auto levels = parse_levels(record_.order.dump_level);
+  if (!levels) return fail(std::move(levels));
+  options.levels = std::move(*levels);
+  options.portion_bytes = kPortionBytes;
+  options.release = releases;
+  return options;
+}
+
+SaveSeams CaptureRun::seams() const {
+  SaveSeams seams;
+  seams.dump = WaitingDump{record_.dump_id, "", record_.begun_ms / 1000, 0};
+  seams.host = record_.domain;
+  seams.state_dir = world_.state_directory;
+  seams.file_systems = world_.file_systems;
+  seams.block_bytes = kReleasedBytes;
+  seams.cancelled = [this] { return header_error_.has_value() || world_.cancelled(); };
+  seams.open_vmcore =
+      [this](const std::vector<std::string>&) -> Result<std::unique_ptr<VmcoreSource>> {
+    return std::make_unique<DomainVmcore>(world_.domain.memory(), findings_.facts);
+  };
+  seams.open_sink = [](const HeldFile& file, const std::string& partial) {
+    return partial.empty() ? open_file_sink(file) : reopen_file_sink(partial, file);
+  };
+  return seams;
+}
+
+// A header that is there is of the domain as it was: it may have been partly given back since.
+void CaptureRun::located(const std::vector<std::string>& files) {
+  if (record_.file == files.front() && record_.state == CaptureState::kWriting &&
+      read_metadata(record_.metadata))
+    return;
+  if (auto done = write_header(files.front()); !done) header_error_ = done.error();
+}
+
+Result<> CaptureRun::write_header(const std::string& file) {
+  const std::string log = companion_of(record_.order.to, file, "dmesg.txt");
+  record_.file = file;
+  record_.metadata = companion_of(record_.order.to, file, "metadata.json");
+  if (auto free = check_metadata_place(record_.metadata, record_.dump_id); !free) return free;
+  const std::string text = metadata_text(record_, world_.config, findings_, world_.host_name, log);
+  if (auto done = write_metadata(record_.metadata, text); !done) return done;
+  return world_.note(record_);
+}
+
+Result<CaptureTrailer> CaptureRun::write(RegionReleaser* releaser) {
+  auto wanted = options(releaser != nullptr);
+  if (!wanted) return fail(std::move(wanted));
+  SaveSeams seams = this->seams();
+  seams.releaser = releaser;
+  auto outcome = save_dump(*wanted, seams, *this);
+  if (header_error_) return tl::unexpected(*header_error_);
+  if (outcome) return add_trailer(*outcome);
+  Error error = std::move(outcome.error().error);
+  if (outcome.error().partial_files.empty() || error.code() == ErrorCode::kCancelled)
+    return tl::unexpected(std::move(error));
+  return fail(Result<>(tl::unexpected(std::move(error))),
+              "the incomplete dump is readable, " + outcome.error().partial_files.front());
+}
+
+Result<CaptureTrailer> CaptureRun::add_trailer(const SaveOutcome& outcome) {
+  struct stat info {};
+  if (::stat(record_.file.c_str(), &info) != 0) return fail_os(errno, "looking at " + record_.file);
+  CaptureTrailer trailer{world_.wall_ms(), static_cast<std::uint64_t>(info.st_size),
+                         outcome.summary.complete};
+  auto header = read_metadata(record_.metadata);
+  if (!header) return fail(std::move(header));
+  auto text =
+      with_trailer(*header, trailer, outcome.released_now ? nullptr : &outcome.summary.progress);
+  if (!text) return fail(std::move(text), record_.metadata);
+  if (auto done = write_metadata(record_.metadata, *text); !done) return fail(std::move(done));
+  record_.complete = trailer.complete;
+  trailer.complete = only_bad_memory_is_lost(outcome.summary.missing);
+  return trailer;
+}
+
+// All is durable, now or in a run before this one that was killed. Of that one's losses nobody
+// knows the reason.
+Result<> CaptureRun::end(const CaptureTrailer& trailer) {
+  record_.file_bytes = trailer.file_bytes;
+  record_.ended_ms = trailer.ended_ms;
+  if (auto done = remove_journals(); !done) return done;
+  if (!trailer.complete) {
+    record_.complete = false;
+    return fail(ErrorCode::kIncomplete, "memory could not be read; the domain is kept, and " +
+                                            record_.file + " lacks what was not read");
+  }
+  record_.state = CaptureState::kWritten;
+  return world_.note(record_);
+}
+
+// Memory that the hardware has reported as bad is lost for good, and no reason to keep the rest.
+bool CaptureRun::only_bad_memory_is_lost(const FrameSet& missing) const {
+  FrameSet unexplained = missing;
+  unexplained.erase(findings_.facts.survey.broken);
+  return unexplained.empty();
+}
+
+// And what an interrupted run has left that could not be continued in place.
+Result<> CaptureRun::remove_journals() {
+  SavePlan plan;
+  plan.dump_id = record_.dump_id;
+  auto file = hold_trusted(record_.file);
+  if (!file) return fail(std::move(file));
+  plan.target.files = {*file};
+  plan.keeps_journal = true;
+  auto saves = read_earlier_saves(journal_beside(*file), record_.dump_id);
+  if (!saves) return fail(std::move(saves));
+  const SaveOptions options;
+  const SaveSeams seams = this->seams();
+  return hadump::remove_journals({options, seams, *this}, plan, *saves, record_.complete);
+}
+
+}  // namespace hadump

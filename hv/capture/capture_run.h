@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/save/save.h"
+#include "core/save/save_plan.h"
+#include "hv/capture/capture_mode.h"
+#include "hv/capture/metadata.h"
+
+namespace hadump {
+
+/// What all modes do in the same way: look at the domain, write the metadata at both ends, and let
+/// core/save write the dump. One object for each run; what is found goes from step to step in it.
+class CaptureRun : public SaveReporter {
+ public:
+  CaptureRun(const CaptureWorld& world, CaptureRecord& record) : world_(world), record_(record) {}
+
+  void info(const std::string& text) override { world_.info(text); }
+  void warn(const std::string& text) override { world_.warn(text); }
+  void located(const std::vector<std::string>& files) override;
+  void progress(const SaveProgress& now) override { world_.progress(now); }
+  void finished(const SaveProgress& end) override { world_.progress(end); }
+
+ protected:
+  /// Fills findings() and what the record says of the memory. @return kBusy for a domain that runs.
+  Result<> examine();
+  /// Writes the header, and notes the names of the files. @param file  the dump's.
+  Result<> write_header(const std::string& file);
+  /// Of the order. @param releases  the domain's memory is given back while it is written.
+  Result<SaveOptions> options(bool releases) const;
+  SaveSeams seams() const;
+  /// Writes the dump, or what is missing of it, and the trailer.
+  /// @param releaser  null for a domain that stays as it is.
+  /// @return the trailer, in which a dump is complete that lacks nothing but bad memory.
+  Result<CaptureTrailer> write(RegionReleaser* releaser);
+  /// The dump is whole and durable. @return kIncomplete when it lacks what nobody knows the reason
+  ///         of: the domain is needed for another attempt.
+  Result<> end(const CaptureTrailer& trailer);
+
+  const CaptureWorld& world_;
+  CaptureRecord& record_;
+  CaptureFindings findings_;
+
+ private:
+  void read_log(const VmcoreSource& source);
+  Result<CaptureTrailer> add_trailer(const SaveOutcome& outcome);
+  bool only_bad_memory_is_lost(const FrameSet& missing) const;
+  Result<> remove_journals();
+
+  std::optional<Error> header_error_;  ///< located() cannot return it
+};
+
+}  // namespace hadump
