@@ -43,11 +43,25 @@ std::string why_not_watched(const DomainConfig& config, const DomainPolicy& poli
   if (!policy.enabled) return "disabled by the policy";
   if (config.on_crash != ShutdownAction::kPreserve && record == nullptr)
     return "its on_crash is not \"preserve\"";
+  return policy.on_crash == OnCrash::kRebootInPlace ? why_not_in_place(config, policy) : "";
+}
+
+std::string why_not_in_place(const DomainConfig& config, const DomainPolicy& policy) {
+  auto ram = ram_of(config);
+  if (!ram) return ram.error().what();
   if (config.kernel.empty())
     return "its kernel came from a boot loader (bootloader=) and was not kept; name "
            "`kernel =`, `ramdisk =` and `cmdline =` for it in hadumpd.conf";
   if (auto plan = plan_window(*ram, policy.window_bytes); !plan) return plan.error().what();
   return "";
+}
+
+bool is_captured(const DomainConfig& config, const DomainPolicy& policy, const DomainRecord& record,
+                 GuestState guest) {
+  // Its memory is partly a dump's and partly the kernel's that has crashed now.
+  if (record.has_snapshot()) return false;
+  if (policy.on_crash != OnCrash::kAuto) return policy.on_crash == OnCrash::kCapture;
+  return guest == GuestState::kNone || !why_not_in_place(config, policy).empty();
 }
 
 std::string_view agent_state_for(const DomainRecord* record, GuestState guest) {

@@ -21,6 +21,13 @@ namespace hadump {
 std::string why_not_watched(const DomainConfig& config, const DomainPolicy& policy,
                             const DomainRecord* record);
 
+/// Why its crash could not be followed by a boot in its place; empty when it could.
+std::string why_not_in_place(const DomainConfig& config, const DomainPolicy& policy);
+
+/// Whether a crash is followed by a capture of its memory, and not by a boot in its place.
+bool is_captured(const DomainConfig& config, const DomainPolicy& policy, const DomainRecord& record,
+                 GuestState guest);
+
 /// What HADUMP_XS_AGENT_STATE must say of a running domain that we see for the first time; empty
 /// when what is there must stay. An agent before us may have been killed between writing down that
 /// a dump is over and saying so, and the guest waits for that word.

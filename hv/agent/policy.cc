@@ -6,6 +6,9 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
+#include "core/codec/codec.h"
+#include "core/dump/dump_levels.h"
+#include "core/dump/output_format.h"
 #include "hv/domain/domid.h"
 
 namespace hadump {
@@ -58,9 +61,55 @@ Result<std::uint64_t> parse_window(const std::string& text) {
   return bytes;
 }
 
+Result<OnCrash> parse_on_crash(const std::string& text) {
+  if (text == "reboot-in-place") return OnCrash::kRebootInPlace;
+  if (text == "capture") return OnCrash::kCapture;
+  if (text == "auto") return OnCrash::kAuto;
+  return fail(ErrorCode::kBadData,
+              fmt::format("'{}' is not reboot-in-place, capture or auto", text));
+}
+
+Result<std::string> parse_capture_mode(const std::string& text) {
+  for (const char* mode : {"alias", "copy", "auto"})
+    if (text == mode) return text;
+  return fail(ErrorCode::kBadData, fmt::format("'{}' is not alias, copy or auto", text));
+}
+
+Result<std::string> parse_target(const std::string& text) {
+  if (text.empty()) return fail(ErrorCode::kBadData, "a path is needed");
+  return parse_path(text);
+}
+
+// The word itself, where it makes sense.
+template <typename Value>
+Result<std::string> word(const std::string& text, Result<Value>&& parsed) {
+  if (!parsed) return fail(std::move(parsed));
+  return text;
+}
+
+Result<std::string> parse_file_format(const std::string& text) {
+  auto format = parse_output_format(text);
+  if (format && (*format)->is_stream)
+    return fail(ErrorCode::kBadData, fmt::format("{} is for pipes", text));
+  return word(text, std::move(format));
+}
+
+Result<> apply_capture(const std::string& key, const std::string& value, CapturePolicy& policy) {
+  if (key == "mode") return assign(policy.mode, parse_capture_mode(value));
+  if (key == "to") return assign(policy.to, parse_target(value));
+  if (key == "format") return assign(policy.format, parse_file_format(value));
+  if (key == "compress") return assign(policy.compress, word(value, parse_codec(value)));
+  if (key == "dump-level") return assign(policy.dump_level, word(value, parse_levels(value)));
+  return fail(ErrorCode::kBadData, fmt::format("unknown key 'capture-{}'", key));
+}
+
 }  // namespace
 
 Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
+  constexpr std::string_view kCapture = "capture-";
+  if (rule.key.starts_with(kCapture))
+    return apply_capture(rule.key.substr(kCapture.size()), rule.value, policy.capture);
+  if (rule.key == "on-crash") return assign(policy.on_crash, parse_on_crash(rule.value));
   if (rule.key == "enabled") return assign(policy.enabled, parse_switch(rule.value));
   if (rule.key == "window") return assign(policy.window_bytes, parse_window(rule.value));
   if (rule.key == "save-area") return assign(policy.save_area, parse_save_mode(rule.value));

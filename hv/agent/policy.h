@@ -14,9 +14,27 @@
 
 namespace hadump {
 
+/// What is done when a domain crashes.
+enum class OnCrash : std::uint8_t {
+  kRebootInPlace,
+  kCapture,  ///< the host keeps its memory, and another domain takes its place
+  kAuto,     ///< in place where the guest has the module, and it can be done; else a capture
+};
+
+/// How a crashed domain is captured, in the words of `hadump capture`.
+struct CapturePolicy {
+  std::string mode = "auto";
+  std::string to = "/var/lib/xen/dump/";
+  std::string format = "kdump";
+  std::string compress = "lzo";
+  std::string dump_level = "31";
+};
+
 /// What the admin wants for one domain.
 struct DomainPolicy {
   bool enabled = true;
+  OnCrash on_crash = OnCrash::kRebootInPlace;
+  CapturePolicy capture;
   std::uint64_t window_bytes = 256ULL << 20;
   SaveMode save_area = SaveMode::kAdded;
   unsigned max_crashes = 3;  ///< within crash_period; at one more the domain is left as it is

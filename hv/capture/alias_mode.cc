@@ -83,6 +83,7 @@ Result<> Alias::write_and_give_back() {
   if (!releaser) return fail(std::move(releaser));
   releaser->on_release([&](std::uint64_t bytes) {
     record_.given_back_bytes = bytes;
+    world_.given_back(bytes);
     successor_.grow_by(bytes);
   });
   auto trailer = write(&*releaser);

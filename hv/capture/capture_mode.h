@@ -37,6 +37,8 @@ struct CaptureWorld {
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, when a successor is created
   std::uint64_t min_successor_bytes = 256_MiB;  ///< or all that it is described with
   std::chrono::milliseconds backend_deadline{10000};
+  /// Shows how much of the old domain's memory the host has back.
+  std::function<void(std::uint64_t bytes)> given_back = [](std::uint64_t) {};
   /// Writes down that hadumpd looks after the successor. @param domid  0: it is about to be
   /// created.
   std::function<Result<>(unsigned domid)> own_successor{};

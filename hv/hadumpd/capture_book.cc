@@ -117,6 +117,12 @@ void CaptureBook::show(const std::string& name, const DumpProgress& progress) {
   if (found != captures_.end()) found->second.progress = progress;
 }
 
+void CaptureBook::show_given_back(const std::string& name, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto found = captures_.find(name);
+  if (found != captures_.end()) found->second.record.given_back_bytes = bytes;
+}
+
 void CaptureBook::forget_oldest() {
   std::vector<std::string> forgotten;
   {

@@ -51,6 +51,7 @@ class CaptureBook {
   Result<> save(const CaptureRecord& record);
   /// How far it is, in memory only.
   void show(const std::string& name, const DumpProgress& progress);
+  void show_given_back(const std::string& name, std::uint64_t bytes);
 
  private:
   void forget_oldest();

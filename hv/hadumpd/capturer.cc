@@ -41,6 +41,7 @@ Result<> Capturer::operator()(CaptureTask task) const {
       .host = host_,
       .keep_free_bytes = task.keep_free_bytes,
       .backend_deadline = task.backend_timeout,
+      .given_back = [this, &name](std::uint64_t bytes) { book_.show_given_back(name, bytes); },
       .own_successor = [this, &task](unsigned domid) { return own_successor(task.record, domid); }};
   return mode->run(world, task.record);
 }

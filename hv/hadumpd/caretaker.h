@@ -119,6 +119,7 @@ class Caretaker {
   void capture_done(unsigned domid, const std::string& uuid, const std::string& name,
                     const Result<>& done);
   void capture_failed(const std::string& name, const Error& error);
+  void capture_crash(unsigned domid, Ward& ward);
   Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order);
   void let_go_of_captures(const std::vector<DomainStatus>& present);
   void forget_captures_of(unsigned domid, const std::string& uuid);

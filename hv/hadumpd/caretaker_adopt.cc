@@ -56,11 +56,17 @@ void Caretaker::adopted(const DomainStatus& status, Result<Ward> ward) {
   }
   adoptions_.erase(status.domid);
   if (ward->note.empty()) {
-    world_.preparer.prepare(status.domid, ward->config, ward->policy.window_bytes);
+    const bool in_place = ward->policy.on_crash != OnCrash::kCapture &&
+                          why_not_in_place(ward->config, ward->policy).empty();
+    if (in_place) world_.preparer.prepare(status.domid, ward->config, ward->policy.window_bytes);
     wards_are_new_ = true;
-    spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
-                 ward->config.name, format_size(ward->policy.window_bytes),
-                 to_string(ward->policy.save_area));
+    if (in_place)
+      spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
+                   ward->config.name, format_size(ward->policy.window_bytes),
+                   to_string(ward->policy.save_area));
+    else
+      spdlog::info("domain {} ({}): watching, to be captured to {}", status.domid,
+                   ward->config.name, ward->policy.capture.to);
   } else if (!ward->config.name.starts_with(kTwinPrefix)) {
     spdlog::info("domain {} ({}): not watched: {}", status.domid, ward->config.name, ward->note);
   }

@@ -48,6 +48,23 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
   return StartedCapture{*started, record.name};
 }
 
+// Its configuration, or ours, wants the host to keep its memory and another domain in its place.
+void Caretaker::capture_crash(unsigned domid, Ward& ward) {
+  const CapturePolicy& policy = ward.policy.capture;
+  CaptureOrder order;
+  order.mode = policy.mode;
+  order.to = policy.to;
+  order.format = policy.format;
+  order.compress = policy.compress;
+  order.dump_level = policy.dump_level;
+  order.restart = true;
+  auto checked = check_order(order);
+  auto started = checked ? begin_capture(domid, ward, order)
+                         : Result<StartedCapture>(fail(std::move(checked)));
+  if (!started) return give_up(domid, ward, started.error().what());
+  spdlog::info("domain {} ({}): crashed; captured as {}", domid, ward.config.name, started->name);
+}
+
 Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
                                   const CaptureOrder& order) const {
   if (auto ram = ram_of(ward.config); !ram)

@@ -108,8 +108,12 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
                        "; its memory is kept. Examine it and then `xl destroy` it, or boot it "
                        "again with `hadump trigger`");
   }
+  if (!seen) record.noticed_ms = now_ms;
+  if (is_captured(ward.config, ward.policy, record, progress(status.domid, ward).state)) {
+    save(record);
+    return capture_crash(status.domid, ward);
+  }
   if (!seen) {
-    record.noticed_ms = now_ms;
     world_.book.keep(record);  // the crash run writes it down with its first step
     spdlog::info("domain {} ({}): {}", status.domid, ward.config.name,
                  status.crashed() ? "crashed"

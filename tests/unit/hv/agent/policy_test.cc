@@ -26,6 +26,31 @@ TEST(Policies, LaterAndNarrowerSectionsWin) {
   EXPECT_FALSE(table->for_domain("db-test").enabled);
 }
 
+TEST(Policies, SayHowACrashIsCaptured) {
+  const auto table = parse_policies(
+      "[default]\non-crash = capture\ncapture-to = /var/crash/\ncapture-mode = alias\n"
+      "capture-format = elf\ncapture-compress = none\ncapture-dump-level = 1,31\n"
+      "[domain db-*]\non-crash = auto\n",
+      "file");
+  ASSERT_TRUE(table) << table.error().what();
+  const DomainPolicy web = table->for_domain("web");
+  EXPECT_EQ(web.on_crash, OnCrash::kCapture);
+  EXPECT_EQ(web.capture.to, "/var/crash/");
+  EXPECT_EQ(web.capture.mode, "alias");
+  EXPECT_EQ(web.capture.format, "elf");
+  EXPECT_EQ(web.capture.compress, "none");
+  EXPECT_EQ(web.capture.dump_level, "1,31");
+  EXPECT_EQ(table->for_domain("db-1").on_crash, OnCrash::kAuto);
+  EXPECT_EQ(DomainPolicy().on_crash, OnCrash::kRebootInPlace);
+  for (const char* bad :
+       {"on-crash = maybe", "capture-to = here", "capture-to =", "capture-mode = magic",
+        "capture-format = flattened", "capture-format = tape", "capture-compress = zip",
+        "capture-dump-level = 32", "capture-color = red"}) {
+    const auto refused = parse_policies(std::string("[default]\n") + bad + "\n", "file");
+    EXPECT_FALSE(refused) << bad;
+  }
+}
+
 TEST(Policies, NameFilesThatAreThere) {
   const std::string good = testing::TempDir() + "hadump-policy-kernel";
   std::ofstream(good) << "kernel";

@@ -3,6 +3,7 @@
 // does is alias_mode_test.cc's.
 #include <gmock/gmock.h>
 
+#include "core/abi/hadump_abi.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
 namespace hadump {
@@ -138,6 +139,95 @@ TEST_F(CaretakerAsideTest, ARecordOfTheDomainOutlivesTheChange) {
   ASSERT_TRUE(book->save(record));
   look();
   EXPECT_TRUE(book->find("uuid-of-web"));
+}
+
+// The policy's captures.
+class CaretakerOnCrashTest : public CaretakerTest {
+ protected:
+  CaretakerOnCrashTest() {
+    capture_hook = [this](CaptureRecord& record) -> Result<> {
+      orders.push_back(record.order);
+      if (fails) return fail(ErrorCode::kNoSpace, "no room");
+      record.state = CaptureState::kWritten;
+      return captures->save(record);
+    };
+  }
+  unsigned crashed(const std::string& name, bool registered = false) {
+    const unsigned domid = known(config(name));
+    if (registered) host.at(domid).store.keys[HADUMP_XS_STATE] = "registered";
+    settle();
+    host.at(domid).domain.crash_again();
+    settle();
+    return domid;
+  }
+  std::vector<CaptureOrder> orders;
+  bool fails = false;
+};
+
+TEST_F(CaretakerOnCrashTest, ACrashIsCapturedAndAnotherDomainTakesItsPlace) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-to", "/var/captures/");
+  set_policies("capture-mode", "copy");
+  set_policies("capture-dump-level", "1,31");
+  const unsigned domid = crashed("web");
+  ASSERT_THAT(orders, SizeIs(1));
+  EXPECT_EQ(orders[0].to, "/var/captures/");
+  EXPECT_EQ(orders[0].mode, "copy");
+  EXPECT_EQ(orders[0].dump_level, "1,31");
+  EXPECT_TRUE(orders[0].restart);
+  ASSERT_THAT(host.with_uuid("uuid-of-web"), SizeIs(1));
+  EXPECT_NE(host.with_uuid("uuid-of-web").front(), domid);
+  EXPECT_THAT(rescued, IsEmpty());
+  EXPECT_THAT(record("web").crashes, SizeIs(1)) << "the next hadumpd knows of it";
+}
+
+TEST_F(CaretakerOnCrashTest, TooManyCrashesEndInADomainThatIsKept) {
+  set_policies("on-crash", "capture");
+  set_policies("max-crashes", "1");
+  crashed("web");
+  host.at(host.with_uuid("uuid-of-web").front()).domain.crash_again();
+  settle();
+  EXPECT_THAT(orders, SizeIs(1));
+  EXPECT_EQ(state("web"), "failed");
+}
+
+TEST_F(CaretakerOnCrashTest, AFailedCaptureKeepsTheDomainAndIsRetriedWhenAsked) {
+  set_policies("on-crash", "capture");
+  fails = true;
+  const unsigned domid = crashed("web");
+  EXPECT_EQ(state("web"), "failed");
+  EXPECT_THAT(orders, SizeIs(1));
+  EXPECT_THAT(host.with_uuid("uuid-of-web"), ElementsAre(domid));
+  fails = false;
+  pass(1s);
+  caretaker->reconsider();
+  settle();
+  EXPECT_THAT(orders, SizeIs(2));
+  EXPECT_NE(host.with_uuid("uuid-of-web").front(), domid);
+  EXPECT_THAT(rescued, IsEmpty());
+}
+
+TEST_F(CaretakerOnCrashTest, AutoBootsInPlaceWhereTheGuestCanBeSaved) {
+  set_policies("on-crash", "auto");
+  crashed("without");
+  EXPECT_THAT(orders, SizeIs(1));
+  EXPECT_THAT(rescued, IsEmpty());
+  const unsigned with = crashed("with", true);
+  EXPECT_THAT(orders, SizeIs(1));
+  EXPECT_THAT(rescued, ElementsAre(with));
+}
+
+// Nothing of it is needed to create it anew.
+TEST_F(CaretakerOnCrashTest, AGuestThatCannotBeBootedInPlaceIsCaptured) {
+  set_policies("on-crash", "capture");
+  DomainConfig small = config("small");
+  small.kernel.clear();
+  small.memory_bytes = 128_MiB;
+  const unsigned domid = known(small);
+  EXPECT_EQ(state("small"), "watching");
+  host.at(domid).domain.crash_again();
+  settle();
+  EXPECT_THAT(orders, SizeIs(1));
 }
 
 TEST_F(CaretakerAsideTest, WhatIsNotLookedAfterIsNotReplaced) {
