@@ -9,48 +9,20 @@
 #include <cstring>
 #include <utility>
 
-#include "core/base/elf_header.h"
-
 namespace hadump {
 namespace {
 
-constexpr Elf64_Word kIncomplete = 1;  // DUMP_ELF_INCOMPLETE of makedumpfile and crash
-/// The kernel's own text is mapped a second time, from here on (x86-64 __START_KERNEL_map).
-constexpr std::uint64_t kKernelTextMap = 0xffffffff80000000;
-/// For the notes, for the text mapping and its pieces.
-constexpr std::size_t kExtraHeaders = 64;
+constexpr std::size_t kExtraHeaders = ElfTable::kExtraHeaders;
 /// A dump with more runs of unreadable frames than this has a bad disk, not a bad page.
 constexpr std::size_t kLostRuns = 256;
-constexpr std::uint64_t kFirstMegabyte = 1_MiB >> kFrameShift;
-
-Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
-  Elf64_Ehdr header = make_elf_header(ET_CORE, program_headers);
-  header.e_flags = complete ? 0 : kIncomplete;
-  return header;
-}
-
-template <typename T>
-void append_object(std::vector<std::byte>& bytes, const T& object) {
-  const auto view = std::as_bytes(std::span(&object, 1));
-  bytes.insert(bytes.end(), view.begin(), view.end());
-}
 
 }  // namespace
 
 ElfFormat::ElfFormat(FormatInput input, std::vector<FormatOutput> outputs)
     : input_(std::move(input)),
       outputs_(std::move(outputs)),
-      notes_(encode_notes(input_.layout->notes)) {
-  for (const LoadSegment& segment : input_.layout->segments) {
-    if (segment.virt.value >= kKernelTextMap && images_.size() < kExtraHeaders)
-      images_.push_back(segment);
-    else if (segment.virt.value != 0 && segment.virt.value < kKernelTextMap)
-      direct_map_.push_back(segment);
-  }
-  if (images_.empty() && input_.identity.image.memory_bytes > 0)
-    images_.push_back(input_.identity.image);
-  std::stable_sort(direct_map_.begin(), direct_map_.end(),
-                   [](const LoadSegment& a, const LoadSegment& b) { return a.phys < b.phys; });
+      notes_(encode_notes(input_.layout->notes)),
+      table_(*input_.layout, input_.identity) {
   // A split needs kLongRun frames left out or some lost, so there are seldom more than this.
   const std::size_t ranges = input_.frames.ranges().size();
   const std::size_t splits =
@@ -117,7 +89,7 @@ void ElfFormat::pass_over(Gfn next) {
 
 /// Between what is in the file and what is to come after it.
 Result<> ElfFormat::end_gap() {
-  Load& open = now_.open;
+  ElfLoad& open = now_.open;
   const std::uint64_t gap = open.memory_frames - open.file_frames;
   const bool has_lost = std::exchange(now_.gap_has_lost, false);
   const bool is_empty = gap >= kLongRun || has_lost;
@@ -134,7 +106,7 @@ Result<> ElfFormat::end_gap() {
 }
 
 Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages, bool in_file) {
-  Load& open = now_.open;
+  ElfLoad& open = now_.open;
   if (!in_file) {
     open.memory_frames += pages.size();
     for (const PageOutcome& page : pages)
@@ -188,9 +160,9 @@ void ElfFormat::close_load() {
 /// Memory without contents gets headers of its own, though p_memsz > p_filesz would say the same in
 /// fewer: makedumpfile takes p_memsz for the size in the file when it maps a page-aligned segment
 /// (elf_info.c, offset_to_pt_load_end), and crashes. Their p_offset is where no contents are.
-std::vector<ElfFormat::Load> ElfFormat::all_loads() const {
-  std::vector<Load> all;
-  const auto add = [&](const Load& load) {
+std::vector<ElfLoad> ElfFormat::all_loads() const {
+  std::vector<ElfLoad> all;
+  const auto add = [&](const ElfLoad& load) {
     if (load.file_frames > 0)
       all.push_back({load.first, load.file_frames, load.file_frames, load.file_offset});
     const std::uint64_t empty = load.memory_frames - load.file_frames;
@@ -205,85 +177,9 @@ std::vector<ElfFormat::Load> ElfFormat::all_loads() const {
   return all;
 }
 
-GuestVirt ElfFormat::virtual_address(GuestPhys phys) const {
-  const auto behind = std::upper_bound(
-      direct_map_.begin(), direct_map_.end(), phys,
-      [](GuestPhys value, const LoadSegment& segment) { return value < segment.phys; });
-  if (behind != direct_map_.begin()) {
-    const LoadSegment& segment = *std::prev(behind);
-    if (phys.value - segment.phys.value < segment.memory_bytes)
-      return {segment.virt.value + (phys.value - segment.phys.value)};
-  }
-  // A dump of another format has segments without virtual addresses.
-  const GuestVirt start = input_.identity.page_offset;
-  return start.value == 0 ? GuestVirt{} : GuestVirt{start.value + phys.value};
-}
-
-/// /proc/vmcore describes the kernel's text a second time, at the address it runs at. So do we, by
-/// headers that point at the same bytes.
-void ElfFormat::add_text_aliases(std::vector<Load>& loads,
-                                 std::vector<GuestVirt>& addresses) const {
-  const std::size_t count = loads.size();
-  std::size_t added = 0;
-  for (const LoadSegment& segment : images_) {
-    const Gfn begin = frame_of(segment.phys);
-    const Gfn end = frame_of({segment.phys.value + segment.memory_bytes});
-    for (std::size_t i = 0; i < count && added + 2 < kExtraHeaders; ++i) {
-      const Load load = loads[i];
-      const Gfn from = std::max(begin, load.first);
-      const Gfn to = std::min(end, Gfn{load.first.value + load.file_frames});
-      if (from >= to) continue;
-      const std::uint64_t frames = to.value - from.value;
-      loads.push_back({from, frames, frames,
-                       load.file_offset + ((from.value - load.first.value) << kFrameShift)});
-      addresses.push_back({segment.virt.value + (address_of(from).value - segment.phys.value)});
-      ++added;
-    }
-  }
-}
-
-/// drgn takes a dump in which every p_paddr is 0 for one without physical addresses
-/// (libdrgn/program.c, have_phys_addrs). A machine whose memory is one piece from 0 on looks like
-/// that, so its only PT_LOAD becomes two.
-void ElfFormat::split_only_load(std::vector<Load>& loads) {
-  if (loads.size() != 1 || loads[0].first != Gfn{0} || loads[0].memory_frames <= kFirstMegabyte)
-    return;
-  Load& low = loads[0];
-  const std::uint64_t in_low = std::min(low.file_frames, kFirstMegabyte);
-  const Load rest{Gfn{kFirstMegabyte}, low.memory_frames - kFirstMegabyte, low.file_frames - in_low,
-                  low.file_offset + (in_low << kFrameShift)};
-  low.memory_frames = kFirstMegabyte;
-  low.file_frames = in_low;
-  loads.push_back(rest);
-}
-
 std::vector<std::byte> ElfFormat::headers(bool complete) const {
-  std::vector<Load> loads = all_loads();
-  split_only_load(loads);
-  std::vector<GuestVirt> addresses;
-  addresses.reserve(loads.size() + kExtraHeaders);
-  for (const Load& load : loads) addresses.push_back(virtual_address(address_of(load.first)));
-  add_text_aliases(loads, addresses);
-
-  std::vector<std::byte> bytes;
-  append_object(bytes, make_file_header(loads.size() + 1, complete));
-  Elf64_Phdr note{};
-  note.p_type = PT_NOTE;
-  note.p_offset = sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr);
-  note.p_filesz = note.p_memsz = notes_.bytes.size();
-  append_object(bytes, note);
-  for (std::size_t i = 0; i < loads.size(); ++i) {
-    Elf64_Phdr header{};
-    header.p_type = PT_LOAD;
-    header.p_flags = PF_R | PF_W | PF_X;
-    header.p_offset = loads[i].file_offset;
-    header.p_vaddr = addresses[i].value;
-    header.p_paddr = address_of(loads[i].first).value;
-    header.p_filesz = loads[i].file_frames << kFrameShift;
-    header.p_memsz = loads[i].memory_frames << kFrameShift;
-    append_object(bytes, header);
-  }
-  return bytes;
+  return table_.headers(all_loads(), sizeof(Elf64_Ehdr) + capacity_ * sizeof(Elf64_Phdr),
+                        notes_.bytes.size(), complete);
 }
 
 /// A longer table than any before needs blocks that were a hole.

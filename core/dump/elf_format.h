@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/dump/elf_table.h"
 #include "core/dump/format.h"
 
 namespace hadump {
@@ -35,16 +36,10 @@ class ElfFormat : public DumpFormat {
   static constexpr std::size_t kMaxRanges = 32700;
 
  private:
-  struct Load {
-    Gfn first;
-    std::uint64_t memory_frames = 0;
-    std::uint64_t file_frames = 0;
-    std::uint64_t file_offset = 0;
-  };
   struct Position {
     std::uint64_t data_end = 0;
     Gfn cursor;
-    Load open;                  ///< The PT_LOAD that is being added to; not in loads_ yet.
+    ElfLoad open;               ///< The PT_LOAD that is being added to; not in loads_ yet.
     std::size_t closed;         ///< Valid part of loads_.
     bool gap_has_lost = false;  ///< Of the frames after what `open` has in the file.
   };
@@ -59,17 +54,13 @@ class ElfFormat : public DumpFormat {
   Result<> leave_hole(std::uint64_t frames);
   bool is_in_file(const PageOutcome& page) const;
   void close_load();
-  GuestVirt virtual_address(GuestPhys phys) const;
-  static void split_only_load(std::vector<Load>& loads);
-  void add_text_aliases(std::vector<Load>& loads, std::vector<GuestVirt>& addresses) const;
-  std::vector<Load> all_loads() const;
+  std::vector<ElfLoad> all_loads() const;
 
   FormatInput input_;
   std::vector<FormatOutput> outputs_;
   NoteBytes notes_;
-  std::vector<LoadSegment> direct_map_;  ///< Of the source's segments, ascending.
-  std::vector<LoadSegment> images_;  ///< Those that map the kernel's text; kExtraHeaders at most.
-  std::vector<Load> loads_;
+  ElfTable table_;
+  std::vector<ElfLoad> loads_;
   std::size_t capacity_ = 0;  ///< Program headers that there is room for.
   std::uint64_t data_begin_ = 0;
   Position now_{};

@@ -8,6 +8,7 @@
 #include "hv/hadump/command.h"
 #include "hv/hadump/command_capture.h"
 #include "hv/hadump/command_list.h"
+#include "hv/hadump/command_mount.h"
 #include "hv/hadump/command_status.h"
 #include "hv/hadump/command_trigger.h"
 #include "hv/hadump/options.h"
@@ -33,6 +34,10 @@ constexpr AdminCommand kCommands[] = {
      "make a hung domain crash now, so that it is dumped;\n"
      "retry at once for one that is down",
      trigger_help, parse_trigger},
+    {"mount", "DUMP DIR",
+     "show a capture or a dump file as files in a directory:\n"
+     "an ELF core, the kernel's log, metadata",
+     mount_help, parse_mount},
 };
 
 constexpr std::string_view kExitCodes =

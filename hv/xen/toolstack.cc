@@ -240,6 +240,11 @@ Result<> Toolstack::set_aside(unsigned domid, const std::string& uuid) const {
   libxl_uuid_generate(&kept);
   if (!uuid.empty() && libxl_uuid_from_string(&kept, uuid.c_str()) != 0)
     return fail(ErrorCode::kBadData, "not a UUID: " + uuid);
+  // The last step: of such a domain libxl keeps no configuration any more.
+  xc_dominfo_t info;
+  if (xc_domain_getinfo(handles_.control.get(), domid, 1, &info) == 1 && info.domid == domid &&
+      std::equal(std::begin(info.handle), std::end(info.handle), kept.uuid))
+    return {};
   LibxlConfig config;
   if (const int rc = libxl_retrieve_domain_configuration(context_, domid, &config.value, nullptr);
       rc != 0)

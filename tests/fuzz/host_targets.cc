@@ -9,6 +9,8 @@
 #include <string>
 
 #include "core/abi/hadump_abi.h"
+#include "hv/capture/capture_facts.h"
+#include "hv/capture/capture_modes.h"
 #include "hv/capture/capture_record.h"
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
@@ -129,7 +131,8 @@ void read_capture_record(std::span<const std::byte> input) {
   if (!record) return;
   fuzz_require(!record->name.empty() && record->name.find('/') == std::string::npos,
                "a name is a file's");
-  fuzz_require(record->order.to.starts_with('/'), "a target has an absolute path");
+  fuzz_require(!check_order(record->order) || record->order.to.starts_with('/'),
+               "a target has an absolute path");
   const auto again = parse_capture_record(to_json(*record));
   fuzz_require(again && *again == *record, "a record comes back as it was");
 }
@@ -144,6 +147,25 @@ std::vector<std::vector<std::byte>> capture_record_seeds() {
   record.state = CaptureState::kWriting;
   record.panic = "Kernel panic";
   return {bytes_of_text(to_json(record))};
+}
+
+void read_facts(std::span<const std::byte> input) {
+  const auto facts = parse_facts(text_of(input));
+  if (!facts) return;
+  fuzz_require(facts->domain.vcpus.size() <= HADUMP_MAX_VCPUS, "a named limit");
+  const std::string text = to_json(*facts);
+  const auto again = parse_facts(text);
+  fuzz_require(again && to_json(*again) == text, "facts come back as they were");
+}
+
+std::vector<std::vector<std::byte>> facts_seeds() {
+  CaptureFacts facts;
+  facts.domain.survey.ram = {{Gfn{0}, Gfn{1000}}, {Gfn{1 << 20}, Gfn{1 << 21}}};
+  facts.domain.survey.absent = {{Gfn{5}, Gfn{7}}};
+  facts.domain.vcpus.resize(1);
+  facts.domain.vmcoreinfo_note = {std::byte{1}, std::byte{2}};
+  facts.blueprint = "{}";
+  return {bytes_of_text(to_json(facts))};
 }
 
 const std::string kUuid = "u";
@@ -236,6 +258,7 @@ std::vector<std::vector<std::byte>> context_seeds() {
 const FuzzTarget kFuzzAnswer = {"answer", take_answer, answer_seeds};
 const FuzzTarget kFuzzPolicies = {"policies", read_conf, conf_seeds};
 const FuzzTarget kFuzzRecord = {"record", read_record, record_seeds};
+const FuzzTarget kFuzzCaptureFacts = {"capture_facts", read_facts, facts_seeds};
 const FuzzTarget kFuzzCaptureRecord = {"capture_record", read_capture_record, capture_record_seeds};
 const FuzzTarget kFuzzRewrite = {"rewrite", read_rewrite, rewrite_seeds};
 const FuzzTarget kFuzzHvmContext = {"hvm_context", make_context, context_seeds};

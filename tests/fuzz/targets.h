@@ -54,6 +54,7 @@ extern const FuzzTarget kFuzzPolicies;
 /// hadumpd's record of a domain.
 extern const FuzzTarget kFuzzRecord;
 /// hadumpd's record of a capture.
+extern const FuzzTarget kFuzzCaptureFacts;
 extern const FuzzTarget kFuzzCaptureRecord;
 /// hadumpd's copy of what it was about to write into a save area.
 extern const FuzzTarget kFuzzRewrite;

@@ -30,7 +30,7 @@ _DOM0_WITHOUT = (
 )  # fmt: skip
 _DOM0_MODULES = (
     "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "virtio_pci", "virtio_blk",
-    "virtio_console",    "9pnet_virtio", "9p", "ext4", "crc32c_generic", "loop", "bridge", "xen-netback", "xen-blkback",
+    "virtio_console",    "9pnet_virtio", "9p", "ext4", "crc32c_generic", "loop", "bridge", "xen-netback", "xen-blkback", "fuse",
 )  # fmt: skip
 _GUEST_REQUIRED = ("xen-blkfront", "xen-netfront", "ext4")
 _GUEST_MODULES = (

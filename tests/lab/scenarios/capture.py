@@ -243,7 +243,22 @@ def _check_dump(
     wrong = [cpu for cpu, one in enumerate(registers) if one is not None and noted[cpu] != one]
     lab.check(not wrong, f"with the registers that Xen has of it{wrong or ''}")
     makedumpfile.check(lab, local, PANIC)
+    _check_mounted(lab, host, capture, taken)
     _check_files(lab, host, Path(capture["file"]).parent)
+
+
+def _check_mounted(lab: Lab, host: Host, capture: dict[str, Any], taken: truth.Truth) -> None:
+    """The same as files in a directory, whatever its format."""
+    host.exec(f"mkdir -p /mnt/dump && modprobe fuse; hadump mount {capture['name']} /mnt/dump")
+    lab.check(host.exec("ls /mnt/dump").output.split() == ["dmesg.txt", "metadata.json", "vmcore"],
+              "hadump mount shows it as files")  # fmt: skip
+    lab.check(PANIC in host.exec("cat /mnt/dump/dmesg.txt").output, "with the log")
+    host.exec("cp /mnt/dump/vmcore /scratch/mounted && umount /mnt/dump", timeout=120)
+    local = lab.directory / "mounted"
+    host.get("/scratch/mounted", local)
+    host.exec("rm /scratch/mounted")
+    truth.compare(taken, local, lab.program("compare-dump")).expect_equal()
+    lab.check(True, "and every page equals the truth")
 
 
 def _check_files(lab: Lab, host: Host, directory: Path) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Panic to userspace, side by side in one run: hadump, xl's plain restart, xl's coredump-restart.
+"""Panic to userspace, side by side in one run: hadump in its ways, xl's plain restart, coredump-restart.
 
-Parameters: sizes=512,1024,2048,4096 (MiB), rounds=3, coredump=1|0.  Measures; asserts no time.
+The ways are hadump (in place), alias (captured while another domain runs) and copy (captured without
+what is free, cache or of users, and then restarted).
+
+Parameters: sizes=512,1024,2048,4096 (MiB), rounds=3, ways=hadump,alias,copy, coredump=1|0.  Measures;
+asserts no time.
 """
 
 import statistics
@@ -14,11 +18,21 @@ from hadump_lab.host import Host, HostConfig
 from hadump_lab.images import STANDARD_KERNEL
 from hadump_lab.product import Agent, guest_overlay
 from hadump_lab.scenario import Lab
-from hadump_lab.waiting import Seen
+from hadump_lab.waiting import Seen, wait_until
 
 SAVE_AREA_MIB = 640
 COREDUMP_LIMIT_S = 300.0
 # The dump is thrown away: what is measured is the way back to userspace.
+CONFIG = """[default]
+capture-to = /scratch/dump/
+max-crashes = 1000
+[domain bench-alias]
+on-crash = capture
+capture-mode = alias
+[domain bench-copy]
+on-crash = capture
+capture-mode = copy
+"""
 NO_SAVE = "echo 1 >/sys/kernel/hadump/release_mem 2>/dev/null || true\n"
 
 
@@ -34,30 +48,33 @@ class Outcome:
 
 def run(lab: Lab) -> None:
     sizes = [int(size) for size in lab.parameters.get("sizes", "512,1024,2048,4096").split(",")]
-    host = lab.host(HostConfig(guests_mib=max(sizes) + SAVE_AREA_MIB, dom0_mib=2048))
+    ways = lab.parameters.get("ways", "hadump,alias,copy").split(",")
+    held = max(sizes) if "alias" in ways else SAVE_AREA_MIB
+    host = lab.host(HostConfig(guests_mib=max(sizes) + held, dom0_mib=2048))
     host.exec(
-        "mkdir -p /scratch/dump && rm -rf /var/lib/xen/dump"
+        "mkdir -m 700 -p /scratch/dump && rm -rf /var/lib/xen/dump"
         " && ln -s /scratch/dump /var/lib/xen/dump"
     )
-    agent = Agent(host)
+    agent = Agent(host, config=CONFIG)
     agent.install()
     agent.start()
     outcomes: list[Outcome] = []
     for memory in sizes:
         for _ in range(lab.number("rounds", 3)):
-            for mode in ("restart", "hadump"):
+            for mode in ("restart", *ways):
                 outcomes.append(_measure(lab, host, agent, mode, memory))
         if lab.number("coredump", 1):
             outcomes.append(_measure(lab, host, agent, "coredump-restart", memory))
-    _report(lab, sizes, outcomes)
+    _report(lab, sizes, ways, outcomes)
 
 
 def _measure(lab: Lab, host: Host, agent: Agent, mode: str, memory: int) -> Outcome:
     overlay = guest_overlay(STANDARD_KERNEL)
     overlay.script("50-hadump-save", NO_SAVE)
-    on_crash = "preserve" if mode == "hadump" else mode
+    on_crash = mode if mode.endswith("restart") else "preserve"
+    name = f"bench-{mode}" if mode in ("alias", "copy") else "bench"
     guest = host.create_guest(
-        GuestConfig("bench", memory, vcpus=2, on_crash=on_crash, overlay=overlay)
+        GuestConfig(name, memory, vcpus=2, on_crash=on_crash, overlay=overlay)
     )
     guest.wait_up(90)
     guest.wait_for("HADUMP-LAB boot complete", 60)
@@ -76,8 +93,14 @@ def _measure(lab: Lab, host: Host, agent: Agent, mode: str, memory: int) -> Outc
         if mode != "coredump-restart":
             raise
     lab.note(f"{memory} MiB, {mode}: " + (f"{seconds} s" if seconds else "stopped after 5 minutes"))
+    if name != "bench":
+        wait_until(lambda: _captured(agent, name), 200, "its memory is captured")
     _remove(host, guest)
     return Outcome(mode, memory, seconds, steps)
+
+
+def _captured(agent: Agent, name: str) -> bool:
+    return bool(agent.status(name)["captures"][-1]["state"] == "written")
 
 
 def _around(guest: Guest, panic: Seen, up: Seen) -> dict[str, float]:
@@ -110,22 +133,23 @@ def _remove(host: Host, guest: Guest) -> None:
     """Ends the guest and whatever xl still does for it."""
     host.exec("pkill -x xl; true", check=False)
     guest.forget()
-    host.exec("rm -f /scratch/dump/*", check=False)
+    host.exec("rm -rf /scratch/dump/*", check=False)
 
 
-def _report(lab: Lab, sizes: list[int], outcomes: list[Outcome]) -> None:
+def _report(lab: Lab, sizes: list[int], ways: list[str], outcomes: list[Outcome]) -> None:
     rows = []
     for memory in sizes:
         row: dict[str, object] = {"memory_mib": memory}
-        for mode in ("restart", "hadump", "coredump-restart"):
+        for mode in ("restart", *ways, "coredump-restart"):
             times = [o.seconds for o in outcomes if (o.mode, o.memory_mib) == (mode, memory)]
             done = [seconds for seconds in times if seconds is not None]
             row[mode] = (
                 round(statistics.median(done), 2) if done and len(done) == len(times) else None
             )
-        if row["restart"] and row["hadump"]:
-            row["ratio"] = round(row["hadump"] / row["restart"], 2)  # type: ignore[operator]
-        for mode in ("restart", "hadump"):
+        for mode in ways:
+            if row["restart"] and row[mode]:
+                row[f"{mode}_ratio"] = round(row[mode] / row["restart"], 2)  # type: ignore[operator]
+        for mode in ("restart", *ways):
             steps = [o.steps_ms for o in outcomes if (o.mode, o.memory_mib) == (mode, memory)]
             row[f"{mode}_steps_ms"] = {
                 name: round(statistics.median(s.get(name, 0.0) for s in steps), 1)
@@ -133,5 +157,5 @@ def _report(lab: Lab, sizes: list[int], outcomes: list[Outcome]) -> None:
             }
         rows.append(row)
         lab.note(str(row))
-    lab.report = {"schema": "hadump-reboot-time-1", "rows": rows,
+    lab.report = {"schema": "hadump-reboot-time-2", "rows": rows,
                   "runs": [vars(outcome) for outcome in outcomes]}  # fmt: skip

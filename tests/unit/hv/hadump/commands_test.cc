@@ -309,5 +309,21 @@ TEST(Trigger, RefusesANameThatFitsTwoDomains) {
             ErrorCode::kNotFound);
 }
 
+TEST_F(CommandsTest, MountTakesAFileOrTheNameOfACapture) {
+  EXPECT_EQ(run({"mount", "/tmp"}), kAdminUsage);
+  EXPECT_EQ(run({"mount", "web-2", "/tmp"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("'web-2' is neither a file nor a capture"));
+  EXPECT_THAT(asked, ElementsAre("captures"));
+  EXPECT_EQ(run({"mount", "web-1", "/tmp"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("looking for /captures/web/vmcore: No such file"));
+  running = false;
+  EXPECT_EQ(run({"mount", "web-1", "/tmp"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("neither a file nor a capture that is known: hadumpd"));
+  asked.clear();
+  EXPECT_EQ(run({"mount", "/dev/null", "/tmp"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("mount: /dev/null"));
+  EXPECT_TRUE(asked.empty()) << "a file is nobody's business but its reader's";
+}
+
 }  // namespace
 }  // namespace hadump

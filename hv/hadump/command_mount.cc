@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/hadump/command_mount.h"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "hv/hadump/answer.h"
+#include "userspace/dump_mount/dump_tree.h"
+#include "userspace/dump_mount/fuse_mount.h"
+
+namespace hadump {
+namespace {
+
+namespace po = boost::program_options;
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct MountOptions {
+  bool help = false;
+  bool foreground = false;
+  std::string vmcoreinfo;
+  std::string socket = "/run/hadump/hadumpd.sock";
+  std::vector<std::string> operands;
+};
+
+po::options_description describe_mount(MountOptions& options) {
+  po::options_description description("Options");
+  // clang-format off
+  description.add_options()
+      ("help,h", po::bool_switch(&options.help), "print this and exit")
+      ("foreground,f", po::bool_switch(&options.foreground),
+       "stay in the foreground until DIR is unmounted")
+      ("vmcoreinfo", po::value(&options.vmcoreinfo)->value_name("FILE"),
+       "the kernel's VMCOREINFO, for a dump that has none")
+      ("socket", po::value(&options.socket)->default_value(options.socket),
+       "socket on which hadumpd listens, asked about a capture's name");
+  // clang-format on
+  return description;
+}
+
+// What there is of its dump: while it is written, or after a failure, the incomplete one.
+Result<std::string> file_of(const Json& capture) {
+  const auto file = text_at(capture, "file");
+  if (file.empty()) return fail(ErrorCode::kBusy, "nothing of it is written yet");
+  for (const std::string& path : {file, file + "-incomplete"})
+    if (fs::exists(path)) return path;
+  return fail_os(ENOENT, "looking for " + file);
+}
+
+Result<std::vector<std::string>> files_to_mount(const MountOptions& options, CommandWorld& world) {
+  std::vector<std::string> files(options.operands.begin(), options.operands.end() - 1);
+  if (files.size() > 1 || fs::exists(files.front())) return files;
+  auto answer = world.ask(options.socket, {{"command", "captures"}});
+  if (!answer) return fail(std::move(answer), "neither a file nor a capture that is known");
+  for (const Json& capture : (*answer)["captures"])
+    if (text_at(capture, "name") == files.front())
+      return file_of(capture).map([](const std::string& file) { return std::vector{file}; });
+  return fail(ErrorCode::kNotFound,
+              fmt::format("'{}' is neither a file nor a capture", files.front()));
+}
+
+int mount(const MountOptions& options, CommandWorld& world) {
+  auto files = files_to_mount(options, world);
+  if (!files) return complain(world, "mount: " + files.error().what(), kAdminFailed);
+  auto tree = DumpTree::open(*files, options.vmcoreinfo);
+  if (!tree) return complain(world, "mount: " + tree.error().what(), kAdminFailed);
+  auto done = mount_dump(**tree, options.operands.back(), options.foreground);
+  if (!done) return complain(world, "mount: " + done.error().what(), kAdminFailed);
+  return kAdminOk;
+}
+
+}  // namespace
+
+std::string mount_help() {
+  MountOptions options;
+  std::ostringstream text;
+  text << describe_mount(options);
+  return text.str();
+}
+
+Result<Run> parse_mount(const std::vector<std::string>& arguments) try {
+  MountOptions options;
+  po::options_description all = describe_mount(options);
+  all.add_options()("operand", po::value(&options.operands));
+  po::positional_options_description positions;
+  positions.add("operand", -1);
+  po::variables_map values;
+  po::store(po::command_line_parser(arguments).options(all).positional(positions).run(), values);
+  po::notify(values);
+  if (options.operands.size() < 2)
+    return fail(ErrorCode::kBadData, "mount needs a capture or a dump, and a directory");
+  return [options](CommandWorld& world) { return mount(options, world); };
+} catch (const po::error& e) {
+  return fail(ErrorCode::kBadData, e.what());
+}
+
+}  // namespace hadump
