@@ -71,7 +71,8 @@ void ElfImage::write_headers() {
   const std::uint64_t notes_offset = sizeof(Elf64_Ehdr) + headers * sizeof(Elf64_Phdr);
   bytes_ = round_up(notes_offset + notes.bytes.size(), kFrameSize);
   head_.resize(bytes_);
-  std::memcpy(head_.data() + notes_offset, notes.bytes.data(), notes.bytes.size());
+  std::copy(notes.bytes.begin(), notes.bytes.end(),
+            head_.begin() + static_cast<std::ptrdiff_t>(notes_offset));
   for (ElfLoad& load : loads_) {
     load.file_offset = bytes_;
     bytes_ += load.file_frames << kFrameShift;
@@ -90,7 +91,7 @@ void ElfImage::write_headers() {
 }
 
 Result<std::size_t> ElfImage::read(std::uint64_t offset, std::span<std::byte> out) const {
-  if (offset >= bytes_) return std::size_t{0};
+  if (offset >= bytes_ || out.empty()) return std::size_t{0};
   out = out.first(std::min<std::uint64_t>(out.size(), bytes_ - offset));
   std::size_t done = 0;
   if (offset < head_.size()) {

@@ -23,6 +23,8 @@
 namespace hadump {
 namespace {
 
+constexpr auto kNoDomid = static_cast<libxl_domid>(INVALID_DOMID);
+
 tl::unexpected<Error> libxl_error(int rc, const char* what) {
   const std::string why = XenLog::take_errors();
   return fail(ErrorCode::kOs,
@@ -269,7 +271,7 @@ Result<HostRoom> Toolstack::room_for(const std::string& blueprint,
   HostRoom room;
   room.full_kib = config.value.b_info.target_memkb;
   std::uint64_t needed_kib = 0;
-  if (const int rc = libxl_domain_need_memory(context_, &config.value, INVALID_DOMID, &needed_kib);
+  if (const int rc = libxl_domain_need_memory(context_, &config.value, kNoDomid, &needed_kib);
       rc != 0)
     return libxl_error(rc, "asking how much memory the domain needs");
   xc_physinfo_t host{};
@@ -288,7 +290,7 @@ Result<unsigned> Toolstack::create(const std::string& blueprint, std::uint64_t m
   LibxlConfig config;
   if (auto done = parse_blueprint(context_, blueprint, config); !done) return fail(std::move(done));
   // What the old domain was given for its life only.
-  config.value.c_info.domid = static_cast<libxl_domid>(INVALID_DOMID);
+  config.value.c_info.domid = kNoDomid;
   if (memory_kib != 0 && memory_kib < config.value.b_info.target_memkb)
     config.value.b_info.target_memkb = memory_kib;
   std::uint32_t created = 0;
