@@ -137,6 +137,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view content
 
 std::vector<std::string> paths_of(const std::vector<HeldFile>& files) {
   std::vector<std::string> paths;
+  paths.reserve(files.size());
   for (const HeldFile& file : files) paths.push_back(file.path());
   return paths;
 }

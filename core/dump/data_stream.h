@@ -46,6 +46,6 @@ std::unique_ptr<DataStream> make_buffered_stream(int fd, std::string name, bool 
 /// was killed, the file may be up to 64 MiB longer than what was written; that reads as zeros.
 /// @param fd  borrowed; its file is opened a second time for this.
 /// @return null where the file system or the kernel does not offer it.
-std::unique_ptr<DataStream> open_direct_stream(int fd, std::string name);
+std::unique_ptr<DataStream> open_direct_stream(int fd, const std::string& name);
 
 }  // namespace hadump

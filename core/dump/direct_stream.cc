@@ -250,11 +250,11 @@ class DirectStream : public DataStream {
 
 }  // namespace
 
-std::unique_ptr<DataStream> open_direct_stream(int fd, std::string name) {
+std::unique_ptr<DataStream> open_direct_stream(int fd, const std::string& name) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   UniqueFd direct(::open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
   if (!direct) return nullptr;
-  auto stream = std::make_unique<DirectStream>(fd, std::move(direct), std::move(name));
+  auto stream = std::make_unique<DirectStream>(fd, std::move(direct), name);
   if (!stream->open()) return nullptr;
   return stream;
 }

@@ -253,10 +253,11 @@ Result<> Writer::write_until_valid(const FrameSet& step, const FrameSet& next_st
     auto valid = options_.still_valid(step);
     if (valid && *valid == ReadCheck::kStaleAhead) pipeline_->discard_ahead();
     if (valid && *valid != ReadCheck::kStale) return {};
+    const bool known = valid.has_value();
     auto undone =
-        take_back(valid ? Error(ErrorCode::kBusy, "the memory changed while it was being read")
+        take_back(known ? Error(ErrorCode::kBusy, "the memory changed while it was being read")
                         : std::move(valid).error());
-    if (!valid || failed_) return undone;
+    if (!known || failed_) return undone;
   }
 }
 
