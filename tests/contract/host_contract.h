@@ -65,7 +65,8 @@ inline void check_host_contract(Host& host, unsigned domid, const std::string& s
   const auto room = host.room_for(config->blueprint, 0);
   ASSERT_TRUE(room) << room.error().what();
   EXPECT_GT(room->full_kib, 0U);
-  EXPECT_LE(room->full_kib, config->memory_bytes >> 10) << "what it had, which a balloon may lessen";
+  EXPECT_LE(room->full_kib, config->memory_bytes >> 10)
+      << "what it had, which a balloon may lessen";
   EXPECT_LE(room->kib, room->full_kib);
   EXPECT_EQ(host.room_for(config->blueprint, std::uint64_t{1} << 60)->kib, 0U);
   auto created = host.create(config->blueprint, room->full_kib * 3 / 4);
