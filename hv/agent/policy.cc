@@ -141,6 +141,11 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
       return fail(std::move(done), fmt::format("[cores] {}", key));
     return {};
   }
+  if (section == "captures") {
+    if (auto done = captures_.set(key, value); !done)
+      return fail(std::move(done), fmt::format("[captures] {}", key));
+    return {};
+  }
   Rule rule{"*", key, value};
   if (section == kHostSection) {
     if (auto done = apply(rule, host_); !done)
@@ -152,7 +157,8 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
   else if (section != "default")
     return fail(
         ErrorCode::kBadData,
-        fmt::format("section [{}] is not [default], [domain NAME], [host] or [cores]", section));
+        fmt::format("section [{}] is not [default], [domain NAME], [host], [cores] or [captures]",
+                    section));
   DomainPolicy scratch;
   if (auto done = apply(rule, scratch); !done)
     return fail(std::move(done), fmt::format("[{}] {}", section, key));

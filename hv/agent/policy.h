@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/agent/capture_limit.h"
 #include "hv/agent/core_limit.h"
 #include "hv/agent/host_limits.h"
 #include "hv/rescue/dump_node.h"
@@ -47,7 +48,7 @@ struct DomainPolicy {
 
 /// The section `host`, and the policies of all domains: the section `default`, then every section
 /// `domain PATTERN` whose shell pattern matches the domain's name, in the order of the file; later
-/// ones win key by key. The section `cores` is about the host.
+/// ones win key by key. The sections `cores` and `captures` are about the host.
 class PolicyTable {
  public:
   /// Adds `key = value` of a section. @return kBadData for an unknown section or key, or a value
@@ -56,6 +57,7 @@ class PolicyTable {
   DomainPolicy for_domain(const std::string& name) const;
   const HostLimits& host() const { return host_; }
   const CorePolicy& cores() const { return cores_; }
+  const CaptureLimits& captures() const { return captures_; }
 
  private:
   struct Rule {
@@ -68,6 +70,7 @@ class PolicyTable {
   std::vector<Rule> rules_;
   HostLimits host_;
   CorePolicy cores_;
+  CaptureLimits captures_;
 };
 
 }  // namespace hadump

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadump/command_mount.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <boost/program_options.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/base/unique_handle.h"
 #include "hv/hadump/answer.h"
 #include "userspace/dump_mount/dump_tree.h"
 #include "userspace/dump_mount/fuse_mount.h"
@@ -68,6 +71,9 @@ int mount(const MountOptions& options, CommandWorld& world) {
   if (!files) return complain(world, "mount: " + files.error().what(), kAdminFailed);
   auto tree = DumpTree::open(*files, options.vmcoreinfo);
   if (!tree) return complain(world, "mount: " + tree.error().what(), kAdminFailed);
+  // Whoever would discard the capture sees that it is read; a child inherits it.
+  const UniqueFd lock(::open(files->front().c_str(), O_RDONLY | O_CLOEXEC));
+  if (lock) static_cast<void>(::flock(lock.get(), LOCK_SH | LOCK_NB));
   auto done = mount_dump(**tree, options.operands.back(), options.foreground);
   if (!done) return complain(world, "mount: " + done.error().what(), kAdminFailed);
   return kAdminOk;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "hv/hadump/answer.h"
+#include "hv/hadump/job_wait.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 
@@ -16,7 +17,6 @@ namespace {
 
 namespace po = boost::program_options;
 using Json = nlohmann::ordered_json;
-using std::chrono::milliseconds;
 
 constexpr unsigned kPatienceSeconds = 60;
 
@@ -25,28 +25,6 @@ po::options_description describe_wait(unsigned& seconds) {
   description.add_options()("wait", po::value(&seconds)->default_value(seconds),
                             "seconds to wait for the result; 0: do not wait");
   return description;
-}
-
-// Until the job is over. hadumpd answers at once each time.
-Result<> wait_for(std::uint64_t number, unsigned seconds, const std::string& socket,
-                  CommandWorld& world) {
-  constexpr milliseconds kAskEvery{200};
-  const Json request = {{"command", "job"}, {"job", number}};
-  for (milliseconds waited{0};; waited += kAskEvery) {
-    auto job = world.ask(socket, request);
-    if (!job) return fail(std::move(job));
-    if (flag_at(*job, "over")) {
-      if (!job->contains("error")) return {};
-      return fail(ErrorCode::kOs, text_at(*job, "error"));
-    }
-    if (waited >= std::chrono::seconds(seconds))
-      return fail(
-          ErrorCode::kBusy,
-          fmt::format("hadumpd is still working on it (job {}, {}); see `hadump status` and "
-                      "its log",
-                      number, text_at(*job, "what")));
-    world.sleep(kAskEvery);
-  }
 }
 
 int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& world) {
@@ -63,7 +41,7 @@ int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& w
   if (!started) return complain(world, started.error().what(), kAdminFailed);
   const auto number = number_at(*started, "job");
   if (wait_seconds != 0)
-    if (auto done = wait_for(number, wait_seconds, options.socket, world); !done)
+    if (auto done = wait_for_job(number, wait_seconds, options.socket, world); !done)
       return complain(world, done.error().what(), kAdminFailed);
   if (!options.json) {
     world.out << "triggered the dump of domain '" << options.domain << "'\n";

@@ -7,6 +7,7 @@
 
 #include "hv/hadump/command.h"
 #include "hv/hadump/command_capture.h"
+#include "hv/hadump/command_discard.h"
 #include "hv/hadump/command_list.h"
 #include "hv/hadump/command_mount.h"
 #include "hv/hadump/command_status.h"
@@ -34,6 +35,8 @@ constexpr AdminCommand kCommands[] = {
      "make a hung domain crash now, so that it is dumped;\n"
      "retry at once for one that is down",
      trigger_help, parse_trigger},
+    {"discard", "CAPTURE", "delete the files of a capture that has ended", discard_help,
+     parse_discard},
     {"mount", "DUMP DIR",
      "show a capture or a dump file as files in a directory:\n"
      "an ELF core, the kernel's log, metadata",

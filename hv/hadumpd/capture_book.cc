@@ -123,6 +123,14 @@ void CaptureBook::show_given_back(const std::string& name, std::uint64_t bytes) 
   if (found != captures_.end()) found->second.record.given_back_bytes = bytes;
 }
 
+void CaptureBook::forget(const std::string& name) {
+  {
+    const std::lock_guard lock(mutex_);
+    captures_.erase(name);
+  }
+  states_.forget_capture(name);
+}
+
 void CaptureBook::forget_oldest() {
   std::vector<std::string> forgotten;
   {

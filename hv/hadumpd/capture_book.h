@@ -49,6 +49,8 @@ class CaptureBook {
 
   /// In memory it is changed in any case. Of those that have ended, the oldest are forgotten.
   Result<> save(const CaptureRecord& record);
+  /// Of one that has ended, whose domain and files are gone. No error when there is none.
+  void forget(const std::string& name);
   /// How far it is, in memory only.
   void show(const std::string& name, const DumpProgress& progress);
   void show_given_back(const std::string& name, std::uint64_t bytes);

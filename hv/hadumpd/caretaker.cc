@@ -51,6 +51,7 @@ Result<> Caretaker::look_around() {
   forget_gone(*domains);
   let_go_of_captures(*domains);
   const std::set<unsigned> asides = see_to_asides(*domains);
+  if (policies_.captures().any()) discard_old_captures();
   for (const DomainStatus& status : *domains) {
     if (status.dying || world_.jobs.busy(status.domid) || awaits_successor(status.domid) ||
         has_successor(status.uuid, status.domid) || asides.contains(status.domid))

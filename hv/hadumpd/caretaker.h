@@ -81,6 +81,9 @@ class Caretaker {
   /// @return kBadData for words that make no sense; kNotFound or kUnsupported when it cannot be
   ///         captured, kBusy when it runs, has a job, or is somebody else's.
   Result<StartedCapture> capture(unsigned domid, const CaptureOrder& order);
+  /// Deletes the files of a capture that has ended, and forgets it.
+  /// @return kNotFound; kBusy while it is written, or while a domain is kept for it.
+  Result<JobNumber> discard(const std::string& name);
   /// Whether the domain is about to be known, so that it is worth asking again in a moment.
   bool is_new(unsigned domid) const { return adoptions_.contains(domid); }
 
@@ -118,6 +121,8 @@ class Caretaker {
   Result<JobNumber> start_capture(unsigned domid, Ward& ward, const CaptureRecord& record);
   void capture_done(unsigned domid, const std::string& uuid, const std::string& name,
                     const Result<>& done);
+  void discard_old_captures();
+  Result<JobNumber> start_discard(const CaptureRecord& record, const std::string& why);
   void capture_failed(const std::string& name, const Error& error);
   void capture_crash(unsigned domid, Ward& ward);
   Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order);
@@ -159,7 +164,7 @@ class Caretaker {
   bool wards_are_new_ = false;
   std::map<unsigned, GuestNews> news_;             ///< by domid
   std::map<unsigned, Ward> wards_;                 ///< by domid
-  std::map<std::string, Attempts> asides_;         ///< by capture: at going on with it
+  std::map<std::string, Attempts> asides_;         ///< by capture: at going on, or discarding it
   std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
   std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration
   std::map<std::string, std::string> successors_;  ///< blueprints by UUID, of a dead hadumpd

@@ -67,6 +67,8 @@ std::optional<std::string> Requests::answer(StatusServer::Query& query) {
         if (!domid) return refusal(domid.error().what());
         if (const auto order = order_of(json)) return capture(*domid, *order, query);
       }
+    if (command == "discard" && json.contains("name") && json["name"].is_string())
+      return discard(json["name"].get<std::string>());
     if (command == "captures") return to_json(std::vector<DomainView>{}, caretaker_.captures());
     if (command == "job")
       if (const auto job = number("job")) return this->job(*job);
@@ -95,6 +97,12 @@ std::optional<std::string> Requests::capture(unsigned domid, const CaptureOrder&
   auto started = caretaker_.capture(domid, order);
   if (!started) return refusal(started.error().what());
   return line_of({{"ok", true}, {"job", started->job}, {"name", started->name}});
+}
+
+std::string Requests::discard(const std::string& name) {
+  auto started = caretaker_.discard(name);
+  if (!started) return refusal(started.error().what());
+  return line_of({{"ok", true}, {"job", *started}});
 }
 
 std::string Requests::job(JobNumber number) const {

@@ -17,6 +17,8 @@ namespace hadump {
 ///     {"command": "capture", "domid": 3, "mode": "copy", "to": "/…", "format": "kdump",
 ///      "compress": "lzo", "dump_level": "31", "restart": false}
 ///                                            {"ok": true, "job": 17, "name": "web-2026…"}
+///     {"command": "discard", "name": "web-2026…"}
+///                                            {"ok": true, "job": 17}
 ///     {"command": "captures"}                {"ok": true, "captures": […]}
 ///     {"command": "job", "job": 17}          {"ok": true, "over": true, "what": "…", "error": "…"}
 ///
@@ -36,6 +38,7 @@ class Requests {
   std::optional<std::string> trigger(unsigned domid, bool again, const StatusServer::Query& query);
   std::optional<std::string> capture(unsigned domid, const CaptureOrder& order,
                                      const StatusServer::Query& query);
+  std::string discard(const std::string& name);
   std::string job(JobNumber number) const;
 
   Caretaker& caretaker_;

@@ -41,6 +41,11 @@ class CommandsTest : public testing::Test {
       return Json{{"ok", true}, {"job", 17}, {"name", "web-1"}};
     }
     if (request["command"] == "captures") return Json{{"ok", true}, {"captures", {capture()}}};
+    if (request["command"] == "discard") {
+      EXPECT_EQ(request["name"], "web-1");
+      if (!refusal.empty()) return fail(ErrorCode::kBusy, refusal);
+      return Json{{"ok", true}, {"job", 17}};
+    }
     if (request["command"] == "trigger") {
       again = request["again"];
       if (!refusal.empty()) return fail(ErrorCode::kBusy, refusal);
@@ -307,6 +312,22 @@ TEST(Trigger, RefusesANameThatFitsTwoDomains) {
   EXPECT_EQ(domain_to_trigger(one, "web").value(), 7U);
   EXPECT_EQ(domain_to_trigger(nlohmann::ordered_json::array(), "x").error().code(),
             ErrorCode::kNotFound);
+}
+
+TEST_F(CommandsTest, DiscardWaitsUntilTheFilesAreGone) {
+  EXPECT_EQ(run({"discard"}), kAdminUsage);
+  job_takes = milliseconds(1000);
+  EXPECT_EQ(run({"discard", "web-1"}), kAdminOk);
+  EXPECT_THAT(out.str(), HasSubstr("capture web-1 is discarded"));
+  EXPECT_EQ(asked.front(), "discard");
+  job_fails = "it is mounted";
+  EXPECT_EQ(run({"discard", "web-1"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("it is mounted"));
+  refusal = "the capture is being written";
+  EXPECT_EQ(run({"discard", "web-1"}), kAdminFailed);
+  EXPECT_THAT(errors.str(), HasSubstr("being written"));
+  running = false;
+  EXPECT_EQ(run({"discard", "web-1"}), kAdminNoDaemon);
 }
 
 TEST_F(CommandsTest, MountTakesAFileOrTheNameOfACapture) {

@@ -256,6 +256,42 @@ TEST_F(CaretakerCaptureTest, ATriggerBootsACapturedDomainAgain) {
   EXPECT_FALSE(newest().domain_kept);
 }
 
+TEST_F(CaretakerCaptureTest, AnAdminDiscardsOneThatHasEnded) {
+  const unsigned domid = kept("web");
+  const auto started = caretaker->capture(domid, order());
+  ASSERT_TRUE(started);
+  EXPECT_EQ(caretaker->discard(started->name).error().code(), ErrorCode::kBusy);
+  EXPECT_EQ(caretaker->discard("other").error().code(), ErrorCode::kNotFound);
+  settle();
+  ASSERT_TRUE(caretaker->discard(started->name)) << "the domain needs no capture to stay";
+  settle();
+  EXPECT_THAT(caretaker->captures(), IsEmpty());
+  restart();
+  EXPECT_THAT(caretaker->captures(), IsEmpty());
+  EXPECT_THAT(host.with_uuid("uuid-of-web"), ElementsAre(domid));
+}
+
+TEST_F(CaretakerCaptureTest, OldOnesAreDiscardedByTheLimits) {
+  CaptureRecord record = captures->begin("old", "u", 5, 1);
+  record.order = order();
+  record.domain_kept = false;
+  for (int i = 0; i < 4; ++i) {
+    record.name = "old-" + std::to_string(i);
+    record.ended_ms = static_cast<std::uint64_t>(i);
+    // One has failed: its partial dump may be all that there is.
+    record.state = i == 0 ? CaptureState::kFailed : CaptureState::kWritten;
+    ASSERT_TRUE(captures->save(record));
+  }
+  settle();
+  EXPECT_THAT(caretaker->captures(), SizeIs(4));
+  EXPECT_TRUE(policies.add("captures", "max-count", "2"));
+  caretaker->set_policies(policies);
+  settle();
+  std::vector<std::string> names;
+  for (const CaptureView& view : caretaker->captures()) names.push_back(view.record.name);
+  EXPECT_THAT(names, testing::UnorderedElementsAre("old-0", "old-2", "old-3"));
+}
+
 TEST_F(CaretakerCaptureTest, OnlySoManyAreRemembered) {
   CaptureRecord record = captures->begin("old", "u", 5, 1);
   record.order = order();
