@@ -18,8 +18,6 @@ constexpr std::uint64_t kLookedAtFrames = 64_MiB >> kFrameShift;
 Result<AliasReleaser> AliasReleaser::look(GuestMemory& memory, const FrameSurvey& survey) {
   FrameSet all = survey.dumped();
   all.insert(survey.broken);
-  FrameSet holes = survey.ram;
-  holes.erase(all);
   // Special pages are nobody's memory: they go with the domain.
   FrameSet countable = all;
   countable.erase(survey.special);
@@ -32,7 +30,7 @@ Result<AliasReleaser> AliasReleaser::look(GuestMemory& memory, const FrameSurvey
       released.insert(*gone);
       at = piece.end;
     }
-  return AliasReleaser(memory, std::move(all), std::move(holes), std::move(released));
+  return AliasReleaser(memory, std::move(all), survey.absent, std::move(released));
 }
 
 Result<RegionTable> AliasReleaser::regions() {

@@ -41,8 +41,8 @@ Result<> discard_files(const CaptureRecord& record) {
     return fail(ErrorCode::kBadData,
                 record.metadata + " is not of this capture; its files are not deleted");
   const HeldFile incomplete = dump->beside(dump->name() + "-incomplete");
-  for (const HeldFile* file : {&*dump, &incomplete})
-    if (auto unread = check_unread(*file); !unread) return unread;
+  for (const HeldFile& file : {*dump, incomplete})
+    if (auto unread = check_unread(file); !unread) return unread;
   const std::string log = companion_of(record.order.to, record.file, "dmesg.txt");
   const std::string names[] = {dump->name(), incomplete.name(), journal_beside(*dump).name(),
                                std::filesystem::path(log).filename(),

@@ -10,7 +10,7 @@
 namespace hadump {
 namespace {
 
-constexpr unsigned kPatienceSeconds = 600;  // large files take long to delete
+constexpr unsigned kDeletionSeconds = 600;  // large files take long to delete
 
 int discard(const DomainOptions& options, CommandWorld& world) {
   const std::string& name = options.domain;
@@ -18,7 +18,7 @@ int discard(const DomainOptions& options, CommandWorld& world) {
   if (!started)
     return complain(world, started.error().what(),
                     started.error().code() == ErrorCode::kNotFound ? kAdminNoDaemon : kAdminFailed);
-  auto done = wait_for_job(number_at(*started, "job"), kPatienceSeconds, options.socket, world);
+  auto done = wait_for_job(number_at(*started, "job"), kDeletionSeconds, options.socket, world);
   if (!done) return complain(world, done.error().what(), kAdminFailed);
   if (options.json)
     world.out << nlohmann::ordered_json({{"discarded", name}}).dump(2) << '\n';

@@ -160,8 +160,9 @@ void read_facts(std::span<const std::byte> input) {
 
 std::vector<std::vector<std::byte>> facts_seeds() {
   CaptureFacts facts;
-  facts.domain.survey.ram = {{Gfn{0}, Gfn{1000}}, {Gfn{1 << 20}, Gfn{1 << 21}}};
-  facts.domain.survey.absent = {{Gfn{5}, Gfn{7}}};
+  facts.domain.survey.ram =
+      FrameSet{FrameRange{Gfn{0}, Gfn{1000}}, FrameRange{Gfn{1 << 20}, Gfn{1 << 21}}};
+  facts.domain.survey.absent = FrameSet{FrameRange{Gfn{5}, Gfn{7}}};
   facts.domain.vcpus.resize(1);
   facts.domain.vmcoreinfo_note = {std::byte{1}, std::byte{2}};
   facts.blueprint = "{}";

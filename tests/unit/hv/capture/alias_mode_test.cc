@@ -237,10 +237,11 @@ TEST_F(AliasModeTest, AutoChoosesByRoomAndByWhatIsWanted) {
 class AliasReleaserTest : public testing::Test {
  protected:
   AliasReleaserTest() {
-    survey.ram = {{Gfn{0}, Gfn{100}}};
-    survey.absent = {{Gfn{40}, Gfn{50}}};
-    survey.broken = {{Gfn{60}, Gfn{61}}};
-    survey.special = {{Gfn{0}, Gfn{1}}};
+    survey.ram = FrameSet{FrameRange{Gfn{1}, Gfn{40}}, FrameRange{Gfn{50}, Gfn{60}},
+                          FrameRange{Gfn{61}, Gfn{100}}};
+    survey.absent = FrameSet{FrameRange{Gfn{40}, Gfn{50}}};
+    survey.broken = FrameSet{FrameRange{Gfn{60}, Gfn{61}}};
+    survey.special = FrameSet{FrameRange{Gfn{0}, Gfn{1}}};
     guest.make_special(Gfn{0}).make_broken(Gfn{60});
     for (std::uint64_t gfn = 1; gfn < 40; ++gfn) guest.fill(Gfn{gfn}, std::byte{9});
   }
@@ -254,8 +255,8 @@ TEST_F(AliasReleaserTest, ShowsWhatTheDomainStillHas) {
   ASSERT_TRUE(guest.remove({Gfn{70}, Gfn{80}}));  // by a run before this one
   AliasReleaser releaser = look();
   const RegionTable table = releaser.regions().value();
-  EXPECT_EQ(table.in_state(RegionState::kReleased), (FrameSet{{Gfn{70}, Gfn{80}}}));
-  EXPECT_EQ(table.in_state(RegionState::kHole), (FrameSet{{Gfn{40}, Gfn{50}}}));
+  EXPECT_EQ(table.in_state(RegionState::kReleased), (FrameSet{FrameRange{Gfn{70}, Gfn{80}}}));
+  EXPECT_EQ(table.in_state(RegionState::kHole), (FrameSet{FrameRange{Gfn{40}, Gfn{50}}}));
   EXPECT_EQ(table.in_state(RegionState::kHeld),
             (FrameSet{{Gfn{0}, Gfn{40}}, {Gfn{50}, Gfn{70}}, {Gfn{80}, Gfn{100}}}));
 }
@@ -286,10 +287,10 @@ TEST_F(AliasReleaserTest, WhatTheHostDoesNotTakeIsStillHeld) {
 
 TEST(CaptureFactsTest, AreReadAsTheyWereWritten) {
   CaptureFacts facts;
-  facts.domain.survey.ram = {{Gfn{0}, Gfn{1000}}};
-  facts.domain.survey.absent = {{Gfn{5}, Gfn{7}}};
-  facts.domain.survey.broken = {{Gfn{9}, Gfn{10}}};
-  facts.domain.survey.special = {{Gfn{20}, Gfn{21}}};
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
+  facts.domain.survey.absent = FrameSet{FrameRange{Gfn{5}, Gfn{7}}};
+  facts.domain.survey.broken = FrameSet{FrameRange{Gfn{9}, Gfn{10}}};
+  facts.domain.survey.special = FrameSet{FrameRange{Gfn{20}, Gfn{21}}};
   facts.domain.vcpus.resize(3);
   facts.domain.vcpus[2].gregs[16] = 0x1234567890abcdef;
   facts.domain.vmcoreinfo_note = {std::byte{1}, std::byte{0xfe}};
@@ -305,7 +306,7 @@ TEST(CaptureFactsTest, AreReadAsTheyWereWritten) {
 
 TEST(CaptureFactsTest, NothingElseIsRead) {
   CaptureFacts facts;
-  facts.domain.survey.ram = {{Gfn{0}, Gfn{1000}}};
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
   facts.domain.vcpus.resize(1);
   const auto good = nlohmann::ordered_json::parse(to_json(facts));
   using Json = nlohmann::ordered_json;
