@@ -35,6 +35,7 @@ CrashPolicy Caretaker::policy_of(const Ward& ward) const {
       record.save_area = kPlannedSaveArea;
   }
   std::vector<const DomainRecord*> records;
+  records.reserve(all.size());
   for (const DomainRecord& record : all) records.push_back(&record);
   const HostLimits& limits = policies_.host();
   return {.window_bytes = ward.policy.window_bytes,

@@ -251,7 +251,7 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
 
 }  // namespace
 
-Result<> run_daemon(const DaemonOptions& options, PolicyTable policies) {
+Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies) {
   // Before any thread is made, so that all of them have the signals blocked.
   auto signals = take_signals();
   if (!signals) return fail(std::move(signals));

@@ -8,6 +8,6 @@ namespace hadump {
 
 /// Opens what is needed, then watches until a signal ends it (or, with --once, handles one crash).
 /// @return kOs and others when it cannot go on.
-Result<> run_daemon(const DaemonOptions& options, PolicyTable policies);
+Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies);
 
 }  // namespace hadump

@@ -38,9 +38,9 @@ class Jobs {
   /// @param done  on the loop's thread, from collect(). May begin jobs.
   /// @return the job's number; kBusy when the domain has a job, kOs when there is no thread for it.
   template <typename T>
-  Result<JobNumber> start(unsigned domid, std::string what, std::function<Result<T>()> work,
+  Result<JobNumber> start(unsigned domid, const std::string& what, std::function<Result<T>()> work,
                           std::function<void(Result<T>)> done) {
-    return start_work(domid, std::move(what), [work = std::move(work), done = std::move(done)] {
+    return start_work(domid, what, [work = std::move(work), done = std::move(done)] {
       Result<T> result = guarded(work);
       std::optional<Error> error;
       if (!result) error = result.error();

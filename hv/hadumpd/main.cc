@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   if (options->check_config) return kExitOk;
-  if (auto done = run_daemon(*options, std::move(*policies)); !done) {
+  if (auto done = run_daemon(*options, *policies); !done) {
     spdlog::error("{}", done.error().what());
     return kExitFailed;
   }

@@ -63,7 +63,7 @@ Result<> StateDirectory::replace_file(const std::string& path, std::span<const s
   return done;
 }
 
-StateDirectory::StateDirectory(std::string path, std::string kill_at)
+StateDirectory::StateDirectory(const std::string& path, std::string kill_at)
     : path_(std::filesystem::absolute(path)),
       kill_at_(std::move(kill_at)),
       reserve_(path_ + "/reserve", kReserveBytes) {}

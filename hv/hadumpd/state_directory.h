@@ -22,7 +22,7 @@ namespace hadump {
 class StateDirectory : public RecordStore {
  public:
   /// @param kill_at  for tests: the name of a step after which this process kills itself.
-  StateDirectory(std::string path, std::string kill_at);
+  StateDirectory(const std::string& path, std::string kill_at);
 
   Result<> save(const DomainRecord& record) override;
   Result<> save_rewrite(const DomainRecord& record, const SnapshotRewrite& rewrite) override;

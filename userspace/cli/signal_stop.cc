@@ -45,7 +45,9 @@ void SignalStop::wait_for_signals() {
 SignalStop::~SignalStop() {
   if (!waiter_.joinable()) return;
   done_ = true;
-  pthread_kill(waiter_.native_handle(), SIGTERM);  // Blocked there: it only ends the wait.
+  // Blocked there: it only ends the wait.
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread)
+  pthread_kill(waiter_.native_handle(), SIGTERM);
   waiter_.join();
 }
 

@@ -44,7 +44,8 @@ Result<> print_json(const VmcoreSource& source, std::ostream& out) {
     if (!record) return fail(Result<LogRecord>(record));
     if (record->text.empty()) continue;
     Json json;
-    json["time"] = static_cast<double>(record->time_ns / 1000) / 1e6;
+    const std::uint64_t whole_us = record->time_ns / 1000;  // as dmesg prints it
+    json["time"] = static_cast<double>(whole_us) / 1e6;
     json["msg"] = printable_log_text(record->text, "");
     out << std::exchange(separator, ",") << json_text(json);
   }

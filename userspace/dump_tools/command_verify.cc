@@ -90,7 +90,7 @@ class Reader {
       }
       if (auto done = read_range(range); !done) return fail(std::move(done));
     }
-    return std::move(counts_);
+    return counts_;
   }
 
  private:
