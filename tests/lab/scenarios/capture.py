@@ -81,6 +81,9 @@ def run(lab: Lab) -> None:
     reached = guest.exec("ping -c 2 10.99.0.1 | grep -c ' 0% packet loss'")[1]
     lab.check(reached.strip() == "1", "and with its network")
     _check_dump(lab, host, capture, taken, registers)
+    host.exec(f"hadump discard {capture['name']}")
+    gone = host.exec(f"test ! -e {Path(capture['file']).parent}", check=False).status == 0
+    lab.check(gone, "hadump discard deletes its files")
     _check_nothing_left(lab, agent, guest, domid)
 
 
