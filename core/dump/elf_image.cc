@@ -42,9 +42,10 @@ Result<> ElfImage::add_memory() {
       for (FrameRange run : present->ranges()) add_run(run);
       at = piece.end;
     }
-  FrameSet rest = layout.frames;
+  FrameSet written, rest = layout.frames;
   for (const ElfLoad& load : loads_)
-    rest.erase({load.first, Gfn{load.first.value + load.file_frames}});
+    written.insert({load.first, Gfn{load.first.value + load.file_frames}});
+  rest.erase(written);
   for (FrameRange range : rest.ranges()) empty_.push_back({range.begin, range.frames(), 0, 0});
   return {};
 }

@@ -166,6 +166,12 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
   return {};
 }
 
+std::vector<std::string> PolicyTable::patterns() const {
+  std::vector<std::string> patterns;
+  for (const Rule& rule : rules_) patterns.push_back(rule.pattern);
+  return patterns;
+}
+
 DomainPolicy PolicyTable::for_domain(const std::string& name) const {
   DomainPolicy policy;
   for (const bool general : {true, false})

@@ -55,6 +55,10 @@ class PolicyTable {
   /// that makes no sense.
   Result<> add(const std::string& section, const std::string& key, const std::string& value);
   DomainPolicy for_domain(const std::string& name) const;
+  /// Of all sections about domains, in the order of the file, some twice; "*" is [default]'s. Each
+  /// is a name that for_domain() takes, too, and that its own section matches unless it has
+  /// brackets.
+  std::vector<std::string> patterns() const;
   const HostLimits& host() const { return host_; }
   const CorePolicy& cores() const { return cores_; }
   const CaptureLimits& captures() const { return captures_; }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "core/base/trusted_path.h"
+#include "core/save/earlier_save.h"
 #include "core/save/target.h"
 #include "hv/capture/alias_releaser.h"
 #include "hv/capture/capture_facts.h"
@@ -22,6 +24,7 @@ class Alias : public CaptureRun {
   Result<> begin();
   Result<> resume();
   Result<> check_target_first();
+  Result<FrameSet> saved_before() const;
   Result<> write_and_give_back();
   Result<> finish(const CaptureTrailer& trailer);
 
@@ -78,8 +81,22 @@ Result<> Alias::resume() {
   return {};
 }
 
+// Memory is cleared before it is given back. A run that was killed between the two has left zeros
+// in the domain that look like the guest's; the journal knows them.
+Result<FrameSet> Alias::saved_before() const {
+  auto file = hold_trusted(record_.file);
+  if (!file) return fail(std::move(file));
+  auto saves = read_earlier_saves(journal_beside(*file), record_.dump_id);
+  if (!saves) return fail(std::move(saves));
+  FrameSet saved;
+  for (const EarlierSave& save : *saves) saved.insert(save.content.durable);
+  return saved;
+}
+
 Result<> Alias::write_and_give_back() {
-  auto releaser = AliasReleaser::look(world_.domain.memory(), findings_.facts.survey);
+  auto saved = saved_before();
+  if (!saved) return fail(std::move(saved));
+  auto releaser = AliasReleaser::look(world_.domain.memory(), findings_.facts.survey, *saved);
   if (!releaser) return fail(std::move(releaser));
   releaser->on_release([&](std::uint64_t bytes) {
     record_.given_back_bytes = bytes;

@@ -15,22 +15,25 @@ constexpr std::uint64_t kLookedAtFrames = 64_MiB >> kFrameShift;
 
 }  // namespace
 
-Result<AliasReleaser> AliasReleaser::look(GuestMemory& memory, const FrameSurvey& survey) {
+Result<AliasReleaser> AliasReleaser::look(GuestMemory& memory, const FrameSurvey& survey,
+                                          const FrameSet& saved) {
   FrameSet all = survey.dumped();
   all.insert(survey.broken);
   // Special pages are nobody's memory: they go with the domain.
   FrameSet countable = all;
   countable.erase(survey.special);
-  FrameSet released;
+  FrameSet absent;
   for (FrameRange range : countable.ranges())
     for (Gfn at = range.begin; at < range.end;) {
       const FrameRange piece{at, Gfn{std::min(at.value + kLookedAtFrames, range.end.value)}};
       auto gone = frames_of_kind(memory, piece, FrameKind::kAbsent);
       if (!gone) return fail(std::move(gone), "looking at what the old domain still has");
-      released.insert(*gone);
+      absent.insert(*gone);
       at = piece.end;
     }
-  return AliasReleaser(memory, std::move(all), survey.absent, std::move(released));
+  AliasReleaser releaser(memory, std::move(all), survey.absent, std::move(absent));
+  releaser.released_.insert(releaser.all_.intersection(saved));
+  return releaser;
 }
 
 Result<RegionTable> AliasReleaser::regions() {
@@ -56,7 +59,8 @@ Result<> AliasReleaser::release(FrameRange range) {
   for (FrameRange piece : asked.ranges())
     if (auto done = memory_.remove(piece); !done) return fail(ErrorCode::kOs, done.error().what());
   released_.insert(asked);
-  told_(released_.bytes());
+  gone_.insert(asked);
+  told_(gone_.bytes());
   return {};
 }
 

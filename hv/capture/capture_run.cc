@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/capture/capture_run.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -30,8 +31,16 @@ constexpr std::uint64_t kReleasedBytes = 4_MiB;
 
 }  // namespace
 
-Result<> CaptureRun::examine() {
+Result<DomainStatus> CaptureRun::status_of(const std::string& uuid) const {
   auto status = world_.domain.domain().status();
+  if (status && status->uuid != uuid)
+    return fail(ErrorCode::kNotFound,
+                fmt::format("the domain is gone; domain {} is another one now", record_.domid));
+  return status;
+}
+
+Result<> CaptureRun::examine() {
+  auto status = status_of(record_.uuid);
   if (!status) return fail(std::move(status));
   if (!status->shutdown)
     return fail(ErrorCode::kBusy, "the domain runs; its memory would change while it is written");
@@ -123,6 +132,9 @@ Result<> CaptureRun::write_header(const std::string& file) {
 Result<CaptureTrailer> CaptureRun::write(RegionReleaser* releaser) {
   auto wanted = options(releaser != nullptr);
   if (!wanted) return fail(std::move(wanted));
+  // Xen counts domains in circles, and hadumpd may have been away for long.
+  if (auto ours = status_of(releaser != nullptr ? record_.aside_uuid : record_.uuid); !ours)
+    return fail(std::move(ours));
   SaveSeams seams = this->seams();
   seams.releaser = releaser;
   auto outcome = save_dump(*wanted, seams, *this);
@@ -163,6 +175,7 @@ Result<> CaptureRun::end(const CaptureTrailer& trailer) {
                                             record_.file + " lacks what was not read");
   }
   record_.state = CaptureState::kWritten;
+  record_.error.clear();  // of a run that was tried again
   return world_.note(record_);
 }
 

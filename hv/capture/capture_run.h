@@ -26,7 +26,8 @@ class CaptureRun : public SaveReporter {
   void finished(const SaveProgress& end) override { world_.progress(end); }
 
  protected:
-  /// Fills findings() and what the record says of the memory. @return kBusy for a domain that runs.
+  /// Fills findings() and what the record says of the memory.
+  /// @return kBusy for a domain that runs; kNotFound as status_of().
   Result<> examine();
   /// Writes the header, and notes the names of the files. @param file  the dump's.
   Result<> write_header(const std::string& file);
@@ -35,7 +36,8 @@ class CaptureRun : public SaveReporter {
   SaveSeams seams() const;
   /// Writes the dump, or what is missing of it, and the trailer.
   /// @param releaser  null for a domain that stays as it is.
-  /// @return the trailer, in which a dump is complete that lacks nothing but bad memory.
+  /// @return kNotFound as status_of(); the trailer, in which a dump is complete that lacks nothing
+  /// but bad memory.
   Result<CaptureTrailer> write(RegionReleaser* releaser);
   /// The dump is whole and durable. @return kIncomplete when it lacks what nobody knows the reason
   ///         of: the domain is needed for another attempt.
@@ -46,6 +48,8 @@ class CaptureRun : public SaveReporter {
   CaptureFindings findings_;
 
  private:
+  /// @return kNotFound when the domain of this number has another UUID: it is somebody else's.
+  Result<DomainStatus> status_of(const std::string& uuid) const;
   void read_log(const VmcoreSource& source);
   Result<CaptureTrailer> add_trailer(const SaveOutcome& outcome);
   bool only_bad_memory_is_lost(const FrameSet& missing) const;

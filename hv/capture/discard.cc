@@ -37,12 +37,19 @@ Result<> discard_files(const CaptureRecord& record) {
   auto dump = hold_trusted(record.file);
   if (!dump && dump.error().code() == ErrorCode::kNotFound) return {};
   if (!dump) return fail(std::move(dump));
-  if (auto ours = check_metadata_place(record.metadata, record.dump_id); !ours)
+  auto owner = owner_of_metadata(record.metadata, record.dump_id, record.name);
+  if (!owner) return fail(std::move(owner));
+  if (*owner == MetadataOwner::kSameDump) return {};
+  if (*owner == MetadataOwner::kOther)
     return fail(ErrorCode::kBadData,
                 record.metadata + " is not of this capture; its files are not deleted");
   const HeldFile incomplete = dump->beside(dump->name() + "-incomplete");
   for (const HeldFile& file : {*dump, incomplete})
     if (auto unread = check_unread(file); !unread) return unread;
+  if (*owner == MetadataOwner::kNobody && (dump->exists() || incomplete.exists()))
+    return fail(ErrorCode::kBadData, record.metadata +
+                                         " is gone: whose dump lies beside it is not "
+                                         "known, and it is not deleted");
   const std::string log = companion_of(record.order.to, record.file, "dmesg.txt");
   const std::string names[] = {dump->name(), incomplete.name(), journal_beside(*dump).name(),
                                std::filesystem::path(log).filename(),

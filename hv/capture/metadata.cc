@@ -168,13 +168,23 @@ std::optional<CaptureTrailer> read_trailer(const std::string& path, const std::s
                         trailer["file_bytes"].get<std::uint64_t>(), trailer["complete"] == true};
 }
 
-Result<> check_metadata_place(const std::string& path, const std::string& dump_id) {
+Result<MetadataOwner> owner_of_metadata(const std::string& path, const std::string& dump_id,
+                                        const std::string& capture) {
   auto file = hold_trusted(path);
   if (!file) return fail(std::move(file));
-  if (!file->exists()) return {};
+  if (!file->exists()) return MetadataOwner::kNobody;
   auto text = read_trusted_text_file(*file, kMaxMetadataBytes);
   const Json json = Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
-  if (!is_of_dump(json, dump_id)) return fail_os(EEXIST, "creating " + path);
+  if (!is_of_dump(json, dump_id)) return MetadataOwner::kOther;
+  const Json& header = json["header"];
+  const bool is_this = header.contains("name") && header["name"] == capture;
+  return is_this ? MetadataOwner::kThisCapture : MetadataOwner::kSameDump;
+}
+
+Result<> check_metadata_place(const std::string& path, const std::string& dump_id) {
+  auto owner = owner_of_metadata(path, dump_id, "");
+  if (!owner) return fail(std::move(owner));
+  if (*owner == MetadataOwner::kOther) return fail_os(EEXIST, "creating " + path);
   return {};
 }
 

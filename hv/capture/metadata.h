@@ -43,6 +43,17 @@ Result<std::string> with_trailer(const std::string& header, const CaptureTrailer
 /// The trailer of the metadata at `path`; nothing when there is none, or it is another dump's.
 std::optional<CaptureTrailer> read_trailer(const std::string& path, const std::string& dump_id);
 
+/// Whose the metadata at a path are.
+enum class MetadataOwner : std::uint8_t {
+  kNobody,  ///< there are none
+  kThisCapture,
+  kSameDump,  ///< a later attempt at the same crash has taken it over
+  kOther,     ///< or it is something else
+};
+/// @return the errors of hold_trusted().
+Result<MetadataOwner> owner_of_metadata(const std::string& path, const std::string& dump_id,
+                                        const std::string& capture);
+
 /// Whether `path` is free, or the metadata of this very dump. @return EEXIST when it is not;
 ///         kBadData when others can change it.
 Result<> check_metadata_place(const std::string& path, const std::string& dump_id);

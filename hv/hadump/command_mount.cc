@@ -72,7 +72,7 @@ int mount(const MountOptions& options, CommandWorld& world) {
   auto tree = DumpTree::open(*files, options.vmcoreinfo);
   if (!tree) return complain(world, "mount: " + tree.error().what(), kAdminFailed);
   // Whoever would discard the capture sees that it is read; a child inherits it.
-  const UniqueFd lock(::open(files->front().c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd lock(::open(files->front().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (lock) static_cast<void>(::flock(lock.get(), LOCK_SH | LOCK_NB));
   auto done = mount_dump(**tree, options.operands.back(), options.foreground);
   if (!done) return complain(world, "mount: " + done.error().what(), kAdminFailed);

@@ -7,6 +7,7 @@
 
 #include "hv/capture/capture_modes.h"
 #include "hv/domain/guest_kind.h"
+#include "hv/hadumpd/capture_order.h"
 #include "hv/hadumpd/caretaker.h"
 
 namespace hadump {
@@ -50,14 +51,7 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
 
 // Its configuration, or ours, wants the host to keep its memory and another domain in its place.
 void Caretaker::capture_crash(unsigned domid, Ward& ward) {
-  const CapturePolicy& policy = ward.policy.capture;
-  CaptureOrder order;
-  order.mode = policy.mode;
-  order.to = policy.to;
-  order.format = policy.format;
-  order.compress = policy.compress;
-  order.dump_level = policy.dump_level;
-  order.restart = true;
+  const CaptureOrder order = capture_order(ward.policy.capture);
   auto checked = check_order(order);
   auto started = checked ? begin_capture(domid, ward, order)
                          : Result<StartedCapture>(fail(std::move(checked)));

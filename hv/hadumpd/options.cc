@@ -14,6 +14,8 @@
 
 #include "core/base/file.h"
 #include "core/base/trusted_path.h"
+#include "hv/capture/capture_modes.h"
+#include "hv/hadumpd/capture_order.h"
 
 namespace hadump {
 namespace {
@@ -93,6 +95,16 @@ Result<> check_file(const std::string& path) {
   return {};
 }
 
+// Each key may be right, and two of them not go together: the time to say so is not a crash.
+Result<> check_captures(const PolicyTable& table) {
+  for (const std::string& pattern : table.patterns())
+    if (auto checked = check_order(capture_order(table.for_domain(pattern).capture)); !checked)
+      return fail(std::move(checked), fmt::format("the keys capture-* that are in force for "
+                                                  "[domain {}] do not go together",
+                                                  pattern));
+  return {};
+}
+
 }  // namespace
 
 std::string daemon_help() {
@@ -130,6 +142,7 @@ Result<PolicyTable> parse_policies(const std::string& text, const std::string& n
                        [&](const std::string& section, const std::string& key,
                            const std::string& value) { return table.add(section, key, value); });
   if (!done) return fail(std::move(done));
+  if (auto checked = check_captures(table); !checked) return fail(std::move(checked), name);
   return table;
 }
 

@@ -61,6 +61,7 @@ inline void check_host_contract(Host& host, unsigned domid, const std::string& s
   ASSERT_TRUE(aside);
   EXPECT_TRUE(aside->shutdown);
   EXPECT_EQ(aside->uuid, kept);
+  EXPECT_FALSE(host.config(domid)) << "the toolstack had it by the UUID";
   // With less memory than it is described with, to begin with.
   const auto room = host.room_for(config->blueprint, 0);
   ASSERT_TRUE(room) << room.error().what();

@@ -126,7 +126,7 @@ class InMemoryHost : public Host {
       if (!one.config.name.ends_with(suffix)) one.config.name += suffix;
       one.config.uuid = uuid.empty() ? "aside" + suffix : uuid;
       one.domain.set_uuid(one.config.uuid);
-      one.has_disks = false;
+      one.has_configuration = one.has_disks = false;
     });
   }
   /// What is free for domains that are to be created.

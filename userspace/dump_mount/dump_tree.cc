@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 #include "core/base/file.h"
 #include "core/vmcore/kernel_log.h"
@@ -20,11 +22,27 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxMetadataBytes = 1_MiB;
 
+// Such files may be about another dump, and a directory that an admin has filled may hold anything.
+bool is_about(const std::string& metadata, const std::string& dump) {
+  const auto json = nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json::json_pointer name("/header/dump/file");
+  return json.is_object() && json.contains(name) && json[name] == dump;
+}
+
 // What a capture has put beside its dump: docs/spec/capture.md.
 std::string metadata_beside(const std::string& file) {
-  const std::string own_directory = (fs::path(file).parent_path() / "metadata.json").string();
-  for (const std::string& path : {file + "-metadata.json", own_directory})
-    if (auto text = read_text_file(path, kMaxMetadataBytes)) return *text;
+  const fs::path path(file);
+  std::string name = path.filename().string();
+  constexpr std::string_view kIncomplete = "-incomplete";
+  if (name.ends_with(kIncomplete)) name.resize(name.size() - kIncomplete.size());
+  for (const std::string& beside : {name + "-metadata.json", std::string("metadata.json")}) {
+    const fs::path candidate = path.parent_path() / beside;
+    std::error_code error;
+    if (!fs::is_regular_file(candidate, error)) continue;
+    if (auto text = read_text_file(candidate.string(), kMaxMetadataBytes);
+        text && is_about(*text, name))
+      return *text;
+  }
   return "";
 }
 

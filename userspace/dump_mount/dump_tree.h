@@ -17,8 +17,8 @@
 namespace hadump {
 
 /// A dump as a directory of files: `vmcore` (an ELF core, whatever the dump's own format),
-/// `dmesg.txt` where the kernel's log can be read, and `metadata.json`: of a capture the file that
-/// is beside it, else what `hadump info --json` says.
+/// `dmesg.txt` where the kernel's log can be read, and `metadata.json`: of a capture the file
+/// beside it that says that it is about this dump, else what `hadump info --json` says.
 ///
 /// Threads: all functions may be called from several threads at once.
 class DumpTree {
@@ -30,9 +30,9 @@ class DumpTree {
     std::function<Result<std::size_t>(std::uint64_t offset, std::span<std::byte> out)> read;
   };
 
-  /// @param files  of one dump: one, or the parts of a split one. @param vmcoreinfo  empty, or a
-  /// file
-  ///               with the kernel's. @return the errors of open_dump() and ElfImage::make().
+  /// @param files  of one dump: one, or the parts of a split one.
+  /// @param vmcoreinfo  empty, or a file with the kernel's.
+  /// @return the errors of open_dump() and ElfImage::make().
   static Result<std::unique_ptr<DumpTree>> open(const std::vector<std::string>& files,
                                                 const std::string& vmcoreinfo);
 

@@ -112,8 +112,15 @@ def sweep() -> None:
         machine = _load(path)
         if machine is not None and not machine.alive():
             shutil.rmtree(path, ignore_errors=True)
-        elif machine is None and time.time() - path.stat().st_mtime > 3600:
+        elif machine is None and _age(path) > 3600:
             shutil.rmtree(path, ignore_errors=True)  # Never came to a machine.
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0  # Another lab has just removed what was its own.
 
 
 def _save(directory: Path, pid: int, command: Sequence[str]) -> Machine:

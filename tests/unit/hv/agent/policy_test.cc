@@ -105,6 +105,8 @@ TEST(Policies, SayWhatIsWrong) {
       {"[default]\nmax-crashes = 4294967296\n", "more than 1000"},  // 0 in 32 bits
       {"[default]\ncrash-period = 9223372036854775808\n", "more than"},
       {"[default]\nbackend-timeout = 18446744073709551615\n", "more than"},
+      {"[default]\ncapture-format = elf\n[domain web*]\ncapture-compress = zstd\n",
+       "[domain web*] do not go together: --compress: the format elf is not compressed"},
   };
   for (const auto& [text, complaint] : cases) {
     const auto table = parse_policies(text, "hadumpd.conf");

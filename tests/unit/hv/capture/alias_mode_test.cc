@@ -177,6 +177,25 @@ TEST_F(AliasModeTest, EndsAsItShouldWhereverItWasKilled) {
   }
 }
 
+// Each frame is cleared before it goes. What a killed run has cleared only is saved already.
+TEST_F(AliasModeTest, WhatWasClearedIsNotReadAgain) {
+  for (unsigned release : {1U, 2U, 5U}) {
+    AliasCase another;
+    unsigned seen = 0;
+    another.memory().on_call([&](const std::string& what) -> Result<> {
+      if (what == "remove" && ++seen == release) throw Killed{};
+      return {};
+    });
+    ASSERT_FALSE(another.run(another.record_)) << "killed";
+    another.memory().on_call(no_hook());
+    another.go_on_from_last_note();
+    const auto done = another.run(another.record_).value();
+    ASSERT_TRUE(done) << release << ": " << done.error().what();
+    another.expect_ended_well();
+    ASSERT_FALSE(HasFailure()) << "killed at release " << release;
+  }
+}
+
 // A call of the toolstack that fails, or is not answered before hadumpd is killed.
 TEST_F(AliasModeTest, EndsAsItShouldWhicheverCallFails) {
   for (const char* call : {"room_for", "set_aside", "create", "destroy", "domains", "set_memory"})
@@ -203,6 +222,19 @@ TEST_F(AliasModeTest, WhatCannotBeGivenBackGoesAtTheEnd) {
   const auto done = run();
   ASSERT_TRUE(done) << done.error().what();
   expect_ended_well();
+}
+
+TEST_F(AliasModeTest, AnotherDomainOfTheNumberKeepsItsMemory) {
+  kill_at_note_ = 5;
+  ASSERT_FALSE(run(record_));
+  go_on_from_last_note();
+  ASSERT_EQ(record_.state, CaptureState::kWriting);
+  host_.at(domid_).domain.set_uuid("uuid-of-somebody");
+  const auto done = run(record_).value();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(memory().total_frames().value(), kFrames);
+  EXPECT_EQ(memory().content(Gfn{kDataFrame})[0], std::byte{0x77});
 }
 
 TEST_F(AliasModeTest, DamagedFactsKeepTheDomain) {
@@ -245,7 +277,9 @@ class AliasReleaserTest : public testing::Test {
     guest.make_special(Gfn{0}).make_broken(Gfn{60});
     for (std::uint64_t gfn = 1; gfn < 40; ++gfn) guest.fill(Gfn{gfn}, std::byte{9});
   }
-  AliasReleaser look() { return AliasReleaser::look(guest, survey).value(); }
+  AliasReleaser look(const FrameSet& saved = {}) {
+    return AliasReleaser::look(guest, survey, saved).value();
+  }
 
   InMemoryGuest guest{{Gfn{0}, Gfn{40}}, {Gfn{50}, Gfn{100}}};
   FrameSurvey survey;
@@ -259,6 +293,18 @@ TEST_F(AliasReleaserTest, ShowsWhatTheDomainStillHas) {
   EXPECT_EQ(table.in_state(RegionState::kHole), (FrameSet{FrameRange{Gfn{40}, Gfn{50}}}));
   EXPECT_EQ(table.in_state(RegionState::kHeld),
             (FrameSet{{Gfn{0}, Gfn{40}}, {Gfn{50}, Gfn{70}}, {Gfn{80}, Gfn{100}}}));
+}
+
+// It may have been cleared before the run was killed.
+TEST_F(AliasReleaserTest, WhatIsSavedIsNotHeldThoughItIsThere) {
+  ASSERT_TRUE(guest.remove({Gfn{70}, Gfn{80}}));
+  AliasReleaser releaser = look(FrameSet{FrameRange{Gfn{45}, Gfn{85}}});
+  EXPECT_EQ(releaser.regions()->in_state(RegionState::kReleased),
+            (FrameSet{FrameRange{Gfn{50}, Gfn{85}}}));
+  std::vector<std::uint64_t> told;
+  releaser.on_release([&](std::uint64_t bytes) { told.push_back(bytes >> kFrameShift); });
+  ASSERT_TRUE(releaser.release({Gfn{90}, Gfn{92}}));
+  EXPECT_THAT(told, ElementsAre(12U)) << "the host does not have the rest yet";
 }
 
 TEST_F(AliasReleaserTest, GivesBackClearedMemoryAndNothingTwice) {

@@ -37,6 +37,17 @@ TEST_F(CopyModeTest, WritesEveryPageAndWhatIsKnownOfThem) {
   EXPECT_EQ(noted_.back(), record_);
 }
 
+TEST_F(CopyModeTest, AnotherDomainOfTheNumberIsNotRead) {
+  host_.at(domid_).domain.set_uuid("uuid-of-somebody");
+  for (const CaptureState state : {CaptureState::kExamining, CaptureState::kWriting}) {
+    record_.state = state;
+    const auto done = run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code(), ErrorCode::kNotFound);
+    EXPECT_THAT(files(), IsEmpty());
+  }
+}
+
 TEST_F(CopyModeTest, DescribesTheCrashInItsMetadata) {
   ASSERT_TRUE(run());
   const Json json = metadata();

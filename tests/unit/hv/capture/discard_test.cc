@@ -65,6 +65,28 @@ TEST_F(DiscardTest, DeletesNothingOfAnotherDump) {
   EXPECT_EQ(files().size(), 3U);
 }
 
+// A failed attempt and the one after it have one dump.
+TEST_F(DiscardTest, LeavesTheDumpOfALaterAttempt) {
+  ASSERT_TRUE(run());
+  CaptureRecord earlier = record_;
+  earlier.name = "web-before";
+  EXPECT_TRUE(discard_files(earlier));
+  EXPECT_EQ(files().size(), 3U);
+}
+
+TEST_F(DiscardTest, DeletesNoDumpWithoutItsMetadata) {
+  ASSERT_TRUE(run());
+  std::filesystem::remove(record_.metadata);
+  const auto done = discard_files(record_);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kBadData);
+  EXPECT_THAT(files(), ElementsAre("dump", "dump-dmesg.txt"));
+  // By hand, then.
+  std::filesystem::remove(record_.file);
+  EXPECT_TRUE(discard_files(record_));
+  EXPECT_THAT(files(), IsEmpty());
+}
+
 TEST_F(DiscardTest, FollowsNoLink) {
   ASSERT_TRUE(run());
   std::ofstream(directory_ / "precious") << "x";

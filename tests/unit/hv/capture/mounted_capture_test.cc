@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What `hadump mount` shows of a capture.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -39,6 +40,31 @@ TEST_F(MountedCaptureTest, ShowsAnElfCoreTheLogAndTheMetadata) {
   const std::string copy = directory_ / "copy";
   std::ofstream(copy, std::ios::binary) << text_of(*(*tree)->find("vmcore"));
   expect_dump_equals_memory(copy);
+}
+
+// While it is written, it is the incomplete dump that has the name.
+TEST_F(MountedCaptureTest, ShowsNoOtherDumpsMetadata) {
+  ASSERT_TRUE(run());
+  const std::string other = directory_ / "other";
+  const std::string incomplete = other + "-incomplete";
+  std::filesystem::rename(record_.file, incomplete);
+  std::filesystem::copy_file(record_.metadata, directory_ / "metadata.json");
+  std::filesystem::rename(record_.metadata, other + "-metadata.json");
+  auto tree = DumpTree::open({incomplete}, "");
+  ASSERT_TRUE(tree);
+  EXPECT_FALSE(Json::parse(text_of(*(*tree)->find("metadata.json"))).contains("header"));
+  std::filesystem::rename(incomplete, record_.file + "-incomplete");
+  tree = DumpTree::open({record_.file + "-incomplete"}, "");
+  ASSERT_TRUE(tree);
+  EXPECT_TRUE(Json::parse(text_of(*(*tree)->find("metadata.json"))).contains("header"));
+}
+
+TEST_F(MountedCaptureTest, ReadsNoPipe) {
+  ASSERT_TRUE(run());
+  std::filesystem::remove(record_.metadata);
+  ASSERT_EQ(::mkfifo(record_.metadata.c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((directory_ / "metadata.json").c_str(), 0600), 0);
+  EXPECT_TRUE(DumpTree::open({record_.file}, ""));
 }
 
 TEST_F(MountedCaptureTest, AnyDumpHasMetadata) {
