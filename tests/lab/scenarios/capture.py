@@ -32,6 +32,7 @@ TARGET = "/scratch/captures"
 MARK = "written before the crash"
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 SIGKILL_STATUS = 128 + 9
+NO_SUCH_DOMAIN = 3  # hadump(8), exit status
 HOST_FREE_MIB = 600  # Of a host without any memory for guests.
 
 
@@ -288,4 +289,8 @@ def _check_nothing_left(lab: Lab, agent: Agent, guest: Guest, domid: int) -> Non
     lab.check(not state, f"nor a file of hadumpd's own: {state}")
     wait_until(lambda: _state(agent) == "watching", 20, "hadumpd looks after the new domain")
     guest.forget()
-    wait_until(lambda: "gone" in agent.host.exec(f"hadump status {NAME}").output, 20, "it is gone")
+
+    def is_unknown() -> bool:
+        return agent.host.exec(f"hadump status {NAME}", check=False).status == NO_SUCH_DOMAIN
+
+    wait_until(is_unknown, 20, "neither a domain nor a capture is left")
