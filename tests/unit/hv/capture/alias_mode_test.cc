@@ -225,7 +225,7 @@ TEST_F(AliasModeTest, WhatCannotBeGivenBackGoesAtTheEnd) {
 }
 
 TEST_F(AliasModeTest, AnotherDomainOfTheNumberKeepsItsMemory) {
-  kill_at_note_ = 5;
+  kill_at_note_ = 4;
   ASSERT_FALSE(run(record_));
   go_on_from_last_note();
   ASSERT_EQ(record_.state, CaptureState::kWriting);
