@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/care_rules.h"
 
+#include <fmt/format.h>
+
 #include "hv/domain/guest_kind.h"
 #include "hv/rescue/window_plan.h"
 
@@ -49,6 +51,11 @@ std::string why_not_watched(const DomainConfig& config, const DomainPolicy& poli
 std::string why_not_in_place(const DomainConfig& config, const DomainPolicy& policy) {
   auto ram = ram_of(config);
   if (!ram) return ram.error().what();
+  if (!config.kind->boots_in_place)
+    return fmt::format(
+        "a guest of type \"{}\" is not booted in place; with `on-crash = capture` in "
+        "hadumpd.conf the host keeps its memory",
+        config.kind->name);
   if (config.kernel.empty())
     return "its kernel came from a boot loader (bootloader=) and was not kept; name "
            "`kernel =`, `ramdisk =` and `cmdline =` for it in hadumpd.conf";

@@ -16,7 +16,8 @@ namespace hadump {
 std::string new_uuid();
 
 /// The memory that a successor could begin with now.
-/// @return kNoSpace when that is less than world.min_successor_bytes.
+/// @return kNoSpace when that is less than world.min_successor_bytes; kUnsupported for a domain
+///         that would not let go of its own before its end.
 Result<HostRoom> successor_room(const CaptureWorld& world, const std::string& blueprint);
 
 /// Puts the domain aside, as record.aside_uuid, and creates its successor; notes its number in the

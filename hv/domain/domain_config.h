@@ -34,7 +34,7 @@ struct GuestKind;
 struct DomainConfig {
   std::string name;
   std::string uuid;                 ///< "xxxxxxxx-xxxx-…", lower case
-  const GuestKind* kind = nullptr;  ///< nullptr: none that can be booted again
+  const GuestKind* kind = nullptr;  ///< nullptr: one that nothing is known of
   std::uint64_t memory_bytes = 0;   ///< the most the domain may have: what its RAM layout follows
   unsigned max_vcpus = 0;
   std::string kernel;

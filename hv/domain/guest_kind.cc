@@ -6,7 +6,8 @@
 namespace hadump {
 
 Result<FrameSet> ram_of(const DomainConfig& config) {
-  if (config.kind == nullptr) return fail(ErrorCode::kUnsupported, "not a PVH guest");
+  if (config.kind == nullptr)
+    return fail(ErrorCode::kUnsupported, "neither a PVH nor an HVM guest");
   return config.kind->ram(config.memory_bytes);
 }
 

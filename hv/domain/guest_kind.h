@@ -20,9 +20,14 @@ struct GuestKind {
   std::string_view name;  ///< as xl.cfg(5) has it in `type`
   /// The RAM of a guest with that much memory. @return kBadData when it is not a whole number of
   /// frames, or nothing; kUnsupported when it is more than HADUMP_MAX_ADDRESS allows.
+  /// Where some of it may be in several places, it is a superset.
   Result<FrameSet> (*ram)(std::uint64_t memory_bytes);
-  FrameRange acpi;     ///< outside RAM: where the toolstack puts ACPI tables
-  FrameRange special;  ///< outside RAM: pages of the hypervisor's interfaces, such as rings
+  FrameRange acpi;             ///< outside RAM: where the toolstack puts ACPI tables
+  FrameRange special;          ///< outside RAM: pages of the hypervisor's interfaces, such as rings
+  bool boots_in_place = true;  ///< its kernel can be started again in its old memory
+  /// A process in dom0 emulates devices for it, and has its memory mapped until the domain is
+  /// destroyed: what would be given back before would not be free.
+  bool has_device_model = false;
 
   /// Frames that a guest has besides its RAM.
   FrameSet others() const { return {acpi, special}; }

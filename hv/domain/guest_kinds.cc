@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "hv/domain/hvm_guest.h"
 #include "hv/domain/pvh_guest.h"
 
 namespace hadump {
 namespace {
 
-constexpr const GuestKind* kKinds[] = {&kPvhGuest};
+constexpr const GuestKind* kKinds[] = {&kPvhGuest, &kHvmGuest};
 
 }  // namespace
 

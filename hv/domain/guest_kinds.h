@@ -7,7 +7,7 @@
 
 namespace hadump {
 
-/// @return nullptr when guests of that kind cannot be booted again.
+/// @return nullptr when nothing is known of that kind.
 const GuestKind* find_guest_kind(std::string_view name);
 
 }  // namespace hadump

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "hv/domain/guest_kind.h"
+
 namespace hadump {
 
 Result<> Caretaker::load() {
@@ -122,6 +124,8 @@ Result<JobNumber> Caretaker::trigger(unsigned domid, bool again) {
   const auto record = world_.book.find(ward.config.uuid);
   const bool unfinished = record && record->has_snapshot() && record->step != Step::kStarted;
   if (status->crashed() || unfinished) {
+    if (!ward.config.kind->boots_in_place)
+      return fail(ErrorCode::kUnsupported, why_not_in_place(ward.config, ward.policy));
     auto started = start_rescue(domid, ward);
     if (started)
       spdlog::info("domain {} ({}): retried at an admin's request", domid, ward.config.name);

@@ -52,6 +52,7 @@ Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
 
 void publish_policy(Host& host, unsigned domid, const Ward& ward,
                     const std::optional<DomainRecord>& record) {
+  if (!ward.config.kind->boots_in_place) return;  // the guest has no part in it
   auto plan = plan_window(ward.ram, ward.policy.window_bytes);
   if (!plan) return;  // said when the dump that waits is over
   auto open = host.open(domid);

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 _DEVICE_MODEL = Path("/usr/libexec/xen-qemu-system-i386")  # Of qemu-system-xen.
 _KEYMAP = Path("/usr/share/qemu/keymaps/en-us")  # It does not start without.
+# What an HVM guest boots with: a BIOS, and option ROMs that load kernel and initrd.
+_FIRMWARE = [
+    *(Path("/usr/share/seabios", name) for name in ("bios-256k.bin", "vgabios-stdvga.bin")),
+    *(
+        Path("/usr/share/qemu", name)
+        for name in ("linuxboot_dma.bin", "linuxboot.bin", "kvmvapic.bin", "pvh.bin")
+    ),
+]
+# As little as a device model can have; the console is the paravirtual one.
+_HVM = ['vga="none"', "vnc=0", "sdl=0", "usb=0", 'serial="none"', "xen_platform_pci=1"]
 _GONE = 9  # Exit status.
 UP = r"HADUMP-LAB userspace up uptime=([\d.]+) mem=(\d+) cpus=(\d+) boot_id=(\S+)"
 
@@ -40,6 +50,7 @@ class GuestConfig:
     boot_loader: bool = False  # Give Xen a GRUB that boots the bzImage.
     cmdline: str = ""
     disk_gib: int = 16  # 0: no disk.  Sparse, ext4, at /var/crash.
+    hvm: bool = False  # With a device model; a boot takes more than a minute.
     qdisk: bool = False  # The disk comes from a QEMU in dom0, as one in qcow2 would.
     network: bool = True
     on_crash: str = "preserve"
@@ -92,8 +103,10 @@ class Guest:
         """Makes disk and initrd, and creates the domain.  `address`: ADDRESS/BITS."""
         self.address = address.partition("/")[0]
         kernel_path = self._put_files(address)
-        if self.config.qdisk:
+        if self.config.qdisk or self.config.hvm:
             self._install_device_model()
+        if self.config.hvm:
+            self._install_firmware()
         text = self.xl_config(kernel_path)
         self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
         stored = asdict(replace(self.config, overlay=None))
@@ -109,6 +122,11 @@ class Guest:
             self.host.put(_KEYMAP, str(_KEYMAP))
             installed = f"/usr/sbin/{_DEVICE_MODEL.name}"
             self.host.exec(f"mkdir -p {_DEVICE_MODEL.parent} && mv {installed} {_DEVICE_MODEL}")
+
+    def _install_firmware(self) -> None:
+        for path in _FIRMWARE:
+            self.host.exec(f"mkdir -p {path.parent}")
+            self.host.put(path, str(path))
 
     def _put_files(self, address: str) -> str:
         """Makes disk and initrd; returns where dom0 has the kernel."""
@@ -137,8 +155,9 @@ class Guest:
         return f"console=hvc0 earlyprintk=xen {self.config.cmdline}".strip()
 
     def _put_kernel(self, kernel: Kernel) -> str:
-        path = kernel.vmlinuz if self.config.compressed else kernel.vmlinux
-        form = "vmlinuz" if self.config.compressed else "vmlinux"
+        compressed = self.config.compressed or self.config.hvm  # A BIOS boots nothing else.
+        path = kernel.vmlinuz if compressed else kernel.vmlinux
+        form = "vmlinuz" if compressed else "vmlinux"
         return self.host.put_once(path, f"{form}-{kernel.release}-{kernel.package.sha256[:8]}")
 
     def xl_config(self, kernel_path: str) -> str:
@@ -146,7 +165,7 @@ class Guest:
         config = self.config
         lines = [
             f'name="{config.name}"',
-            'type="pvh"',
+            f'type="{"hvm" if config.hvm else "pvh"}"',
             f'kernel="{kernel_path}"',
             f"memory={config.memory_mib}",
             f"vcpus={config.vcpus}",
@@ -163,7 +182,10 @@ class Guest:
             of_qemu = f"backendtype=qdisk,format=raw,vdev=xvda,access=w,target={disk}"
             lines.append(f'disk=["{of_qemu if config.qdisk else f"phy:{disk},xvda,w"}"]')
         if config.network:
-            lines.append(f'vif=["mac=00:16:3e:00:00:{self.slot + 2:02x},bridge=xenbr0"]')
+            kind = ",type=vif" if config.hvm else ""
+            lines.append(f'vif=["mac=00:16:3e:00:00:{self.slot + 2:02x},bridge=xenbr0{kind}"]')
+        if config.hvm:
+            lines += _HVM
         return "\n".join([*lines, config.extra, ""])
 
     # What it shows.

@@ -45,7 +45,7 @@ class Rescue:
         self.agent = agent
         self.guest = self.create(config)
         self.before = self.guest.wait_up()
-        self.guest.wait_for("HADUMP-LAB boot complete", 30, self.before.index)
+        self.guest.wait_for("HADUMP-LAB boot complete", 120, self.before.index)
         lab.note(f"{config.name}: {self.before.match.group(0)}")
 
     def create(self, config: GuestConfig) -> Guest:
@@ -101,7 +101,7 @@ class Rescue:
             r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 300, since
         )
         self.lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
-        self.guest.wait_for("HADUMP-LAB boot complete", 30, done.index)
+        self.guest.wait_for("HADUMP-LAB boot complete", 120, done.index)
         self.wait_all_back()
         return done
 

@@ -10,7 +10,8 @@ is given back; a third domain finds nothing of it.
 Parameters: memory, load (MiB), vcpus, mode=copy|alias, format=kdump|elf, level (what else is captured,
 filtered), kill=1 (hadumpd is killed at each step of the capture, and while it writes), free (MiB that
 the host has besides the guest), leaks=1 (afterwards a new domain gets all free memory and looks for
-anything of the old one), qdisk=1 (a QEMU in dom0 serves the disk).
+anything of the old one), qdisk=1 (a QEMU in dom0 serves the disk), hvm=1 (it has a device model; its
+kernel says that it has crashed only when its command line wants that).
 """
 
 import json
@@ -26,7 +27,7 @@ from hadump_lab.scenario import Lab
 from hadump_lab.waiting import wait_until
 
 # It leaves a crashed domain as it is at once, for the admin to decide.
-CONFIG = "[default]\nmax-crashes = 0\n"
+CONFIG = "[default]\non-crash = capture\nmax-crashes = 0\n"
 NAME = "captured"
 TARGET = "/scratch/captures"
 MARK = "written before the crash"
@@ -46,10 +47,11 @@ def run(lab: Lab) -> None:
     guest = host.create_guest(
         GuestConfig(
             NAME, memory, vcpus=lab.number("vcpus", 2), qdisk="qdisk" in lab.parameters,
+            hvm="hvm" in lab.parameters, cmdline="xen_legacy_crash" if "hvm" in lab.parameters else "",
             overlay=load.with_load(Overlay(), lab.program("lab-load")),
         )
     )  # fmt: skip
-    before = guest.wait_up(90)
+    before = guest.wait_up(200 if "hvm" in lab.parameters else 90)
     guest.wait_for("HADUMP-LAB boot complete", 30, before.index)
     load.start(guest, lab.number("load", memory // 8))
     guest.exec(f"echo '{MARK}' >/var/crash/mark; sync")
@@ -71,7 +73,7 @@ def run(lab: Lab) -> None:
     else:
         capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
 
-    after = guest.wait_up(120, mark)
+    after = guest.wait_up(200, mark)
     guest.wait_for("HADUMP-LAB boot complete", 30, after.index)
     lab.check(guest.domid() != domid, "another domain has taken its place")
     lab.check(after.match.group(3) == before.match.group(3), "with its CPUs")

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/agent/care_rules.h"
-#include "hv/domain/pvh_guest.h"
 
 #include <gmock/gmock.h>
 
@@ -8,6 +7,8 @@
 #include <vector>
 
 #include "core/base/units.h"
+#include "hv/domain/hvm_guest.h"
+#include "hv/domain/pvh_guest.h"
 
 namespace hadump {
 namespace {
@@ -51,6 +52,11 @@ TEST(WhyNotWatched, SaysWhatIsWrong) {
   DomainConfig config = good_config();
   config.kind = nullptr;
   EXPECT_THAT(why_not_watched(config, {}, nullptr), HasSubstr("PVH"));
+  config.kind = &kHvmGuest;
+  EXPECT_THAT(why_not_watched(config, {}, nullptr), HasSubstr("\"hvm\" is not booted in place"));
+  DomainPolicy captured;
+  captured.on_crash = OnCrash::kCapture;
+  EXPECT_EQ(why_not_watched(config, captured, nullptr), "");
   config = good_config();
   config.on_crash = ShutdownAction::kDestroy;
   EXPECT_THAT(why_not_watched(config, {}, nullptr), HasSubstr("on_crash"));

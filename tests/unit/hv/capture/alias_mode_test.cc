@@ -10,6 +10,7 @@
 #include "hv/capture/alias_releaser.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/succession.h"
+#include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
 
 namespace hadump {
@@ -264,6 +265,22 @@ TEST_F(AliasModeTest, AutoChoosesByRoomAndByWhatIsWanted) {
   ASSERT_TRUE(another.run());
   EXPECT_EQ(another.record_.order.mode, "alias");
   another.expect_ended_well();
+}
+
+// Its device model would keep what is given back.
+TEST_F(AliasModeTest, AnHvmGuestIsCopied) {
+  config_.kind = &kHvmGuest;
+  const auto refused = run();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(record_.state, CaptureState::kExamining);
+  EXPECT_THAT(host_.at(domid_).history, IsEmpty());
+  record_.order.mode = "auto";
+  record_.order.restart = true;
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record_.order.mode, "copy");
+  expect_dump_equals_memory(record_.order.to);
 }
 
 class AliasReleaserTest : public testing::Test {
