@@ -5,11 +5,8 @@
 
 #include <filesystem>
 #include <map>
-#include <set>
 
-#include "hv/capture/alias_releaser.h"
 #include "hv/capture/capture_facts.h"
-#include "hv/capture/succession.h"
 #include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
 
@@ -281,126 +278,6 @@ TEST_F(AliasModeTest, AnHvmGuestIsCopied) {
   ASSERT_TRUE(done) << done.error().what();
   EXPECT_EQ(record_.order.mode, "copy");
   expect_dump_equals_memory(record_.order.to);
-}
-
-class AliasReleaserTest : public testing::Test {
- protected:
-  AliasReleaserTest() {
-    survey.ram = FrameSet{FrameRange{Gfn{1}, Gfn{40}}, FrameRange{Gfn{50}, Gfn{60}},
-                          FrameRange{Gfn{61}, Gfn{100}}};
-    survey.absent = FrameSet{FrameRange{Gfn{40}, Gfn{50}}};
-    survey.broken = FrameSet{FrameRange{Gfn{60}, Gfn{61}}};
-    survey.special = FrameSet{FrameRange{Gfn{0}, Gfn{1}}};
-    guest.make_special(Gfn{0}).make_broken(Gfn{60});
-    for (std::uint64_t gfn = 1; gfn < 40; ++gfn) guest.fill(Gfn{gfn}, std::byte{9});
-  }
-  AliasReleaser look(const FrameSet& saved = {}) {
-    return AliasReleaser::look(guest, survey, saved).value();
-  }
-
-  InMemoryGuest guest{{Gfn{0}, Gfn{40}}, {Gfn{50}, Gfn{100}}};
-  FrameSurvey survey;
-};
-
-TEST_F(AliasReleaserTest, ShowsWhatTheDomainStillHas) {
-  ASSERT_TRUE(guest.remove({Gfn{70}, Gfn{80}}));  // by a run before this one
-  AliasReleaser releaser = look();
-  const RegionTable table = releaser.regions().value();
-  EXPECT_EQ(table.in_state(RegionState::kReleased), (FrameSet{FrameRange{Gfn{70}, Gfn{80}}}));
-  EXPECT_EQ(table.in_state(RegionState::kHole), (FrameSet{FrameRange{Gfn{40}, Gfn{50}}}));
-  EXPECT_EQ(table.in_state(RegionState::kHeld),
-            (FrameSet{{Gfn{0}, Gfn{40}}, {Gfn{50}, Gfn{70}}, {Gfn{80}, Gfn{100}}}));
-}
-
-// It may have been cleared before the run was killed.
-TEST_F(AliasReleaserTest, WhatIsSavedIsNotHeldThoughItIsThere) {
-  ASSERT_TRUE(guest.remove({Gfn{70}, Gfn{80}}));
-  AliasReleaser releaser = look(FrameSet{FrameRange{Gfn{45}, Gfn{85}}});
-  EXPECT_EQ(releaser.regions()->in_state(RegionState::kReleased),
-            (FrameSet{FrameRange{Gfn{50}, Gfn{85}}}));
-  std::vector<std::uint64_t> told;
-  releaser.on_release([&](std::uint64_t bytes) { told.push_back(bytes >> kFrameShift); });
-  ASSERT_TRUE(releaser.release({Gfn{90}, Gfn{92}}));
-  EXPECT_THAT(told, ElementsAre(12U)) << "the host does not have the rest yet";
-}
-
-TEST_F(AliasReleaserTest, GivesBackClearedMemoryAndNothingTwice) {
-  AliasReleaser releaser = look();
-  std::vector<std::uint64_t> told;
-  releaser.on_release([&](std::uint64_t bytes) { told.push_back(bytes >> kFrameShift); });
-  ASSERT_TRUE(releaser.release({Gfn{30}, Gfn{55}})) << "with the hole in it";
-  EXPECT_THAT(told, ElementsAre(15U));
-  EXPECT_EQ(guest.leaked_frames(), 0U);
-  EXPECT_FALSE(guest.exists(Gfn{30}));
-  EXPECT_EQ(releaser.release({Gfn{30}, Gfn{31}}).error().code(), ErrorCode::kBadData);
-  EXPECT_EQ(releaser.release({Gfn{54}, Gfn{56}}).error().code(), ErrorCode::kBadData);
-  EXPECT_EQ(releaser.release({Gfn{41}, Gfn{42}}).error().code(), ErrorCode::kBadData);
-  EXPECT_EQ(releaser.release({Gfn{200}, Gfn{201}}).error().code(), ErrorCode::kBadData);
-}
-
-TEST_F(AliasReleaserTest, WhatTheHostDoesNotTakeIsStillHeld) {
-  AliasReleaser releaser = look();
-  guest.make_unwritable(Gfn{5});
-  const auto refused = releaser.release({Gfn{5}, Gfn{6}});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), ErrorCode::kOs) << "to be tried again";
-  EXPECT_TRUE(releaser.regions()->in_state(RegionState::kHeld).contains(Gfn{5}));
-  EXPECT_TRUE(guest.exists(Gfn{5}));
-}
-
-TEST(CaptureFactsTest, AreReadAsTheyWereWritten) {
-  CaptureFacts facts;
-  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
-  facts.domain.survey.absent = FrameSet{FrameRange{Gfn{5}, Gfn{7}}};
-  facts.domain.survey.broken = FrameSet{FrameRange{Gfn{9}, Gfn{10}}};
-  facts.domain.survey.special = FrameSet{FrameRange{Gfn{20}, Gfn{21}}};
-  facts.domain.vcpus.resize(3);
-  facts.domain.vcpus[2].gregs[16] = 0x1234567890abcdef;
-  facts.domain.vmcoreinfo_note = {std::byte{1}, std::byte{0xfe}};
-  facts.domain.page_offset = GuestVirt{0xffff888000000000};
-  facts.blueprint = "{\"c_info\": {}}";
-  const std::string text = to_json(facts);
-  const auto read = parse_facts(text);
-  ASSERT_TRUE(read) << read.error().what();
-  EXPECT_EQ(to_json(*read), text);
-  EXPECT_EQ(read->domain.vcpus[2].gregs[16], 0x1234567890abcdef);
-  EXPECT_EQ(read->domain.survey.dumped(), facts.domain.survey.dumped());
-}
-
-TEST(CaptureFactsTest, NothingElseIsRead) {
-  CaptureFacts facts;
-  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
-  facts.domain.vcpus.resize(1);
-  const auto good = nlohmann::ordered_json::parse(to_json(facts));
-  using Json = nlohmann::ordered_json;
-  const std::pair<const char*, Json> bad[] = {{"version", 2},
-                                              {"ram", Json::array({{10, 10}})},
-                                              {"ram", Json::array({{10, 20}, {5, 30}})},
-                                              {"ram", Json::array({{0, std::uint64_t{1} << 60}})},
-                                              {"ram", Json::array({{-1, 5}})},
-                                              {"ram", "all"},
-                                              {"vcpus", Json::array({"00"})},
-                                              {"vcpus", Json::array({7})},
-                                              {"vmcoreinfo", "0g"},
-                                              {"vmcoreinfo", "012"},
-                                              {"page_offset", "x"},
-                                              {"blueprint", 5}};
-  for (const auto& [key, value] : bad) {
-    Json json = good;
-    json[key] = value;
-    EXPECT_FALSE(parse_facts(json.dump())) << json.dump();
-  }
-  for (const char* text : {"", "[]", "null", "{}"}) EXPECT_FALSE(parse_facts(text)) << text;
-}
-
-TEST(SuccessionTest, EveryUuidIsAnother) {
-  std::set<std::string> seen;
-  for (int i = 0; i < 100; ++i) {
-    const std::string uuid = new_uuid();
-    EXPECT_THAT(uuid, testing::MatchesRegex(
-                          "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
-    EXPECT_TRUE(seen.insert(uuid).second);
-  }
 }
 
 }  // namespace

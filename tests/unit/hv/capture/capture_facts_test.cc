@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hv/capture/capture_facts.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+namespace hadump {
+namespace {
+
+TEST(CaptureFactsTest, AreReadAsTheyWereWritten) {
+  CaptureFacts facts;
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
+  facts.domain.survey.absent = FrameSet{FrameRange{Gfn{5}, Gfn{7}}};
+  facts.domain.survey.broken = FrameSet{FrameRange{Gfn{9}, Gfn{10}}};
+  facts.domain.survey.special = FrameSet{FrameRange{Gfn{20}, Gfn{21}}};
+  facts.domain.vcpus.resize(3);
+  facts.domain.vcpus[2].gregs[16] = 0x1234567890abcdef;
+  facts.domain.vmcoreinfo_note = {std::byte{1}, std::byte{0xfe}};
+  facts.domain.page_offset = GuestVirt{0xffff888000000000};
+  facts.blueprint = "{\"c_info\": {}}";
+  const std::string text = to_json(facts);
+  const auto read = parse_facts(text);
+  ASSERT_TRUE(read) << read.error().what();
+  EXPECT_EQ(to_json(*read), text);
+  EXPECT_EQ(read->domain.vcpus[2].gregs[16], 0x1234567890abcdef);
+  EXPECT_EQ(read->domain.survey.dumped(), facts.domain.survey.dumped());
+}
+
+TEST(CaptureFactsTest, NothingElseIsRead) {
+  CaptureFacts facts;
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
+  facts.domain.vcpus.resize(1);
+  const auto good = nlohmann::ordered_json::parse(to_json(facts));
+  using Json = nlohmann::ordered_json;
+  const std::pair<const char*, Json> bad[] = {{"version", 2},
+                                              {"ram", Json::array({{10, 10}})},
+                                              {"ram", Json::array({{10, 20}, {5, 30}})},
+                                              {"ram", Json::array({{0, std::uint64_t{1} << 60}})},
+                                              {"ram", Json::array({{-1, 5}})},
+                                              {"ram", "all"},
+                                              {"vcpus", Json::array({"00"})},
+                                              {"vcpus", Json::array({7})},
+                                              {"vmcoreinfo", "0g"},
+                                              {"vmcoreinfo", "012"},
+                                              {"page_offset", "x"},
+                                              {"blueprint", 5}};
+  for (const auto& [key, value] : bad) {
+    Json json = good;
+    json[key] = value;
+    EXPECT_FALSE(parse_facts(json.dump())) << json.dump();
+  }
+  for (const char* text : {"", "[]", "null", "{}"}) EXPECT_FALSE(parse_facts(text)) << text;
+}
+
+}  // namespace
+}  // namespace hadump
