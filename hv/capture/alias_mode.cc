@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/capture/alias_mode.h"
 
-#include <fmt/format.h>
-
 #include "core/base/trusted_path.h"
 #include "core/save/earlier_save.h"
-#include "core/save/target.h"
 #include "hv/capture/alias_releaser.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/capture_run.h"
@@ -22,8 +19,6 @@ class Alias : public CaptureRun {
 
  private:
   Result<> begin();
-  Result<> resume();
-  Result<> check_target_first();
   Result<FrameSet> saved_before() const;
   Result<> write_and_give_back();
   Result<> finish(const CaptureTrailer& trailer);
@@ -35,7 +30,7 @@ class Alias : public CaptureRun {
 Result<> Alias::run() {
   if (const auto trailer = read_trailer(record_.metadata, record_.dump_id)) return finish(*trailer);
   const bool is_new = record_.state == CaptureState::kExamining;
-  if (auto done = is_new ? begin() : resume(); !done) return done;
+  if (auto done = is_new ? begin() : load_findings(&blueprint_); !done) return done;
   if (record_.state == CaptureState::kLeaving) {
     if (auto done = put_successor(world_, record_, blueprint_); !done) return done;
     record_.state = CaptureState::kWriting;
@@ -49,36 +44,11 @@ Result<> Alias::begin() {
   if (auto done = examine(); !done) return done;
   blueprint_ = world_.config.blueprint;
   if (auto room = successor_room(world_, blueprint_); !room) return fail(std::move(room));
-  if (auto done = check_target_first(); !done) return done;
-  if (auto done = save_facts(world_.state_directory, record_.name, {findings_.facts, blueprint_});
-      !done)
-    return done;
+  if (auto done = write_header_first(true); !done) return done;
+  if (auto done = save_findings(blueprint_); !done) return done;
   record_.aside_uuid = new_uuid();
   record_.state = CaptureState::kLeaving;
   return world_.note(record_);
-}
-
-// The header, too, is written before the domain is touched.
-Result<> Alias::check_target_first() {
-  auto wanted = options(true);
-  if (!wanted) return fail(std::move(wanted));
-  const SaveSeams seams = this->seams();
-  const SaveContext context{*wanted, seams, *this};
-  auto target = find_target(context);
-  if (!target) return fail(std::move(target));
-  auto plan = plan_save(context, *target);
-  if (!plan) return fail(std::move(plan));
-  return write_header(target->files.front().path());
-}
-
-Result<> Alias::resume() {
-  auto facts = load_facts(world_.state_directory, record_.name);
-  if (!facts && facts.error().code() == ErrorCode::kNotFound)
-    return fail(ErrorCode::kBadData, facts.error().what());
-  if (!facts) return fail(std::move(facts));
-  findings_.facts = std::move(facts->domain);
-  blueprint_ = std::move(facts->blueprint);
-  return {};
 }
 
 // Memory is cleared before it is given back. A run that was killed between the two has left zeros

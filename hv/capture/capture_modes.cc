@@ -15,7 +15,7 @@
 namespace hadump {
 namespace {
 
-constexpr std::size_t kMaxPath = 3000;  // with the rest of a request in one line of 4096
+constexpr std::size_t kMaxPaths = 3000;  // with the rest of a request in one line of 4096
 
 // The domain is not to be restarted, or the host has no room for two: then it is copied.
 Result<> choose_mode(const CaptureWorld& world, CaptureRecord& record);
@@ -58,8 +58,12 @@ Result<> check_order(const CaptureOrder& order) {
   if (order.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
   if (order.to.front() != '/' || order.to.find('\n') != std::string::npos)
     return fail(ErrorCode::kBadData, "--to needs an absolute path without line breaks");
-  if (order.to.size() > kMaxPath)
-    return fail(ErrorCode::kBadData, fmt::format("--to is longer than {} bytes", kMaxPath));
+  if (!order.pages.empty() &&
+      (order.pages.front() != '/' || order.pages.find('\n') != std::string::npos))
+    return fail(ErrorCode::kBadData, "--pages needs an absolute path without line breaks");
+  if (order.to.size() + order.pages.size() > kMaxPaths)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--to and --pages are longer than {} bytes", kMaxPaths));
   auto format = parse_output_format(order.format);
   if (!format) return fail(std::move(format), "--format");
   if ((*format)->is_stream)

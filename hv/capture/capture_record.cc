@@ -48,6 +48,7 @@ std::string to_json(const CaptureRecord& record) {
   json["format"] = record.order.format;
   json["compress"] = record.order.compress;
   json["dump_level"] = record.order.dump_level;
+  json["pages"] = record.order.pages;
   json["restart"] = record.order.restart;
   json["state"] = to_string(record.state);
   json["file"] = record.file;
@@ -98,6 +99,7 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("complete").get_to(record.complete);
   json.at("domain_kept").get_to(record.domain_kept);
   // Earlier releases did not have these.
+  record.order.pages = json.value("pages", "");
   record.aside_uuid = json.value("aside_uuid", "");
   record.begun_kib = json.value("begun_kib", std::uint64_t{0});
   record.successor_kib = json.value("successor_kib", std::uint64_t{0});

@@ -16,7 +16,8 @@ struct CaptureOrder {
   std::string format = "kdump";
   std::string compress = "lzo";
   std::string dump_level = "31";  ///< may be a list, for a target that runs full
-  bool restart = false;           ///< create the domain anew when its memory is safe
+  std::string pages;     ///< a file that lists pages, absolute: nothing else is wanted. Empty: all
+  bool restart = false;  ///< create the domain anew when its memory is safe
   bool operator==(const CaptureOrder&) const = default;
 };
 

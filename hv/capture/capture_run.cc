@@ -15,7 +15,9 @@
 #include "core/save/target.h"
 #include "core/vmcore/page_classifier.h"
 #include "core/vmcore/vmcoreinfo.h"
+#include "hv/capture/capture_facts.h"
 #include "hv/capture/panic_line.h"
+#include "hv/capture/read_frames.h"
 #include "hv/domain/guest_kind.h"
 
 namespace hadump {
@@ -55,6 +57,49 @@ Result<> CaptureRun::examine() {
   const DomainVmcore source(world_.domain.memory(), findings_.facts);
   record_.memory_bytes = source.layout().frames.bytes();
   read_log(source);
+  if (record_.order.pages.empty()) return {};
+  return keep_listed_pages();
+}
+
+Result<> CaptureRun::keep_listed_pages() {
+  auto text = read_trusted_text_file(record_.order.pages, kMaxPageListBytes);
+  if (!text) return fail(std::move(text), "--pages");
+  auto list = parse_page_list(*text);
+  if (!list) return fail(std::move(list), record_.order.pages);
+  const DomainVmcore source(world_.domain.memory(), findings_.facts);
+  const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
+  if (!info)
+    return fail(ErrorCode::kNotFound,
+                "no VMCOREINFO was found in the guest: its page tables are not known, and so are "
+                "not the pages of --pages");
+  auto space = AddressSpace::open(source, *info);
+  if (!space) return fail(std::move(space), "finding the pages of --pages");
+  findings_.listed = find_listed_pages(*space, *list);
+  if (findings_.listed->unmapped != 0)
+    world_.warn(fmt::format("{} of {} listed pages are not mapped in the guest",
+                            findings_.listed->unmapped, findings_.listed->asked));
+  // And the kernel's log, which is saved beside every dump.
+  const ReadFrames of_log(source);
+  static_cast<void>(kernel_log(of_log));  // what is wrong with it has been said
+  findings_.listed->frames.insert(of_log.frames());
+  FrameSurvey& survey = findings_.facts.survey;
+  for (FrameSet* frames : {&survey.ram, &survey.absent, &survey.broken, &survey.special})
+    *frames = frames->intersection(findings_.listed->frames);
+  record_.memory_bytes = survey.dumped().bytes();
+  return {};
+}
+
+Result<> CaptureRun::save_findings(const std::string& blueprint) const {
+  return save_facts(world_.state_directory, record_.name, {findings_.facts, blueprint});
+}
+
+Result<> CaptureRun::load_findings(std::string* blueprint) {
+  auto facts = load_facts(world_.state_directory, record_.name);
+  if (!facts && facts.error().code() == ErrorCode::kNotFound)
+    return fail(ErrorCode::kBadData, facts.error().what());
+  if (!facts) return fail(std::move(facts));
+  findings_.facts = std::move(facts->domain);
+  if (blueprint != nullptr) *blueprint = std::move(facts->blueprint);
   return {};
 }
 
@@ -88,6 +133,8 @@ Result<SaveOptions> CaptureRun::options(bool releases) const {
   auto levels = parse_levels(record_.order.dump_level);
   if (!levels) return fail(std::move(levels));
   options.levels = std::move(*levels);
+  // What somebody has listed is wanted, and the struct pages are not in such a dump.
+  if (!record_.order.pages.empty()) options.levels = {0};
   options.portion_bytes = kPortionBytes;
   options.release = releases;
   return options;
@@ -117,6 +164,18 @@ void CaptureRun::located(const std::vector<std::string>& files) {
       read_metadata(record_.metadata))
     return;
   if (auto done = write_header(files.front()); !done) header_error_ = done.error();
+}
+
+Result<> CaptureRun::write_header_first(bool releases) {
+  auto wanted = options(releases);
+  if (!wanted) return fail(std::move(wanted));
+  const SaveSeams seams = this->seams();
+  const SaveContext context{*wanted, seams, *this};
+  auto target = find_target(context);
+  if (!target) return fail(std::move(target));
+  auto plan = plan_save(context, *target);
+  if (!plan) return fail(std::move(plan));
+  return write_header(target->files.front().path());
 }
 
 Result<> CaptureRun::write_header(const std::string& file) {

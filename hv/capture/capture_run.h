@@ -26,9 +26,18 @@ class CaptureRun : public SaveReporter {
   void finished(const SaveProgress& end) override { world_.progress(end); }
 
  protected:
-  /// Fills findings() and what the record says of the memory.
-  /// @return kBusy for a domain that runs; kNotFound as status_of().
+  /// Fills findings() and what the record says of the memory; of that, only the pages of the
+  /// order's list are left, if it has one.
+  /// @return kBusy for a domain that runs; kNotFound as status_of(), or when
+  ///         listed pages cannot be found without VMCOREINFO; kBadData for a list that is none.
   Result<> examine();
+  /// What examine() has found, as far as a later run cannot find it again. @param blueprint  of the
+  /// successor. @return as save_facts() and load_facts(), kBadData when there are none.
+  Result<> save_findings(const std::string& blueprint) const;
+  Result<> load_findings(std::string* blueprint = nullptr);
+  /// Writes the header before the dump is begun, where a later run could not. @param releases  as
+  /// options(). @return what is wrong with the target.
+  Result<> write_header_first(bool releases);
   /// Writes the header, and notes the names of the files. @param file  the dump's.
   Result<> write_header(const std::string& file);
   /// Of the order. @param releases  the domain's memory is given back while it is written.
@@ -51,6 +60,7 @@ class CaptureRun : public SaveReporter {
   /// @return kNotFound when the domain of this number has another UUID: it is somebody else's.
   Result<DomainStatus> status_of(const std::string& uuid) const;
   void read_log(const VmcoreSource& source);
+  Result<> keep_listed_pages();
   Result<CaptureTrailer> add_trailer(const SaveOutcome& outcome);
   bool only_bad_memory_is_lost(const FrameSet& missing) const;
   Result<> remove_journals();

@@ -117,6 +117,8 @@ Json header_json(const CaptureRecord& record, const DomainConfig& config,
       facts.page_offset.value == 0 ? Json(nullptr) : Json(hex(facts.page_offset.value));
   header["vcpus"] = vcpus_json(facts.vcpus);
   header["frames"] = frames_json(facts.survey);
+  if (findings.listed)
+    header["pages"] = {{"asked", findings.listed->asked}, {"unmapped", findings.listed->unmapped}};
   header["unknown"] = unknown_json(findings);
   return header;
 }

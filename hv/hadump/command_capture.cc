@@ -46,6 +46,8 @@ po::options_description describe_capture(CaptureOptions& options) {
       ("dump-level", po::value(&order.dump_level)->default_value(order.dump_level),
        "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
        "With a list, as in 1,31, the next level is used when the target runs out of room")
+      ("pages", po::value(&order.pages)->value_name("FILE"),
+       "capture only the pages that FILE lists: lines of a kernel address and a number of pages")
       ("format", po::value(&order.format)->default_value(order.format), "kdump or elf")
       ("compress", po::value(&order.compress)->default_value(order.compress), codecs.c_str())
       ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");
@@ -94,6 +96,7 @@ int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandW
                                             {"format", order.format},
                                             {"compress", order.compress},
                                             {"dump_level", order.dump_level},
+                                            {"pages", order.pages},
                                             {"restart", order.restart}});
   if (!started) return complain(world, started.error().what(), kAdminFailed);
   const auto name = text_at(*started, "name");
@@ -127,12 +130,13 @@ Result<Run> parse_capture(const std::vector<std::string>& arguments) {
   if (options->domain.empty()) return fail(ErrorCode::kBadData, "capture needs a domain");
   if (wanted.order.to == "-")
     return fail(ErrorCode::kBadData, "--to -: a capture is a file on the host");
-  if (!wanted.order.to.empty()) {
-    // hadumpd has another working directory. A '/' at the end says that it is a directory.
+  // hadumpd has another working directory. A '/' at the end says that it is a directory.
+  for (std::string* path : {&wanted.order.to, &wanted.order.pages}) {
+    if (path->empty()) continue;
     std::error_code error;
-    const auto absolute = std::filesystem::absolute(wanted.order.to, error);
-    if (error) return fail_os(error.value(), "finding " + wanted.order.to);
-    wanted.order.to = absolute.lexically_normal().string();
+    const auto absolute = std::filesystem::absolute(*path, error);
+    if (error) return fail_os(error.value(), "finding " + *path);
+    *path = absolute.lexically_normal().string();
   }
   if (auto checked = check_order(wanted.order); !checked) return fail(std::move(checked));
   return [options = std::move(*options), wanted](CommandWorld& world) {

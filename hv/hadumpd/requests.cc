@@ -40,6 +40,8 @@ std::optional<CaptureOrder> order_of(const Json& json) {
     if (!json.contains(key) || !json[key].is_string()) return {};
     *word = json[key].get<std::string>();
   }
+  if (json.contains("pages") && json["pages"].is_string())
+    order.pages = json["pages"].get<std::string>();
   order.restart = json.value("restart", Json()) == true;
   return order;
 }

@@ -6,8 +6,8 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Host, FuzzCorpus,
                          testing::Values(&kFuzzAnswer, &kFuzzPolicies, &kFuzzRecord,
-                                         &kFuzzCaptureFacts, &kFuzzCaptureRecord, &kFuzzRewrite,
-                                         &kFuzzHvmContext),
+                                         &kFuzzCaptureFacts, &kFuzzCaptureRecord, &kFuzzPageList,
+                                         &kFuzzRewrite, &kFuzzHvmContext),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/capture_modes.h"
 #include "hv/capture/capture_record.h"
+#include "hv/capture/page_list.h"
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadumpd/options.h"
@@ -169,6 +170,24 @@ std::vector<std::vector<std::byte>> facts_seeds() {
   return {bytes_of_text(to_json(facts))};
 }
 
+void read_page_list(std::span<const std::byte> input) {
+  const auto list = parse_page_list(text_of(input));
+  if (!list) return;
+  std::uint64_t pages = 0;
+  for (const ListedRun& run : *list) {
+    pages += run.pages;
+    fuzz_require(is_aligned(run.start.value, kFrameSize), "a run starts at a page");
+    const std::uint64_t last = (run.start.value >> kFrameShift) + run.pages;
+    fuzz_require(run.pages == 0 || last - 1 <= UINT64_MAX >> kFrameShift, "a run ends in memory");
+  }
+  fuzz_require(pages > 0 && pages <= kMaxListedPages, "a named limit");
+}
+
+std::vector<std::vector<std::byte>> page_list_seeds() {
+  return {bytes_of_text("# two\n0xffff888000000000 2\n\n18446744071562067968 1 # text\n"),
+          bytes_of_text("0xfffffffffffff000 1\n0 1048575")};
+}
+
 const std::string kUuid = "u";
 
 /// A state directory with what the input says was about to be written.
@@ -261,6 +280,7 @@ const FuzzTarget kFuzzPolicies = {"policies", read_conf, conf_seeds};
 const FuzzTarget kFuzzRecord = {"record", read_record, record_seeds};
 const FuzzTarget kFuzzCaptureFacts = {"capture_facts", read_facts, facts_seeds};
 const FuzzTarget kFuzzCaptureRecord = {"capture_record", read_capture_record, capture_record_seeds};
+const FuzzTarget kFuzzPageList = {"page_list", read_page_list, page_list_seeds};
 const FuzzTarget kFuzzRewrite = {"rewrite", read_rewrite, rewrite_seeds};
 const FuzzTarget kFuzzHvmContext = {"hvm_context", make_context, context_seeds};
 

@@ -55,6 +55,7 @@ extern const FuzzTarget kFuzzPolicies;
 extern const FuzzTarget kFuzzRecord;
 /// hadumpd's record of a capture.
 extern const FuzzTarget kFuzzCaptureFacts;
+extern const FuzzTarget kFuzzPageList;
 extern const FuzzTarget kFuzzCaptureRecord;
 /// hadumpd's copy of what it was about to write into a save area.
 extern const FuzzTarget kFuzzRewrite;

@@ -8,10 +8,11 @@ With mode=alias the new domain runs while the old one's memory is written, and g
 is given back; a third domain finds nothing of it.
 
 Parameters: memory, load (MiB), vcpus, mode=copy|alias, format=kdump|elf, level (what else is captured,
-filtered), kill=1 (hadumpd is killed at each step of the capture, and while it writes), free (MiB that
-the host has besides the guest), leaks=1 (afterwards a new domain gets all free memory and looks for
-anything of the old one), qdisk=1 (a QEMU in dom0 serves the disk), hvm=1 (it has a device model; its
-kernel says that it has crashed only when its command line wants that).
+filtered), pages=1 (and once more, some listed pages), kill=1 (hadumpd is killed at each step of the
+capture, and while it writes), free (MiB that the host has besides the guest), leaks=1 (afterwards a new
+domain gets all free memory and looks for anything of the old one), qdisk=1 (a QEMU in dom0 serves the
+disk), hvm=1 (it has a device model; its kernel says that it has crashed only when its command line wants
+that).
 """
 
 import json
@@ -34,6 +35,9 @@ MARK = "written before the crash"
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 SIGKILL_STATUS = 128 + 9
 NO_SUCH_DOMAIN = 3  # hadump(8), exit status
+DIRECT_MAP = 0xFFFF888000000000
+LISTED = range(0x1000, 0x1010)  # Frames of the kernel's text.
+MANY_FRAMES = 2000
 HOST_FREE_MIB = 600  # Of a host without any memory for guests.
 
 
@@ -67,6 +71,8 @@ def run(lab: Lab) -> None:
     wait_until(lambda: _state(agent) == "failed", 20, "hadumpd leaves the domain as it is")
     if "level" in lab.parameters:
         _capture_filtered(lab, agent, taken)
+    if "pages" in lab.parameters:
+        _capture_listed(lab, agent, taken)
     mark = guest.mark()
     if _mode(lab) == "alias":
         capture = _alias(lab, agent, guest, mark)
@@ -155,6 +161,24 @@ def _capture_filtered(lab: Lab, agent: Agent, taken: truth.Truth) -> None:
     agent.host.get(target, local)
     found = truth.compare(taken, local, lab.program("compare-dump"))
     lab.check(not found.different, f"what is in it equals the truth: {found.counts}")
+
+
+def _capture_listed(lab: Lab, agent: Agent, taken: truth.Truth) -> None:
+    """Sixteen pages of the direct map, which is where it is without KASLR, and their page tables."""
+    target = f"{TARGET}/listed"
+    agent.host.exec(f"echo '{DIRECT_MAP + LISTED[0] * 4096:#x} {len(LISTED)}' >{TARGET}/list")
+    agent.host.exec(_command(lab, f"--to {target}", f"--pages {TARGET}/list", "--follow"), timeout=300)
+    done = _capture_now(agent)
+    lab.check(done["complete"], f"the listed pages: {done['memory_bytes'] >> 12} frames")
+    text = json.loads(agent.host.exec(f"cat {done['metadata']}").output)
+    lab.check(text["header"]["pages"] == {"asked": len(LISTED), "unmapped": 0}, "all are mapped")
+    local = lab.directory / "listed"
+    agent.host.get(target, local)
+    found = truth.compare(taken, local, lab.program("compare-dump"))
+    lab.check(not found.different, f"what is in it equals the truth: {found.counts}")
+    lab.check(len(LISTED) < found.equal < MANY_FRAMES, "and is what was listed, and the log")
+    log = agent.host.exec(f"cat {target}-dmesg.txt").output
+    lab.check(PANIC in log, "which shows the panic")
 
 
 def _capture_killed(lab: Lab, agent: Agent) -> dict[str, Any]:
@@ -292,6 +316,7 @@ def _check_nothing_left(lab: Lab, agent: Agent, guest: Guest, domid: int) -> Non
     guest.forget()
 
     def is_unknown() -> bool:
-        return agent.host.exec(f"hadump status {NAME}", check=False).status == NO_SUCH_DOMAIN
+        result = agent.host.exec(f"hadump status {NAME}", check=False)
+        return result.status == NO_SUCH_DOMAIN or "gone" in result.output  # with other captures
 
-    wait_until(is_unknown, 20, "neither a domain nor a capture is left")
+    wait_until(is_unknown, 20, "hadumpd knows that the domain is gone")

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/capture/copy_mode.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <fstream>
 
+#include "hv/capture/capture_facts.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
 
 namespace hadump {
@@ -84,6 +86,71 @@ TEST_F(CopyModeTest, TheGuestsOwnStructPagesSayWhatIsLeftOut) {
   EXPECT_EQ(status, FrameStatus::kRead);
   EXPECT_EQ(page[17], std::byte{0x77});
   EXPECT_EQ(metadata()["trailer"]["frames_left_out"], 8);
+}
+
+// Of the struct pages: the machine has nothing else mapped where a test could know it.
+class ListedPagesTest : public CopyModeTest {
+ protected:
+  ListedPagesTest() {
+    record_.order.pages = directory_ / "list";
+    write_list(fmt::format("# as drgn has found them\n{:#x} 2\n{} 1  # not mapped\n",
+                           linux_.vmemmap(), 0xffffc90000000000));
+  }
+  void write_list(const std::string& text) { std::ofstream(record_.order.pages) << text; }
+  void expect_only_listed() {
+    const auto dump = open_vmcore(record_.order.to);
+    ASSERT_TRUE(dump) << dump.error().what();
+    const Gfn first = linux_.frame_of_page_struct(0);
+    const FrameSet& frames = (*dump)->layout().frames;
+    EXPECT_TRUE(frames.contains({first, Gfn{first.value + 2}}));
+    EXPECT_FALSE(frames.contains(Gfn{kDataFrame}));
+    EXPECT_TRUE(frames.contains(linux_.top_table())) << "which lead to them";
+    EXPECT_LT(frames.frames(), kFrames / 100);
+    std::vector<std::byte> page(kFrameSize);
+    FrameStatus status{};
+    ASSERT_TRUE((*dump)->read(first, page, {&status, 1}));
+    EXPECT_EQ(page, memory().content(first));
+    EXPECT_THAT(read_text_file(directory_ / "dump-dmesg.txt", 1_MiB).value(),
+                HasSubstr("Kernel panic"));
+    EXPECT_EQ(metadata()["trailer"]["complete"], true);
+    EXPECT_EQ(metadata()["header"]["pages"], (Json{{"asked", 3}, {"unmapped", 1}}));
+  }
+};
+
+TEST_F(ListedPagesTest, NothingElseIsInTheDump) {
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_THAT(warnings_, ElementsAre("1 of 3 listed pages are not mapped in the guest"));
+  expect_only_listed();
+  EXPECT_FALSE(load_facts(directory_ / "state", record_.name)) << "nothing is left over";
+}
+
+// What the next hadumpd writes must be what this one has begun.
+TEST_F(ListedPagesTest, AnotherListMeanwhileChangesNothing) {
+  kill_at_note_ = 2;
+  ASSERT_FALSE(run(record_));
+  kill_at_note_ = 0;
+  record_ = noted_.back();
+  ASSERT_EQ(record_.state, CaptureState::kWriting);
+  write_list("0 1\n");
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  expect_only_listed();
+}
+
+TEST_F(ListedPagesTest, ABadListIsRefused) {
+  for (const char* text :
+       {"", "# nothing\n", "0x1000\n", "0x1000 0\n", "4097 1\n", "x 1\n", "0x1000 1 1\n",
+        "0x1000 -1\n", "0xfffffffffffff000 2\n", "0 99999999999\n"}) {
+    write_list(text);
+    const auto done = run();
+    ASSERT_FALSE(done) << text;
+    EXPECT_EQ(done.error().code(), ErrorCode::kBadData) << text;
+    EXPECT_THAT(files(), ElementsAre("list"));
+  }
+  std::filesystem::permissions(record_.order.pages, std::filesystem::perms::all);
+  write_list("0x1000 1\n");
+  EXPECT_FALSE(run()) << "anybody could have written it";
 }
 
 TEST_F(CopyModeTest, ADirectoryGetsADirectoryOfItsOwn) {
