@@ -18,8 +18,8 @@ using Json = nlohmann::ordered_json;
 using testing::HasSubstr;
 
 // Which records of earlier releases lack.
-const std::set<std::string> kNewKeys = {"aside_uuid", "begun_kib", "successor_kib", "full_kib",
-                                        "given_back_bytes"};
+const std::set<std::string> kNewKeys = {"aside_uuid", "begun_kib",        "successor_kib",
+                                        "full_kib",   "given_back_bytes", "pages"};
 
 CaptureRecord sample() {
   CaptureRecord record;
@@ -32,6 +32,7 @@ CaptureRecord sample() {
   record.order.to = "/var/captures/";
   record.order.restart = true;
   record.order.dump_level = "1,31";
+  record.order.pages = "/root/list";
   record.state = CaptureState::kWriting;
   record.file = "/var/captures/web/vmcore";
   record.panic = "Kernel panic";

@@ -176,7 +176,7 @@ TEST_F(CommandsTest, CaptureAnswersWithItsName) {
   EXPECT_EQ(out.str(), "capture web-1 has begun\n");
   EXPECT_EQ(order, Json::parse(R"({"command": "capture", "domid": 7, "mode": "copy",
     "to": "/captures/", "format": "kdump", "compress": "lzo", "dump_level": "1,31",
-    "restart": true})"));
+    "pages": "", "restart": true})"));
   EXPECT_EQ(waited, milliseconds(0));
 }
 
@@ -184,6 +184,8 @@ TEST_F(CommandsTest, CaptureAnswersWithItsName) {
 TEST_F(CommandsTest, CaptureSendsAnAbsolutePath) {
   EXPECT_EQ(run({"capture", "web", "--to", "here/../there/"}), kAdminOk);
   EXPECT_EQ(order["to"], (std::filesystem::current_path() / "there/").string());
+  EXPECT_EQ(run({"capture", "web", "--to", "/captures/", "--pages", "./list"}), kAdminOk);
+  EXPECT_EQ(order["pages"], (std::filesystem::current_path() / "list").string());
 }
 
 TEST_F(CommandsTest, CaptureFollowsToTheEnd) {

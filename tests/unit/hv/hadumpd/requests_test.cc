@@ -109,9 +109,9 @@ TEST_F(RequestsTest, TriggerAnswersWithANumberAtOnce) {
 TEST_F(RequestsTest, CaptureAnswersWithANumberAndANameAtOnce) {
   set_policies("max-crashes", "0");
   const unsigned domid = known(config("web"));
-  const Json request = {{"command", "capture"}, {"domid", domid},    {"mode", "copy"},
-                        {"to", "/captures/"},   {"format", "kdump"}, {"compress", "lzo"},
-                        {"dump_level", "31"},   {"restart", false}};
+  const Json request = {{"command", "capture"}, {"domid", domid},        {"mode", "copy"},
+                        {"to", "/captures/"},   {"format", "kdump"},     {"compress", "lzo"},
+                        {"dump_level", "31"},   {"pages", "/root/list"}, {"restart", false}};
   EXPECT_THAT(ask(request)["error"].get<std::string>(), HasSubstr("the domain runs"));
   host.at(domid).domain.crash_again();
   settle();
@@ -124,6 +124,7 @@ TEST_F(RequestsTest, CaptureAnswersWithANumberAndANameAtOnce) {
   EXPECT_EQ(all[0]["name"], answer["name"]);
   EXPECT_EQ(all[0]["state"], "examining");
   EXPECT_FALSE(all[0].contains("done_bytes"));
+  EXPECT_EQ(captures->find(answer["name"].get<std::string>())->order.pages, "/root/list");
 
   captures->show(answer["name"], DumpProgress{.frames_total = 512,
                                               .frames_done = 256,
