@@ -28,7 +28,8 @@ from hadump_lab.scenario import Lab
 from hadump_lab.waiting import wait_until
 
 # It leaves a crashed domain as it is at once, for the admin to decide.
-CONFIG = "[default]\non-crash = capture\nmax-crashes = 0\n"
+CONFIG = "[default]\nmax-crashes = 0\n"
+CONFIG_OF_HVM = CONFIG + "on-crash = capture\n"  # Otherwise it is ignored.
 NAME = "captured"
 TARGET = "/scratch/captures"
 MARK = "written before the crash"
@@ -45,7 +46,7 @@ def run(lab: Lab) -> None:
     memory = lab.number("memory", 512)
     host = lab.host(HostConfig(guests_mib=memory + lab.number("free", 728) - HOST_FREE_MIB))
     host.exec(f"mkdir -m 700 -p {TARGET}")
-    agent = Agent(host, config=CONFIG)
+    agent = Agent(host, config=CONFIG_OF_HVM if "hvm" in lab.parameters else CONFIG)
     agent.install()
     agent.start()
     guest = host.create_guest(
