@@ -55,9 +55,9 @@ class PolicyTable {
   /// that makes no sense.
   Result<> add(const std::string& section, const std::string& key, const std::string& value);
   DomainPolicy for_domain(const std::string& name) const;
-  /// Of all sections about domains, in the order of the file, some twice; "*" is [default]'s. Each
-  /// is a name that for_domain() takes, too, and that its own section matches unless it has
-  /// brackets.
+  /// Of all sections about domains, one for each key, in the order of the file; "*" is [default]'s.
+  /// Unless it has brackets, a pattern matches itself: for_domain() of it says what is in force
+  /// there.
   std::vector<std::string> patterns() const;
   const HostLimits& host() const { return host_; }
   const CorePolicy& cores() const { return cores_; }

@@ -4,10 +4,8 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
-#include <system_error>
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
@@ -159,15 +157,6 @@ Result<CaptureFacts> load_facts(const std::string& directory, const std::string&
 
 void forget_facts(const std::string& directory, const std::string& name) {
   if (auto file = hold_trusted(path_of(directory, name))) static_cast<void>(file->remove());
-}
-
-void forget_other_facts(const std::string& directory, const std::set<std::string>& open) {
-  std::error_code error;  // No directory: there are none.
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const std::filesystem::path& path = entry.path();
-    if (path.extension() == ".facts" && !open.contains(path.stem().string()))
-      forget_facts(directory, path.stem().string());
-  }
 }
 
 }  // namespace hadump

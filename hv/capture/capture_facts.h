@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <set>
 #include <string>
 
 #include "core/base/error.h"
@@ -24,9 +23,6 @@ Result<> save_facts(const std::string& directory, const std::string& name,
 Result<CaptureFacts> load_facts(const std::string& directory, const std::string& name);
 /// No error when there are none: what stays is of no use to anybody.
 void forget_facts(const std::string& directory, const std::string& name);
-/// Those of captures that nobody will go on with, since they have failed. @param open  names of the
-/// others.
-void forget_other_facts(const std::string& directory, const std::set<std::string>& open);
 
 /// The content of such a file. @return kBadData when it breaks a rule of the format.
 std::string to_json(const CaptureFacts& facts);

@@ -31,6 +31,12 @@ constexpr std::uint64_t kPortionBytes = 64_MiB;
 // What goes back to the host at a time.
 constexpr std::uint64_t kReleasedBytes = 4_MiB;
 
+// The domain's number of frames tells of holes in the rest, but not where a device model's own,
+// such as video memory, are counted.
+FrameSet looked_at_one_by_one(const GuestKind& kind, const FrameSet& ram) {
+  return kind.has_device_model ? ram : ram.intersection(kWherePagesAreSpecial);
+}
+
 }  // namespace
 
 Result<DomainStatus> CaptureRun::status_of(const std::string& uuid) const {
@@ -51,7 +57,7 @@ Result<> CaptureRun::examine() {
   if (!ram) return fail(std::move(ram));
   auto facts =
       look_at_domain(world_.domain.domain(), world_.domain.memory(), *ram,
-                     ram->intersection(kWherePagesAreSpecial), world_.config.kind->others());
+                     looked_at_one_by_one(*world_.config.kind, *ram), world_.config.kind->others());
   if (!facts) return fail(std::move(facts));
   findings_.facts = std::move(*facts);
   const DomainVmcore source(world_.domain.memory(), findings_.facts);
@@ -70,8 +76,8 @@ Result<> CaptureRun::keep_listed_pages() {
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
   if (!info)
     return fail(ErrorCode::kNotFound,
-                "no VMCOREINFO was found in the guest: its page tables are not known, and so are "
-                "not the pages of --pages");
+                "no VMCOREINFO was found in the guest; without it the pages of --pages cannot be "
+                "found");
   auto space = AddressSpace::open(source, *info);
   if (!space) return fail(std::move(space), "finding the pages of --pages");
   findings_.listed = find_listed_pages(*space, *list);

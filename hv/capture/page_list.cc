@@ -4,22 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <sstream>
-#include <string_view>
+
+#include "core/base/text.h"
 
 namespace hadump {
 namespace {
 
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
-  if (is_hex) text.remove_prefix(2);
-  std::uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value, is_hex ? 16 : 10);
-  if (error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
+Result<std::uint64_t> parse_number(const std::string& text) {
+  return text.starts_with("0x") ? parse_hex(text) : parse_decimal(text);
 }
 
 // Nothing for a line without a page.
@@ -28,9 +22,10 @@ Result<std::optional<ListedRun>> parse_line(const std::string& line) {
   std::string address, pages, more;
   if (!(words >> address)) return std::optional<ListedRun>();
   const auto start = parse_number(address);
-  const auto count = words >> pages ? parse_number(pages) : std::nullopt;
+  words >> pages;
+  const auto count = parse_number(pages);
   if (!start || !count || words >> more)
-    return fail(ErrorCode::kBadData, "not ADDRESS PAGES: '" + line + "'");
+    return fail(ErrorCode::kBadData, "a line is an address and a number of pages");
   if (!is_aligned(*start, kFrameSize))
     return fail(ErrorCode::kBadData, fmt::format("{} is inside a page", address));
   const std::uint64_t behind = (UINT64_MAX >> kFrameShift) - (*start >> kFrameShift) + 1;
@@ -39,7 +34,7 @@ Result<std::optional<ListedRun>> parse_line(const std::string& line) {
   return std::optional(ListedRun{{*start}, *count});
 }
 
-// Sorted first: a list is in the order of virtual addresses, if in any.
+// Sorted first: the guest decides where its pages are, and a list has them in any order.
 FrameSet set_of(std::vector<Gfn> frames) {
   std::sort(frames.begin(), frames.end());
   FrameSet set;
@@ -72,6 +67,7 @@ ListedPages find_listed_pages(const AddressSpace& space, const std::vector<Liste
   ListedPages found;
   PageTableWalker walker = space.walker();
   std::vector<Gfn> frames;
+  std::vector<Gfn> path;  // of the page before: neighbours share their tables
   for (const ListedRun& run : list)
     for (std::uint64_t i = 0; i < run.pages; ++i) {
       const auto page = walker.translate({run.start.value + (i << kFrameShift)});
@@ -80,11 +76,12 @@ ListedPages find_listed_pages(const AddressSpace& space, const std::vector<Liste
         frames.push_back(frame_of(page->phys));
       else
         ++found.unmapped;
-      // Neighbours share their tables.
-      for (Gfn table : walker.tables())
-        if (!found.frames.contains(table)) found.frames.insert({table, Gfn{table.value + 1}});
+      const auto tables = walker.tables();
+      if (std::equal(tables.begin(), tables.end(), path.begin(), path.end())) continue;
+      path.assign(tables.begin(), tables.end());
+      frames.insert(frames.end(), path.begin(), path.end());
     }
-  found.frames.insert(set_of(std::move(frames)));
+  found.frames = set_of(std::move(frames));
   return found;
 }
 

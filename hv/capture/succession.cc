@@ -70,7 +70,7 @@ Result<HostRoom> successor_room(const CaptureWorld& world, const std::string& bl
   if (world.config.kind != nullptr && world.config.kind->has_device_model)
     return fail(ErrorCode::kUnsupported,
                 fmt::format("the device model of a guest of type \"{}\" would keep its memory; "
-                            "--mode copy",
+                            "use --mode copy",
                             world.config.kind->name));
   auto room = world.host.room_for(blueprint, world.keep_free_bytes);
   if (!room) return room;

@@ -14,7 +14,8 @@ namespace hadump {
 /// absent. Low RAM ends at 0xf0000000 (xen/public/hvm/e820.h, HVM_BELOW_4G_RAM_END) or, with
 /// `mmio_hole=` in xl.cfg or where hvmloader makes room for the guest's devices
 /// (tools/firmware/hvmloader/pci.c), further down, but not below 2 GiB; what lay there is above 4
-/// GiB then. The device model's video memory lies above the RAM, and is none.
+/// GiB then. The device model's video memory lies above the RAM, or in that
+/// hole, and counts as the domain's.
 inline constexpr std::uint64_t kHvmLowRamLimit = 0xf0000000;
 inline constexpr std::uint64_t kHvmLowestRamLimit = 2_GiB;
 

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "hv/agent/care_rules.h"
+#include "hv/capture/capture_facts.h"
 #include "hv/capture/capture_mode.h"
 #include "hv/capture/capture_modes.h"
 #include "hv/hadumpd/clocks.h"
@@ -44,6 +45,12 @@ Result<> Capturer::operator()(CaptureTask task) const {
       .given_back = [this, &name](std::uint64_t bytes) { book_.show_given_back(name, bytes); },
       .own_successor = [this, &task](unsigned domid) { return own_successor(task.record, domid); }};
   return mode->run(world, task.record);
+}
+
+void Capturer::forget_ended() const {
+  for (const CaptureView& view : book_.all())
+    if (!view.record.is_open() && !view.record.domain_kept)
+      forget_facts(state_directory_, view.record.name);
 }
 
 // No xl looks after a domain that we have created.

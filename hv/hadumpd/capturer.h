@@ -39,6 +39,10 @@ class Capturer {
   /// The book has the record's last state. @return the errors of Host::open() and of the mode.
   Result<> operator()(CaptureTask task) const;
 
+  /// Removes what is kept for captures that nobody can go on with any more: they have ended, and
+  /// their domain is gone. A capture whose record cannot be read is not among them.
+  void forget_ended() const;
+
  private:
   Result<> own_successor(const CaptureRecord& record, unsigned domid) const;
 

@@ -51,7 +51,9 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
 
 // Its configuration, or ours, wants the host to keep its memory and another domain in its place.
 void Caretaker::capture_crash(unsigned domid, Ward& ward) {
-  const CaptureOrder order = capture_order(ward.policy.capture);
+  CaptureOrder order = capture_order(ward.policy.capture);
+  // An alias would be refused, and the domain stay down.
+  if (ward.config.kind->has_device_model) order.mode = "copy";
   auto checked = check_order(order);
   auto started = checked ? begin_capture(domid, ward, order)
                          : Result<StartedCapture>(fail(std::move(checked)));

@@ -15,7 +15,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
 #include <system_error>
 #include <thread>
 
@@ -23,7 +22,6 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/base/trusted_path.h"
-#include "hv/capture/capture_facts.h"
 #include "hv/domain/domid.h"
 #include "hv/hadumpd/capture_book.h"
 #include "hv/hadumpd/capturer.h"
@@ -237,10 +235,7 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
                        wall_ms, monotonic});
   caretaker.set_policies(policies);
   if (auto done = caretaker.load(); !done) return done;
-  std::set<std::string> open;
-  for (const CaptureView& view : captures.all())
-    if (view.record.is_open()) open.insert(view.record.name);
-  forget_other_facts(options.state_directory + "/captures", open);
+  capturer.forget_ended();
   if (!options.once.empty()) return rescue_one(options.once, *xen.host, policies, book, rescuer);
 
   GuestObserver guests(reader_of(xen.handles), *wakeup);

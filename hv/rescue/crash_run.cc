@@ -19,6 +19,10 @@ Result<> CrashRun::reached(DomainRecord& record, Step step, const char* timing) 
 Result<> CrashRun::run(DomainRecord& record) {
   auto ram = ram_of(config_);
   if (!ram) return fail(std::move(ram));
+  if (!config_.kind->boots_in_place)
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("a guest of type \"{}\" cannot be booted in place", config_.kind->name));
   record.error.clear();
   record.noticed_ms = world_.wall_ms();
   Result<> done = run_steps(record, *ram);

@@ -103,7 +103,7 @@ Result<> mount_dump(const DumpTree& tree, const std::string& directory, bool for
   if (!fs) return fail(ErrorCode::kUnsupported, "FUSE does not start");
   if (fuse_mount(fs.get(), directory.c_str()) != 0)
     return fail(ErrorCode::kUnsupported, "FUSE cannot mount at " + directory +
-                                             "; it takes root, and the module (modprobe fuse)");
+                                             "; this needs root and the kernel module fuse (modprobe fuse)");
   Result<> done;
   if (fuse_daemonize(foreground ? 1 : 0) != 0) {
     done = fail_os(errno, "going into the background");

@@ -36,6 +36,8 @@ class Crash:
 class Rescue:
     """One guest and its agent."""
 
+    settles_within = 30  # Seconds from userspace to the end of its boot.
+
     def __init__(
         self, lab: "Lab", agent: Agent, config: GuestConfig, settings: str = SETTINGS
     ) -> None:
@@ -45,7 +47,7 @@ class Rescue:
         self.agent = agent
         self.guest = self.create(config)
         self.before = self.guest.wait_up()
-        self.guest.wait_for("HADUMP-LAB boot complete", 120, self.before.index)
+        self.guest.wait_for("HADUMP-LAB boot complete", self.settles_within, self.before.index)
         lab.note(f"{config.name}: {self.before.match.group(0)}")
 
     def create(self, config: GuestConfig) -> Guest:
@@ -101,7 +103,7 @@ class Rescue:
             r"HADUMP-LAB done \S*hadump-save\S* status=(\d+)", 300, since
         )
         self.lab.check(done.match.group(1) == "0", "the dump is saved and the memory given back")
-        self.guest.wait_for("HADUMP-LAB boot complete", 120, done.index)
+        self.guest.wait_for("HADUMP-LAB boot complete", self.settles_within, done.index)
         self.wait_all_back()
         return done
 

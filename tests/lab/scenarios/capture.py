@@ -80,7 +80,7 @@ def run(lab: Lab) -> None:
     else:
         capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
 
-    after = guest.wait_up(200, mark)
+    after = guest.wait_up(200 if "hvm" in lab.parameters else 120, mark)
     guest.wait_for("HADUMP-LAB boot complete", 30, after.index)
     lab.check(guest.domid() != domid, "another domain has taken its place")
     lab.check(after.match.group(3) == before.match.group(3), "with its CPUs")

@@ -46,6 +46,8 @@ class Boot:
 class DebianRescue(Rescue):
     """The Debian guest, and its systemd instead of the lab's own boot."""
 
+    settles_within = 200
+
     def __init__(self, lab: Lab, agent: Agent, config: GuestConfig, installed: Installed) -> None:
         self.installed = installed
         super().__init__(lab, agent, config)

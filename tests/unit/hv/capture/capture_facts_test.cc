@@ -7,8 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "tests/unit/core/save/temporary_directory.h"
-
 namespace hadump {
 namespace {
 
@@ -55,18 +53,6 @@ TEST(CaptureFactsTest, NothingElseIsRead) {
     EXPECT_FALSE(parse_facts(json.dump())) << json.dump();
   }
   for (const char* text : {"", "[]", "null", "{}"}) EXPECT_FALSE(parse_facts(text)) << text;
-}
-
-TEST(CaptureFactsTest, ThoseOfFailedCapturesAreForgotten) {
-  const TemporaryDirectory directory;
-  CaptureFacts facts;
-  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
-  for (const char* name : {"web-1.2", "web-2"})
-    ASSERT_TRUE(save_facts(directory / "", name, facts));
-  forget_other_facts(directory / "", {"web-1.2"});
-  EXPECT_TRUE(load_facts(directory / "", "web-1.2"));
-  EXPECT_FALSE(load_facts(directory / "", "web-2"));
-  forget_other_facts(directory / "missing", {});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "hv/capture/capture_facts.h"
+#include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
 
 namespace hadump {
@@ -48,6 +49,21 @@ TEST_F(CopyModeTest, AnotherDomainOfTheNumberIsNotRead) {
     EXPECT_EQ(done.error().code(), ErrorCode::kNotFound);
     EXPECT_THAT(files(), IsEmpty());
   }
+}
+
+// As many frames of video memory as its balloon has taken: the number is that of a whole guest.
+TEST_F(CopyModeTest, AnHvmGuestsHolesAreFoundWhateverItHasBesides) {
+  constexpr std::uint64_t kAll = 1280_MiB >> kFrameShift;
+  config_.kind = &kHvmGuest;
+  config_.memory_bytes = kAll << kFrameShift;
+  const FrameRange hole{Gfn{kAll - 5000}, Gfn{kAll - 1000}};
+  memory().add({Gfn{kFrames}, hole.begin}).add({hole.end, Gfn{kAll}});
+  memory().add({Gfn{0xf0000}, Gfn{0xf0000 + hole.frames()}});
+  record_.order.dump_level = "1";
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(metadata()["header"]["frames"]["absent"], hole.frames());
+  EXPECT_EQ(metadata()["trailer"]["complete"], true);
 }
 
 TEST_F(CopyModeTest, DescribesTheCrashInItsMetadata) {

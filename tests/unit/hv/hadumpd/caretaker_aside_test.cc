@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "core/abi/hadump_abi.h"
+#include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
 namespace hadump {
@@ -228,6 +229,35 @@ TEST_F(CaretakerOnCrashTest, AGuestThatCannotBeBootedInPlaceIsCaptured) {
   host.at(domid).domain.crash_again();
   settle();
   EXPECT_THAT(orders, SizeIs(1));
+}
+
+// Whatever mode the policy names: a capture that is refused would leave it down.
+TEST_F(CaretakerOnCrashTest, AnHvmGuestIsCopied) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "alias");
+  DomainConfig hvm = config("hvm");
+  hvm.kind = &kHvmGuest;
+  const unsigned domid = known(hvm);
+  EXPECT_EQ(state("hvm"), "watching");
+  host.at(domid).domain.crash_again();
+  settle();
+  ASSERT_THAT(orders, SizeIs(1));
+  EXPECT_EQ(orders[0].mode, "copy");
+}
+
+TEST_F(CaretakerOnCrashTest, AnHvmGuestIsNotBootedInPlaceByATrigger) {
+  set_policies("on-crash", "capture");
+  fails = true;
+  DomainConfig hvm = config("hvm");
+  hvm.kind = &kHvmGuest;
+  const unsigned domid = known(hvm);
+  host.at(domid).domain.crash_again();
+  settle();
+  ASSERT_EQ(state("hvm"), "failed");
+  const auto refused = caretaker->trigger(domid, true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(rescued, IsEmpty());
 }
 
 TEST_F(CaretakerAsideTest, WhatIsNotLookedAfterIsNotReplaced) {

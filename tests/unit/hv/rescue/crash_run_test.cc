@@ -5,6 +5,7 @@
 
 #include "core/abi/hadump_abi.h"
 #include "hv/agent/crash_limit.h"
+#include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/rescue/crash_run_fixture.h"
 
 namespace hadump {
@@ -22,6 +23,15 @@ TEST_F(CrashRunTest, BootsTheGuestWithItsOldMemoryInTheDump) {
   EXPECT_EQ(guest.content(frame_of(GuestPhys{16_MiB}))[100], std::byte{0x90});  // the kernel
   EXPECT_EQ(domain.entry(), GuestPhys{16_MiB});
   EXPECT_EQ(domain.pauses(), 0);
+}
+
+// By `hadumpd --once`, say, whatever the policy is.
+TEST_F(CrashRunTest, LeavesAGuestAloneThatCannotBeBootedInPlace) {
+  config.kind = &kHvmGuest;
+  const auto done = run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(history, testing::IsEmpty());
 }
 
 // Nobody but us may use the guest's memory when it is reset, and it must be ready when it starts.
