@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/capture/alias_mode.h"
 
-#include "core/base/trusted_path.h"
-#include "core/save/earlier_save.h"
 #include "hv/capture/alias_releaser.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/capture_run.h"
@@ -19,6 +17,7 @@ class Alias : public CaptureRun {
 
  private:
   Result<> begin();
+  Result<> resume();
   Result<FrameSet> saved_before() const;
   Result<> write_and_give_back();
   Result<> finish(const CaptureTrailer& trailer);
@@ -30,7 +29,7 @@ class Alias : public CaptureRun {
 Result<> Alias::run() {
   if (const auto trailer = read_trailer(record_.metadata, record_.dump_id)) return finish(*trailer);
   const bool is_new = record_.state == CaptureState::kExamining;
-  if (auto done = is_new ? begin() : load_findings(&blueprint_); !done) return done;
+  if (auto done = is_new ? begin() : resume(); !done) return done;
   if (record_.state == CaptureState::kLeaving) {
     if (auto done = put_successor(world_, record_, blueprint_); !done) return done;
     record_.state = CaptureState::kWriting;
@@ -51,12 +50,17 @@ Result<> Alias::begin() {
   return world_.note(record_);
 }
 
+Result<> Alias::resume() {
+  auto blueprint = load_findings();
+  if (!blueprint) return fail(std::move(blueprint));
+  blueprint_ = std::move(*blueprint);
+  return {};
+}
+
 // Memory is cleared before it is given back. A run that was killed between the two has left zeros
 // in the domain that look like the guest's; the journal knows them.
 Result<FrameSet> Alias::saved_before() const {
-  auto file = hold_trusted(record_.file);
-  if (!file) return fail(std::move(file));
-  auto saves = read_earlier_saves(journal_beside(*file), record_.dump_id);
+  auto saves = earlier_saves();
   if (!saves) return fail(std::move(saves));
   FrameSet saved;
   for (const EarlierSave& save : *saves) saved.insert(save.content.durable);

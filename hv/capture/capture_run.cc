@@ -9,7 +9,6 @@
 #include "core/base/trusted_path.h"
 #include "core/dump/dump_levels.h"
 #include "core/dump/file_sink.h"
-#include "core/save/earlier_save.h"
 #include "core/save/give_back.h"
 #include "core/save/journal.h"
 #include "core/save/target.h"
@@ -99,14 +98,19 @@ Result<> CaptureRun::save_findings(const std::string& blueprint) const {
   return save_facts(world_.state_directory, record_.name, {findings_.facts, blueprint});
 }
 
-Result<> CaptureRun::load_findings(std::string* blueprint) {
+Result<std::string> CaptureRun::load_findings() {
   auto facts = load_facts(world_.state_directory, record_.name);
   if (!facts && facts.error().code() == ErrorCode::kNotFound)
     return fail(ErrorCode::kBadData, facts.error().what());
   if (!facts) return fail(std::move(facts));
   findings_.facts = std::move(facts->domain);
-  if (blueprint != nullptr) *blueprint = std::move(facts->blueprint);
-  return {};
+  return std::move(facts->blueprint);
+}
+
+Result<std::vector<EarlierSave>> CaptureRun::earlier_saves() const {
+  auto file = hold_trusted(record_.file);
+  if (!file) return fail(std::move(file));
+  return read_earlier_saves(journal_beside(*file), record_.dump_id);
 }
 
 // What cannot be read is said in the metadata; the memory is worth the same without it.
@@ -259,7 +263,7 @@ Result<> CaptureRun::remove_journals() {
   if (!file) return fail(std::move(file));
   plan.target.files = {*file};
   plan.keeps_journal = true;
-  auto saves = read_earlier_saves(journal_beside(*file), record_.dump_id);
+  auto saves = earlier_saves();
   if (!saves) return fail(std::move(saves));
   const SaveOptions options;
   const SaveSeams seams = this->seams();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/save/earlier_save.h"
 #include "core/save/save.h"
 #include "core/save/save_plan.h"
 #include "hv/capture/capture_mode.h"
@@ -28,13 +29,14 @@ class CaptureRun : public SaveReporter {
  protected:
   /// Fills findings() and what the record says of the memory; of that, only the pages of the
   /// order's list are left, if it has one.
-  /// @return kBusy for a domain that runs; kNotFound as status_of(), or when
-  ///         listed pages cannot be found without VMCOREINFO; kBadData for a list that is none.
+  /// @return kBusy for a domain that runs; kNotFound as status_of(), or when listed pages cannot be
+  ///         found without VMCOREINFO; kBadData for a list that is none.
   Result<> examine();
-  /// What examine() has found, as far as a later run cannot find it again. @param blueprint  of the
-  /// successor. @return as save_facts() and load_facts(), kBadData when there are none.
+  /// Keeps what examine() has found, as far as a later run cannot find it again.
+  /// @param blueprint  of the successor; may be empty. @return as save_facts().
   Result<> save_findings(const std::string& blueprint) const;
-  Result<> load_findings(std::string* blueprint = nullptr);
+  /// @return the blueprint; as load_facts(), but kBadData when there is nothing.
+  Result<std::string> load_findings();
   /// Writes the header before the dump is begun, where a later run could not. @param releases  as
   /// options(). @return what is wrong with the target.
   Result<> write_header_first(bool releases);
@@ -43,6 +45,8 @@ class CaptureRun : public SaveReporter {
   /// Of the order. @param releases  the domain's memory is given back while it is written.
   Result<SaveOptions> options(bool releases) const;
   SaveSeams seams() const;
+  /// Of this dump, by its journal and those that it builds on.
+  Result<std::vector<EarlierSave>> earlier_saves() const;
   /// Writes the dump, or what is missing of it, and the trailer.
   /// @param releaser  null for a domain that stays as it is.
   /// @return kNotFound as status_of(); the trailer, in which a dump is complete that lacks nothing

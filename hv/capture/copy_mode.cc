@@ -20,7 +20,10 @@ class Copy : public CaptureRun {
 // The domain stays as it is, and can be looked at again; the list that is wanted of it may change.
 Result<> Copy::find_out() {
   const bool has_list = !record_.order.pages.empty();
-  if (has_list && record_.state == CaptureState::kWriting) return load_findings();
+  if (has_list && record_.state == CaptureState::kWriting) {
+    if (auto loaded = load_findings(); !loaded) return fail(std::move(loaded));
+    return {};
+  }
   if (auto done = examine(); !done || !has_list) return done;
   if (auto done = save_findings(""); !done) return done;
   return write_header_first(false);

@@ -2,8 +2,12 @@
 // Captures as the caretaker sees them; what a capture does is copy_mode_test.cc's.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cerrno>
+#include <tuple>
 
+#include "hv/capture/capture_facts.h"
+#include "hv/hadumpd/capturer.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
 namespace hadump {
@@ -290,6 +294,31 @@ TEST_F(CaretakerCaptureTest, OldOnesAreDiscardedByTheLimits) {
   std::vector<std::string> names;
   for (const CaptureView& view : caretaker->captures()) names.push_back(view.record.name);
   EXPECT_THAT(names, testing::UnorderedElementsAre("old-0", "old-2", "old-3"));
+}
+
+// An unreadable record may be mended, and one of a newer hadumpd may be read again after an
+// upgrade.
+TEST_F(CaretakerCaptureTest, OnlyFactsThatNobodyCanUseAreForgotten) {
+  const std::string facts = directory + "/captures";
+  std::filesystem::create_directory(facts);
+  CaptureRecord record = captures->begin("web", "uuid-of-web", 7, 1700000000000);
+  for (const auto& [name, state, kept] : {std::tuple{"open", CaptureState::kWriting, true},
+                                          {"kept", CaptureState::kFailed, true},
+                                          {"over", CaptureState::kFailed, false}}) {
+    record.name = name;
+    record.state = state;
+    record.domain_kept = kept;
+    ASSERT_TRUE(captures->save(record));
+    ASSERT_TRUE(save_facts(facts, name, {}));
+  }
+  ASSERT_TRUE(save_facts(facts, "unknown", {}));
+  const std::atomic<bool> stopping = false;
+  Capturer(host, *captures, *book, facts, stopping).forget_ended();
+  const auto is_there = [&](const std::string& name) {
+    return std::filesystem::exists(facts + "/" + name + ".facts");
+  };
+  EXPECT_TRUE(is_there("open") && is_there("kept") && is_there("unknown"));
+  EXPECT_FALSE(is_there("over"));
 }
 
 TEST_F(CaretakerCaptureTest, OnlySoManyAreRemembered) {
