@@ -102,8 +102,9 @@ Result<> mount_dump(const DumpTree& tree, const std::string& directory, bool for
   fuse_opt_free_args(&arguments);
   if (!fs) return fail(ErrorCode::kUnsupported, "FUSE does not start");
   if (fuse_mount(fs.get(), directory.c_str()) != 0)
-    return fail(ErrorCode::kUnsupported, "FUSE cannot mount at " + directory +
-                                             "; this needs root and the kernel module fuse (modprobe fuse)");
+    return fail(ErrorCode::kUnsupported,
+                "FUSE cannot mount at " + directory +
+                    "; this needs root and the kernel module fuse (modprobe fuse)");
   Result<> done;
   if (fuse_daemonize(foreground ? 1 : 0) != 0) {
     done = fail_os(errno, "going into the background");
