@@ -254,6 +254,10 @@ class Guest:
         what = f"{self.config.name} is in state {letter}"
         wait_until(lambda: letter in self.state(), timeout, what)
 
+    def unplug_network(self) -> None:
+        """Takes its interface from the bridge; dom0 has the other end."""
+        self.host.exec(f"ip link set dev vif{self.domid()}.0 nomaster")
+
     def destroy(self) -> None:
         """Ends the domain at once.  Its disk image stays."""
         self.host.exec(f"xl destroy {self.config.name}", timeout=60)

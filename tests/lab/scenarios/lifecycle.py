@@ -198,6 +198,7 @@ def _hostile(lab: Lab, agent: Agent, memory: int) -> tuple[Rescue, Crash]:
     agent.configure(ONE_CRASH)
     crash = rescue.crash()
     _check_left(lab, agent, rescue, crash, "crashed more than 1 times within 3600 s; its memory")
+    guest.unplug_network()  # Its backend is connected: what others broadcast would go into its memory.
     return rescue, crash
 
 

@@ -32,7 +32,7 @@ TEST(ElfImage, HasEveryPageOfTheDump) {
   const auto machine = make_machine();
   const auto image = ElfImage::make(*machine);
   ASSERT_TRUE(image) << image.error().what();
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     const auto bytes = read_all(*image, seed);
     ASSERT_TRUE(bytes) << bytes.error().what();
     EXPECT_EQ(bytes->size(), image->bytes());

@@ -52,7 +52,7 @@ std::unique_ptr<InMemoryVmcore> machine_with_note_at(Gfn gfn) {
 }
 
 TEST(Vmcoreinfo, IsFoundInTheMemoryOfADumpWithoutIt) {
-  for (const std::uint64_t gfn : {16, 200, 399}) {
+  for (const std::uint64_t gfn : {16U, 200U, 399U}) {
     const auto source = with_found_vmcoreinfo(machine_with_note_at(Gfn{gfn}));
     ASSERT_TRUE(source) << source.error().what();
     EXPECT_EQ(vmcoreinfo_text((*source)->layout()), kText) << gfn;

@@ -124,7 +124,7 @@ TEST_P(PageClassifierByStyle, FindsPoisonedPagesInsideBlocks) {
         .set_compound(0x40000, 18, {0, 0, 0}, /*hugetlb=*/true);
     // The second page of a compound page has more than flags there.
     for (const std::uint64_t pfn :
-         {0x400, 0x40B, 0x7FF, 0x800, 0x1002, 0x12FF, 0x40003, 0x50001, 0x7FFFF})
+         {0x400U, 0x40BU, 0x7FFU, 0x800U, 0x1002U, 0x12FFU, 0x40003U, 0x50001U, 0x7FFFFU})
       poison(pfn);
     const auto all = opened(machine);
     EXPECT_EQ(classes(*all, 0x3FF, 0x802),

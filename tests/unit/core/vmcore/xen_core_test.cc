@@ -89,7 +89,7 @@ TEST(XenCore, IsReadByTheNumbersOfItsFrames) {
   EXPECT_EQ((*source)->layout().frames, (FrameSet{{Gfn{0x10}, Gfn{0x13}}, {Gfn{0x80}, Gfn{0x82}}}));
   EXPECT_FALSE((*source)->layout().incomplete);
   std::vector<std::byte> page(kFrameSize);
-  for (const std::uint64_t gfn : {0x10, 0x12, 0x81}) {
+  for (const std::uint64_t gfn : {0x10U, 0x12U, 0x81U}) {
     FrameStatus status = FrameStatus::kFailed;
     ASSERT_TRUE((*source)->read(Gfn{gfn}, page, {&status, 1}));
     EXPECT_EQ(status, FrameStatus::kRead);
