@@ -146,6 +146,14 @@ def mappings(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     return outcome, failures(outcome)
 
 
+def mapping_race(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
+    """/proc/vmcore is mapped all the time while it is released."""
+    # In the last blocks, which stay: they make a mapping of many loads.
+    holes = tuple((at, at + 0x1000) for at in range(0x20100000, 0x30000000, 0x200000))
+    outcome = run(_script("mapping_race"), Dump(holes=holes), programs=(run.racer,))
+    return outcome, failures(outcome)
+
+
 def estimate(run) -> tuple[Outcome, list[str]]:  # type: ignore[no-untyped-def]
     """release-region estimate on the running system, by /proc/kcore, with and without KASLR."""
     text, found = "", []
@@ -179,6 +187,7 @@ def _estimate_failures(console: str) -> list[str]:
 SCENARIOS = {
     "estimate": estimate,
     "mappings": mappings,
+    "mapping_race": mapping_race,
     "release": release,
     "partial": partial,
     "bad_nodes": bad_nodes,
@@ -194,9 +203,9 @@ SCENARIOS = {
 class Runner:
     """plain_guest with this run's module and tool."""
 
-    def __init__(self, module: Path, tool: Path, saver: Path, mapper: Path) -> None:
+    def __init__(self, module: Path, tool: Path, saver: Path, mapper: Path, racer: Path) -> None:
         self._module, self._tool = module, tool
-        self.saver, self.mapper = saver, mapper
+        self.saver, self.mapper, self.racer = saver, mapper, racer
 
     def __call__(self, script: str, dump: Dump | None, **more) -> Outcome:  # type: ignore[no-untyped-def]
         return plain_guest.run(self._module, script, dump, self._tool, **more)
@@ -212,6 +221,7 @@ def main() -> int:
     parser.add_argument("--modules", type=Path, required=True, help="directory of RELEASE/hadump.ko")
     parser.add_argument("--saver", type=Path, required=True, help="release-region")
     parser.add_argument("--mapper", type=Path, required=True, help="map_vmcore")
+    parser.add_argument("--racer", type=Path, required=True, help="race_vmcore")
     parser.add_argument("--kernel", default=r"6\.1\.0-\d+-amd64", help="release, a regular expression")
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
     arguments = parser.parse_args()
@@ -221,7 +231,7 @@ def main() -> int:
     module = newest_module(arguments.modules, arguments.kernel)
 
     outcome, found = SCENARIOS[arguments.scenario](
-        Runner(module, arguments.tool, arguments.saver, arguments.mapper)
+        Runner(module, arguments.tool, arguments.saver, arguments.mapper, arguments.racer)
     )
     keep_log(outcome)
     for line in found:
