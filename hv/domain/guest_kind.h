@@ -25,9 +25,12 @@ struct GuestKind {
   FrameRange acpi;             ///< outside RAM: where the toolstack puts ACPI tables
   FrameRange special;          ///< outside RAM: pages of the hypervisor's interfaces, such as rings
   bool boots_in_place = true;  ///< its kernel can be started again in its old memory
-  /// A process in dom0 emulates devices for it, and has its memory mapped until the domain is
-  /// destroyed: what would be given back before would not be free.
+  /// Frames of its own may be anywhere, and count as the domain's: the number of its frames does not
+  /// tell whether RAM is missing.
   bool has_device_model = false;
+  /// Who holds its memory until the domain is destroyed: what would be given back before would not
+  /// be free. Empty: nobody does.
+  std::string_view keeps_memory{};
 
   /// Frames that a guest has besides its RAM.
   FrameSet others() const { return {acpi, special}; }

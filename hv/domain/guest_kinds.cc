@@ -4,12 +4,13 @@
 #include <algorithm>
 
 #include "hv/domain/hvm_guest.h"
+#include "hv/domain/pv_guest.h"
 #include "hv/domain/pvh_guest.h"
 
 namespace hadump {
 namespace {
 
-constexpr const GuestKind* kKinds[] = {&kPvhGuest, &kHvmGuest};
+constexpr const GuestKind* kKinds[] = {&kPvhGuest, &kHvmGuest, &kPvGuest};
 
 }  // namespace
 

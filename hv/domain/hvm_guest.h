@@ -29,6 +29,7 @@ inline constexpr GuestKind kHvmGuest{.name = "hvm",
                                      .acpi = {},
                                      .special = {Gfn{0xfeff8}, Gfn{0xff000}},
                                      .boots_in_place = false,
-                                     .has_device_model = true};
+                                     .has_device_model = true,
+                                     .keeps_memory = "its device model"};
 
 }  // namespace hadump

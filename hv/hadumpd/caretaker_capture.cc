@@ -53,7 +53,7 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
 void Caretaker::capture_crash(unsigned domid, Ward& ward) {
   CaptureOrder order = capture_order(ward.policy.capture);
   // An alias would be refused, and the domain stay down.
-  if (ward.config.kind->has_device_model) order.mode = "copy";
+  if (!ward.config.kind->keeps_memory.empty()) order.mode = "copy";
   auto checked = check_order(order);
   auto started = checked ? begin_capture(domid, ward, order)
                          : Result<StartedCapture>(fail(std::move(checked)));

@@ -93,25 +93,27 @@ Result<CpuState> XenDomain::cpu_state() const {
 }
 
 Result<hadump_vcpu> XenDomain::vcpu_state(unsigned id, std::span<const std::byte> context) const {
-  xc_vcpuinfo_t info;
-  if (xc_vcpu_getinfo(handles_.control.get(), domid_, id, &info) != 0)
-    return fail_os(errno, fmt::format("asking about vCPU {}", id));
-  hadump_vcpu vcpu{};
   hvm_hw_cpu record;
   const auto found = find_hvm_record(context, HVM_SAVE_CODE(CPU), id);
-  if (found.size() >= sizeof(record)) {
-    std::memcpy(&record, found.data(), sizeof(record));
-    vcpu = vcpu_from_record(id, record);
-  } else {
-    // A vCPU that stopped itself, such as the others in a panic, has no record.
-    vcpu_guest_context_any_t any{};
-    if (xc_vcpu_getcontext(handles_.control.get(), domid_, id, &any) == 0)
-      vcpu = vcpu_from_context(id, any.x64);
-    else if (errno == ENODATA)  // never started: XEN_DOMCTL_getvcpucontext, is_initialised
-      return vcpu_never_started(id);
-    else
-      return fail_os(errno, fmt::format("reading vCPU {}'s context", id));
-  }
+  // A vCPU that stopped itself, such as the others in a panic, has no record.
+  if (found.size() < sizeof(record)) return registers_of(id);
+  std::memcpy(&record, found.data(), sizeof(record));
+  return with_online_flag(vcpu_from_record(id, record));
+}
+
+Result<hadump_vcpu> XenDomain::registers_of(unsigned id) const {
+  vcpu_guest_context_any_t any{};
+  if (xc_vcpu_getcontext(handles_.control.get(), domid_, id, &any) == 0)
+    return with_online_flag(vcpu_from_context(id, any.x64));
+  if (errno == ENODATA)  // never started: XEN_DOMCTL_getvcpucontext, is_initialised
+    return vcpu_never_started(id);
+  return fail_os(errno, fmt::format("reading vCPU {}'s context", id));
+}
+
+Result<hadump_vcpu> XenDomain::with_online_flag(hadump_vcpu vcpu) const {
+  xc_vcpuinfo_t info;
+  if (xc_vcpu_getinfo(handles_.control.get(), domid_, vcpu.id, &info) != 0)
+    return fail_os(errno, fmt::format("asking about vCPU {}", vcpu.id));
   if (info.online != 0) vcpu.flags |= HADUMP_VCPU_ONLINE;
   return vcpu;
 }

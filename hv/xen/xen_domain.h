@@ -23,8 +23,14 @@ class XenDomain : public Domain {
   /// Shuts the domain down as if it had crashed.
   Result<> crash();
 
+ protected:
+  /// By the interface that any kind of domain has. @return one that was never started has nothing
+  ///                                                  but its number.
+  Result<hadump_vcpu> registers_of(unsigned id) const;
+
  private:
   Result<hadump_vcpu> vcpu_state(unsigned id, std::span<const std::byte> context) const;
+  Result<hadump_vcpu> with_online_flag(hadump_vcpu vcpu) const;
 
   const XenHandles& handles_;
   unsigned domid_;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <numeric>
 
+#include "hv/xen/frame_calls.h"
+
 namespace hadump {
 namespace {
 
@@ -20,18 +22,6 @@ std::vector<xen_pfn_t> frame_numbers(FrameRange range) {
   std::vector<xen_pfn_t> numbers(range.frames());
   std::iota(numbers.begin(), numbers.end(), range.begin.value);
   return numbers;
-}
-
-FrameKind kind_of(xen_pfn_t answer) {
-  switch (answer & XEN_DOMCTL_PFINFO_LTAB_MASK) {
-    case XEN_DOMCTL_PFINFO_XTAB:
-    case XEN_DOMCTL_PFINFO_XALLOC:
-      return FrameKind::kAbsent;
-    case XEN_DOMCTL_PFINFO_BROKEN:
-      return FrameKind::kBroken;
-    default:
-      return FrameKind::kRam;
-  }
 }
 
 // Extents of one size for one hypercall: large ones where alignment allows, else single frames.
@@ -58,23 +48,8 @@ std::vector<Extents> cut_into_extents(const FrameSet& frames) {
 }  // namespace
 
 Result<FrameMapping> XenGuestMemory::map(FrameRange range, Access access) const {
-  const std::vector<xen_pfn_t> numbers = frame_numbers(range);
-  std::vector<int> errors(numbers.size());
   const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
-  void* data = xenforeignmemory_map(handles_.foreign.get(), domid_, protection, numbers.size(),
-                                    numbers.data(), errors.data());
-  if (data == nullptr)
-    return fail_os(errno, fmt::format("mapping guest frames [{:#x}, {:#x})", range.begin.value,
-                                      range.end.value));
-  std::vector<bool> present(numbers.size());
-  for (std::size_t i = 0; i < errors.size(); ++i) present[i] = errors[i] == 0;
-  const std::span bytes(static_cast<std::byte*>(data), numbers.size() * kFrameSize);
-  return FrameMapping(range.begin, bytes, std::move(present),
-                      [foreign = handles_.foreign.get()](std::span<std::byte> mapped) {
-                        // A failure leaves it mapped until we exit; nothing to do.
-                        static_cast<void>(xenforeignmemory_unmap(foreign, mapped.data(),
-                                                                 mapped.size() / kFrameSize));
-                      });
+  return map_frames(handles_, domid_, range, frame_numbers(range), protection);
 }
 
 Result<std::vector<FrameKind>> XenGuestMemory::kinds(FrameRange range) const {
@@ -86,17 +61,14 @@ Result<std::vector<FrameKind>> XenGuestMemory::kinds(FrameRange range) const {
     if (xc_get_pfn_type_batch(handles_.control.get(), domid_, static_cast<unsigned>(numbers.size()),
                               numbers.data()) != 0)
       return fail_os(errno, "asking Xen for the kinds of frames");
-    for (xen_pfn_t answer : numbers) kinds.push_back(kind_of(answer));
+    for (xen_pfn_t answer : numbers) kinds.push_back(frame_kind(answer));
     begin = end;
   }
   return kinds;
 }
 
 Result<std::uint64_t> XenGuestMemory::total_frames() const {
-  xc_dominfo_t info;
-  if (xc_domain_getinfo(handles_.control.get(), domid_, 1, &info) != 1 || info.domid != domid_)
-    return fail_os(errno == 0 ? ESRCH : errno, "asking Xen about the domain");
-  return info.nr_pages;
+  return hadump::total_frames(handles_, domid_);
 }
 
 // Host memory may be free in pieces only: single frames are slower, but will do.

@@ -8,6 +8,7 @@ extern "C" {
 #include <xenctrl.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
+#include <xenguest.h>
 #include <xenstore.h>
 #include <xentoollog.h>
 

@@ -10,28 +10,42 @@
 #include "hv/xen/xen_guest_links.h"
 #include "hv/xen/xen_guest_memory.h"
 #include "hv/xen/xen_guest_store.h"
+#include "hv/xen/xen_pv_domain.h"
+#include "hv/xen/xen_pv_memory.h"
 
 namespace hadump {
 namespace {
+
+bool is_pv(xc_interface* control, unsigned domid) {
+  xc_dominfo_t info;
+  return xc_domain_getinfo(control, domid, 1, &info) == 1 && info.domid == domid && info.hvm == 0;
+}
 
 class XenOpenDomain : public OpenDomain {
  public:
   XenOpenDomain(XenHandles handles, unsigned domid)
       : handles_(std::move(handles)),
-        domain_(handles_, domid),
-        memory_(handles_, domid),
         links_(handles_, domid),
-        store_(handles_.store.get(), domid) {}
+        store_(handles_.store.get(), domid) {
+    if (is_pv(handles_.control.get(), domid)) {
+      auto memory = std::make_unique<XenPvMemory>(handles_, domid);
+      domain_ = std::make_unique<XenPvDomain>(handles_, domid, *memory);
+      memory_ = std::move(memory);
+    } else {
+      domain_ = std::make_unique<XenDomain>(handles_, domid);
+      memory_ = std::make_unique<XenGuestMemory>(handles_, domid);
+    }
+  }
 
-  Domain& domain() override { return domain_; }
-  GuestMemory& memory() override { return memory_; }
+  Domain& domain() override { return *domain_; }
+  GuestMemory& memory() override { return *memory_; }
   GuestLinks& links() override { return links_; }
   GuestStore& store() override { return store_; }
 
  private:
   XenHandles handles_;  ///< first: the others borrow it
-  XenDomain domain_;
-  XenGuestMemory memory_;
+  std::unique_ptr<GuestMemory> memory_;
+  std::unique_ptr<Domain> domain_;  ///< may borrow memory_
   XenGuestLinks links_;
   XenGuestStore store_;
 };

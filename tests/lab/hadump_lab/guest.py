@@ -50,7 +50,7 @@ class GuestConfig:
     boot_loader: bool = False  # Give Xen a GRUB that boots the bzImage.
     cmdline: str = ""
     disk_gib: int = 16  # 0: no disk.  Sparse, ext4, at /var/crash.
-    hvm: bool = False  # With a device model; a boot takes more than a minute.
+    kind: str = "pvh"  # Or pv; or hvm, with a device model, whose boot takes more than a minute.
     qdisk: bool = False  # The disk comes from a QEMU in dom0, as one in qcow2 would.
     network: bool = True
     on_crash: str = "preserve"
@@ -58,6 +58,11 @@ class GuestConfig:
     extra: str = ""  # Further lines for the configuration.
     # Not compared, not stored: only needed to create it.
     overlay: Overlay | None = field(default=None, compare=False)
+
+    @property
+    def is_hvm(self) -> bool:
+        """It has a device model."""
+        return self.kind == "hvm"
 
 
 class Guest:
@@ -103,9 +108,9 @@ class Guest:
         """Makes disk and initrd, and creates the domain.  `address`: ADDRESS/BITS."""
         self.address = address.partition("/")[0]
         kernel_path = self._put_files(address)
-        if self.config.qdisk or self.config.hvm:
+        if self.config.qdisk or self.config.is_hvm:
             self._install_device_model()
-        if self.config.hvm:
+        if self.config.is_hvm:
             self._install_firmware()
         text = self.xl_config(kernel_path)
         self.host.exec(f"cat >{self.config_path} <<'EOF'\n{text}EOF")
@@ -155,7 +160,7 @@ class Guest:
         return f"console=hvc0 earlyprintk=xen {self.config.cmdline}".strip()
 
     def _put_kernel(self, kernel: Kernel) -> str:
-        compressed = self.config.compressed or self.config.hvm  # A BIOS boots nothing else.
+        compressed = self.config.compressed or self.config.is_hvm  # A BIOS boots nothing else.
         path = kernel.vmlinuz if compressed else kernel.vmlinux
         form = "vmlinuz" if compressed else "vmlinux"
         return self.host.put_once(path, f"{form}-{kernel.release}-{kernel.package.sha256[:8]}")
@@ -165,7 +170,7 @@ class Guest:
         config = self.config
         lines = [
             f'name="{config.name}"',
-            f'type="{"hvm" if config.hvm else "pvh"}"',
+            f'type="{config.kind}"',
             f'kernel="{kernel_path}"',
             f"memory={config.memory_mib}",
             f"vcpus={config.vcpus}",
@@ -182,9 +187,9 @@ class Guest:
             of_qemu = f"backendtype=qdisk,format=raw,vdev=xvda,access=w,target={disk}"
             lines.append(f'disk=["{of_qemu if config.qdisk else f"phy:{disk},xvda,w"}"]')
         if config.network:
-            kind = ",type=vif" if config.hvm else ""
+            kind = ",type=vif" if config.is_hvm else ""
             lines.append(f'vif=["mac=00:16:3e:00:00:{self.slot + 2:02x},bridge=xenbr0{kind}"]')
-        if config.hvm:
+        if config.is_hvm:
             lines += _HVM
         return "\n".join([*lines, config.extra, ""])
 

@@ -11,8 +11,8 @@ Parameters: memory, load (MiB), vcpus, mode=copy|alias, format=kdump|elf, level 
 filtered), pages=1 (and once more, some listed pages), kill=1 (hadumpd is killed at each step of the
 capture, and while it writes), free (MiB that the host has besides the guest), leaks=1 (afterwards a new
 domain gets all free memory and looks for anything of the old one), qdisk=1 (a QEMU in dom0 serves the
-disk), hvm=1 (it has a device model; its kernel says that it has crashed only when its command line wants
-that).
+disk), kind=pv|hvm (an HVM guest has a device model; its kernel says that it has crashed only when its
+command line wants that).
 """
 
 import json
@@ -29,7 +29,7 @@ from hadump_lab.waiting import wait_until
 
 # It leaves a crashed domain as it is at once, for the admin to decide.
 CONFIG = "[default]\nmax-crashes = 0\n"
-CONFIG_OF_HVM = CONFIG + "on-crash = capture\n"  # Otherwise it is ignored.
+CONFIG_OF_OTHERS = CONFIG + "on-crash = capture\n"  # What is not booted in place is ignored otherwise.
 NAME = "captured"
 TARGET = "/scratch/captures"
 MARK = "written before the crash"
@@ -46,17 +46,18 @@ def run(lab: Lab) -> None:
     memory = lab.number("memory", 512)
     host = lab.host(HostConfig(guests_mib=memory + lab.number("free", 728) - HOST_FREE_MIB))
     host.exec(f"mkdir -m 700 -p {TARGET}")
-    agent = Agent(host, config=CONFIG_OF_HVM if "hvm" in lab.parameters else CONFIG)
+    kind = lab.parameters.get("kind", "pvh")
+    agent = Agent(host, config=CONFIG if kind == "pvh" else CONFIG_OF_OTHERS)
     agent.install()
     agent.start()
     guest = host.create_guest(
         GuestConfig(
             NAME, memory, vcpus=lab.number("vcpus", 2), qdisk="qdisk" in lab.parameters,
-            hvm="hvm" in lab.parameters, cmdline="xen_legacy_crash" if "hvm" in lab.parameters else "",
+            kind=kind, cmdline="xen_legacy_crash" if kind == "hvm" else "",
             overlay=load.with_load(Overlay(), lab.program("lab-load")),
         )
     )  # fmt: skip
-    before = guest.wait_up(200 if "hvm" in lab.parameters else 90)
+    before = guest.wait_up(200 if kind == "hvm" else 90)
     guest.wait_for("HADUMP-LAB boot complete", 30, before.index)
     load.start(guest, lab.number("load", memory // 8))
     guest.exec(f"echo '{MARK}' >/var/crash/mark; sync")
@@ -80,7 +81,7 @@ def run(lab: Lab) -> None:
     else:
         capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
 
-    after = guest.wait_up(200 if "hvm" in lab.parameters else 120, mark)
+    after = guest.wait_up(200 if kind == "hvm" else 120, mark)
     guest.wait_for("HADUMP-LAB boot complete", 30, after.index)
     lab.check(guest.domid() != domid, "another domain has taken its place")
     lab.check(after.match.group(3) == before.match.group(3), "with its CPUs")

@@ -5,6 +5,9 @@
 // comparison of a dump with it shows what the dump path changed, lost or made up.  Nothing here is
 // shared with the product, so that a bug there is not a bug here as well.
 //
+// Of a PV domain, frames have the guest's own numbers, and its page tables are read as if they had them,
+// too: a dump has to be such.
+//
 // TRUTH.kept gets the bytes of the few frames that Xen itself may still write to (xen_frames.h).
 // RAW, if given, gets all frames as a sparse file, for looking at differences.
 
@@ -20,12 +23,13 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <numeric>
+#include <exception>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "tests/lab/truth/domain_frames.h"
+#include "tests/lab/truth/pv_frames.h"
 #include "tests/lab/truth/truth_file.h"
 #include "tests/lab/truth/xen_frames.h"
 
@@ -55,11 +59,25 @@ class TruthTaker {
     foreign_.reset(xenforeignmemory_open(nullptr, 0));
     if (!foreign_) die("opening foreign memory");
     if (raw != nullptr) raw_ = create(raw);
+    is_pv_ = pv_.open(domid);
   }
 
+  /// Of a guest of that size.
+  void scan_all(std::uint64_t memory_mib) {
+    if (!is_pv_) {
+      for_each_batch(memory_mib,
+                     [this](std::uint64_t first, std::size_t count) { scan(first, count); });
+      return;
+    }
+    for (std::uint64_t first = 0; first < pv_.count(); first += kBatch)
+      scan(first, std::min<std::size_t>(kBatch, pv_.count() - first));
+  }
+
+ private:
   /// A batch of frames.
   void scan(std::uint64_t first, std::size_t count) {
-    std::iota(frames_.begin(), frames_.end(), first);
+    for (std::size_t i = 0; i < count; ++i)
+      frames_[i] = is_pv_ ? pv_.machine_frame(first + i) : first + i;
     void* mapped = xenforeignmemory_map(foreign_.get(), domid_, PROT_READ, count, frames_.data(),
                                         errors_.data());
     if (mapped == nullptr) {
@@ -72,7 +90,8 @@ class TruthTaker {
         ++absent_[std::abs(errors_[i])];
         continue;
       }
-      const FrameBytes frame(bytes + i * kFrameSize, kFrameSize);
+      FrameBytes frame(bytes + i * kFrameSize, kFrameSize);
+      if (is_pv_ && pv_.level(first + i) != 0) frame = renumbered(first + i, frame);
       records_.push_back({first + i, frame_hash(frame)});
       if (raw_) put_raw(first + i, frame);
       if (may_be_xens(first + i, frame)) keep(first + i, frame);
@@ -80,6 +99,7 @@ class TruthTaker {
     xenforeignmemory_unmap(foreign_.get(), mapped, count);
   }
 
+ public:
   void write() const {
     const File file = create(path_);
     TruthHeader header{};
@@ -103,6 +123,12 @@ class TruthTaker {
   }
 
  private:
+  FrameBytes renumbered(std::uint64_t number, FrameBytes frame) {
+    std::memcpy(table_.data(), frame.data(), frame.size());
+    pv_.renumber(table_, pv_.level(number));
+    return FrameBytes(reinterpret_cast<const std::byte*>(table_.data()), kFrameSize);
+  }
+
   void keep(std::uint64_t number, FrameBytes frame) const {
     if (std::fwrite(&number, sizeof(number), 1, kept_.get()) != 1 ||
         std::fwrite(frame.data(), frame.size(), 1, kept_.get()) != 1)
@@ -125,6 +151,9 @@ class TruthTaker {
   File raw_;
   std::array<xen_pfn_t, kBatch> frames_{};
   std::array<int, kBatch> errors_{};
+  PvFrames pv_;
+  bool is_pv_ = false;
+  std::array<std::uint64_t, kFrameSize / sizeof(std::uint64_t)> table_{};
   std::vector<TruthRecord> records_;
   std::map<int, std::size_t> absent_;  // errno -> frames
 };
@@ -132,7 +161,7 @@ class TruthTaker {
 }  // namespace
 }  // namespace hadump::lab
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace hadump::lab;
   if (argc < 4) {
     std::fprintf(stderr, "usage: take-truth DOMID TRUTH MEMORY_MIB [RAW]\n");
@@ -141,9 +170,11 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   TruthTaker taker(static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)), argv[2],
                    argc > 4 ? argv[4] : nullptr);
-  for_each_batch(std::strtoull(argv[3], nullptr, 10),
-                 [&taker](std::uint64_t first, std::size_t count) { taker.scan(first, count); });
+  taker.scan_all(std::strtoull(argv[3], nullptr, 10));
   taker.write();
   taker.report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "take-truth: %s\n", error.what());
+  return 2;
 }

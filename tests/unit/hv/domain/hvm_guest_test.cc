@@ -27,7 +27,9 @@ TEST(GuestKinds, AreFoundByTheirTypes) {
   EXPECT_FALSE(find_guest_kind("hvm")->boots_in_place);
   ASSERT_NE(find_guest_kind("pvh"), nullptr);
   EXPECT_TRUE(find_guest_kind("pvh")->boots_in_place);
-  EXPECT_EQ(find_guest_kind("pv"), nullptr);
+  ASSERT_NE(find_guest_kind("pv"), nullptr);
+  EXPECT_FALSE(find_guest_kind("pv")->boots_in_place);
+  EXPECT_EQ(find_guest_kind("arm"), nullptr);
 }
 
 }  // namespace
