@@ -8,6 +8,9 @@
 
 namespace hadump {
 
+/// In e_flags: DUMP_ELF_INCOMPLETE of makedumpfile and crash.
+inline constexpr Elf64_Word kElfIncomplete = 1;
+
 /// The file header of a little-endian ELF64 file for x86-64 (System V ABI, chapter 4), whose
 /// program headers lie right after it. `e_entry`, `e_flags` and section headers are left zero.
 ///

@@ -11,14 +11,13 @@
 namespace hadump {
 namespace {
 
-constexpr Elf64_Word kIncomplete = 1;  // DUMP_ELF_INCOMPLETE of makedumpfile and crash
 /// The kernel's own text is mapped a second time, from here on (x86-64 __START_KERNEL_map).
 constexpr std::uint64_t kKernelTextMap = 0xffffffff80000000;
 constexpr std::uint64_t kFirstMegabyte = 1_MiB >> kFrameShift;
 
 Elf64_Ehdr make_file_header(std::size_t program_headers, bool complete) {
   Elf64_Ehdr header = make_elf_header(ET_CORE, program_headers);
-  header.e_flags = complete ? 0 : kIncomplete;
+  header.e_flags = complete ? 0 : kElfIncomplete;
   return header;
 }
 

@@ -78,6 +78,10 @@ Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
 Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
                                                     std::vector<FormatOutput> outputs);
 
+/// @pre one output.
+Result<std::unique_ptr<DumpFormat>> make_xen_core_format(FormatInput input,
+                                                         std::vector<FormatOutput> outputs);
+
 /// Writes those of `pages`, which are part of `chunk`, that are kData, one after the other; or
 /// takes room for them.
 /// @param offset_of_first  where the first of them goes.

@@ -9,9 +9,10 @@
 namespace hadump {
 namespace {
 
-constexpr std::array<OutputFormat, 3> kFormats{{
+constexpr std::array<OutputFormat, 4> kFormats{{
     {"kdump", true, false, kMaxDumpFiles, make_kdump_format},
     {"elf", false, false, 1, make_elf_format},
+    {"xen", false, false, 1, make_xen_core_format},
     {"flattened", true, true, 1, make_kdump_format},
 }};
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/elf_header.h"
 #include "core/vmcore/elf_limits.h"
 #include "core/vmcore/elf_notes.h"
 #include "core/vmcore/read_struct.h"
@@ -14,9 +15,6 @@
 
 namespace hadump {
 namespace {
-
-/// makedumpfile's mark of a dump that ran out of space (its IMPLEMENTATION file).
-constexpr std::uint32_t kElfIncomplete = 0x1;
 
 /// As uname -m says it.
 std::string machine_name(Elf64_Half machine) {

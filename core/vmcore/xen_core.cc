@@ -11,24 +11,20 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/elf_header.h"
 #include "core/vmcore/elf_limits.h"
+#include "core/vmcore/xen_core_layout.h"
 
 namespace hadump {
 namespace {
 
 constexpr std::uint64_t kMaxSections = 64;
 constexpr std::uint64_t kMaxNameBytes = 4096;
-/// XC_CORE_INVALID_PFN: a page that the domain gave back while it was being dumped.
-constexpr std::uint64_t kNoPfn = ~std::uint64_t{0};
+// Linux' selectors of 64-bit and 32-bit user space (arch/x86/include/asm/segment.h).
+constexpr std::uint16_t kUserCs = 0x33, kUser32Cs = 0x23;
 
-// vcpu_guest_context of x86-64 (xen/include/public/arch-x86/xen.h): user_regs, whose first fifteen
-// registers are in the order of user_regs_struct, and the bases at the end.
-constexpr std::uint64_t kContextBytes = 5168;
-constexpr std::size_t kRegisters = 520, kRip = 648, kCs = 656, kRflags = 664, kRsp = 672, kSs = 680,
-                      kEs = 688, kDs = 696, kFs = 704, kGs = 712, kFsBase = 5144,
-                      kGsBaseUser = 5160;
-constexpr std::size_t kGeneralRegisters = 15;
-
+using Context = XenContext;
+using ContextBytes = std::array<std::byte, Context::kBytes>;
 using Sections = std::map<std::string, Elf64_Shdr, std::less<>>;
 
 Result<Sections> read_sections(const ByteFile& file, const Elf64_Ehdr& header) {
@@ -57,25 +53,29 @@ const Elf64_Shdr* find_section(const Sections& sections, std::string_view name) 
 }
 
 template <typename T>
-T load(const std::array<std::byte, kContextBytes>& context, std::size_t offset) {
+T load(const ContextBytes& context, std::size_t offset) {
   T value;
   std::memcpy(&value, context.data() + offset, sizeof(value));
   return value;
 }
 
-ElfNote prstatus_of(const std::array<std::byte, kContextBytes>& context, std::uint64_t vcpu) {
+ElfNote prstatus_of(const ContextBytes& context, std::uint64_t vcpu) {
   std::array<std::uint64_t, 27> registers{};
-  std::memcpy(registers.data(), context.data() + kRegisters, kGeneralRegisters * 8);
-  std::size_t at = kGeneralRegisters;
+  std::memcpy(registers.data(), context.data() + Context::kRegisters,
+              Context::kGeneralRegisters * 8);
+  std::size_t at = Context::kGeneralRegisters;
+  const auto cs = load<std::uint16_t>(context, Context::kCs);
+  const bool in_user_space = cs == kUserCs || cs == kUser32Cs;
   registers[at++] = ~std::uint64_t{0};  // orig_rax: not in a system call
-  registers[at++] = load<std::uint64_t>(context, kRip);
-  registers[at++] = load<std::uint16_t>(context, kCs);
-  for (const std::size_t offset : {kRflags, kRsp})
+  registers[at++] = load<std::uint64_t>(context, Context::kRip);
+  registers[at++] = cs;
+  for (const std::size_t offset : {Context::kRflags, Context::kRsp})
     registers[at++] = load<std::uint64_t>(context, offset);
-  registers[at++] = load<std::uint16_t>(context, kSs);
-  for (const std::size_t offset : {kFsBase, kGsBaseUser})
-    registers[at++] = load<std::uint64_t>(context, offset);
-  for (const std::size_t offset : {kDs, kEs, kFs, kGs})
+  registers[at++] = load<std::uint16_t>(context, Context::kSs);
+  registers[at++] = load<std::uint64_t>(context, Context::kFsBase);
+  registers[at++] =
+      load<std::uint64_t>(context, in_user_space ? Context::kGsBaseUser : Context::kGsBaseKernel);
+  for (const std::size_t offset : {Context::kDs, Context::kEs, Context::kFs, Context::kGs})
     registers[at++] = load<std::uint16_t>(context, offset);
   elf_prstatus status{};
   static_assert(sizeof(registers) == sizeof(status.pr_reg));
@@ -86,51 +86,75 @@ ElfNote prstatus_of(const std::array<std::byte, kContextBytes>& context, std::ui
 }
 
 Result<> read_vcpus(const ByteFile& file, const Elf64_Shdr& section, VmcoreLayout& layout) {
-  if (section.sh_entsize != kContextBytes || section.sh_size / kContextBytes > kMaxXenVcpus)
+  if (section.sh_entsize != Context::kBytes || section.sh_size / Context::kBytes > kMaxXenVcpus)
     return fail(ErrorCode::kUnsupported,
                 fmt::format("vCPUs of {} bytes in {}", section.sh_entsize, section.sh_size));
-  std::array<std::byte, kContextBytes> context;
-  for (std::uint64_t i = 0; i < section.sh_size / kContextBytes; ++i) {
-    if (auto r = file.read_at(context, section.sh_offset + i * kContextBytes); !r)
+  ContextBytes context;
+  for (std::uint64_t i = 0; i < section.sh_size / Context::kBytes; ++i) {
+    if (auto r = file.read_at(context, section.sh_offset + i * Context::kBytes); !r)
       return fail(std::move(r), "reading the vCPUs");
     layout.notes.push_back(prstatus_of(context, i));
   }
   return {};
 }
 
+Result<> add_page(std::uint64_t pfn, std::uint64_t offset, VmcoreLayout& layout) {
+  constexpr std::uint64_t kMaxPfn = std::uint64_t{1} << (kMaxPhysBits - kFrameShift);
+  if (pfn >= kMaxPfn || layout.segments.size() == kMaxProgramHeaders)
+    return fail(ErrorCode::kBadData, "frames beyond the largest address, or in too many pieces");
+  const GuestPhys phys = address_of(Gfn{pfn});
+  if (!layout.segments.empty()) {
+    LoadSegment& last = layout.segments.back();
+    if (last.phys.value + last.memory_bytes == phys.value &&
+        last.file_offset + last.file_bytes == offset) {
+      last.memory_bytes = last.file_bytes += kFrameSize;
+      return {};
+    }
+  }
+  layout.segments.push_back({GuestVirt{}, phys, kFrameSize, kFrameSize, offset});
+  return {};
+}
+
+std::uint64_t pfn_of(std::uint64_t entry) {
+  return entry;
+}
+/// The file's page tables lead to frames by their machine numbers: they must be the same.
+std::uint64_t pfn_of(const XenP2mEntry& entry) {
+  return entry.pfn;
+}
+bool is_canonical(std::uint64_t /*entry*/) {
+  return true;
+}
+bool is_canonical(const XenP2mEntry& entry) {
+  return entry.pfn == entry.mfn;
+}
+
 /// A segment for each run of frames that follow each other.
+template <typename Entry>
 Result<> read_pages(const ByteFile& file, const Elf64_Shdr& table, const Elf64_Shdr& pages,
                     VmcoreLayout& layout) {
   constexpr std::uint64_t kAtOnce = 4096;
-  constexpr std::uint64_t kMaxPfn = std::uint64_t{1} << (kMaxPhysBits - kFrameShift);
-  const std::uint64_t count = table.sh_size / sizeof(std::uint64_t);
+  const std::uint64_t count = table.sh_size / sizeof(Entry);
   if (!fits(table.sh_offset, table.sh_size, file.size()) || count > pages.sh_size / kFrameSize ||
       pages.sh_offset > std::uint64_t{1} << 62)
     return fail(ErrorCode::kBadData,
                 fmt::format("{} frames in {} bytes of pages", count, pages.sh_size));
-  std::vector<std::uint64_t> pfns;
-  for (std::uint64_t at = 0; at < count; at += pfns.size()) {
-    pfns.resize(static_cast<std::size_t>(std::min(kAtOnce, count - at)));
-    if (auto r = file.read_at(std::as_writable_bytes(std::span(pfns)),
-                              table.sh_offset + at * sizeof(std::uint64_t));
+  std::vector<Entry> entries;
+  for (std::uint64_t at = 0; at < count; at += entries.size()) {
+    entries.resize(static_cast<std::size_t>(std::min(kAtOnce, count - at)));
+    if (auto r = file.read_at(std::as_writable_bytes(std::span(entries)),
+                              table.sh_offset + at * sizeof(Entry));
         !r)
       return fail(std::move(r), "reading the frames' numbers");
-    for (std::size_t i = 0; i < pfns.size(); ++i) {
-      if (pfns[i] == kNoPfn) continue;
-      if (pfns[i] >= kMaxPfn || layout.segments.size() == kMaxProgramHeaders)
-        return fail(ErrorCode::kBadData,
-                    "frames beyond the largest address, or in too many pieces");
-      const std::uint64_t offset = pages.sh_offset + (at + i) * kFrameSize;
-      const GuestPhys phys = address_of(Gfn{pfns[i]});
-      if (!layout.segments.empty()) {
-        LoadSegment& last = layout.segments.back();
-        if (last.phys.value + last.memory_bytes == phys.value &&
-            last.file_offset + last.file_bytes == offset) {
-          last.memory_bytes = last.file_bytes += kFrameSize;
-          continue;
-        }
-      }
-      layout.segments.push_back({GuestVirt{}, phys, kFrameSize, kFrameSize, offset});
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!is_canonical(entries[i]))
+        return fail(
+            ErrorCode::kUnsupported,
+            "the core of a PV domain (xl dump-core): crash opens it, with the domain's vmlinux");
+      if (pfn_of(entries[i]) == kXenNoPfn) continue;
+      if (auto r = add_page(pfn_of(entries[i]), pages.sh_offset + (at + i) * kFrameSize, layout);
+          !r)
+        return r;
     }
   }
   return {};
@@ -141,24 +165,25 @@ Result<> read_pages(const ByteFile& file, const Elf64_Shdr& table, const Elf64_S
 bool is_xen_core(const ByteFile& file, const Elf64_Ehdr& header) {
   if (header.e_phnum != 0) return false;
   const auto sections = read_sections(file, header);
-  return sections && find_section(*sections, ".xen_pages") != nullptr;
+  return sections && find_section(*sections, kXenPages) != nullptr;
 }
 
 Result<VmcoreLayout> read_xen_core(const ByteFile& file, const Elf64_Ehdr& header) {
   const auto sections = read_sections(file, header);
   if (!sections) return fail(Result<Sections>(sections));
-  if (find_section(*sections, ".xen_p2m") != nullptr)
-    return fail(
-        ErrorCode::kUnsupported,
-        "the core of a PV domain (xl dump-core): crash opens it, with the domain's vmlinux");
-  const Elf64_Shdr* const table = find_section(*sections, ".xen_pfn");
-  const Elf64_Shdr* const pages = find_section(*sections, ".xen_pages");
-  if (table == nullptr || pages == nullptr)
+  const Elf64_Shdr* const p2m = find_section(*sections, kXenP2m);
+  const Elf64_Shdr* const pfns = find_section(*sections, kXenPfns);
+  const Elf64_Shdr* const pages = find_section(*sections, kXenPages);
+  if ((p2m == nullptr && pfns == nullptr) || pages == nullptr)
     return fail(ErrorCode::kBadData, "a domain's core without .xen_pfn");
   VmcoreLayout layout;
-  if (const Elf64_Shdr* vcpus = find_section(*sections, ".xen_prstatus"))
+  layout.incomplete = (header.e_flags & kElfIncomplete) != 0;
+  if (const Elf64_Shdr* vcpus = find_section(*sections, kXenVcpus))
     if (auto r = read_vcpus(file, *vcpus, layout); !r) return fail(std::move(r));
-  if (auto r = read_pages(file, *table, *pages, layout); !r) return fail(std::move(r));
+  if (auto r = p2m != nullptr ? read_pages<XenP2mEntry>(file, *p2m, *pages, layout)
+                              : read_pages<std::uint64_t>(file, *pfns, *pages, layout);
+      !r)
+    return fail(std::move(r));
   return layout;
 }
 

@@ -16,10 +16,10 @@ bool is_xen_core(const ByteFile& file, const Elf64_Ehdr& header);
 
 /// Its memory as segments, and its vCPUs' registers as PRSTATUS notes. It has no VMCOREINFO.
 ///
-/// Of a PVH or HVM domain: .xen_pfn says which frame each page of .xen_pages is. Sources: Xen's
-/// docs/misc/dump-core-format.txt and tools/libs/ctrl/xc_core.h.
-/// @return kUnsupported for a PV domain, whose memory is in machine frames; kBadData for sections
-///         that contradict the file.
+/// Of a PVH or HVM domain: .xen_pfn says which frame each page of .xen_pages is. Of a PV domain:
+/// .xen_p2m does, if the pages have guest frames in them (core/dump/xen_core_format.h).
+/// @return kUnsupported for a PV domain's core of `xl dump-core`, whose page tables have machine
+///         frames in them; kBadData for sections that contradict the file.
 Result<VmcoreLayout> read_xen_core(const ByteFile& file, const Elf64_Ehdr& header);
 
 }  // namespace hadump

@@ -25,8 +25,8 @@ struct GuestKind {
   FrameRange acpi;             ///< outside RAM: where the toolstack puts ACPI tables
   FrameRange special;          ///< outside RAM: pages of the hypervisor's interfaces, such as rings
   bool boots_in_place = true;  ///< its kernel can be started again in its old memory
-  /// Frames of its own may be anywhere, and count as the domain's: the number of its frames does not
-  /// tell whether RAM is missing.
+  /// Frames of its own may be anywhere, and count as the domain's: the number of its frames does
+  /// not tell whether RAM is missing.
   bool has_device_model = false;
   /// Who holds its memory until the domain is destroyed: what would be given back before would not
   /// be free. Empty: nobody does.

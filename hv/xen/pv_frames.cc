@@ -31,14 +31,15 @@ Result<std::unique_ptr<PvFrames>> PvFrames::open(xc_interface* control, unsigned
   const std::uint64_t limit =
       std::min(info.max_memkb / kFramesPerKib + (kPvHoles >> kFrameShift), kMaxPvFrames);
   if (last >= limit)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("the guest's p2m goes up to frame {:#x}, but for {} MiB it may go up to "
-                            "{:#x}",
-                            last, info.max_memkb >> 10, limit - 1));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("the guest's p2m goes up to frame {:#x}, but for {} MiB it may go up to "
+                    "{:#x}",
+                    last, info.max_memkb >> 10, limit - 1));
   std::unique_ptr<PvFrames> frames(new PvFrames(control));
   if (xc_map_domain_meminfo(control, domid, &frames->info_) != 0)
-    return fail(ErrorCode::kBadData,
-                fmt::format("the guest's p2m cannot be read ({})", Error::os(errno, "errno").what()));
+    return fail(ErrorCode::kBadData, fmt::format("the guest's p2m cannot be read ({})",
+                                                 Error::os(errno, "errno").what()));
   if (frames->info_.guest_width != kGuestWidth || frames->info_.pt_levels != kLevels)
     return fail(ErrorCode::kUnsupported, "a PV guest that is not 64-bit");
   if (auto done = frames->map_machine_table(); !done) return fail(std::move(done));
@@ -58,8 +59,7 @@ Result<> PvFrames::map_machine_table() {
 PvFrames::~PvFrames() {
   static_cast<void>(xc_unmap_domain_meminfo(control_, &info_));
   if (m2p_ != nullptr)
-    static_cast<void>(
-        ::munmap(m2p_, round_up(m2p_frames_ * sizeof(*m2p_), kMachineTablePiece)));
+    static_cast<void>(::munmap(m2p_, round_up(m2p_frames_ * sizeof(*m2p_), kMachineTablePiece)));
 }
 
 unsigned PvFrames::table_level(Gfn gfn) const {

@@ -19,10 +19,11 @@ inline constexpr std::uint64_t kMaxPvFrames = std::uint64_t{512} * (1_GiB >> kFr
 /// of each machine frame. Immutable, so that threads may share it.
 class PvFrames {
  public:
-  /// @param control  must outlive the frames. @pre the domain has shut down or is paused: its p2m is
-  ///                 in its own memory. @return kUnsupported for a guest that is not 64-bit, or whose
-  ///                 numbers are beyond its memory or kMaxPvFrames; kBadData when it has no p2m that
-  ///                 libxenguest can follow; kOs.
+  /// @param control  must outlive the frames. @pre the domain has shut down or is paused: its p2m
+  /// is
+  ///                 in its own memory. @return kUnsupported for a guest that is not 64-bit, or
+  ///                 whose numbers are beyond its memory or kMaxPvFrames; kBadData when it has no
+  ///                 p2m that libxenguest can follow; kOs.
   static Result<std::unique_ptr<PvFrames>> open(xc_interface* control, unsigned domid);
   PvFrames(const PvFrames&) = delete;
   PvFrames& operator=(const PvFrames&) = delete;

@@ -24,9 +24,7 @@ bool is_pv(xc_interface* control, unsigned domid) {
 class XenOpenDomain : public OpenDomain {
  public:
   XenOpenDomain(XenHandles handles, unsigned domid)
-      : handles_(std::move(handles)),
-        links_(handles_, domid),
-        store_(handles_.store.get(), domid) {
+      : handles_(std::move(handles)), links_(handles_, domid), store_(handles_.store.get(), domid) {
     if (is_pv(handles_.control.get(), domid)) {
       auto memory = std::make_unique<XenPvMemory>(handles_, domid);
       domain_ = std::make_unique<XenPvDomain>(handles_, domid, *memory);

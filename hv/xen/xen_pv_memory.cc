@@ -28,7 +28,8 @@ std::span<std::uint64_t> entries_of(std::span<std::byte, kFrameSize> frame) {
 // mapped is read once: nobody changes the entries between a look at them and their use.
 Result<FrameMapping> with_guest_frames(const FrameMapping& mapping, const PvFrames& frames) {
   const std::span<std::byte> from = mapping.bytes();
-  void* data = ::mmap(nullptr, from.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* data =
+      ::mmap(nullptr, from.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) return fail_os(errno, "memory for a copy of page tables");
   const std::span<std::byte> to(static_cast<std::byte*>(data), from.size());
   std::vector<bool> present;

@@ -18,8 +18,8 @@ class XenPvMemory : public GuestMemory {
  public:
   XenPvMemory(const XenHandles& handles, unsigned domid) : handles_(handles), domid_(domid) {}
 
-  /// Page tables are copies. @param access  kRead; kUnsupported otherwise: what its page tables hold
-  /// would not be free, and an entry is Xen's to write.
+  /// Page tables are copies. @param access  kRead; kUnsupported otherwise: what its page tables
+  /// hold would not be free, and an entry is Xen's to write.
   Result<FrameMapping> map(FrameRange range, Access access) const override;
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override;
   Result<std::uint64_t> total_frames() const override;

@@ -12,7 +12,8 @@ namespace hadump::lab {
 /// The frames of a PV domain that has shut down, by its own numbers.
 class PvFrames {
  public:
-  /// True when it is a PV domain. @throws std::runtime_error when Xen or the guest's p2m do not say.
+  /// True when it is a PV domain. @throws std::runtime_error when Xen or the guest's p2m do not
+  /// say.
   bool open(std::uint32_t domid);
 
   std::size_t count() const { return machine_.size(); }

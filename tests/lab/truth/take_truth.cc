@@ -5,8 +5,8 @@
 // comparison of a dump with it shows what the dump path changed, lost or made up.  Nothing here is
 // shared with the product, so that a bug there is not a bug here as well.
 //
-// Of a PV domain, frames have the guest's own numbers, and its page tables are read as if they had them,
-// too: a dump has to be such.
+// Of a PV domain, frames have the guest's own numbers, and its page tables are read as if they had
+// them, too: a dump has to be such.
 //
 // TRUTH.kept gets the bytes of the few frames that Xen itself may still write to (xen_frames.h).
 // RAW, if given, gets all frames as a sparse file, for looking at differences.
@@ -21,9 +21,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <memory>
-#include <exception>
 #include <span>
 #include <string>
 #include <vector>

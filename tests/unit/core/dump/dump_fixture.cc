@@ -84,6 +84,44 @@ std::optional<ReadBack> read_elf(const std::vector<std::byte>& image) {
   return out;
 }
 
+std::optional<ReadBack> read_xen(const std::vector<std::byte>& image) {
+  const auto header = load<Elf64_Ehdr>(image, 0);
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return std::nullopt;
+  std::map<std::string, Elf64_Shdr> sections;
+  const auto section_at = [&](std::uint64_t index) {
+    return load<Elf64_Shdr>(image, header->e_shoff + index * sizeof(Elf64_Shdr));
+  };
+  const auto names = section_at(header->e_shstrndx);
+  for (unsigned i = 1; names && i < header->e_shnum; ++i) {
+    const auto section = section_at(i);
+    if (!section) return std::nullopt;
+    std::string name;
+    for (std::uint64_t at = names->sh_offset + section->sh_name;; ++at) {
+      const auto c = load<char>(image, at);
+      if (!c || *c == '\0') break;
+      name += *c;
+    }
+    sections[name] = *section;
+  }
+  ReadBack out;
+  out.incomplete = (header->e_flags & 1) != 0;
+  const Elf64_Shdr table = sections[".xen_p2m"], pages = sections[".xen_pages"];
+  for (std::uint64_t i = 0; i < table.sh_size / 16; ++i) {
+    const auto pfn = load<std::uint64_t>(image, table.sh_offset + 16 * i);
+    const auto mfn = load<std::uint64_t>(image, table.sh_offset + 16 * i + 8);
+    if (!pfn || !mfn || *pfn != *mfn) return std::nullopt;
+    if (*pfn == ~std::uint64_t{0}) continue;
+    if (*pfn != i) return std::nullopt;  // crash takes it to be so
+    const auto bytes = load_bytes(image, pages.sh_offset + i * kFrameSize, kFrameSize);
+    std::memcpy(out.pages[Gfn{i}].data(), bytes.data(), kFrameSize);
+  }
+  return out;
+}
+
+std::optional<ReadBack> read_back(const OutputFormat* format, const std::vector<std::byte>& image) {
+  return format == kElf ? read_elf(image) : format == kXen ? read_xen(image) : read_kdump(image);
+}
+
 std::optional<std::vector<std::byte>> rearrange(const std::vector<std::byte>& flattened) {
   std::vector<std::byte> image;
   for (std::uint64_t at = 4096;;) {

@@ -15,6 +15,7 @@
 namespace hadump {
 
 inline const OutputFormat* const kElf = find_output_format("elf");
+inline const OutputFormat* const kXen = find_output_format("xen");
 inline const OutputFormat* const kKdump = find_output_format("kdump");
 
 using Page = std::array<std::byte, kFrameSize>;
@@ -31,6 +32,10 @@ struct ReadBack {
 std::optional<ReadBack> read_kdump(const std::vector<std::byte>& image);
 /// Reads an ELF core likewise; pages that p_filesz does not cover are left out.
 std::optional<ReadBack> read_elf(const std::vector<std::byte>& image);
+/// Reads a domain's core likewise.
+std::optional<ReadBack> read_xen(const std::vector<std::byte>& image);
+/// By one of these.
+std::optional<ReadBack> read_back(const OutputFormat* format, const std::vector<std::byte>& image);
 /// Puts a flattened image together.
 std::optional<std::vector<std::byte>> rearrange(const std::vector<std::byte>& flattened);
 

@@ -10,10 +10,6 @@
 namespace hadump {
 namespace {
 
-std::optional<ReadBack> read(const OutputFormat* format, const std::vector<std::byte>& image) {
-  return format == kElf ? read_elf(image) : read_kdump(image);
-}
-
 class FullDisk : public testing::TestWithParam<const OutputFormat*> {
  protected:
   Result<std::unique_ptr<DumpWriter>> create(const VmcoreSource& source, const PageFilter* filter) {
@@ -38,7 +34,7 @@ class FullDisk : public testing::TestWithParam<const OutputFormat*> {
 
   /// Every page that `image` has, and every frame that is safe, must be true.
   void expect_no_lie(const std::vector<std::byte>& image, const FrameSet& safe) const {
-    const auto back = read(GetParam(), image);
+    const auto back = read_back(GetParam(), image);
     ASSERT_TRUE(back);
     EXPECT_EQ(frames_of(*back).intersection(safe), safe);
     for (const auto& [gfn, page] : back->pages) {
@@ -80,7 +76,7 @@ class FullDisk : public testing::TestWithParam<const OutputFormat*> {
       if (HasFatalFailure()) return;
     }
     expect_no_lie(log_->image(), first);
-    const auto back = read(GetParam(), log_->image());
+    const auto back = read_back(GetParam(), log_->image());
     EXPECT_FALSE(back->incomplete);
     for (FrameRange range : machine_->layout().frames.ranges())
       for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value)
@@ -153,8 +149,8 @@ TEST_P(FullDisk, PassesOverWhatIsDurableOfAPortionThatIsRetried) {
   EXPECT_EQ((*writer)->summary().progress.frames_done, portion.frames());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FullDisk, testing::Values(kElf, kKdump),
-                         [](const auto& which) { return which.param == kElf ? "elf" : "kdump"; });
+INSTANTIATE_TEST_SUITE_P(All, FullDisk, testing::Values(kElf, kXen, kKdump),
+                         [](const auto& which) { return std::string(which.param->name); });
 
 }  // namespace
 }  // namespace hadump

@@ -15,13 +15,13 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t kContextBytes = 5168, kRip = 648, kRsp = 672;
+constexpr std::uint64_t kContextBytes = 5168, kRip = 648, kRsp = 672, kGsBaseKernel = 5152;
 
 /// Pages of which each is filled with the low byte of its frame's number.
 class XenCore {
  public:
   explicit XenCore(std::vector<std::uint64_t> pfns) : pfns_(std::move(pfns)) {}
-  std::string table_name = ".xen_pfn";
+  std::vector<std::uint64_t> mfns;  ///< of a PV domain: where each page was
   std::uint64_t missing_bytes = 0;
 
   std::vector<std::byte> build() const {
@@ -42,9 +42,15 @@ class XenCore {
     const std::uint64_t rip = 0xffffffff81000000, rsp = 0xffffc90000000000;
     std::memcpy(context.data() + kRip, &rip, 8);
     std::memcpy(context.data() + kRsp, &rsp, 8);
+    const std::uint64_t kernel_gs_base = 0xffff888000001000;
+    std::memcpy(context.data() + kGsBaseKernel, &kernel_gs_base, 8);
     add(".xen_prstatus", kContextBytes, context);
-    const auto table = std::as_bytes(std::span(pfns_));
-    add(table_name, 8, table);
+    std::vector<std::uint64_t> pairs;
+    for (std::size_t i = 0; i < mfns.size(); ++i) pairs.insert(pairs.end(), {pfns_[i], mfns[i]});
+    if (mfns.empty())
+      add(".xen_pfn", 8, std::as_bytes(std::span(pfns_)));
+    else
+      add(".xen_p2m", 16, std::as_bytes(std::span(pairs)));
     std::vector<std::byte> pages(pfns_.size() * kFrameSize);
     for (std::size_t i = 0; i < pfns_.size(); ++i)
       std::memset(pages.data() + i * kFrameSize, static_cast<int>(pfns_[i] & 0xff), kFrameSize);
@@ -107,6 +113,9 @@ TEST(XenCore, HasTheRegistersOfItsVcpus) {
   std::memcpy(&rsp, cpus[0]->desc.data() + 112 + 19 * 8, 8);
   EXPECT_EQ(rip, 0xffffffff81000000U);
   EXPECT_EQ(rsp, 0xffffc90000000000U);
+  std::uint64_t gs_base = 0;
+  std::memcpy(&gs_base, cpus[0]->desc.data() + 112 + 22 * 8, 8);
+  EXPECT_EQ(gs_base, 0xffff888000001000U) << "it is in the kernel";
 }
 
 TEST(XenCore, ThatWasCutOffIsIncomplete) {
@@ -120,8 +129,18 @@ TEST(XenCore, ThatWasCutOffIsIncomplete) {
 
 TEST(XenCore, OfAPvDomainIsNamed) {
   XenCore core({0x10});
-  core.table_name = ".xen_p2m";
+  core.mfns = {0x12345};
   EXPECT_THAT(open_core(core).error().what(), HasSubstr("PV domain"));
+}
+
+// As our own writer makes it: the page tables lead to the guest's frames.
+TEST(XenCore, OfAPvDomainWithItsOwnFramesIsRead) {
+  constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  XenCore core({0x10, kNone, 0x12});
+  core.mfns = {0x10, kNone, 0x12};
+  const auto source = open_core(core);
+  ASSERT_TRUE(source) << source.error().what();
+  EXPECT_EQ((*source)->layout().frames, (FrameSet{{Gfn{0x10}, Gfn{0x11}}, {Gfn{0x12}, Gfn{0x13}}}));
 }
 
 TEST(XenCore, WithFramesThatCannotBeIsRefused) {
