@@ -14,8 +14,8 @@ namespace hadump {
 /// is its own machine frame.
 ///
 /// crash looks in the table by a frame's number as well: it has an entry for every frame from 0 on,
-/// and each page its place. Pages that the dump has not have no frame there (kXenNoPfn), nor room
-/// on disk; pages of zeros no room. Incomplete: bit 0 of e_flags, as in ELF cores.
+/// and each page its place. Pages that the dump does not have have no frame there (kXenNoPfn);
+/// they and pages of zeros are holes in the file. Incomplete: bit 0 of e_flags, as in ELF cores.
 class XenCoreFormat : public DumpFormat {
  public:
   XenCoreFormat(FormatInput input, std::vector<FormatOutput> outputs);
