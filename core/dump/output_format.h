@@ -29,7 +29,7 @@ const OutputFormat& stream_format();
 const OutputFormat* find_output_format(std::string_view name);
 /// kBadData likewise.
 Result<const OutputFormat*> parse_output_format(std::string_view name);
-/// Their names, for help texts and messages: "kdump, elf or flattened".
+/// Their names, for help texts and messages: "kdump, elf, xen or flattened".
 std::string output_format_help();
 
 }  // namespace hadump
