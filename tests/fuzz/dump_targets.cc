@@ -7,6 +7,7 @@
 #include "tests/fuzz/targets.h"
 #include "tests/unit/core/vmcore/elf_builder.h"
 #include "tests/unit/core/vmcore/kdump_builder.h"
+#include "tests/unit/core/vmcore/xen_core_builder.h"
 
 namespace hadump {
 namespace {
@@ -47,7 +48,10 @@ std::vector<std::vector<std::byte>> elf_seeds() {
   truncated.add_load(0x0, 4, 1);
   auto cut = truncated.build();
   cut.resize(cut.size() - 5000);
-  return {plain.build(), overlapping.build(), cut};
+  XenCoreBuilder pv({0x10, ~std::uint64_t{0}, 0x12});
+  pv.mfns = {0x10, ~std::uint64_t{0}, 0x12};
+  return {plain.build(), overlapping.build(), cut, XenCoreBuilder({0x10, 0x11, 0x80}).build(),
+          pv.build()};
 }
 
 std::vector<std::vector<std::byte>> kdump_seeds() {
