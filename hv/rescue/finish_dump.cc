@@ -68,7 +68,8 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
   // In both cases an admin who has set another value in the meantime knows better.
   if (record.raised_limit_kib != 0) {
     auto status = domain.status();
-    if (status && status->max_memory_kib == record.raised_limit_kib)
+    if (!status) return fail(std::move(status), "restoring the memory limit");
+    if (status->max_memory_kib == record.raised_limit_kib)
       if (auto done = memory.set_limit_kib(record.old_limit_kib); !done)
         return fail(std::move(done), "restoring the memory limit");
     record.raised_limit_kib = record.old_limit_kib = 0;
@@ -76,6 +77,8 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
   bool gives_back = false;  // What its window had too much; its balloon needs a moment for that.
   if (record.raised_target_kib != 0) {
     auto target = store.balloon_target_kib();
+    if (!target && target.error().code() != ErrorCode::kNotFound)
+      return fail(std::move(target), "restoring the balloon target");
     gives_back = target && *target == record.raised_target_kib;
     if (gives_back)
       if (auto done = store.set_balloon_target_kib(record.old_target_kib); !done)

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 
@@ -61,7 +63,7 @@ Result<> XenGuestStore::publish(const std::string& key, const std::string& value
 
 Result<std::uint64_t> XenGuestStore::balloon_target_kib() const {
   auto text = store_.read(home_ + "/memory/target");
-  if (!text) return fail(ErrorCode::kNotFound, "the domain has no memory/target");
+  if (!text) return fail_os(errno, "reading memory/target");
   return parse_decimal(*text);
 }
 

@@ -101,7 +101,7 @@ class RescueLife : public CrashRunTest {
       EXPECT_TRUE(guest.remove(hole));
       std::erase_if(old_, [&](Gfn gfn) { return hole.contains(gfn); });
     }
-    store.target_kib = *guest.total_frames() << 2;
+    store.target_kib = target_before_ = *guest.total_frames() << 2;
     leaked_before_ = guest.leaked_frames();
   }
 
@@ -264,6 +264,7 @@ class RescueLife : public CrashRunTest {
   void expect_nothing_left() {
     EXPECT_EQ(guest.mappings(), 0);
     EXPECT_EQ(guest.limit_kib(), limit_before);
+    EXPECT_EQ(store.target_kib, target_before_);
     EXPECT_EQ(guest.leaked_frames(), leaked_before_) << "given away with what was in them";
     EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift})) << "the save area is still there";
   }
@@ -276,6 +277,7 @@ class RescueLife : public CrashRunTest {
   std::vector<Gfn> old_;  ///< Frames whose old content must be kept.
   FrameRange registered_;
   std::uint64_t leaked_before_ = 0;
+  std::uint64_t target_before_ = store.target_kib;
   bool hopeless_ = false;  ///< After some attempts its kernel is gone.
   std::string story_;
 };

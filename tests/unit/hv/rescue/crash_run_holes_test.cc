@@ -62,6 +62,31 @@ TEST_F(BalloonedCrashRunTest, LeavesBalloonedFramesOutAndFillsTheWindow) {
   EXPECT_EQ(guest.limit_kib(), limit_before);
 }
 
+// What was changed for the dump is not forgotten because Xen or xenstored does not answer once.
+TEST_F(BalloonedCrashRunTest, RestoresLimitAndTargetWhenACallFails) {
+  ASSERT_TRUE(guest.remove(frames_of_bytes(256_MiB, 256_KiB)));
+  store.target_kib = (kRam >> 10) - 512;
+  ASSERT_TRUE(run());
+  ASSERT_NE(guest.limit_kib(), limit_before);
+  for (const char* call : {"status", "balloon_target"}) {
+    const CallHook fails_once = [call,
+                                 failed = false](const std::string& what) mutable -> Result<> {
+      if (failed || what != call) return {};
+      failed = true;
+      return fail_os(EIO, what);
+    };
+    domain.on_call(fails_once);
+    store.hook = fails_once;
+    EXPECT_FALSE(finish_dump(domain, guest, store, records, record, 5)) << call;
+    EXPECT_NE(record.step, Step::kDone);
+  }
+  domain.on_call(no_hook());
+  store.hook = no_hook();
+  ASSERT_TRUE(finish_dump(domain, guest, store, records, record, 5));
+  EXPECT_EQ(guest.limit_kib(), limit_before);
+  EXPECT_EQ(store.target_kib, (kRam >> 10) - 512);
+}
+
 // A balloon that has been used for long leaves its holes anywhere.
 TEST_F(BalloonedCrashRunTest, BootsAGuestWithManyHoles) {
   FrameSet window_holes;
