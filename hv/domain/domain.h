@@ -34,7 +34,8 @@ struct HeldGrants {
 
 /// One domain: its life, but neither its memory (GuestMemory) nor its devices (GuestLinks).
 ///
-/// Implementations: XenDomain (hv/xen), InMemoryDomain (tests/fakes).
+/// Implementations: XenDomain and, of PV domains, XenPvDomain (hv/xen); InMemoryDomain
+/// (tests/fakes).
 /// Threads: one at a time.
 class Domain {
  public:

@@ -72,7 +72,8 @@ class FrameMapping {
 /// The guest-physical memory of one domain: looking at it, and adding and removing frames.
 ///
 /// Implementations: XenGuestMemory (hv/xen), InMemoryGuest (tests/fakes); both pass
-/// tests/contract/guest_memory_contract.h.
+/// tests/contract/guest_memory_contract.h. XenPvMemory (hv/xen) can be read only; what would change
+/// it is kUnsupported.
 ///
 /// Threads: const functions may be called from several threads at once.
 /// Consistency: the bytes are stable only while the domain is paused; this class does not check.
