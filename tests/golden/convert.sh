@@ -53,13 +53,13 @@ for level in 0 1 30 31; do
   # A domain's core tells pages that were left out from pages of zeros, which cost it nothing.
   convert "$work/kdump" "$work/xen" --format xen
   "$tool" verify "$work/xen" >/dev/null || fail "level $level: verify a domain's core"
-  convert "$work/xen" "$work/again" --format kdump --compress lzo --dump-level "$level"
-  same "$work/kdump" "$work/again" "level $level: kdump to a domain's core to kdump"
+  convert "$work/xen" "$work/returned" --format kdump --compress lzo --dump-level "$level"
+  same "$work/kdump" "$work/returned" "level $level: kdump to a domain's core to kdump"
 
   "$tool" convert "$sample" - --format flattened --compress lzo --dump-level "$level" 2>"$work/log" |
     timeout 120 "$makedumpfile" -R "$work/rearranged" >/dev/null || { cat "$work/log"; fail "flattened"; }
   same "$work/kdump" "$work/rearranged" "level $level: flattened, put together by makedumpfile"
-  rm -f "$work"/{kdump,elf,xen,back,again,rearranged}
+  rm -f "$work"/{kdump,elf,xen,back,again,returned,rearranged}
 done
 
 # A file system that is full in the middle.
