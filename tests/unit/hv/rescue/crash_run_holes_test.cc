@@ -79,6 +79,7 @@ TEST_F(BalloonedCrashRunTest, RestoresLimitAndTargetWhenACallFails) {
     store.hook = fails_once;
     EXPECT_FALSE(finish_dump(domain, guest, store, records, record, 5)) << call;
     EXPECT_NE(record.step, Step::kDone);
+    EXPECT_TRUE(record.has_snapshot()) << "or a crash now would begin a dump beside this one";
   }
   domain.on_call(no_hook());
   store.hook = no_hook();
