@@ -78,7 +78,7 @@ Result<std::unique_ptr<DumpFormat>> make_kdump_format(FormatInput input,
 Result<std::unique_ptr<DumpFormat>> make_elf_format(FormatInput input,
                                                     std::vector<FormatOutput> outputs);
 
-/// @pre one output.
+/// @pre one output. @return kUnsupported when there are large holes in the memory.
 Result<std::unique_ptr<DumpFormat>> make_xen_core_format(FormatInput input,
                                                          std::vector<FormatOutput> outputs);
 

@@ -16,6 +16,16 @@ constexpr std::array<OutputFormat, 4> kFormats{{
     {"flattened", true, true, 1, make_kdump_format},
 }};
 
+template <typename Wanted>
+std::string names_of(Wanted wanted) {
+  std::vector<std::string_view> names;
+  for (const OutputFormat& format : kFormats)
+    if (wanted(format)) names.push_back(format.name);
+  const std::string_view last = names.back();
+  names.pop_back();
+  return fmt::format("{} or {}", fmt::join(names, ", "), last);
+}
+
 }  // namespace
 
 std::span<const OutputFormat> output_formats() {
@@ -42,14 +52,11 @@ Result<const OutputFormat*> parse_output_format(std::string_view name) {
 }
 
 std::string output_format_help() {
-  std::string names;
-  for (std::size_t i = 0; i < kFormats.size(); ++i)
-    names += fmt::format("{}{}",
-                         i == 0                     ? ""
-                         : i + 1 == kFormats.size() ? " or "
-                                                    : ", ",
-                         kFormats[i].name);
-  return names;
+  return names_of([](const OutputFormat&) { return true; });
+}
+
+std::string file_format_help() {
+  return names_of([](const OutputFormat& format) { return !format.is_stream; });
 }
 
 }  // namespace hadump

@@ -31,5 +31,7 @@ const OutputFormat* find_output_format(std::string_view name);
 Result<const OutputFormat*> parse_output_format(std::string_view name);
 /// Their names, for help texts and messages: "kdump, elf, xen or flattened".
 std::string output_format_help();
+/// Those of files: "kdump, elf or xen".
+std::string file_format_help();
 
 }  // namespace hadump

@@ -2,7 +2,6 @@
 #include "core/dump/xen_core_format.h"
 
 #include <elf.h>
-#include <fmt/format.h>
 #include <sys/procfs.h>
 
 #include <algorithm>
@@ -39,28 +38,16 @@ void put_note(std::vector<std::byte>& out, Elf64_Word type, std::span<const std:
 
 // A vcpu_guest_context of what a PRSTATUS note says; all else is 0.
 void put_context(std::vector<std::byte>& out, const elf_prstatus& status) {
-  using Context = XenContext;
   std::array<std::uint64_t, sizeof(status.pr_reg) / 8> registers;
   std::memcpy(registers.data(), &status.pr_reg, sizeof(status.pr_reg));
   const std::size_t at = out.size();
-  out.resize(at + Context::kBytes);
-  const auto set = [&](std::size_t offset, std::uint64_t value, std::size_t bytes) {
-    std::memcpy(out.data() + at + offset, &value, bytes);
+  out.resize(at + kXenContextBytes);
+  const auto set = [&](std::size_t offset, std::size_t index, std::size_t bytes) {
+    std::memcpy(out.data() + at + offset, &registers[index], bytes);
   };
-  for (std::size_t i = 0; i < Context::kGeneralRegisters; ++i)
-    set(Context::kRegisters + 8 * i, registers[i], 8);
-  set(Context::kRip, registers[16], 8);
-  set(Context::kCs, registers[17], 2);
-  set(Context::kRflags, registers[18], 8);
-  set(Context::kRsp, registers[19], 8);
-  set(Context::kSs, registers[20], 2);
-  set(Context::kFsBase, registers[21], 8);
-  set(Context::kGsBaseKernel, registers[22], 8);
-  set(Context::kGsBaseUser, registers[22], 8);
-  set(Context::kDs, registers[23], 2);
-  set(Context::kEs, registers[24], 2);
-  set(Context::kFs, registers[25], 2);
-  set(Context::kGs, registers[26], 2);
+  for (std::size_t i = 0; i < kXenGeneralRegisters; ++i) set(kXenGeneralOffset + 8 * i, i, 8);
+  for (const XenRegister& one : kXenRegisters) set(one.offset, one.in_note, one.bytes);
+  for (const std::size_t offset : {kXenGsBaseKernel, kXenGsBaseUser}) set(offset, kNoteGsBase, 8);
 }
 
 std::vector<std::byte> contexts_of(const VmcoreLayout& layout) {
@@ -73,13 +60,19 @@ std::vector<std::byte> contexts_of(const VmcoreLayout& layout) {
   return contexts;
 }
 
+// What may have a page: of what the source does not have there may be any amount, anywhere.
+FrameSet obtainable(const FormatInput& input) {
+  FrameSet frames = input.frames;
+  frames.erase(input.absent);
+  frames.erase(input.lost);
+  return frames;
+}
+
 }  // namespace
 
-XenCoreFormat::XenCoreFormat(FormatInput input, std::vector<FormatOutput> outputs)
-    : input_(std::move(input)),
-      outputs_(std::move(outputs)),
-      frames_(input_.frames.ranges().back().end.value),
-      vcpus_(contexts_of(*input_.layout)) {
+XenCoreFormat::XenCoreFormat(const VmcoreLayout& layout, std::uint64_t frames,
+                             std::vector<FormatOutput> outputs)
+    : outputs_(std::move(outputs)), frames_(frames), vcpus_(contexts_of(layout)) {
   // Where they are does not change the head's size.
   table_ = round_up(head(false).size(), kFrameSize);
   pages_ = round_up(table_ + frames_ * sizeof(XenP2mEntry), kFrameSize);
@@ -91,7 +84,7 @@ std::vector<std::byte> XenCoreFormat::head(bool complete) const {
   std::vector<std::byte> notes;
   put_note(notes, kNoteNone, {});
   put_note(notes, kNoteHeader,
-           std::array{kMagic, std::uint64_t{vcpus_.size() / XenContext::kBytes}, frames_,
+           std::array{kMagic, std::uint64_t{vcpus_.size() / kXenContextBytes}, frames_,
                       std::uint64_t{kFrameSize}});
   put_note(notes, kNoteFormat, std::array{kFormatVersion});
 
@@ -106,7 +99,7 @@ std::vector<std::byte> XenCoreFormat::head(bool complete) const {
   const std::uint64_t names_at = vcpus_at + vcpus_.size();
   const Section sections[] = {
       {kXenNotes, SHT_NOTE, notes_at, notes.size(), 0},
-      {kXenVcpus, SHT_PROGBITS, vcpus_at, vcpus_.size(), XenContext::kBytes},
+      {kXenVcpus, SHT_PROGBITS, vcpus_at, vcpus_.size(), kXenContextBytes},
       {kXenP2m, SHT_PROGBITS, table_, frames_ * sizeof(XenP2mEntry), sizeof(XenP2mEntry)},
       {kXenPages, SHT_PROGBITS, pages_, frames_ << kFrameShift, kFrameSize}};
 
@@ -274,10 +267,13 @@ Result<> XenCoreFormat::finish(bool complete, unsigned /*dump_level*/) {
 
 Result<std::unique_ptr<DumpFormat>> make_xen_core_format(FormatInput input,
                                                          std::vector<FormatOutput> outputs) {
-  if (input.frames.ranges().back().end.value > XenCoreFormat::kMaxFrames)
+  const FrameSet frames = obtainable(input);
+  const std::uint64_t end = frames.empty() ? 0 : frames.ranges().back().end.value;
+  if (end > frames.frames() + XenCoreFormat::kMaxHoles)
     return fail(ErrorCode::kUnsupported,
-                "memory beyond 1 TiB does not go into the format xen; use kdump");
-  return std::make_unique<XenCoreFormat>(std::move(input), std::move(outputs));
+                "its memory has holes of more than 4 GiB, for which the format xen would need room "
+                "in its table; use kdump");
+  return std::make_unique<XenCoreFormat>(*input.layout, end, std::move(outputs));
 }
 
 }  // namespace hadump

@@ -14,11 +14,13 @@ namespace hadump {
 /// is its own machine frame.
 ///
 /// crash looks in the table by a frame's number as well: it has an entry for every frame from 0 on,
-/// and each page its place. Pages that the dump does not have have no frame there (kXenNoPfn);
-/// they and pages of zeros are holes in the file. Incomplete: bit 0 of e_flags, as in ELF cores.
+/// and each page its place. Where the dump has no page, the entry has no frame (kXenNoPfn).
+/// Such pages and pages of zeros are not written. Incomplete: bit 0 of e_flags, as in ELF cores.
 class XenCoreFormat : public DumpFormat {
  public:
-  XenCoreFormat(FormatInput input, std::vector<FormatOutput> outputs);
+  /// @param frames  for which the table has entries, from 0 on.
+  XenCoreFormat(const VmcoreLayout& layout, std::uint64_t frames,
+                std::vector<FormatOutput> outputs);
 
   Result<> begin() override;
   Result<> append(Chunk& chunk) override;
@@ -29,8 +31,9 @@ class XenCoreFormat : public DumpFormat {
   std::vector<std::uint64_t> sizes() const override { return {data_end_}; }
   std::uint64_t bytes_written() const override { return bytes_written_; }
 
-  /// The table has 16 bytes for each frame up to the last one.
-  static constexpr std::uint64_t kMaxFrames = 1024 * (1_GiB >> kFrameShift);
+  /// The table has 16 bytes for each frame up to the last page, holes included. A PV guest's frames
+  /// have no larger holes than these (hv/domain/pv_guest.h).
+  static constexpr std::uint64_t kMaxHoles = 4_GiB >> kFrameShift;
 
  private:
   std::uint64_t offset_of(Gfn gfn) const { return pages_ + address_of(gfn).value; }
@@ -42,7 +45,6 @@ class XenCoreFormat : public DumpFormat {
   Result<> fill_to(std::uint64_t end);
   Result<> write_whole_table();
 
-  FormatInput input_;
   std::vector<FormatOutput> outputs_;
   std::uint64_t frames_;  ///< entries of the table
   std::vector<std::byte> vcpus_;

@@ -23,8 +23,7 @@ constexpr std::uint64_t kMaxNameBytes = 4096;
 // Linux' selectors of 64-bit and 32-bit user space (arch/x86/include/asm/segment.h).
 constexpr std::uint16_t kUserCs = 0x33, kUser32Cs = 0x23;
 
-using Context = XenContext;
-using ContextBytes = std::array<std::byte, Context::kBytes>;
+using ContextBytes = std::array<std::byte, kXenContextBytes>;
 using Sections = std::map<std::string, Elf64_Shdr, std::less<>>;
 
 Result<Sections> read_sections(const ByteFile& file, const Elf64_Ehdr& header) {
@@ -52,31 +51,16 @@ const Elf64_Shdr* find_section(const Sections& sections, std::string_view name) 
   return found == sections.end() ? nullptr : &found->second;
 }
 
-template <typename T>
-T load(const ContextBytes& context, std::size_t offset) {
-  T value;
-  std::memcpy(&value, context.data() + offset, sizeof(value));
-  return value;
-}
-
 ElfNote prstatus_of(const ContextBytes& context, std::uint64_t vcpu) {
   std::array<std::uint64_t, 27> registers{};
-  std::memcpy(registers.data(), context.data() + Context::kRegisters,
-              Context::kGeneralRegisters * 8);
-  std::size_t at = Context::kGeneralRegisters;
-  const auto cs = load<std::uint16_t>(context, Context::kCs);
-  const bool in_user_space = cs == kUserCs || cs == kUser32Cs;
-  registers[at++] = ~std::uint64_t{0};  // orig_rax: not in a system call
-  registers[at++] = load<std::uint64_t>(context, Context::kRip);
-  registers[at++] = cs;
-  for (const std::size_t offset : {Context::kRflags, Context::kRsp})
-    registers[at++] = load<std::uint64_t>(context, offset);
-  registers[at++] = load<std::uint16_t>(context, Context::kSs);
-  registers[at++] = load<std::uint64_t>(context, Context::kFsBase);
-  registers[at++] =
-      load<std::uint64_t>(context, in_user_space ? Context::kGsBaseUser : Context::kGsBaseKernel);
-  for (const std::size_t offset : {Context::kDs, Context::kEs, Context::kFs, Context::kGs})
-    registers[at++] = load<std::uint16_t>(context, offset);
+  const auto take = [&](std::size_t index, std::size_t offset, std::size_t bytes) {
+    std::memcpy(&registers[index], context.data() + offset, bytes);
+  };
+  for (std::size_t i = 0; i < kXenGeneralRegisters; ++i) take(i, kXenGeneralOffset + 8 * i, 8);
+  for (const XenRegister& one : kXenRegisters) take(one.in_note, one.offset, one.bytes);
+  const bool in_user_space = registers[kNoteCs] == kUserCs || registers[kNoteCs] == kUser32Cs;
+  take(kNoteGsBase, in_user_space ? kXenGsBaseUser : kXenGsBaseKernel, 8);
+  registers[kXenGeneralRegisters] = ~std::uint64_t{0};  // orig_rax: not in a system call
   elf_prstatus status{};
   static_assert(sizeof(registers) == sizeof(status.pr_reg));
   status.pr_pid = static_cast<pid_t>(vcpu + 1);
@@ -86,12 +70,12 @@ ElfNote prstatus_of(const ContextBytes& context, std::uint64_t vcpu) {
 }
 
 Result<> read_vcpus(const ByteFile& file, const Elf64_Shdr& section, VmcoreLayout& layout) {
-  if (section.sh_entsize != Context::kBytes || section.sh_size / Context::kBytes > kMaxXenVcpus)
+  if (section.sh_entsize != kXenContextBytes || section.sh_size / kXenContextBytes > kMaxXenVcpus)
     return fail(ErrorCode::kUnsupported,
                 fmt::format("vCPUs of {} bytes in {}", section.sh_entsize, section.sh_size));
   ContextBytes context;
-  for (std::uint64_t i = 0; i < section.sh_size / Context::kBytes; ++i) {
-    if (auto r = file.read_at(context, section.sh_offset + i * Context::kBytes); !r)
+  for (std::uint64_t i = 0; i < section.sh_size / kXenContextBytes; ++i) {
+    if (auto r = file.read_at(context, section.sh_offset + i * kXenContextBytes); !r)
       return fail(std::move(r), "reading the vCPUs");
     layout.notes.push_back(prstatus_of(context, i));
   }
@@ -115,46 +99,34 @@ Result<> add_page(std::uint64_t pfn, std::uint64_t offset, VmcoreLayout& layout)
   return {};
 }
 
-std::uint64_t pfn_of(std::uint64_t entry) {
-  return entry;
-}
-/// The file's page tables lead to frames by their machine numbers: they must be the same.
-std::uint64_t pfn_of(const XenP2mEntry& entry) {
-  return entry.pfn;
-}
-bool is_canonical(std::uint64_t /*entry*/) {
-  return true;
-}
-bool is_canonical(const XenP2mEntry& entry) {
-  return entry.pfn == entry.mfn;
-}
-
 /// A segment for each run of frames that follow each other.
-template <typename Entry>
-Result<> read_pages(const ByteFile& file, const Elf64_Shdr& table, const Elf64_Shdr& pages,
-                    VmcoreLayout& layout) {
+/// @param words  of a table's entry: 1, the frame; or 2, as in XenP2mEntry. Then both must be the
+///               same, since the page tables in the file lead to machine frames.
+Result<> read_pages(const ByteFile& file, const Elf64_Shdr& table, std::size_t words,
+                    const Elf64_Shdr& pages, VmcoreLayout& layout) {
   constexpr std::uint64_t kAtOnce = 4096;
-  const std::uint64_t count = table.sh_size / sizeof(Entry);
+  const std::uint64_t entry_bytes = words * sizeof(std::uint64_t);
+  const std::uint64_t count = table.sh_size / entry_bytes;
   if (!fits(table.sh_offset, table.sh_size, file.size()) || count > pages.sh_size / kFrameSize ||
       pages.sh_offset > std::uint64_t{1} << 62)
     return fail(ErrorCode::kBadData,
                 fmt::format("{} frames in {} bytes of pages", count, pages.sh_size));
-  std::vector<Entry> entries;
-  for (std::uint64_t at = 0; at < count; at += entries.size()) {
-    entries.resize(static_cast<std::size_t>(std::min(kAtOnce, count - at)));
+  std::vector<std::uint64_t> entries;
+  for (std::uint64_t at = 0; at < count; at += kAtOnce) {
+    entries.resize(words * static_cast<std::size_t>(std::min(kAtOnce, count - at)));
     if (auto r = file.read_at(std::as_writable_bytes(std::span(entries)),
-                              table.sh_offset + at * sizeof(Entry));
+                              table.sh_offset + at * entry_bytes);
         !r)
       return fail(std::move(r), "reading the frames' numbers");
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (!is_canonical(entries[i]))
+    for (std::size_t i = 0; i < entries.size(); i += words) {
+      const std::uint64_t pfn = entries[i];
+      if (entries[i + words - 1] != pfn)
         return fail(
             ErrorCode::kUnsupported,
             "the core of a PV domain (xl dump-core): crash opens it, with the domain's vmlinux");
-      if (pfn_of(entries[i]) == kXenNoPfn) continue;
-      if (auto r = add_page(pfn_of(entries[i]), pages.sh_offset + (at + i) * kFrameSize, layout);
-          !r)
-        return r;
+      if (pfn == kXenNoPfn) continue;
+      const std::uint64_t offset = pages.sh_offset + (at + i / words) * kFrameSize;
+      if (auto r = add_page(pfn, offset, layout); !r) return r;
     }
   }
   return {};
@@ -180,8 +152,8 @@ Result<VmcoreLayout> read_xen_core(const ByteFile& file, const Elf64_Ehdr& heade
   layout.incomplete = (header.e_flags & kElfIncomplete) != 0;
   if (const Elf64_Shdr* vcpus = find_section(*sections, kXenVcpus))
     if (auto r = read_vcpus(file, *vcpus, layout); !r) return fail(std::move(r));
-  if (auto r = p2m != nullptr ? read_pages<XenP2mEntry>(file, *p2m, *pages, layout)
-                              : read_pages<std::uint64_t>(file, *pfns, *pages, layout);
+  if (auto r = p2m != nullptr ? read_pages(file, *p2m, 2, *pages, layout)
+                              : read_pages(file, *pfns, 1, *pages, layout);
       !r)
     return fail(std::move(r));
   return layout;

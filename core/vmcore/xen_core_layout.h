@@ -10,7 +10,7 @@ namespace hadump {
 // docs/misc/dump-core-format.txt and tools/libs/ctrl/xc_core.h.
 
 inline constexpr const char* kXenNotes = ".note.Xen";
-inline constexpr const char* kXenVcpus = ".xen_prstatus";  ///< a vcpu_guest_context for each
+inline constexpr const char* kXenVcpus = ".xen_prstatus";  ///< kXenContextBytes for each
 inline constexpr const char* kXenPfns = ".xen_pfn";        ///< HVM, PVH: which frame each page is
 inline constexpr const char* kXenP2m = ".xen_p2m";         ///< PV: XenP2mEntry for each page
 inline constexpr const char* kXenPages = ".xen_pages";
@@ -23,14 +23,26 @@ struct XenP2mEntry {
 /// XC_CORE_INVALID_PFN: no page.
 inline constexpr std::uint64_t kXenNoPfn = ~std::uint64_t{0};
 
-/// vcpu_guest_context of x86-64 (xen/include/public/arch-x86/xen.h): user_regs, whose first fifteen
-/// registers are in the order of user_regs_struct, and the bases at the end.
-struct XenContext {
-  static constexpr std::size_t kBytes = 5168;
-  static constexpr std::size_t kRegisters = 520, kRip = 648, kCs = 656, kRflags = 664, kRsp = 672,
-                               kSs = 680, kEs = 688, kDs = 696, kFs = 704, kGs = 712,
-                               kFsBase = 5144, kGsBaseKernel = 5152, kGsBaseUser = 5160;
-  static constexpr std::size_t kGeneralRegisters = 15;
+/// Size of a vcpu_guest_context of x86-64 (xen/include/public/arch-x86/xen.h).
+inline constexpr std::size_t kXenContextBytes = 5168;
+/// In it, user_regs begins with the first fifteen registers of a PRSTATUS note, in its order.
+inline constexpr std::size_t kXenGeneralRegisters = 15, kXenGeneralOffset = 520;
+/// The other registers: place in a PRSTATUS note (elf_gregset_t), offset and bytes in the context.
+struct XenRegister {
+  std::size_t in_note, offset, bytes;
 };
+inline constexpr XenRegister kXenRegisters[] = {{16, 648, 8},   // rip
+                                                {17, 656, 2},   // cs
+                                                {18, 664, 8},   // rflags
+                                                {19, 672, 8},   // rsp
+                                                {20, 680, 2},   // ss
+                                                {21, 5144, 8},  // fs_base
+                                                {23, 696, 2},   // ds
+                                                {24, 688, 2},   // es
+                                                {25, 704, 2},   // fs
+                                                {26, 712, 2}};  // gs
+/// A note has one GS base, the one in use; a context that of the kernel and that of user space.
+inline constexpr std::size_t kNoteCs = 17, kNoteGsBase = 22;
+inline constexpr std::size_t kXenGsBaseKernel = 5152, kXenGsBaseUser = 5160;
 
 }  // namespace hadump

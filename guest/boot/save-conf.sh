@@ -117,6 +117,7 @@ read_conf() {
 		eval "$key=\$value"
 	done <"$conf"
 	# lzo is what nobody has chosen.
-	case "$FORMAT:$COMPRESS" in elf:none | elf:lzo | kdump:*) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=elf is not compressed" ;; esac
-	[ "$FORMAT" != elf ] || COMPRESS=none
+	[ "$FORMAT" != kdump ] || return 0
+	case "$COMPRESS" in none | lzo) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=$FORMAT is not compressed" ;; esac
+	COMPRESS=none
 }

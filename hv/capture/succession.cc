@@ -69,8 +69,9 @@ Result<HostRoom> successor_room(const CaptureWorld& world, const std::string& bl
   // A later run has no configuration: then the first one has asked.
   if (world.config.kind != nullptr && !world.config.kind->keeps_memory.empty())
     return fail(ErrorCode::kUnsupported,
-                fmt::format("{} would keep the memory of a guest of type \"{}\"; use --mode copy",
-                            world.config.kind->keeps_memory, world.config.kind->name));
+                fmt::format("a guest of type \"{}\" has no alias: {} would keep the memory; use "
+                            "--mode copy",
+                            world.config.kind->name, world.config.kind->keeps_memory));
   auto room = world.host.room_for(blueprint, world.keep_free_bytes);
   if (!room) return room;
   const std::uint64_t needed = std::min(room->full_kib, world.min_successor_bytes >> 10);

@@ -34,6 +34,7 @@ struct CaptureOptions {
 po::options_description describe_capture(CaptureOptions& options) {
   CaptureOrder& order = options.order;
   const std::string modes = capture_mode_help();
+  const std::string formats = file_format_help();
   const std::string codecs = codec_help();
   po::options_description description;
   // clang-format off
@@ -48,7 +49,7 @@ po::options_description describe_capture(CaptureOptions& options) {
        "With a list, as in 1,31, the next level is used when the target runs out of room")
       ("pages", po::value(&order.pages)->value_name("FILE"),
        "capture only the pages that FILE lists: lines of a kernel address and a number of pages")
-      ("format", po::value(&order.format)->default_value(order.format), "kdump, elf or xen")
+      ("format", po::value(&order.format)->default_value(order.format), formats.c_str())
       ("compress", po::value(&order.compress)->default_value(order.compress), codecs.c_str())
       ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");
   // clang-format on

@@ -2,7 +2,6 @@
 // map_vmcore FILE ADDRESS…: maps one page of a vmcore at each physical address (hexadecimal), here
 // and in a child, waits for a line on stdin, and says what is seen through the mappings then,
 // "SIGBUS" for nothing: "parent ADDRESS WORD", then the child's.
-#include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,24 +13,12 @@
 
 #include <cstdint>
 
+#include "tests/guest/vmcore_offset.h"
+
 namespace {
 
 constexpr int kMost = 16;
 sigjmp_buf back;
-
-/// Where the page is in the file; 0 when no load has it.
-off_t find(int fd, std::uint64_t address) {
-  Elf64_Ehdr header{};
-  if (pread(fd, &header, sizeof(header), 0) != sizeof(header)) return 0;
-  for (int i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr load{};
-    const off_t at = static_cast<off_t>(header.e_phoff) + i * off_t{sizeof(load)};
-    if (pread(fd, &load, sizeof(load), at) != sizeof(load)) return 0;
-    if (load.p_type == PT_LOAD && address >= load.p_paddr && address - load.p_paddr < load.p_memsz)
-      return static_cast<off_t>(load.p_offset + (address - load.p_paddr));
-  }
-  return 0;
-}
 
 void look(const char* who, char** addresses, const volatile std::uint64_t* const* pages,
           int count) {
@@ -52,7 +39,7 @@ int main(int argc, char** argv) {
   if (fd < 0 || count > kMost) return 1;
   const volatile std::uint64_t* pages[kMost] = {};
   for (int i = 0; i < count; ++i) {
-    const off_t offset = find(fd, strtoull(argv[i + 2], nullptr, 16));
+    const off_t offset = vmcore_offset(fd, strtoull(argv[i + 2], nullptr, 16));
     void* page = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, offset);
     if (offset == 0 || page == MAP_FAILED) return 1;
     pages[i] = static_cast<std::uint64_t*>(page);

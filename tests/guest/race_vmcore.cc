@@ -6,7 +6,6 @@
 // that is the size of the file RELEASED, all is. Prints how often a page was which; "foreign" is
 // what it must not be. FROM and TO are in one load; the more loads there are from there to END, the
 // longer a mapping is being made while its beginning is there.
-#include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -20,6 +19,8 @@
 #include <cstdint>
 #include <random>
 
+#include "tests/guest/vmcore_offset.h"
+
 namespace {
 
 constexpr unsigned kProcesses = 8;
@@ -31,20 +32,6 @@ struct Seen {
 };
 
 sigjmp_buf back;
-
-/// Where the page is in the file; 0 when no load has it.
-off_t find(int fd, std::uint64_t address) {
-  Elf64_Ehdr header{};
-  if (pread(fd, &header, sizeof(header), 0) != sizeof(header)) return 0;
-  for (int i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr load{};
-    const off_t at = static_cast<off_t>(header.e_phoff) + i * off_t{sizeof(load)};
-    if (pread(fd, &load, sizeof(load), at) != sizeof(load)) return 0;
-    if (load.p_type == PT_LOAD && address >= load.p_paddr && address - load.p_paddr < load.p_memsz)
-      return static_cast<off_t>(load.p_offset + (address - load.p_paddr));
-  }
-  return 0;
-}
 
 void look(const std::byte* page, std::uint64_t address, const char* released, Seen& seen) {
   struct stat file {};
@@ -96,8 +83,9 @@ int main(int argc, char** argv) {
   const int fd = argc == 7 ? open(argv[1], O_RDONLY) : -1;
   if (fd < 0) return 1;
   Race race{strtoull(argv[2], nullptr, 16), strtoull(argv[3], nullptr, 16), 0, 0, argv[5], argv[6]};
-  race.from_offset = find(fd, race.from);
-  race.end_offset = find(fd, strtoull(argv[4], nullptr, 16) - kPage) + static_cast<off_t>(kPage);
+  race.from_offset = vmcore_offset(fd, race.from);
+  race.end_offset =
+      vmcore_offset(fd, strtoull(argv[4], nullptr, 16) - kPage) + static_cast<off_t>(kPage);
   if (race.from_offset == 0 || race.end_offset <= race.from_offset) return 1;
   signal(SIGBUS, [](int) { siglongjmp(back, 1); });
   for (unsigned i = 0; i < kProcesses; ++i) {

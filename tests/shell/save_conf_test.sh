@@ -93,20 +93,22 @@ LINES
 expect_code 0 "$saver"
 expect_called "save --to $scratch/default/ $defaults"
 
-begin "says that an ELF dump is not compressed, and saves it"
-for codec in zstd auto; do
-	conf FORMAT=elf "COMPRESS=$codec"
-	expect_code 2 "$saver" --check
-	expect_said "COMPRESS=$codec has no effect, since FORMAT=elf is not compressed"
-	expect_code 0 "$saver"
-	expect_called "--format elf --compress none"
-done
-for codec in none lzo; do # lzo stands in the file that is installed.
-	conf FORMAT=elf "COMPRESS=$codec"
-	: >"$scratch/calls"
-	expect_code 0 "$saver"
-	expect_called "--format elf --compress none"
-	! grep -q "has no effect" "$scratch/output" || fail "complains of $codec"
+begin "says that only kdump is compressed, and saves another format"
+for format in elf xen; do
+	for codec in zstd auto; do
+		conf "FORMAT=$format" "COMPRESS=$codec"
+		expect_code 2 "$saver" --check
+		expect_said "COMPRESS=$codec has no effect, since FORMAT=$format is not compressed"
+		expect_code 0 "$saver"
+		expect_called "--format $format --compress none"
+	done
+	for codec in none lzo; do # lzo stands in the file that is installed.
+		conf "FORMAT=$format" "COMPRESS=$codec"
+		: >"$scratch/calls"
+		expect_code 0 "$saver"
+		expect_called "--format $format --compress none"
+		! grep -q "has no effect" "$scratch/output" || fail "complains of $codec"
+	done
 done
 
 begin "says what to use instead of another system's directory"

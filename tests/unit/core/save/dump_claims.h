@@ -34,12 +34,11 @@ inline DumpClaims claims_of(const std::string& path, const FakeMachine& machine,
       FrameStatus status = FrameStatus::kAbsent;
       EXPECT_TRUE((*dump)->read(gfn, found, {&status, 1}));
       machine.truth(gfn, truth);
-      // An incomplete ELF file has zeros for what it has not.
-      const bool may_be_zero =
-          format == find_output_format("elf") && !claims.complete && found == zeros;
-      const bool is_lost = status == FrameStatus::kFailed || (found != truth && may_be_zero) ||
-                           (format == find_output_format("elf") && status == FrameStatus::kAbsent &&
-                            !claims.complete);
+      // An incomplete ELF or Xen core has zeros or nothing for what it has not.
+      const bool may_lack = format != find_output_format("kdump") && !claims.complete;
+      const bool is_lost =
+          status == FrameStatus::kFailed ||
+          (may_lack && (status == FrameStatus::kAbsent || (found != truth && found == zeros)));
       (status == FrameStatus::kRead && found == truth ? claims.good
        : is_lost                                      ? claims.lost
                                                       : claims.wrong)

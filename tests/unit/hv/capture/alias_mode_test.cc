@@ -8,6 +8,7 @@
 
 #include "hv/capture/capture_facts.h"
 #include "hv/domain/hvm_guest.h"
+#include "hv/domain/pv_guest.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
 
 namespace hadump {
@@ -264,9 +265,12 @@ TEST_F(AliasModeTest, AutoChoosesByRoomAndByWhatIsWanted) {
   another.expect_ended_well();
 }
 
-// Its device model would keep what is given back.
-TEST_F(AliasModeTest, AnHvmGuestIsCopied) {
-  config_.kind = &kHvmGuest;
+// What is given back would not be free.
+class WithoutAliasTest : public AliasModeTest,
+                         public testing::WithParamInterface<const GuestKind*> {};
+
+TEST_P(WithoutAliasTest, IsCopied) {
+  config_.kind = GetParam();
   const auto refused = run();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
@@ -279,6 +283,9 @@ TEST_F(AliasModeTest, AnHvmGuestIsCopied) {
   EXPECT_EQ(record_.order.mode, "copy");
   expect_dump_equals_memory(record_.order.to);
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, WithoutAliasTest, testing::Values(&kHvmGuest, &kPvGuest),
+                         [](const auto& kind) { return std::string(kind.param->name); });
 
 }  // namespace
 }  // namespace hadump

@@ -5,6 +5,7 @@
 
 #include "core/abi/hadump_abi.h"
 #include "hv/domain/hvm_guest.h"
+#include "hv/domain/pv_guest.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
 namespace hadump {
@@ -232,17 +233,21 @@ TEST_F(CaretakerOnCrashTest, AGuestThatCannotBeBootedInPlaceIsCaptured) {
 }
 
 // Whatever mode the policy names: a capture that is refused would leave it down.
-TEST_F(CaretakerOnCrashTest, AnHvmGuestIsCopied) {
+TEST_F(CaretakerOnCrashTest, AGuestThatHasNoAliasIsCopied) {
   set_policies("on-crash", "capture");
   set_policies("capture-mode", "alias");
-  DomainConfig hvm = config("hvm");
-  hvm.kind = &kHvmGuest;
-  const unsigned domid = known(hvm);
-  EXPECT_EQ(state("hvm"), "watching");
-  host.at(domid).domain.crash_again();
-  settle();
-  ASSERT_THAT(orders, SizeIs(1));
-  EXPECT_EQ(orders[0].mode, "copy");
+  for (const GuestKind* kind : {&kHvmGuest, &kPvGuest}) {
+    orders.clear();
+    const std::string name(kind->name);
+    DomainConfig guest = config(name);
+    guest.kind = kind;
+    const unsigned domid = known(guest);
+    EXPECT_EQ(state(name), "watching");
+    host.at(domid).domain.crash_again();
+    settle();
+    ASSERT_THAT(orders, SizeIs(1)) << name;
+    EXPECT_EQ(orders[0].mode, "copy");
+  }
 }
 
 TEST_F(CaretakerOnCrashTest, AnHvmGuestIsNotBootedInPlaceByATrigger) {

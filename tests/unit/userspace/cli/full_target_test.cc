@@ -34,7 +34,8 @@ TEST_P(FullTarget, KeepsThePagesOfALargePortionThatFit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, FullTarget,
-                         testing::Values(find_output_format("elf"), find_output_format("kdump")),
+                         testing::Values(find_output_format("elf"), find_output_format("xen"),
+                                         find_output_format("kdump")),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
 }  // namespace

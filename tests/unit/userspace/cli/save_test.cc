@@ -135,9 +135,9 @@ TEST_P(SaveInFormat, ContinuesInPlaceWhenThereIsRoomAgain) {
   EXPECT_TRUE(machine.all_back());
 }
 
-// Room for a part of six blocks: an ELF file has every page at its place, also those of zeros.
+// Room for a part of six blocks: in ELF and Xen cores each page has its place, also those of zeros.
 std::uint64_t small_disk(const OutputFormat* format) {
-  return format == find_output_format("elf") ? 4_MiB : 2_MiB;
+  return format == find_output_format("kdump") ? 2_MiB : 4_MiB;
 }
 
 // What was released is only in the first save's file: a save elsewhere finds it by itself, also
@@ -202,7 +202,7 @@ TEST_P(SaveInFormat, RefusesToPassOverWhatWasReleased) {
   const SaveRun rest = save_here(machine, options);
   EXPECT_EQ(rest.exit_code, kExitIncomplete) << rest.messages;
   const FrameSet lost = lost_in(dir / "b", machine.old_frames());
-  // An ELF file only says that something is missing.
+  // ELF and Xen cores only say that something is missing.
   EXPECT_EQ(lost, GetParam() == find_output_format("kdump") ? released : FrameSet());
   expect_truth({dir / "b"}, machine, held);
   EXPECT_TRUE(machine.all_back());
@@ -226,10 +226,11 @@ TEST_P(SaveInFormat, RefusesWhenAnEarlierSavesFileIsGone) {
 }
 
 std::string format_name(const testing::TestParamInfo<const OutputFormat*>& format) {
-  return format.param == find_output_format("elf") ? "Elf" : "Kdump";
+  return std::string(format.param->name);
 }
 INSTANTIATE_TEST_SUITE_P(Formats, SaveInFormat,
-                         testing::Values(find_output_format("elf"), find_output_format("kdump")),
+                         testing::Values(find_output_format("elf"), find_output_format("xen"),
+                                         find_output_format("kdump")),
                          format_name);
 
 TEST(Save, StripesOverFilesAndContinuesThem) {

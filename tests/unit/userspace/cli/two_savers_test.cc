@@ -220,10 +220,9 @@ TEST_P(TwoAtOnce, ASaveGoesOnWhereNoLockCanBeMade) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, TwoAtOnce,
-                         testing::Values(find_output_format("elf"), find_output_format("kdump")),
-                         [](const auto& format) {
-                           return format.param == find_output_format("elf") ? "Elf" : "Kdump";
-                         });
+                         testing::Values(find_output_format("elf"), find_output_format("xen"),
+                                         find_output_format("kdump")),
+                         [](const auto& format) { return std::string(format.param->name); });
 
 }  // namespace
 }  // namespace hadump

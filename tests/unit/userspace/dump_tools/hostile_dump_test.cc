@@ -145,7 +145,7 @@ Work examine(const Open& open) {
     options.codec = {};
     run_estimate(options, source, StillClock(), call);
   });
-  for (const char* format : {"kdump", "elf"})
+  for (const char* format : {"kdump", "elf", "xen"})
     with_source([&](const CountingVmcore& source) { convert(source, format, true, work); });
   with_source([&](const CountingVmcore& source) { convert(source, "flattened", false, work); });
   return work;
