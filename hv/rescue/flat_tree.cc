@@ -113,6 +113,8 @@ Result<FlatTreeNode> FlatTreeNode::read(std::span<const std::byte> tree, std::st
   if (const int error = fdt_check_header(copy); error != 0) return bad(fdt_strerror(error));
   if (fdt_version(copy) < kFdtVersion) return bad("an old version");
   if (fdt_totalsize(copy) > tree.size()) return bad(fdt_strerror(-FDT_ERR_TRUNCATED));
+  // Devicetree Specification 0.4, 5.6; libfdt does not check it, and tokens are read in place.
+  if (fdt_off_dt_struct(copy) % 4 != 0) return bad("its structure block is not aligned");
   if (auto done = Reader(node, name).run(); !done) return fail(std::move(done));
   return node;
 }

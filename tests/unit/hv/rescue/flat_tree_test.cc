@@ -41,13 +41,14 @@ class RawTree {
     strings_ += '\0';
     return at;
   }
-  std::vector<std::byte> finish() {
+  /// @param gap  bytes before the structure block.
+  std::vector<std::byte> finish(std::uint32_t gap = 0) {
     token(9);
     constexpr std::uint32_t kHeader = 40;
-    constexpr std::uint32_t kReserveMap = 16;
+    const std::uint32_t reserved = 16 + gap;
     const auto structs = static_cast<std::uint32_t>(structs_.size());
     const auto strings = static_cast<std::uint32_t>(strings_.size());
-    const std::uint32_t at = kHeader + kReserveMap;
+    const std::uint32_t at = kHeader + reserved;
     const be32 header[] = {
         0xd00dfeedU, at + structs + strings, at, at + structs, kHeader, 17U, 16U, 0U, strings,
         structs};
@@ -113,6 +114,19 @@ TEST(FlatTreeNode, RefusesWhatIsTwiceOrNowhere) {
   RawTree deep;
   for (int i = 0; i < 17; ++i) deep.begin("");
   EXPECT_THAT(complaint(deep), HasSubstr("too deep"));
+}
+
+// Found by the fuzzer: tokens were read in place, wherever the header says that they begin.
+TEST(FlatTreeNode, RefusesAStructureBlockThatIsNotAligned) {
+  for (const std::uint32_t gap : {1U, 2U, 3U, 4U}) {
+    RawTree tree;
+    tree.begin("").begin("x").property("a", "one").end().end();
+    const auto node = FlatTreeNode::read(tree.finish(gap), "x");
+    EXPECT_EQ(node.has_value(), gap == 4) << gap;
+    if (!node) {
+      EXPECT_THAT(node.error().what(), HasSubstr("not aligned"));
+    }
+  }
 }
 
 TEST(FlatTreeNode, CountsProperties) {
