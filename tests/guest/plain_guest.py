@@ -111,7 +111,7 @@ def run(
             "qemu-system-x86_64", "-accel", "tcg", "-m", "1G", "-smp", "2", "-nographic",
             "-no-reboot", "-nodefaults", "-vga", "none", "-cpu", "max",
             "-kernel", str(kern.vmlinux), "-initrd", str(directory / "initrd"),
-            "-append", f"console=ttyS0 quiet loglevel=5 {kernel_args}",
+            "-append", f"console=ttyS0 quiet loglevel=5 mitigations=off {kernel_args}",
             "-chardev", f"file,id=console,path={directory}/console", "-serial", "chardev:console",
             "-monitor", f"unix:{directory}/monitor,server=on,wait=off",
         ]  # fmt: skip

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import machine, overlay
 from .errors import CommandFailed, DeadlineExceeded, LabError
-from .guest import Guest, GuestConfig
+from .guest import QUICK, Guest, GuestConfig
 from .images import Dom0Image, dom0_image
 from .packages import Archive
 from .waiting import Follower, GrowingLog, scaled, wait_until
@@ -362,12 +362,12 @@ def _command(image: Dom0Image, config: HostConfig, directory: Path) -> list[str]
     dom0 = f"dom0_mem={config.dom0_mib}M,max:{config.dom0_mib}M"
     xen = (
         f"console=com1 com1=115200,8n1 {dom0} loglvl=all guest_loglvl=all noreboot bootscrub=0"
-        " sched_ratelimit_us=100 " + config.xen_arguments
+        " sched_ratelimit_us=100 spec-ctrl=no " + config.xen_arguments
     )
     bell = f"socket,id=bell,path={directory}/bell,server=on,wait=off"
     port = "virtserialport,chardev=bell,name=hadump.lab"
     lab = f"hadump-lab.xenstored={config.xenstored}"
-    linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr {lab}"
+    linux = f"{image.kernel} console=hvc0 earlyprintk=xen nokaslr {QUICK} {lab}"
     return [
         "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", _CPU,
         "-smp", "1", "-m", f"{config.total_mib()}M",

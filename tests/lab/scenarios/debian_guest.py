@@ -117,7 +117,7 @@ def run(lab: Lab) -> None:
     agent.install()
     agent.start()
     config = GuestConfig(
-        "debian", memory, vcpus=lab.number("vcpus", 2), disk_gib=0, cmdline=CMDLINE,
+        "debian", memory, vcpus=lab.number("vcpus", 2), disk_gib=0, cmdline=CMDLINE, shipped=True,
         extra='disk=["phy:/dev/lab/disk0,xvda,w"]',
     )  # fmt: skip
     rescue = DebianRescue(lab, agent, config, installed)
