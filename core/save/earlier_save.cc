@@ -134,8 +134,12 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
   return read_earlier_saves(*journal, dump_id);
 }
 
-Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
-                                                    const std::string& dump_id) {
+namespace {
+
+using Settle = Result<>(EarlierSave&);
+
+Result<std::vector<EarlierSave>> read_saves(const HeldFile& journal, const std::string& dump_id,
+                                            Settle& settle) {
   std::vector<EarlierSave> saves;
   std::vector<std::string> todo{journal.path()};
   while (!todo.empty()) {
@@ -156,13 +160,32 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
                               next, content->dump_id));
     auto save = bind_names(*file, std::move(*content));
     if (!save) return fail(std::move(save));
-    if (auto settled = settle_names(*save); !settled) return fail(std::move(settled), next);
+    if (auto settled = settle(*save); !settled) return fail(std::move(settled), next);
     if (saves.size() == kMaxEarlierSaves)
       return fail(ErrorCode::kBadData, journal.path() + ": too many interrupted saves");
     todo.insert(todo.end(), save->content.with.begin(), save->content.with.end());
     saves.push_back(std::move(*save));
   }
   return saves;
+}
+
+Result<> find_names(EarlierSave& save) {
+  for (std::size_t i = 0; i < save.files.size(); ++i)
+    if (!save.files[i].exists() && save.finals[i].exists()) save.files[i] = save.finals[i];
+  save.content.files = paths_of(save.files);
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
+                                                    const std::string& dump_id) {
+  return read_saves(journal, dump_id, settle_names);
+}
+
+Result<std::vector<EarlierSave>> look_at_saves(const HeldFile& journal,
+                                               const std::string& dump_id) {
+  return read_saves(journal, dump_id, find_names);
 }
 
 void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more) {

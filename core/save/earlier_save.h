@@ -40,6 +40,10 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
                                                     const std::string& dump_id);
 
+/// The same of a save that another process may be making now: changes nothing, and takes each file
+/// by the name that it has.
+Result<std::vector<EarlierSave>> look_at_saves(const HeldFile& journal, const std::string& dump_id);
+
 /// Appends those of `more` that `saves` does not have yet.
 void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more);
 

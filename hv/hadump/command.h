@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <span>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/domain/guest_memory.h"
 
 namespace hadump {
 
@@ -28,6 +30,10 @@ struct CommandWorld {
   std::function<std::uint64_t()> now_ms;  ///< milliseconds since 1970
   std::function<void(std::chrono::milliseconds)> sleep;
   bool errors_are_terminal = false;
+  /// The memory of a domain, to be read; also by a child of this process.
+  std::function<Result<std::unique_ptr<GuestMemory>>(unsigned domid)> memory_of = {};
+  /// @return kNotFound when there is no such domain.
+  std::function<Result<std::string>(unsigned domid)> uuid_of = {};
 };
 
 /// A subcommand whose arguments have been understood. @return the exit code.

@@ -12,6 +12,7 @@
 
 #include "core/base/unique_handle.h"
 #include "hv/hadump/answer.h"
+#include "hv/hadump/kept_capture.h"
 #include "userspace/dump_mount/dump_tree.h"
 #include "userspace/dump_mount/fuse_mount.h"
 
@@ -27,6 +28,7 @@ struct MountOptions {
   bool foreground = false;
   std::string vmcoreinfo;
   std::string socket = "/run/hadump/hadumpd.sock";
+  std::string state_directory = "/var/lib/hadump";
   std::vector<std::string> operands;
 };
 
@@ -40,7 +42,10 @@ po::options_description describe_mount(MountOptions& options) {
       ("vmcoreinfo", po::value(&options.vmcoreinfo)->value_name("FILE"),
        "the kernel's VMCOREINFO, for a dump that has none")
       ("socket", po::value(&options.socket)->default_value(options.socket),
-       "socket on which hadumpd listens, asked about a capture's name");
+       "socket on which hadumpd listens, asked about a capture's name")
+      ("state-dir",
+       po::value(&options.state_directory)->default_value(options.state_directory),
+       "hadumpd's state directory, for a capture whose domain was put aside");
   // clang-format on
   return description;
 }
@@ -54,27 +59,52 @@ Result<std::string> file_of(const Json& capture) {
   return fail_os(ENOENT, "looking for " + file);
 }
 
-Result<std::vector<std::string>> files_to_mount(const MountOptions& options, CommandWorld& world) {
+// What is asked for: files, or what hadumpd says of a capture.
+struct Wanted {
+  std::vector<std::string> files;
+  std::optional<CaptureRecord> kept;  ///< its domain was put aside, and has a part of it
+};
+
+Result<Wanted> find_wanted(const MountOptions& options, CommandWorld& world) {
   std::vector<std::string> files(options.operands.begin(), options.operands.end() - 1);
-  if (files.size() > 1 || fs::exists(files.front())) return files;
+  if (files.size() > 1 || fs::exists(files.front())) return Wanted{std::move(files), {}};
   auto answer = world.ask(options.socket, {{"command", "captures"}});
   if (!answer) return fail(std::move(answer), "neither a file nor a capture that is known");
-  for (const Json& capture : (*answer)["captures"])
-    if (text_at(capture, "name") == files.front())
-      return file_of(capture).map([](const std::string& file) { return std::vector{file}; });
+  for (const Json& capture : (*answer)["captures"]) {
+    if (text_at(capture, "name") != files.front()) continue;
+    if (auto kept = kept_record(capture)) return Wanted{{kept->file}, std::move(kept)};
+    return file_of(capture).map([](const std::string& file) { return Wanted{{file}, {}}; });
+  }
   return fail(ErrorCode::kNotFound,
               fmt::format("'{}' is neither a file nor a capture", files.front()));
 }
 
+Result<KeptCapture> open_wanted(const Wanted& wanted, const MountOptions& options,
+                                const CommandWorld& world) {
+  if (wanted.kept) return open_kept_capture(*wanted.kept, options.state_directory, world);
+  return DumpTree::open(wanted.files, options.vmcoreinfo).map([](std::unique_ptr<DumpTree> tree) {
+    return KeptCapture{nullptr, std::move(tree)};
+  });
+}
+
 int mount(const MountOptions& options, CommandWorld& world) {
-  auto files = files_to_mount(options, world);
-  if (!files) return complain(world, "mount: " + files.error().what(), kAdminFailed);
-  auto tree = DumpTree::open(*files, options.vmcoreinfo);
-  if (!tree) return complain(world, "mount: " + tree.error().what(), kAdminFailed);
+  auto wanted = find_wanted(options, world);
+  if (!wanted) return complain(world, "mount: " + wanted.error().what(), kAdminFailed);
+  auto shown = open_wanted(*wanted, options, world);
+  // It may have ended between the two.
+  if (!shown && wanted->kept && fs::exists(wanted->kept->file)) {
+    wanted->kept.reset();
+    shown = open_wanted(*wanted, options, world);
+  }
+  if (!shown) return complain(world, "mount: " + shown.error().what(), kAdminFailed);
   // Whoever would discard the capture sees that it is read; a child inherits it.
-  const UniqueFd lock(::open(files->front().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd lock;
+  for (const char* mark : {"", "-incomplete"})
+    if (!lock)
+      lock = UniqueFd(
+          ::open((wanted->files.front() + mark).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (lock) static_cast<void>(::flock(lock.get(), LOCK_SH | LOCK_NB));
-  auto done = mount_dump(**tree, options.operands.back(), options.foreground);
+  auto done = mount_dump(*shown->tree, options.operands.back(), options.foreground);
   if (!done) return complain(world, "mount: " + done.error().what(), kAdminFailed);
   return kAdminOk;
 }

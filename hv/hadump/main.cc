@@ -11,6 +11,7 @@
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadumpd/status_socket.h"
+#include "hv/xen/domain_reader.h"
 #include "userspace/dump_tools/file_commands.h"
 
 namespace {
@@ -57,12 +58,18 @@ int main(int argc, char** argv) {
                       file_commands().end())
     return run_program("hadump", HADUMP_VERSION, file_commands(), argc, argv);
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
+  // What failed is said by its caller, with the cause.
+  XenLog xen([](const std::string&) {});
   CommandWorld world{ask,
                      std::cout,
                      std::cerr,
                      now_ms,
                      [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); },
-                     isatty(STDERR_FILENO) == 1};
+                     isatty(STDERR_FILENO) == 1,
+                     [&xen](unsigned domid) -> Result<std::unique_ptr<GuestMemory>> {
+                       return std::make_unique<XenDomainReader>(xen, domid);
+                     },
+                     [&xen](unsigned domid) { return uuid_of_domain(xen, domid); }};
   const int code = run({argv + 1, argv + argc}, world);
   if (std::cout.flush()) return code;
   return complain(world, "writing to standard output failed", kAdminFailed);

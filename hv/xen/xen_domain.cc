@@ -40,15 +40,6 @@ DomainStatus status_of(const xc_dominfo_t& info) {
 
 }  // namespace
 
-std::string uuid_text(const std::uint8_t (&uuid)[16]) {
-  std::string text;
-  for (unsigned i = 0; i < sizeof(uuid); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", uuid[i]);
-  }
-  return text;
-}
-
 Result<std::vector<DomainStatus>> list_domains(xc_interface* control) {
   std::vector<xc_dominfo_t> infos(kMaxDomains);
   const int count = xc_domain_getinfo(control, 1, kMaxDomains, infos.data());

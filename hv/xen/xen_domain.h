@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hv/domain/domain.h"
+#include "hv/xen/domain_reader.h"
 #include "hv/xen/handles.h"
 
 namespace hadump {
@@ -35,9 +36,6 @@ class XenDomain : public Domain {
   const XenHandles& handles_;
   unsigned domid_;
 };
-
-/// "xxxxxxxx-xxxx-…", lower case.
-std::string uuid_text(const std::uint8_t (&uuid)[16]);
 
 /// All domains but dom0.
 Result<std::vector<DomainStatus>> list_domains(xc_interface* control);

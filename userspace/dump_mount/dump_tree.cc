@@ -60,7 +60,12 @@ Result<std::unique_ptr<DumpTree>> DumpTree::open(const std::vector<std::string>&
                                                  const std::string& vmcoreinfo) {
   auto source = open_dump(files, vmcoreinfo);
   if (!source) return fail(std::move(source));
-  std::unique_ptr<DumpTree> tree(new DumpTree(std::move(*source)));
+  return show(std::move(*source), files.front());
+}
+
+Result<std::unique_ptr<DumpTree>> DumpTree::show(std::unique_ptr<VmcoreSource> source,
+                                                 const std::string& file) {
+  std::unique_ptr<DumpTree> tree(new DumpTree(std::move(source)));
   auto image = ElfImage::make(*tree->source_);
   if (!image) return fail(std::move(image));
   tree->image_ = std::move(*image);
@@ -69,11 +74,11 @@ Result<std::unique_ptr<DumpTree>> DumpTree::open(const std::vector<std::string>&
                             return image.read(offset, out);
                           }});
   if (auto log = kernel_log(*tree->source_)) tree->add_text("dmesg.txt", std::move(*log));
-  std::string metadata = metadata_beside(files.front());
+  std::string metadata = metadata_beside(file);
   if (metadata.empty()) metadata = facts_of(*tree->source_);
   tree->add_text("metadata.json", std::move(metadata));
   struct stat info {};
-  if (::stat(files.front().c_str(), &info) == 0) tree->time_s_ = info.st_mtime;
+  if (::stat(file.c_str(), &info) == 0) tree->time_s_ = info.st_mtime;
   return tree;
 }
 

@@ -35,6 +35,9 @@ class DumpTree {
   /// @return the errors of open_dump() and ElfImage::make().
   static Result<std::unique_ptr<DumpTree>> open(const std::vector<std::string>& files,
                                                 const std::string& vmcoreinfo);
+  /// @param file  the dump's, if it is there already: metadata are looked for beside it.
+  static Result<std::unique_ptr<DumpTree>> show(std::unique_ptr<VmcoreSource> source,
+                                                const std::string& file);
 
   std::span<const File> files() const { return files_; }
   /// Null when there is none of that name.

@@ -9,12 +9,13 @@ is given back; a third domain finds nothing of it.
 
 Parameters: memory, load (MiB), vcpus, mode=copy|alias, format=kdump|elf, level (what else is captured,
 filtered), pages=1 (and once more, some listed pages), kill=1 (hadumpd is killed at each step of the
-capture, and while it writes), free (MiB that the host has besides the guest), leaks=1 (afterwards a new
-domain gets all free memory and looks for anything of the old one), qdisk=1 (a QEMU in dom0 serves the
-disk), kind=pv|hvm (an HVM guest has a device model; its kernel says that it has crashed only when its
-command line wants that).
+capture, and while it writes), free (MiB that the host has besides the guest), mount=1 (and is mounted
+and read meanwhile), leaks=1 (afterwards a new domain gets all free memory and looks for anything of the
+old one), qdisk=1 (a QEMU in dom0 serves the disk), kind=pv|hvm (an HVM guest has a device model; its
+kernel says that it has crashed only when its command line wants that).
 """
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -40,6 +41,7 @@ NO_SUCH_DOMAIN = 3  # hadump(8), exit status
 DIRECT_MAP = 0xFFFF888000000000
 LISTED = range(0x1000, 0x1010)  # Frames of the kernel's text.
 MANY_FRAMES = 2000
+LIVE = "/mnt/live"
 HOST_FREE_MIB = 600  # Of a host without any memory for guests.
 
 
@@ -80,7 +82,7 @@ def run(lab: Lab) -> None:
         _capture_for_crash(lab, agent, taken)
     mark = guest.mark()
     if _mode(lab) == "alias":
-        capture = _alias(lab, agent, guest, mark)
+        capture = _alias(lab, agent, guest, mark, taken)
     else:
         capture = (_capture_killed if "kill" in lab.parameters else _capture)(lab, agent)
 
@@ -222,8 +224,11 @@ def _capture_killed(lab: Lab, agent: Agent) -> dict[str, Any]:
     return done
 
 
-def _alias(lab: Lab, agent: Agent, guest: Guest, mark: int) -> dict[str, Any]:
+def _alias(
+    lab: Lab, agent: Agent, guest: Guest, mark: int, taken: truth.Truth
+) -> dict[str, Any]:
     """The new domain is up, and its memory grows, while the old one's is written."""
+    live = ""
     words = _command(lab, f"--to {TARGET}/", "--dump-level 0")
     if "kill" in lab.parameters:
         for step in ("capture-examining", "capture-leaving"):
@@ -244,6 +249,8 @@ def _alias(lab: Lab, agent: Agent, guest: Guest, mark: int) -> dict[str, Any]:
         agent.start()
     else:
         agent.host.exec(words)
+        if "mount" in lab.parameters:
+            live = _mount_meanwhile(lab, agent, taken)
         up = guest.wait_up(120, mark)
         now = _capture_now(agent)
         lab.note(f"when the new domain is up, {up.match.group(2)} KiB: {now}")
@@ -259,7 +266,27 @@ def _alias(lab: Lab, agent: Agent, guest: Guest, mark: int) -> dict[str, Any]:
     lab.check(given > 0.9 * done["memory_bytes"], f"{given >> 20} MiB were given back as it was written")
     if "leaks" in lab.parameters:
         leaks.check(lab, agent.host)
+    if live:
+        again = agent.host.exec(f"md5sum <{LIVE}/vmcore; umount {LIVE}", timeout=300).output.split()[0]
+        lab.check(again == live, "what was mounted meanwhile is still the same, from the file alone")
     return done
+
+
+def _mount_meanwhile(lab: Lab, agent: Agent, taken: truth.Truth) -> str:
+    """Reads all of it while it goes from the domain to the file. Returns the MD5 of what was read."""
+    agent.host.exec(f"mkdir -p {LIVE} && modprobe fuse")
+    words = f"hadump mount {_capture_now(agent)['name']} {LIVE}"
+    wait_until(lambda: agent.host.exec(words, check=False).status == 0, 60, words)
+    now = _capture_now(agent)
+    lab.check(now["state"] == "writing", f"mounted when {now['given_back_bytes'] >> 20} MiB were back")
+    local = lab.directory / "live"
+    agent.host.get(f"{LIVE}/vmcore", local)
+    truth.compare(taken, local, lab.program("compare-dump")).expect_equal()
+    lab.check(True, "every page that was read meanwhile equals the truth")
+    with open(local, "rb") as file:
+        digest = hashlib.file_digest(file, "md5").hexdigest()
+    local.unlink()
+    return digest
 
 
 def _start_to_be_killed(agent: Agent, step: str) -> None:

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -113,7 +114,11 @@ class CapturedGuest {
           if (kill_at_note_ != 0 && noted_.size() == kill_at_note_) throw Killed{};
           return {};
         },
-        .progress = [this](const SaveProgress& now) { progress_.push_back(now); },
+        .progress =
+            [this](const SaveProgress& now) {
+              progress_.push_back(now);
+              meanwhile_();
+            },
         .info = [](const std::string&) {},
         .warn = [this](const std::string& text) { warnings_.push_back(text); },
         .cancelled =
@@ -125,6 +130,7 @@ class CapturedGuest {
         .file_systems = &lasting_,
         .host = host_,
         .min_successor_bytes = 32_MiB,
+        .given_back = [this](std::uint64_t) { meanwhile_(); },
         .own_successor = [this](unsigned domid) -> Result<> {
           owned_.push_back(domid);
           return {};
@@ -179,6 +185,7 @@ class CapturedGuest {
   std::string fail_after_leaving_;    ///< a call of the host's
   std::size_t kill_at_note_ = 0;
   std::optional<std::uint64_t> cancel_after_;  ///< frames that are written
+  std::function<void()> meanwhile_ = [] {};    ///< called while the dump is written
 };
 
 }  // namespace hadump
