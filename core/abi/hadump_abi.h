@@ -47,6 +47,9 @@ typedef uint8_t u8;
 
 /* ---- kernel command line: "hadump.node=0x<guest-physical address of the dump node>" ---- */
 #define HADUMP_PARAM_NODE "hadump.node"
+/* ---- "hadump.held=...": what the agent has taken off the command line; docs/abi/cmdline.md ---- */
+#define HADUMP_PARAM_HELD "hadump.held"
+#define HADUMP_MAX_HELD 512U	/* characters of its value */
 
 /* ---- save area ---- */
 #define HADUMP_SAVE_MAGIC 0x4148504d55444148ULL /* "HADUMPHA" in memory order */

@@ -103,12 +103,24 @@ Result<> apply_capture(const std::string& key, const std::string& value, Capture
   return fail(ErrorCode::kBadData, fmt::format("unknown key 'capture-{}'", key));
 }
 
+Result<> apply_window_cmdline(const std::string& key, const std::string& value,
+                              CmdlinePolicy& policy) {
+  if (key == "add") return assign(policy.add, parse_cmdline_words(value));
+  if (key == "drop") return assign(policy.drop, parse_cmdline_names(value));
+  if (key == "keep") return assign(policy.keep, parse_kept_names(value));
+  return fail(ErrorCode::kBadData, fmt::format("unknown key 'window-cmdline-{}'", key));
+}
+
 }  // namespace
 
 Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
   constexpr std::string_view kCapture = "capture-";
   if (rule.key.starts_with(kCapture))
     return apply_capture(rule.key.substr(kCapture.size()), rule.value, policy.capture);
+  constexpr std::string_view kWindowCmdline = "window-cmdline-";
+  if (rule.key.starts_with(kWindowCmdline))
+    return apply_window_cmdline(rule.key.substr(kWindowCmdline.size()), rule.value,
+                                policy.window_cmdline);
   if (rule.key == "on-crash") return assign(policy.on_crash, parse_on_crash(rule.value));
   if (rule.key == "enabled") return assign(policy.enabled, parse_switch(rule.value));
   if (rule.key == "window") return assign(policy.window_bytes, parse_window(rule.value));

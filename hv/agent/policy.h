@@ -12,6 +12,7 @@
 #include "hv/agent/core_limit.h"
 #include "hv/agent/host_limits.h"
 #include "hv/rescue/dump_node.h"
+#include "hv/rescue/window_cmdline.h"
 
 namespace hadump {
 
@@ -37,6 +38,7 @@ struct DomainPolicy {
   OnCrash on_crash = OnCrash::kRebootInPlace;
   CapturePolicy capture;
   std::uint64_t window_bytes = 256ULL << 20;
+  CmdlinePolicy window_cmdline;
   SaveMode save_area = SaveMode::kAdded;
   unsigned max_crashes = 3;  ///< within crash_period; at one more the domain is left as it is
   std::chrono::seconds crash_period{3600};

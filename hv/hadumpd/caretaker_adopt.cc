@@ -58,7 +58,9 @@ void Caretaker::adopted(const DomainStatus& status, Result<Ward> ward) {
   if (ward->note.empty()) {
     const bool in_place = ward->policy.on_crash != OnCrash::kCapture &&
                           why_not_in_place(ward->config, ward->policy).empty();
-    if (in_place) world_.preparer.prepare(status.domid, ward->config, ward->policy.window_bytes);
+    if (in_place)
+      world_.preparer.prepare(status.domid, ward->config,
+                              {ward->policy.window_bytes, ward->policy.window_cmdline});
     wards_are_new_ = true;
     if (in_place)
       spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,

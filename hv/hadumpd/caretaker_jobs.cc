@@ -42,7 +42,8 @@ CrashPolicy Caretaker::policy_of(const Ward& ward) const {
           .mode = ward.policy.save_area,
           .backend_deadline = ward.policy.backend_timeout,
           .keep_free_bytes = limits.keep_free_bytes,
-          .may_add_save_area = may_add_save_area(records, ward.config.uuid, limits)};
+          .may_add_save_area = may_add_save_area(records, ward.config.uuid, limits),
+          .cmdline = ward.policy.window_cmdline};
 }
 
 Result<JobNumber> Caretaker::start_rescue(unsigned domid, Ward& ward) {

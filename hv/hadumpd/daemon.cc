@@ -140,7 +140,8 @@ Result<> rescue_one(const std::string& text, Host& host, const PolicyTable& poli
   const CrashPolicy policy{.window_bytes = ward->policy.window_bytes,
                            .mode = ward->policy.save_area,
                            .backend_deadline = ward->policy.backend_timeout,
-                           .keep_free_bytes = policies.host().keep_free_bytes};
+                           .keep_free_bytes = policies.host().keep_free_bytes,
+                           .cmdline = ward->policy.window_cmdline};
   RescueOrder order{status->domid, ward->config, policy, record.value_or(DomainRecord{})};
   order.record.uuid = ward->config.uuid;
   order.record.name = ward->config.name;

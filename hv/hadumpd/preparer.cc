@@ -26,12 +26,12 @@ void Preparer::add(Job job) {
   wake_.notify_all();
 }
 
-void Preparer::prepare(unsigned domid, const DomainConfig& config, std::uint64_t window_bytes) {
+void Preparer::prepare(unsigned domid, const DomainConfig& config, const WindowWish& wish) {
   {
     const std::lock_guard lock(mutex_);
     troubles_.erase(domid);
   }
-  add(Domain{domid, config, window_bytes});
+  add(Domain{domid, config, wish});
 }
 
 void Preparer::keep_only(std::map<unsigned, std::string> kernels) {
@@ -63,7 +63,7 @@ void Preparer::work(const std::stop_token& stop) {
 
 void Preparer::run(const Domain& domain) {
   BootFileCache cache = making_cache(domain.domid, domain.config);
-  auto done = rehearse_boot(cache, domain.config, domain.window_bytes);
+  auto done = rehearse_boot(cache, domain.config, domain.wish);
   if (done) return;
   report_(fmt::format("domain {} ({}): could not be booted after a crash: {}", domain.domid,
                       domain.config.name, done.error().what()));

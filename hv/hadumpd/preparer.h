@@ -14,6 +14,7 @@
 
 #include "hv/domain/domain_config.h"
 #include "hv/hadumpd/boot_file_cache.h"
+#include "hv/rescue/rehearsal.h"
 
 namespace hadump {
 
@@ -41,7 +42,7 @@ class Preparer {
   /// Waits for the piece of work at hand.
   ~Preparer();
 
-  void prepare(unsigned domid, const DomainConfig& config, std::uint64_t window_bytes);
+  void prepare(unsigned domid, const DomainConfig& config, const WindowWish& wish);
   /// Forgets all domains but these, and removes the unpacked kernels that none of them needs, once
   /// what was to be prepared before is.
   /// @param kernels  the files of all domains that are looked after, by the domains' numbers.
@@ -59,7 +60,7 @@ class Preparer {
   struct Domain {
     unsigned domid;
     DomainConfig config;
-    std::uint64_t window_bytes;
+    WindowWish wish;
   };
   struct Keep {
     std::map<unsigned, std::string> kernels;

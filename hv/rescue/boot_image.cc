@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <string_view>
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
+#include "hv/rescue/window_cmdline.h"
 
 namespace hadump {
 namespace {
@@ -40,8 +40,6 @@ struct WireMapEntry {
   std::uint32_t reserved;
 };
 static_assert(sizeof(WireMapEntry) == 24);
-
-constexpr std::size_t kMaxCmdline = 2047;  // x86's COMMAND_LINE_SIZE without the zero after it
 
 template <typename T>
 void put(std::vector<std::byte>& out, std::size_t at, const T& value) {
@@ -82,25 +80,6 @@ std::vector<std::byte> write_start_info(const BootInput& input, GuestPhys at, Gu
 std::string larger_window(std::uint64_t end) {
   return fmt::format("`window =` must be at least {}",
                      format_size(round_up(end, HADUMP_BLOCK_SIZE)));
-}
-
-// Where the parameters end that the kernel reads itself: at a lone "--", quoted or not
-// (kernel/params.c, parse_args() and next_arg()).
-std::size_t end_of_parameters(std::string_view cmdline) {
-  for (std::size_t at = 0; at < cmdline.size();) {
-    if (cmdline[at] == ' ' || cmdline[at] == '\t') {
-      ++at;
-      continue;
-    }
-    const std::size_t begin = at;
-    for (bool quoted = false; at < cmdline.size(); ++at) {
-      if (cmdline[at] == '"') quoted = !quoted;
-      if (!quoted && (cmdline[at] == ' ' || cmdline[at] == '\t')) break;
-    }
-    const std::string_view word = cmdline.substr(begin, at - begin);
-    if (word == "--" || word == "\"--\"") return begin;
-  }
-  return cmdline.size();
 }
 
 }  // namespace
@@ -165,20 +144,6 @@ Result<> load_boot_image(const GuestMemory& memory, const BootImage& image,
   if (auto done = write_guest(memory, image.start_info, image.start_info_bytes); !done)
     return fail(std::move(done), "writing the start info");
   return {};
-}
-
-std::string window_cmdline(const std::string& configured, GuestPhys elf_header, GuestPhys node) {
-  // A block of memory that comes back holds its own struct pages, as after a normal boot: without
-  // this they would have to fit into the window, and MemTotal would count them
-  // (mm/memory_hotplug.c; kernels without the parameter ignore it).
-  const std::string ours =
-      fmt::format("elfcorehdr={:#x} {}={:#x} memory_hotplug.memmap_on_memory=1", elf_header.value,
-                  HADUMP_PARAM_NODE, node.value);
-  const std::size_t end = end_of_parameters(configured);
-  std::string before = configured.substr(0, end);
-  const std::string behind = configured.substr(end);
-  if (!before.empty() && before.back() != ' ') before += ' ';
-  return before + ours + (behind.empty() ? "" : " ") + behind;
 }
 
 }  // namespace hadump

@@ -49,9 +49,4 @@ Result<BootImage> plan_boot(const BootInput& input);
 Result<> load_boot_image(const GuestMemory& memory, const BootImage& image,
                          const KernelImage& kernel, std::span<const std::byte> initrd);
 
-/// The domain's own command line and what the kernel in the window needs: at the end, but before a
-/// "--", after which Linux leaves everything to init. What an earlier boot added is not there,
-/// since this starts from the configuration.
-std::string window_cmdline(const std::string& configured, GuestPhys elf_header, GuestPhys node);
-
 }  // namespace hadump

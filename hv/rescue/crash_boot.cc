@@ -65,13 +65,16 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
   if (!map) return fail(std::move(map));
   const std::uint64_t node_at =
       address_of(record.save_area.begin).value + saved->header.sections[HADUMP_SECTION_NODE].offset;
-  auto image = plan_boot({.window = saved->node.boot_regions.front().range,
-                          .kernel = files.kernel.extent(),
-                          .initrd_bytes = files.ramdisk.size(),
-                          .cmdline = window_cmdline(config_.cmdline, saved->node.elf_header.address,
-                                                    GuestPhys{node_at}),
-                          .memory_map = *map,
-                          .rsdp = files.rsdp});
+  const FrameRange window = saved->node.boot_regions.front().range;
+  const WindowShare share{window.bytes(), config_.memory_bytes};
+  auto image =
+      plan_boot({.window = window,
+                 .kernel = files.kernel.extent(),
+                 .initrd_bytes = files.ramdisk.size(),
+                 .cmdline = window_cmdline(config_.cmdline, share, policy_.cmdline,
+                                           saved->node.elf_header.address, GuestPhys{node_at}),
+                 .memory_map = *map,
+                 .rsdp = files.rsdp});
   if (!image) return fail(std::move(image), "planning the boot");
   times_.lap("plan");
   return Boot{std::move(*saved), std::move(*map), std::move(*image)};

@@ -19,6 +19,7 @@
 #include "hv/rescue/registration.h"
 #include "hv/rescue/snapshot.h"
 #include "hv/rescue/step_times.h"
+#include "hv/rescue/window_cmdline.h"
 
 namespace hadump {
 
@@ -58,6 +59,7 @@ struct CrashPolicy {
   std::chrono::milliseconds backend_deadline{10000};
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
   bool may_add_save_area = true;      ///< false: the host has as many as it may have
+  CmdlinePolicy cmdline{};            ///< in the window
 };
 
 /// Takes one crashed domain through snapshot, reset and boot (design: the life of one crash, steps
@@ -70,7 +72,7 @@ class CrashRun {
  public:
   CrashRun(CrashWorld world, CrashPolicy policy, DomainConfig config)
       : world_(std::move(world)),
-        policy_(policy),
+        policy_(std::move(policy)),
         config_(std::move(config)),
         times_(world_.monotonic, world_.reached) {}
 

@@ -7,7 +7,7 @@
 
 namespace hadump {
 
-Result<> rehearse_boot(BootFiles& files, const DomainConfig& config, std::uint64_t window_bytes) {
+Result<> rehearse_boot(BootFiles& files, const DomainConfig& config, const WindowWish& wish) {
   auto kernel_bytes = files.kernel();
   if (!kernel_bytes) return fail(std::move(kernel_bytes), "the kernel");
   auto ramdisk = files.ramdisk();
@@ -21,16 +21,18 @@ Result<> rehearse_boot(BootFiles& files, const DomainConfig& config, std::uint64
 
   auto ram = ram_of(config);
   if (!ram) return fail(std::move(ram));
-  auto plan = plan_window(*ram, window_bytes);
+  auto plan = plan_window(*ram, wish.bytes);
   if (!plan) return fail(std::move(plan));
   const GuestPhys save_area = address_of(added_save_area_start(*ram));
-  auto image = plan_boot({.window = plan->boot_regions.front(),
-                          .kernel = kernel->extent(),
-                          .initrd_bytes = ramdisk->size(),
-                          .cmdline = window_cmdline(config.cmdline, save_area, save_area),
-                          .memory_map = window_memory_map(*config.kind, plan->boot_frames(),
-                                                          plan->held, acpi->frames()),
-                          .rsdp = *rsdp});
+  auto image =
+      plan_boot({.window = plan->boot_regions.front(),
+                 .kernel = kernel->extent(),
+                 .initrd_bytes = ramdisk->size(),
+                 .cmdline = window_cmdline(config.cmdline, {wish.bytes, config.memory_bytes},
+                                           wish.cmdline, save_area, save_area),
+                 .memory_map = window_memory_map(*config.kind, plan->boot_frames(), plan->held,
+                                                 acpi->frames()),
+                 .rsdp = *rsdp});
   if (!image) return fail(std::move(image), "planning the boot");
   return {};
 }

@@ -95,7 +95,9 @@ std::vector<std::vector<std::byte>> conf_seeds() {
   return {bytes_of_text("# comment\n[default]\nwindow = 384M\nsave-area = added\nmax-crashes=3\n"
                         "crash-period = 3600\nbackend-timeout = 10\nenabled = yes\n"
                         "[domain db-*]\nsave-area=registered\nkernel=/boot/vmlinuz\n"
-                        "ramdisk = /boot/initrd\ncmdline = root=/dev/xvda1 #1\nenabled=off\n"),
+                        "ramdisk = /boot/initrd\ncmdline = root=/dev/xvda1 #1\nenabled=off\n"
+                        "window-cmdline-add = a=\"b c\" d\nwindow-cmdline-keep = hugepages\n"
+                        "window-cmdline-drop = quiet log_buf_len\n"),
           bytes_of_text("[host]\nkeep-free = 1G\nmax-save-areas = 4\n[cores]\ndirectory = /v\n"
                         "max-count = 8\nmax-bytes = 64G\nkeep-free = 1G\n")};
 }

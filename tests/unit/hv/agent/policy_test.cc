@@ -51,6 +51,23 @@ TEST(Policies, SayHowACrashIsCaptured) {
   }
 }
 
+TEST(Policies, SayWhatTheWindowIsToldByItsCommandLine) {
+  const auto table = parse_policies(
+      "[default]\nwindow-cmdline-drop = quiet log-buf-len\nwindow-cmdline-keep = hugepages\n"
+      "[domain db-*]\nwindow-cmdline-add = loglevel=7 a=\"b c\"\nwindow-cmdline-keep =\n",
+      "file");
+  ASSERT_TRUE(table) << table.error().what();
+  const CmdlinePolicy db = table->for_domain("db-1").window_cmdline;
+  EXPECT_EQ(db.add, "loglevel=7 a=\"b c\"");
+  EXPECT_EQ(db.drop, (std::vector<std::string>{"quiet", "log_buf_len"}));
+  EXPECT_TRUE(db.keep.empty());
+  EXPECT_EQ(table->for_domain("web").window_cmdline.keep, std::vector<std::string>{"hugepages"});
+  for (const char* bad : {"add = a -- b", "add = a=\"b", "add = memmap=1G@0", "keep = memmap",
+                          "drop = quiet=1", "move = a"})
+    EXPECT_FALSE(parse_policies(std::string("[default]\nwindow-cmdline-") + bad + "\n", "file"))
+        << bad;
+}
+
 TEST(Policies, NameFilesThatAreThere) {
   const std::string good = testing::TempDir() + "hadump-policy-kernel";
   std::ofstream(good) << "kernel";

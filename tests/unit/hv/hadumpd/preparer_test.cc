@@ -115,15 +115,15 @@ TEST_F(PreparerTest, SaysBeforeACrashWhatWouldFailThen) {
   {
     Preparer preparer({directory + "/cache", directory}, no_tables,
                       [&](const std::string& line) { lines.push_back(line); });
-    preparer.prepare(5, config, 128_MiB);
-    preparer.prepare(6, large, 128_MiB);
-    preparer.prepare(7, large, 128_MiB);
+    preparer.prepare(5, config, {128_MiB});
+    preparer.prepare(6, large, {128_MiB});
+    preparer.prepare(7, large, {128_MiB});
     preparer.keep_only({{5, config.kernel}, {7, large.kernel}});
     for (int i = 0; i < 1000 && !cache().empty(); ++i) std::this_thread::sleep_for(10ms);
     EXPECT_EQ(preparer.trouble(5), "");
     EXPECT_EQ(preparer.trouble(6), "") << "a domain that is gone";
     EXPECT_THAT(preparer.trouble(7), HasSubstr("`window =` must be at least 256 MiB"));
-    preparer.prepare(7, large, 256_MiB);
+    preparer.prepare(7, large, {256_MiB});
     EXPECT_EQ(preparer.trouble(7), "");
   }
   ASSERT_EQ(lines.size(), 2U);
@@ -136,7 +136,7 @@ class HungLibxlTest : public PreparerTest {
  protected:
   HungLibxlTest() {
     hung.acpi_key = "hung";
-    preparer.prepare(5, hung, 128_MiB);
+    preparer.prepare(5, hung, {128_MiB});
     begun.get_future().wait();
   }
   ~HungLibxlTest() override { release(); }

@@ -126,7 +126,7 @@ class RehearseBootTest : public testing::Test {
     config.memory_bytes = 512_MiB;
     config.cmdline = "root=/dev/xvda";
   }
-  Result<> rehearse() { return rehearse_boot(files, config, 128_MiB); }
+  Result<> rehearse() { return rehearse_boot(files, config, {128_MiB}); }
   InMemoryBootFiles files;
   DomainConfig config;
 };
@@ -162,30 +162,6 @@ TEST(PlanBoot, RefusesAMapThatIsTooLongForLinux) {
   const auto refused = plan_boot(input);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
-}
-
-TEST(WindowCmdline, KeepsTheConfiguredOne) {
-  EXPECT_EQ(window_cmdline("console=hvc0", GuestPhys{0x1000}, GuestPhys{0x2000}),
-            "console=hvc0 elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
-  EXPECT_EQ(window_cmdline("", GuestPhys{0x1000}, GuestPhys{0x2000}),
-            "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1");
-}
-
-// Linux reads no parameter after it: the guest would boot without its dump.
-TEST(WindowCmdline, AddsNothingBehindTheDoubleDash) {
-  const std::string ours = "elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1";
-  const std::pair<std::string, std::string> cases[] = {
-      {"quiet -- single", "quiet " + ours + " -- single"},
-      {"quiet --", "quiet " + ours + " --"},
-      {"-- single", ours + " -- single"},
-      {"quiet\t--\tx -- y", "quiet\t " + ours + " --\tx -- y"},
-      {"quiet \"--\" x", "quiet " + ours + " \"--\" x"},
-      {"a=\"b -- c\" d", "a=\"b -- c\" d " + ours},
-      {"a=--  --b", "a=--  --b " + ours},
-      {"a=\"b -- c", "a=\"b -- c " + ours},
-  };
-  for (const auto& [configured, expected] : cases)
-    EXPECT_EQ(window_cmdline(configured, GuestPhys{0x1000}, GuestPhys{0x2000}), expected);
 }
 
 TEST(ParseKernel, FindsSegmentsAndEntry) {
