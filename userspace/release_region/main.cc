@@ -7,6 +7,7 @@
 #include "userspace/release_region/command_save.h"
 #include "userspace/release_region/command_show.h"
 #include "userspace/release_region/command_status.h"
+#include "userspace/release_region/command_wait.h"
 
 namespace hadump {
 namespace {
@@ -16,6 +17,7 @@ constexpr Command kCommands[] = {
     {"status", "show whether a dump waits, and its progress", help_status, status_command},
     {"save", "save the dump, and give its memory back as it becomes durable", help_save,
      save_command},
+    {"wait", "wait until the memory is back, or enough of it", help_wait, wait_command},
     {"release", "give one range back, whether or not it is saved", help_release, release_command},
 };
 
