@@ -71,9 +71,12 @@ void HeldParameters::see_huge_pages(const std::string& value) {
 }
 
 void HeldParameters::add(const std::string& name, const std::string& value) {
-  const bool known = std::any_of(items_.begin(), items_.end(),
-                                 [&](const Item& item) { return item.name == name; });
-  if (!known) items_.push_back({name, value});
+  const auto known = std::find_if(items_.begin(), items_.end(),
+                                  [&](const Item& item) { return item.name == name; });
+  if (known == items_.end())
+    items_.push_back({name, value});
+  else if (known->value.empty())
+    known->value = value;  // Linux has taken no notice of the first
 }
 
 std::string HeldParameters::text() const {

@@ -145,6 +145,7 @@ TEST(FitCmdline, TellsWhatWasHeldBack) {
       {"hugepages=64 hugepages=32", "hugepages=64"},  // Linux ignores the second
       {"hugepagesz=nonsense hugepages=32", "hugepages"},
       {"hugepages=many", "hugepages"},
+      {"hugepages=many hugepages=5 hugepages=6", "hugepages=5"},
       {"hugepages=1,2", "hugepages=1"},
       {"hugepages=99999:1", "hugepages"},
       {"hugepages=99999999999999999999", "hugepages"},
