@@ -19,6 +19,20 @@ module_param_named(node, node_address, ullong, 0444);
 MODULE_PARM_DESC(node, "guest-physical address of the dump node; no dump waits without it");
 
 /*
+ * What the agent has held back of the command line is for the boot scripts, which read it there. It is
+ * known here because modprobe passes on all that begins with the module's name. Whatever it is, the
+ * module must load.
+ */
+static int ignore_held(const char *val, const struct kernel_param *kp)
+{
+	return 0;
+}
+
+static const struct kernel_param_ops held_ops = { .set = ignore_held };
+module_param_cb(held, &held_ops, NULL, 0);
+MODULE_PARM_DESC(held, "what the agent has held back of the command line; for the boot scripts");
+
+/*
  * Everything up to the claim can fail and leaves no trace. What has been claimed stays so, because
  * free memory is what others take.
  */

@@ -62,12 +62,20 @@ grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-s
 	fail "not after remote-fs.target"
 ! grep -q '^RequiresMountsFor=' "$boot/systemd/hadump-save.service" || fail "names a target itself"
 
-begin "systemd takes the unit"
+begin "systemd takes the units"
 command -v systemd-analyze >/dev/null || fail "systemd-analyze is not installed"
-sed "s|^ExecStart=.*|ExecStart=/bin/true|;/^Documentation/d" "$boot/systemd/hadump-save.service" \
-	>"$scratch/hadump-save.service"
-expect_code 0 systemd-analyze verify "$scratch/hadump-save.service"
+for unit in hadump-save.service hadump-window.service hadump-memory.service hadump-memory-wait.service \
+	hadump-memory.target; do
+	sed "s|^Exec\([A-Za-z]*\)=.*|Exec\1=/bin/true|;/^Documentation/d" "$boot/systemd/$unit" >"$scratch/$unit"
+done
+expect_code 0 systemd-analyze verify "$scratch"/hadump-*.service "$scratch/hadump-memory.target"
 [ ! -s "$scratch/output" ] || fail "systemd complains"
+
+begin "settings are kept away before systemd-sysctl, and no boot waits for the memory"
+grep -qx 'Before=systemd-sysctl.service' "$boot/systemd/hadump-window.service" || fail "not before systemd-sysctl"
+grep -qx 'Type=exec' "$boot/systemd/hadump-memory.service" || fail "what multi-user.target wants waits"
+! grep -q '^WantedBy=' "$boot/systemd/hadump-memory-wait.service" "$boot/systemd/hadump-memory.target" ||
+	fail "a boot waits"
 
 begin "the service is confined"
 systemd-analyze security --offline=yes --threshold=25 --no-pager "$boot/systemd/hadump-save.service" \

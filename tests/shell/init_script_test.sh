@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 script=$here/../../guest/boot/init.d/hadump-save
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_SAVER="$scratch/bin/saver"
+export HADUMP_MEMORY="$scratch/bin/memory"
 export HADUMP_RUN_DIR="$scratch/run" HADUMP_LOG="$scratch/log"
 
 wait_for_call() {
@@ -19,6 +20,7 @@ wait_for_call() {
 }
 
 stub saver 'exec sleep 60'
+stub memory 'exit 0'
 
 begin "does nothing without a dump"
 expect_code 0 "$script" start
@@ -30,6 +32,7 @@ expect_code 3 "$script" status
 begin "starts the saver in the background, once"
 expect_code 0 "$script" start
 wait_for_call saver
+wait_for_call "memory restore"
 expect_code 0 "$script" status
 expect_code 0 "$script" start
 expect_said "already running"

@@ -16,11 +16,17 @@ cat >"$scratch/expected" <<'FILES'
 755 /etc/init.d/hadump-save
 755 /usr/lib/dracut/modules.d/90hadump/hadump-load.sh
 755 /usr/lib/dracut/modules.d/90hadump/module-setup.sh
+755 /usr/lib/hadump/hadump-memory
 755 /usr/lib/hadump/hadump-save
+644 /usr/lib/hadump/held-pages.sh
 644 /usr/lib/hadump/save-conf.sh
 644 /usr/lib/hadump/save-files.sh
 644 /usr/lib/modules-load.d/hadump.conf
+644 /usr/lib/systemd/system/hadump-memory-wait.service
+644 /usr/lib/systemd/system/hadump-memory.service
+644 /usr/lib/systemd/system/hadump-memory.target
 644 /usr/lib/systemd/system/hadump-save.service
+644 /usr/lib/systemd/system/hadump-window.service
 644 /usr/lib/udev/rules.d/60-hadump.rules
 755 /usr/sbin/release-region
 755 /usr/share/initramfs-tools/hooks/hadump

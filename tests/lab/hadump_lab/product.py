@@ -81,6 +81,8 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
         .module(module_for(kern), kern.release)
         .program(program("userspace/release_region/release-region"))
         .file("usr/lib/hadump/hadump-save", _BOOT / "hadump-save", 0o755)
+        .file("usr/lib/hadump/hadump-memory", _BOOT / "hadump-memory", 0o755)
+        .file("usr/lib/hadump/held-pages.sh", _BOOT / "held-pages.sh")
         .file("usr/lib/hadump/save-conf.sh", _BOOT / "save-conf.sh")
         .file("usr/lib/hadump/save-files.sh", _BOOT / "save-files.sh")
         .file("etc/hadump/release-region.conf", f"{config}\n{settings}\n")
