@@ -85,6 +85,10 @@ extern const FuzzTarget kFuzzWaitingDump;
 /// The check of a dump's tables, one part or two.
 extern const FuzzTarget kFuzzTableCheck;
 
+/// What a guest says in a stream, and what its host answers.
+extern const FuzzTarget kFuzzStream;
+extern const FuzzTarget kFuzzStreamReplies;
+
 /// Ends the process with a message: a promise was broken.
 void fuzz_require(bool holds, const char* promise);
 

@@ -18,7 +18,8 @@ forbid 'xen|libxl' 'Xen headers belong in hv/xen' core userspace hv/domain hv/ca
 forbid 'boost/' 'Boost is for the programs' core hv/domain hv/capture hv/rescue hv/agent hv/xen
 forbid 'spdlog/' 'libraries do not log' core hv/domain hv/capture hv/rescue hv/agent
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core
-forbid 'core/(codec|vmcore|dump|save)/' 'base is the bottom' core/base
+forbid 'core/(codec|vmcore|dump|save|stream)/' 'base is the bottom' core/base
+forbid 'core/(codec|vmcore|dump|save)/' 'a stream knows bytes only' core/stream
 forbid 'core/(vmcore|dump|save)/' 'a codec knows pages only' core/codec
 forbid 'core/(dump|save)/' 'reading does not need writing' core/vmcore
 forbid 'core/save/' 'the dump engine does not know the save' core/dump

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 tree=$scratch/tree
-for directory in core/base core/codec core/vmcore core/dump core/save userspace tests/shell \
+for directory in core/base core/codec core/vmcore core/dump core/save core/stream userspace tests/shell \
 	hv/domain hv/capture hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump; do
 	mkdir -p "$tree/$directory"
 done
