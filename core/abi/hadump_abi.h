@@ -165,6 +165,9 @@ struct hadump_hpte {
 #define HADUMP_XS_MEM_HELD "mem-held"		/* decimal bytes still held */
 #define HADUMP_XS_PROGRESS "progress"		/* one line from the saver, printable, at most 200 bytes */
 #define HADUMP_XS_MAX_VALUE 256
+#define HADUMP_XS_STREAMS "stream"		/* "stream/SLOT/…": docs/spec/stream.md */
+#define HADUMP_XS_STREAM_ID "id"		/* 16 hex digits: the slot is ready */
+#define HADUMP_XS_STREAM_SLOTS 4
 
 #define HADUMP_STATE_REGISTERED "registered"	/* no dump waits; ready for a crash */
 #define HADUMP_STATE_WAITING "waiting"		/* a dump waits, nothing released yet */

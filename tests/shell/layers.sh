@@ -14,7 +14,9 @@ forbid() { # pattern, reason, directories…
   [ -z "$found" ] || { echo "$reason:"; echo "$found"; bad=1; }
 }
 
-forbid 'xen|libxl' 'Xen headers belong in hv/xen' core userspace hv/domain hv/capture hv/rescue hv/agent hv/hadumpd hv/hadump
+forbid 'xen|libxl|libxenvchan' 'Xen headers belong in hv/xen and userspace/vchan' core hv/domain hv/capture hv/rescue \
+  hv/agent hv/hadumpd hv/hadump userspace/cli userspace/dump_tools userspace/dump_mount userspace/release_region
+forbid 'userspace/(cli|dump_tools|dump_mount|release_region)/' 'the channel knows no program' userspace/vchan
 forbid 'boost/' 'Boost is for the programs' core hv/domain hv/capture hv/rescue hv/agent hv/xen
 forbid 'spdlog/' 'libraries do not log' core hv/domain hv/capture hv/rescue hv/agent
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core

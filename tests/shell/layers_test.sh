@@ -7,7 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 tree=$scratch/tree
-for directory in core/base core/codec core/vmcore core/dump core/save core/stream userspace tests/shell \
+for directory in core/base core/codec core/vmcore core/dump core/save core/stream tests/shell userspace/cli userspace/dump_tools \
+	userspace/dump_mount userspace/release_region userspace/vchan \
 	hv/domain hv/capture hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump; do
 	mkdir -p "$tree/$directory"
 done

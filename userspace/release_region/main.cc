@@ -5,6 +5,7 @@
 #include "userspace/dump_tools/file_commands.h"
 #include "userspace/release_region/command_release.h"
 #include "userspace/release_region/command_save.h"
+#include "userspace/release_region/command_send.h"
 #include "userspace/release_region/command_show.h"
 #include "userspace/release_region/command_status.h"
 #include "userspace/release_region/command_wait.h"
@@ -18,6 +19,7 @@ constexpr Command kCommands[] = {
     {"save", "save the dump, and give its memory back as it becomes durable", help_save,
      save_command},
     {"wait", "wait until the memory is back, or enough of it", help_wait, wait_command},
+    {"send", "send standard input to the host of this guest", help_send, send_command},
     {"release", "give one range back, whether or not it is saved", help_release, release_command},
 };
 
