@@ -10,8 +10,11 @@
 
 namespace hadump {
 
+// What fails on the host's disk is not the guest's to know.
 void StreamReceiver::refuse(StreamRefusal why, const Error& error) {
-  put_stream_error(replies_, why, durable_, error.what());
+  const bool is_ours = why == StreamRefusal::kWriting;
+  put_stream_error(replies_, why, durable_,
+                   is_ours ? "writing there has failed; hadumpd's log says why" : error.what());
   error_ = error;
   state_ = State::kOver;
 }

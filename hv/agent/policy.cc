@@ -18,6 +18,7 @@ constexpr std::string_view kHostSection = "host";
 constexpr std::string_view kDomainSection = "domain ";
 constexpr std::uint64_t kMaxCrashLimit = 1000;  // all of them are remembered and written down
 constexpr std::uint64_t kMaxSeconds = 366ULL * 86400;
+constexpr std::uint64_t kMaxStreamFiles = 10'000;  // they are counted when a stream begins
 
 Result<bool> parse_switch(const std::string& text) {
   for (const char* yes : {"yes", "on", "true", "1"})
@@ -111,10 +112,19 @@ Result<> apply_window_cmdline(const std::string& key, const std::string& value,
   return fail(ErrorCode::kBadData, fmt::format("unknown key 'window-cmdline-{}'", key));
 }
 
+Result<> apply_stream(const std::string& key, const std::string& value, StreamPolicy& policy) {
+  if (key == "stream") return assign(policy.allowed, parse_switch(value));
+  if (key == "stream-max-size") return assign(policy.max_bytes, parse_size(value));
+  if (key == "stream-max-count")
+    return assign(policy.max_files, parse_at_most(value, kMaxStreamFiles));
+  return fail(ErrorCode::kBadData, fmt::format("unknown key '{}'", key));
+}
+
 }  // namespace
 
 Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
   constexpr std::string_view kCapture = "capture-";
+  if (rule.key.starts_with("stream")) return apply_stream(rule.key, rule.value, policy.stream);
   if (rule.key.starts_with(kCapture))
     return apply_capture(rule.key.substr(kCapture.size()), rule.value, policy.capture);
   constexpr std::string_view kWindowCmdline = "window-cmdline-";
@@ -158,6 +168,11 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
       return fail(std::move(done), fmt::format("[captures] {}", key));
     return {};
   }
+  if (section == "streams") {
+    if (auto done = streams_.set(key, value); !done)
+      return fail(std::move(done), fmt::format("[streams] {}", key));
+    return {};
+  }
   Rule rule{"*", key, value};
   if (section == kHostSection) {
     if (auto done = apply(rule, host_); !done)
@@ -169,7 +184,8 @@ Result<> PolicyTable::add(const std::string& section, const std::string& key,
   else if (section != "default")
     return fail(
         ErrorCode::kBadData,
-        fmt::format("section [{}] is not [default], [domain NAME], [host], [cores] or [captures]",
+        fmt::format("section [{}] is not [default], [domain NAME], [host], [cores], [captures] or "
+                    "[streams]",
                     section));
   DomainPolicy scratch;
   if (auto done = apply(rule, scratch); !done)

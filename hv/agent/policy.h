@@ -11,6 +11,7 @@
 #include "hv/agent/capture_limit.h"
 #include "hv/agent/core_limit.h"
 #include "hv/agent/host_limits.h"
+#include "hv/agent/stream_limit.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/window_cmdline.h"
 
@@ -37,6 +38,7 @@ struct DomainPolicy {
   bool enabled = true;
   OnCrash on_crash = OnCrash::kRebootInPlace;
   CapturePolicy capture;
+  StreamPolicy stream;
   std::uint64_t window_bytes = 256ULL << 20;
   CmdlinePolicy window_cmdline;
   SaveMode save_area = SaveMode::kAdded;
@@ -50,7 +52,7 @@ struct DomainPolicy {
 
 /// The section `host`, and the policies of all domains: the section `default`, then every section
 /// `domain PATTERN` whose shell pattern matches the domain's name, in the order of the file; later
-/// ones win key by key. The sections `cores` and `captures` are about the host.
+/// ones win key by key. The sections `cores`, `captures` and `streams` are about the host.
 class PolicyTable {
  public:
   /// Adds `key = value` of a section. @return kBadData for an unknown section or key, or a value
@@ -64,6 +66,7 @@ class PolicyTable {
   const HostLimits& host() const { return host_; }
   const CorePolicy& cores() const { return cores_; }
   const CaptureLimits& captures() const { return captures_; }
+  const StreamLimits& streams() const { return streams_; }
 
  private:
   struct Rule {
@@ -77,6 +80,7 @@ class PolicyTable {
   HostLimits host_;
   CorePolicy cores_;
   CaptureLimits captures_;
+  StreamLimits streams_;
 };
 
 }  // namespace hadump

@@ -46,7 +46,8 @@ TEST(StreamReceiver, AcknowledgesOnlyBehindADurableStore) {
       GuestWords().open("vmcore").data(random_bytes(10)).say(StreamMessage::kSync).bytes());
   const Heard heard = hear(receiver, 10);
   ASSERT_FALSE(heard.result);
-  EXPECT_THAT(heard.result.error().what(), HasSubstr("making it durable"));
+  EXPECT_THAT(heard.result.error().what(), HasSubstr("hadumpd's log says why"));
+  EXPECT_THAT(receiver.error()->what(), HasSubstr("making it durable"));
   EXPECT_EQ(heard.replies.durable(), 0U);
   EXPECT_TRUE(receiver.is_over());
 }
