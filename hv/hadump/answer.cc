@@ -16,7 +16,7 @@ Result<Json> parse_answer(const std::string& line) {
     const std::string why = text_at(answer, "error");
     return fail(ErrorCode::kBusy, why.empty() ? "refused" : why);
   }
-  for (const char* key : {"domains", "captures"}) {
+  for (const char* key : {"domains", "captures", "streams"}) {
     if (!answer.contains(key)) continue;
     const Json& list = answer[key];
     if (!list.is_array() ||

@@ -9,8 +9,8 @@
 
 namespace hadump {
 
-/// What hadumpd answers to a request: an object in which "domains" and "captures", if any, are
-/// lists of objects. Nothing else about it is sure.
+/// What hadumpd answers to a request: an object in which "domains", "captures" and "streams", if
+/// any, are lists of objects. Nothing else about it is sure.
 /// @return kBusy with hadumpd's words when it refuses, kBadData for what is no answer.
 Result<nlohmann::ordered_json> parse_answer(const std::string& line);
 

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "hv/hadump/report.h"
+#include "hv/hadump/stream_report.h"
 
 namespace hadump {
 
@@ -57,6 +58,7 @@ Result<nlohmann::ordered_json> ask(const DomainOptions& options, CommandWorld& w
     return answer;
   }
   if (with_captures) attach_captures(*answer);
+  if (with_captures) attach_streams(*answer);
   auto chosen = choose(*answer, options.domain);
   if (!chosen.empty() || options.domain.empty()) return chosen;
   code = kAdminNoDomain;

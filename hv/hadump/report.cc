@@ -8,6 +8,7 @@
 
 #include "core/base/text.h"
 #include "hv/hadump/answer.h"
+#include "hv/hadump/stream_report.h"
 
 namespace hadump {
 namespace {
@@ -142,7 +143,7 @@ std::string list_text(const Json& domains, std::uint64_t now_ms) {
     out += fmt::format("\n{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  FILE\n", "CAPTURE",
                        "STATE", "MODE", "MEMORY", "DONE", "WRITTEN", "RATE", "LEFT") +
            captures;
-  return out;
+  return out + streams_table(domains, now_ms);
 }
 
 std::string capture_progress(const Json& capture) {
@@ -204,7 +205,7 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
   if (domain.contains("guest") && text_at(domain["guest"], "state") != "none")
     out += fmt::format("  guest     {} {}\n", text_at(domain["guest"], "state"),
                        text_at(domain["guest"], "progress"));
-  out += captures_text(domain);
+  out += captures_text(domain) + streams_text(domain);
   if (!domain.contains("dump")) return out;
   const Json& dump = domain["dump"];
   out += fmt::format("  dump      {}, step {}, boot {}, {} mode\n", text_at(dump, "dump_id"),

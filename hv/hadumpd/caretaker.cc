@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "hv/domain/guest_kind.h"
+#include "hv/rescue/twin.h"
 
 namespace hadump {
 
@@ -87,6 +88,15 @@ std::map<unsigned, bool> Caretaker::listened_to() const {
     closely[domid] = record && record->step == Step::kStarted;
   }
   return closely;
+}
+
+// Also those that are not watched: what becomes of their crashes is another matter.
+std::map<unsigned, StreamGuest> Caretaker::stream_guests() const {
+  std::map<unsigned, StreamGuest> guests;
+  for (const auto& [domid, ward] : wards_)
+    if (ward.policy.stream.allowed && !ward.config.name.starts_with(kTwinPrefix))
+      guests[domid] = {ward.config.name, ward.config.uuid, ward.policy.stream};
+  return guests;
 }
 
 std::map<unsigned, std::string> Caretaker::kernels() const {

@@ -19,6 +19,7 @@
 #include "hv/hadumpd/preparer.h"
 #include "hv/hadumpd/record_book.h"
 #include "hv/hadumpd/rescuer.h"
+#include "hv/hadumpd/stream_keeper.h"
 #include "hv/hadumpd/ward.h"
 
 namespace hadump {
@@ -86,6 +87,9 @@ class Caretaker {
   Result<JobNumber> discard(const std::string& name);
   /// Whether the domain is about to be known, so that it is worth asking again in a moment.
   bool is_new(unsigned domid) const { return adoptions_.contains(domid); }
+  /// The domains whose policy lets them send streams, by domid.
+  std::map<unsigned, StreamGuest> stream_guests() const;
+  const StreamLimits& stream_limits() const { return policies_.streams(); }
 
  private:
   Ward* ward_of(unsigned domid, const std::string& uuid);

@@ -29,6 +29,7 @@
 #include "hv/hadumpd/clocks.h"
 #include "hv/hadumpd/event_loop.h"
 #include "hv/hadumpd/startup.h"
+#include "hv/hadumpd/stream_side.h"
 #include "hv/hadumpd/thread_jobs.h"
 #include "hv/xen/toolstack.h"
 #include "hv/xen/xen_guest_store.h"
@@ -240,11 +241,13 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
   if (!options.once.empty()) return rescue_one(options.once, *xen.host, policies, book, rescuer);
 
   GuestObserver guests(reader_of(xen.handles), *wakeup);
+  auto streams = StreamSide::open({*xen.host, reports.log, *wakeup, stopping});
+  if (!streams) return fail(std::move(streams));
   auto server = StatusServer::listen(options.run_directory + "/hadumpd.sock", monotonic);
   if (!server) return fail(std::move(server));
   spdlog::info("hadumpd runs");
-  EventLoop({options, caretaker, jobs, guests, *wakeup, *xen.watcher, *server, signals, starts,
-             monotonic})
+  EventLoop({options, caretaker, jobs, guests, **streams, *wakeup, *xen.watcher, *server, signals,
+             starts, monotonic})
       .run();
   stopping = true;
   leave_in_time();

@@ -42,7 +42,7 @@ Result<UniqueFd> take_signals() {
 }
 
 void EventLoop::run() {
-  Requests requests(parts_.caretaker, parts_.jobs, parts_.guests);
+  Requests requests(parts_.caretaker, parts_.jobs, parts_.guests, parts_.streams.keeper());
   static_cast<void>(sd_notify(0, "READY=1\nSTATUS="));  // not under systemd: no error
   const auto began = std::chrono::steady_clock::now();
   while (!stopping_) {
@@ -91,6 +91,8 @@ void EventLoop::look() {
   if (auto done = parts_.caretaker.look_around(); !done) spdlog::error("{}", done.error().what());
   clock_.ended("domains");
   parts_.guests.follow(parts_.caretaker.listened_to());
+  parts_.streams.look(parts_.caretaker.stream_guests(), parts_.caretaker.stream_limits());
+  clock_.ended("streams");
 }
 
 void EventLoop::take_signal() {

@@ -12,6 +12,7 @@
 #include "hv/hadumpd/round_clock.h"
 #include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/status_server.h"
+#include "hv/hadumpd/stream_side.h"
 #include "hv/hadumpd/wakeup.h"
 #include "hv/xen/xen_watcher.h"
 
@@ -33,6 +34,7 @@ class EventLoop {
     Caretaker& caretaker;
     Jobs& jobs;
     GuestObserver& guests;
+    StreamSide& streams;
     const Wakeup& wakeup;  ///< notified by jobs and guests
     XenWatcher& watcher;
     StatusServer& server;

@@ -71,7 +71,7 @@ std::optional<std::string> Requests::answer(StatusServer::Query& query) {
       }
     if (command == "discard" && json.contains("name") && json["name"].is_string())
       return discard(json["name"].get<std::string>());
-    if (command == "captures") return to_json(std::vector<DomainView>{}, caretaker_.captures());
+    if (command == "captures") return to_json(std::vector<DomainView>{}, caretaker_.captures(), {});
     if (command == "job")
       if (const auto job = number("job")) return this->job(*job);
   }
@@ -82,7 +82,7 @@ std::optional<std::string> Requests::list(StatusServer::Query& query) {
   if (query.ticket == 0) query.ticket = guests_.ask();
   if (!guests_.answered(query.ticket) && query.waited < kGuestsPatience) return {};
   caretaker_.heard(guests_.news());
-  return to_json(caretaker_.views(), caretaker_.captures());
+  return to_json(caretaker_.views(), caretaker_.captures(), streams_.views());
 }
 
 std::optional<std::string> Requests::trigger(unsigned domid, bool again,

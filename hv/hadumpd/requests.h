@@ -12,7 +12,8 @@ namespace hadump {
 
 /// What hadump(8) may ask. Never waits: an answer that is not there yet is given at a later call.
 ///
-///     {"command": "list"}                    {"ok": true, "domains": […], "captures": […]}
+///     {"command": "list"}                    {"ok": true, "domains": […], "captures": […],
+///                                             "streams": […]}
 ///     {"command": "trigger", "domid": 3}     {"ok": true, "job": 17}
 ///     {"command": "capture", "domid": 3, "mode": "copy", "to": "/…", "format": "kdump",
 ///      "compress": "lzo", "dump_level": "31", "restart": false}
@@ -28,8 +29,8 @@ namespace hadump {
 /// Threads: the event loop's. Everything is borrowed.
 class Requests {
  public:
-  Requests(Caretaker& caretaker, Jobs& jobs, GuestObserver& guests)
-      : caretaker_(caretaker), jobs_(jobs), guests_(guests) {}
+  Requests(Caretaker& caretaker, Jobs& jobs, GuestObserver& guests, const StreamKeeper& streams)
+      : caretaker_(caretaker), jobs_(jobs), guests_(guests), streams_(streams) {}
 
   std::optional<std::string> answer(StatusServer::Query& query);
 
@@ -44,6 +45,7 @@ class Requests {
   Caretaker& caretaker_;
   Jobs& jobs_;
   GuestObserver& guests_;
+  const StreamKeeper& streams_;
 };
 
 }  // namespace hadump

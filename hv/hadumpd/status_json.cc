@@ -20,10 +20,20 @@ nlohmann::ordered_json capture_json(const CaptureView& view) {
   return json;
 }
 
+nlohmann::ordered_json stream_json(const StreamView& view) {
+  return {{"domid", view.domid},
+          {"domain", view.domain},
+          {"uuid", view.uuid},
+          {"file", view.file},
+          {"begun_ms", view.begun_ms},
+          {"received_bytes", view.received},
+          {"durable_bytes", view.durable}};
+}
+
 }  // namespace
 
-std::string to_json(const std::vector<DomainView>& views,
-                    const std::vector<CaptureView>& captures) {
+std::string to_json(const std::vector<DomainView>& views, const std::vector<CaptureView>& captures,
+                    const std::vector<StreamView>& streams) {
   nlohmann::ordered_json domains = nlohmann::ordered_json::array();
   for (const DomainView& view : views) {
     nlohmann::ordered_json domain;
@@ -54,8 +64,12 @@ std::string to_json(const std::vector<DomainView>& views,
   }
   nlohmann::ordered_json all_captures = nlohmann::ordered_json::array();
   for (const CaptureView& view : captures) all_captures.push_back(capture_json(view));
-  const nlohmann::ordered_json reply = {
-      {"ok", true}, {"domains", std::move(domains)}, {"captures", std::move(all_captures)}};
+  nlohmann::ordered_json all_streams = nlohmann::ordered_json::array();
+  for (const StreamView& view : streams) all_streams.push_back(stream_json(view));
+  const nlohmann::ordered_json reply = {{"ok", true},
+                                        {"domains", std::move(domains)},
+                                        {"captures", std::move(all_captures)},
+                                        {"streams", std::move(all_streams)}};
   return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -12,6 +12,7 @@ extern "C" {
 #include <xenstore.h>
 #include <xentoollog.h>
 
+#include <libxenvchan.h>
 #include <libxl.h>
 #include <libxl_event.h>
 #include <libxl_utils.h>

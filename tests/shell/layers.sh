@@ -15,10 +15,10 @@ forbid() { # pattern, reason, directories…
 }
 
 forbid 'xen|libxl|libxenvchan' 'Xen headers belong in hv/xen and userspace/vchan' core hv/domain hv/capture hv/rescue \
-  hv/agent hv/hadumpd hv/hadump userspace/cli userspace/dump_tools userspace/dump_mount userspace/release_region
+  hv/agent hv/stream hv/hadumpd hv/hadump userspace/cli userspace/dump_tools userspace/dump_mount userspace/release_region
 forbid 'userspace/(cli|dump_tools|dump_mount|release_region)/' 'the channel knows no program' userspace/vchan
-forbid 'boost/' 'Boost is for the programs' core hv/domain hv/capture hv/rescue hv/agent hv/xen
-forbid 'spdlog/' 'libraries do not log' core hv/domain hv/capture hv/rescue hv/agent
+forbid 'boost/' 'Boost is for the programs' core hv/domain hv/capture hv/rescue hv/agent hv/stream hv/xen userspace/vchan
+forbid 'spdlog/' 'libraries do not log' core hv/domain hv/capture hv/rescue hv/agent hv/stream hv/xen userspace/vchan
 forbid 'hv/|userspace/|guest/' 'core depends on nobody' core
 forbid 'core/(codec|vmcore|dump|save|stream)/' 'base is the bottom' core/base
 forbid 'core/(codec|vmcore|dump|save)/' 'a stream knows bytes only' core/stream
@@ -30,6 +30,7 @@ forbid 'hv/(rescue|agent|xen|hadumpd|hadump)/' 'a capture knows the domain and t
 forbid 'hv/capture/' 'a crash run and the real side know no captures' hv/rescue hv/agent hv/xen
 forbid 'hv/(agent|xen|hadumpd|hadump)/' 'a crash run knows neither policy nor the real side' hv/rescue
 forbid 'hv/(xen|hadumpd|hadump)/' 'the decisions do not know the real side' hv/agent
+forbid 'hv/(capture|rescue|xen|hadumpd|hadump)/' 'a stream knows policy and files only' hv/stream
 forbid 'hv/(hadumpd|hadump)/' 'the real side does not know the programs' hv/xen
 forbid 'userspace/release_region/' "the host must not reach the guest's program" hv
 forbid 'hv/' 'the guest side does not need the host side' userspace

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 tree=$scratch/tree
 for directory in core/base core/codec core/vmcore core/dump core/save core/stream tests/shell userspace/cli userspace/dump_tools \
 	userspace/dump_mount userspace/release_region userspace/vchan \
-	hv/domain hv/capture hv/rescue hv/agent hv/xen hv/hadumpd hv/hadump; do
+	hv/domain hv/capture hv/rescue hv/agent hv/stream hv/xen hv/hadumpd hv/hadump; do
 	mkdir -p "$tree/$directory"
 done
 cp "$here/layers.sh" "$tree/tests/shell"

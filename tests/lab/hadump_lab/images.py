@@ -35,6 +35,7 @@ _DOM0_MODULES = (
 _GUEST_REQUIRED = ("xen-blkfront", "xen-netfront", "ext4")
 _GUEST_MODULES = (
     "virtio_pci", "virtio_blk", "virtio_net", "virtio_mmio", "crc32c_generic", "crc32c-intel", "loop",
+    "xen-gntalloc", "xen-gntdev", "xen-evtchn",
 )  # fmt: skip
 _POWER_COMMANDS = ("poweroff", "reboot", "halt")
 

@@ -26,6 +26,27 @@ TEST(Policies, LaterAndNarrowerSectionsWin) {
   EXPECT_FALSE(table->for_domain("db-test").enabled);
 }
 
+TEST(Policies, SayWhoMaySendStreams) {
+  const auto table = parse_policies(
+      "[domain db-*]\nstream = yes\nstream-max-size = 2G\nstream-max-count = 3\n"
+      "[streams]\ndirectory = /d\nmax-running = 2\nkeep-free = 5M\n",
+      "file");
+  ASSERT_TRUE(table) << table.error().what();
+  EXPECT_FALSE(table->for_domain("web").stream.allowed) << "off by default";
+  const StreamPolicy stream = table->for_domain("db-1").stream;
+  EXPECT_TRUE(stream.allowed);
+  EXPECT_EQ(stream.max_bytes, 2ULL << 30);
+  EXPECT_EQ(stream.max_files, 3U);
+  EXPECT_EQ(table->streams().directory, "/d");
+  EXPECT_EQ(table->streams().max_running, 2U);
+  EXPECT_EQ(table->streams().keep_free, 5U << 20);
+  for (const char* bad :
+       {"[default]\nstream = perhaps\n", "[default]\nstream-x = 1\n", "[default]\nstreams = yes\n",
+        "[default]\nstream-max-count = 10001\n", "[streams]\nmax-running = 0\n",
+        "[streams]\nmax-running = 257\n", "[streams]\ndirectory = here\n", "[streams]\nx = 1\n"})
+    EXPECT_FALSE(parse_policies(bad, "file")) << bad;
+}
+
 TEST(Policies, SayHowACrashIsCaptured) {
   const auto table = parse_policies(
       "[default]\non-crash = capture\ncapture-to = /var/crash/\ncapture-mode = alias\n"

@@ -39,7 +39,14 @@ class RequestsTest : public CaretakerTest {
                          return GuestNews{(*open)->store().guest_keys().value(), "", 0};
                        },
                        wakeup};
-  Requests requests{*caretaker, jobs, guests};
+  ManualJobs stream_jobs;
+  StreamKeeper streams{{stream_jobs,
+                        [](const StreamTask& task) -> Result<ReceivedStream> {
+                          task.progress->show({"vmcore", 3 << 20, 2 << 20});
+                          return ReceivedStream{"vmcore", 3 << 20};
+                        },
+                        [] { return std::uint64_t{1700000000000}; }, [] { return 0ms; }}};
+  Requests requests{*caretaker, jobs, guests, streams};
 };
 
 TEST_F(RequestsTest, ListShowsWhatGuestsSayNow) {
@@ -53,6 +60,21 @@ TEST_F(RequestsTest, ListShowsWhatGuestsSayNow) {
   ASSERT_EQ(answer["domains"].size(), 1U);
   EXPECT_EQ(answer["domains"][0]["name"], "web");
   EXPECT_EQ(answer["domains"][0]["state"], "registered");
+}
+
+TEST_F(RequestsTest, ListShowsStreams) {
+  const GuestNews offer{{{"0", "0123456789abcdef"}}, "", 0};
+  streams.look({{7, {"web", "uuid", {.allowed = true}}}}, {{7, offer}}, {.directory = "/d"});
+  stream_jobs.work(7 * HADUMP_XS_STREAM_SLOTS);
+
+  const Json answer = ask({{"command", "list"}});
+
+  ASSERT_EQ(answer["streams"].size(), 1U);
+  EXPECT_EQ(answer["streams"][0]["domid"], 7);
+  EXPECT_EQ(answer["streams"][0]["file"], "/d/web/vmcore");
+  EXPECT_EQ(answer["streams"][0]["received_bytes"], 3 << 20);
+  EXPECT_EQ(answer["streams"][0]["durable_bytes"], 2 << 20);
+  EXPECT_EQ(answer["streams"][0]["begun_ms"], 1700000000000);
 }
 
 TEST_F(RequestsTest, ListAnswersWhileAJobRuns) {
@@ -77,7 +99,7 @@ TEST_F(RequestsTest, ListDoesNotWaitForAXenstoredThatHangs) {
       },
       wakeup);
   hung.follow(caretaker->listened_to());
-  Requests of_hung(*caretaker, jobs, hung);
+  Requests of_hung(*caretaker, jobs, hung, streams);
   StatusServer::Query query{R"({"command": "list"})", {}, 0};
   EXPECT_FALSE(of_hung.answer(query)) << "a moment, for what guests say now";
   query.waited = 500ms;
