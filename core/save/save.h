@@ -44,6 +44,8 @@ struct SaveOptions {
   std::vector<std::string> vmcore{"/proc/vmcore"};  ///< One file, or the parts of a split one.
   bool vmcore_given = false;  ///< A file of the user's: nothing waits, nothing is released.
   int ack_fd = -1;            ///< With --to -: where the peer says how much of it is safe.
+  /// To SaveSeams::open_host instead of standard output. @pre to is "-".
+  bool to_host = false;
 };
 
 /// What is known of the dump that waits.
@@ -100,6 +102,8 @@ struct SaveSeams {
   /// nowhere.
   std::string state_dir;
   const FileSystems* file_systems = &system_file_systems();  ///< Borrowed.
+  /// Opens a flattened sink to the host of this guest, which says what is durable there.
+  std::function<Result<std::unique_ptr<DumpSink>>()> open_host = {};
 };
 
 /// What came of a save.

@@ -135,7 +135,7 @@ Result<SavePlan> plan_save(const SaveContext& context, SaveTarget target) {
     plan.regions = std::move(*regions);
   }
   plan.target = std::move(target);
-  const bool acknowledged = !plan.target.is_stream() || options.ack_fd >= 0;
+  const bool acknowledged = !plan.target.is_stream() || options.ack_fd >= 0 || options.to_host;
   plan.may_release = seams.releaser != nullptr && options.release && acknowledged;
   // A stream cannot be continued, and a file that is copied can be copied again.
   plan.keeps_journal = seams.dump && !plan.target.is_stream();

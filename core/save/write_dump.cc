@@ -27,7 +27,9 @@ std::vector<std::string> locations_of(const Sinks& sinks) {
 }
 
 Result<Sinks> open_stream(const SaveContext& context) {
-  auto sink = open_flattened_sink(UniqueFd(::dup(STDOUT_FILENO)), "standard output");
+  auto sink = context.options.to_host
+                  ? context.seams.open_host()
+                  : open_flattened_sink(UniqueFd(::dup(STDOUT_FILENO)), "standard output");
   if (!sink) return fail(std::move(sink));
   Sinks sinks;
   sinks.push_back(std::move(*sink));

@@ -18,6 +18,7 @@ struct SaveCommandLine {
   bool check = false;           ///< Only say whether the command line can be used.
   int location_fd = -1;         ///< Where to tell the dump's files, one a line.
   std::string vmcoreinfo = {};  ///< A file with the kernel's VMCOREINFO; empty for the dump's.
+  std::string host_name = {};   ///< With save.to_host: of the file there; empty: the host's choice.
 };
 
 /// The options that say how a dump is written, and how that is shown: --format, --compress,

@@ -3,13 +3,19 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "core/base/text.h"
 #include "core/save/save_plan.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/run_save.h"
 #include "userspace/cli/save_program.h"
+#include "userspace/release_region/host_sink.h"
+#include "userspace/release_region/host_target.h"
 #include "userspace/release_region/sysfs_releaser.h"
 #include "userspace/release_region/waiting_dump.h"
+#include "userspace/vchan/guest_channel.h"
 
 namespace hadump {
 namespace {
@@ -25,8 +31,8 @@ po::options_description describe() {
   options.add_options()
       ("help,h", "show this text")
       ("to", po::value<Words>()->multitoken()->composing(),
-       "file, directory or - (standard output). Several files: the dump is striped over them "
-       "(kdump only)");
+       "file, directory, - (standard output), or host:[NAME], a file on the host of this guest. "
+       "Several files: the dump is striped over them (kdump only)");
   describe_writing(options);
   options.add_options()
       ("no-release", "keep the memory; a later save or release gives it back")
@@ -77,6 +83,29 @@ Result<> refuse_remote(const std::vector<std::string>& to) {
   return {};
 }
 
+/// Set up before the save, and asked after it: what the sink knew is gone with it.
+std::shared_ptr<HostCopy> send_to_host(const std::string& name, SaveSeams& seams) {
+  auto copy = std::make_shared<HostCopy>();
+  seams.open_host = [copy, name,
+                     cancelled = seams.cancelled]() -> Result<std::unique_ptr<DumpSink>> {
+    auto channel = open_guest_channel(kHostPatience, cancelled);
+    if (!channel) return fail(std::move(channel));
+    auto sender = std::make_unique<StreamSender>(std::move(*channel), host_world(cancelled));
+    if (auto opened = sender->open(name); !opened) return fail(std::move(opened));
+    return open_host_sink(std::move(sender), copy);
+  };
+  return copy;
+}
+
+// Memory that was released is nowhere else.
+void tell_of_part(const HostCopy& copy, const SaveConsole& console) {
+  if (copy.whole || copy.durable == 0) return;
+  console.log.error(
+      "the host has the first {} of the dump as {}-incomplete, with all memory that was released; "
+      "What to do next: keep it, and save the rest with --without-earlier",
+      format_size(copy.durable), copy.file);
+}
+
 int run(const SaveCommandLine& command, const CommandCall& call) {
   if (command.check) return check_only(command.save, call);
   const SaveProgram program(call.program, command, call.io);
@@ -95,7 +124,24 @@ int run(const SaveCommandLine& command, const CommandCall& call) {
   }
   seams.host = host_name();
   seams.state_dir = kStateDir;
-  return run_save(command, seams, program.console());
+  if (!command.save.to_host) return run_save(command, seams, program.console());
+  const auto copy = send_to_host(command.host_name, seams);
+  const int status = run_save(command, seams, program.console());
+  tell_of_part(*copy, program.console());
+  return status;
+}
+
+// "host:NAME" is a stream of its own.
+Result<> read_host(SaveCommandLine& command) {
+  std::vector<std::string>& to = command.save.to;
+  const auto is_host = [](const std::string& path) { return host_stream_name(path).has_value(); };
+  if (std::none_of(to.begin(), to.end(), is_host)) return {};
+  if (to.size() > 1) return fail(ErrorCode::kBadData, "the host cannot be one of several targets");
+  if (auto checked = check_host_target(to.front()); !checked) return checked;
+  command.host_name = *host_stream_name(to.front());
+  command.save.to_host = true;
+  to.front() = "-";
+  return {};
 }
 
 }  // namespace
@@ -120,6 +166,7 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
   SaveOptions& options = command.save;
   using Words = std::vector<std::string>;
   if (values->count("to") > 0) options.to = (*values)["to"].as<Words>();
+  if (auto host = read_host(command); !host) return fail(std::move(host));
   if (values->count("with") > 0) options.with = (*values)["with"].as<Words>();
   if (auto read = read_writing(*values, command); !read) return fail(std::move(read));
   options.release = values->count("no-release") == 0;

@@ -34,9 +34,11 @@ struct SaveRun {
 
 /// Runs one save on a fake machine, in this process.
 /// @param on_open  called when a file of the dump has been opened.
+/// @param open_host  SaveSeams::open_host.
 inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
                          std::uint64_t capacity = kNoLimit, const std::string& state_dir = "",
-                         int location_fd = -1, const std::function<void()>& on_open = {}) {
+                         int location_fd = -1, const std::function<void()>& on_open = {},
+                         const decltype(SaveSeams::open_host)& open_host = {}) {
   std::ostringstream messages;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(messages));
   log.set_pattern("%l: %v");
@@ -60,7 +62,9 @@ inline SaveRun save_here(FakeMachine& machine, const SaveOptions& options,
             std::move(*file), [&machine] { machine.event(); }, capacity);
       },
       FakeMachine::kBlockFrames* kFrameSize,
-      state_dir};
+      state_dir,
+      &system_file_systems(),
+      open_host};
   std::ostringstream out;
   const int exit_code = run_save({false, options, ProgressMode::kNone, "", false, location_fd},
                                  seams, {log, clock, {out, out, false}});

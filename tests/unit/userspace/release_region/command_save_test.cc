@@ -23,22 +23,42 @@ TEST(ParseSave, TakesWhatTheManualPageSays) {
 
 TEST(ParseSave, RefusesWhatCannotBeMeant) {
   using Args = std::vector<std::string>;
-  for (const Args& bad :
-       {Args{}, Args{"--to", "a", "--dump-level", "32"}, Args{"--to", "a", "--dump-level", "1,"},
-        Args{"--to", "a", "--dump-level", "-1"}, Args{"--to", "a", "b", "--format", "elf"},
-        Args{"--to", "-", "--format", "elf"}, Args{"--to", "a", "--format", "flattened"},
-        Args{"--to", "a", "--ack-fd", "3"}, Args{"--to", "a", "--portion", "0"},
-        Args{"--to", "a", "--format", "elf", "--compress", "lzo"},
-        Args{"--to", "a", "--format", "elf", "--compress", "auto"}, Args{"--to", "a", "--no"},
-        Args{"--to", "a", "--compress", "rar"}, Args{"--to", "a", "--threads", "100000"},
-        Args{"--to", "root@backup:/var/crash"}, Args{"--to", "nfs:server:/x"},
-        Args{"--to", "ssh://host/x"}, Args{"--to", "host:"}})
+  for (const Args& bad : {Args{},
+                          Args{"--to", "a", "--dump-level", "32"},
+                          Args{"--to", "a", "--dump-level", "1,"},
+                          Args{"--to", "a", "--dump-level", "-1"},
+                          Args{"--to", "a", "b", "--format", "elf"},
+                          Args{"--to", "-", "--format", "elf"},
+                          Args{"--to", "a", "--format", "flattened"},
+                          Args{"--to", "a", "--ack-fd", "3"},
+                          Args{"--to", "a", "--portion", "0"},
+                          Args{"--to", "a", "--format", "elf", "--compress", "lzo"},
+                          Args{"--to", "a", "--format", "elf", "--compress", "auto"},
+                          Args{"--to", "a", "--no"},
+                          Args{"--to", "a", "--compress", "rar"},
+                          Args{"--to", "a", "--threads", "100000"},
+                          Args{"--to", "root@backup:/var/crash"},
+                          Args{"--to", "nfs:server:/x"},
+                          Args{"--to", "ssh://host/x"},
+                          Args{"--to", "host:a/b"},
+                          Args{"--to", "host:", "/var/crash"},
+                          Args{"--to", "host:", "--format", "elf"}})
     EXPECT_FALSE(parse_save(bad)) << testing::PrintToString(bad);
 }
 
 TEST(ParseSave, TakesAFormatThatIsNotCompressed) {
   EXPECT_TRUE(parse_save({"--to", "a", "--format", "elf"}));
   EXPECT_TRUE(parse_save({"--to", "a", "--format", "elf", "--compress", "none"}));
+}
+
+TEST(ParseSave, TakesTheHost) {
+  const auto save = parse_save({"--to", "host:vmcore"});
+  ASSERT_TRUE(save) << save.error().what();
+  EXPECT_TRUE(save->save.to_host);
+  EXPECT_EQ(save->host_name, "vmcore");
+  EXPECT_EQ(save->save.format, find_output_format("flattened"));
+  EXPECT_TRUE(parse_save({"--to", "host:"})->save.to_host);
+  EXPECT_FALSE(parse_save({"--to", "-"})->save.to_host);
 }
 
 TEST(ParseSave, TakesAColonInAFileName) {
