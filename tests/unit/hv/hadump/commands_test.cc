@@ -9,6 +9,7 @@
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadump/report.h"
+#include "hv/hadump/stream_report.h"
 
 namespace hadump {
 namespace {
@@ -271,7 +272,8 @@ TEST(Answer, IsTakenAsFarAsEveryCommandReliesOnIt) {
   EXPECT_TRUE(parse_answer(R"({"ok": true, "domains": [{}], "captures": []})"));
   for (const char* bad :
        {"", "[]", "{", "{}", R"({"ok": true, "domains": {}})", R"({"ok": true, "domains": [[]]})",
-        R"({"ok": true, "captures": "x"})", R"({"ok": true, "captures": [{}, 7]})"}) {
+        R"({"ok": true, "captures": "x"})", R"({"ok": true, "streams": [1]})",
+        R"({"ok": true, "captures": [{}, 7]})"}) {
     const auto answer = parse_answer(bad);
     ASSERT_FALSE(answer) << bad;
     EXPECT_EQ(answer.error().code(), ErrorCode::kBadData) << bad;
@@ -279,6 +281,25 @@ TEST(Answer, IsTakenAsFarAsEveryCommandReliesOnIt) {
   EXPECT_EQ(parse_answer(R"({"ok": false, "error": "the domain runs"})").error().what(),
             "the domain runs");
   EXPECT_EQ(parse_answer(R"({"ok": 1, "error": []})").error().what(), "refused");
+}
+
+TEST(Report, ShowsWhatIsBeingSent) {
+  auto answer = nlohmann::ordered_json::parse(R"({"ok": true, "domains": [
+    {"name": "g1", "uuid": "u", "domid": 7}, {"name": "g2", "uuid": "v", "domid": 8}],
+    "streams": [{"domid": 7, "domain": "g1", "uuid": "u", "file": "/d/g1/vmcore", "begun_ms": 1000,
+                 "received_bytes": 4194304, "durable_bytes": 2097152},
+                {"domid": 7, "domain": "g1", "uuid": "u", "file": ""},
+                {"domid": 7, "domain": "g1", "uuid": "other"}]})");
+  EXPECT_EQ(streams_table(answer["domains"], 5000), "") << "nothing, no table";
+  attach_streams(answer);
+  EXPECT_EQ(streams_table(answer["domains"], 5000),
+            "\nSTREAM OF                 RECEIVED   DURABLE        RATE  FILE\n"
+            "g1                           4 MiB     2 MiB     1 MiB/s  /d/g1/vmcore\n"
+            "g1                             0 B       0 B           -  -\n");
+  EXPECT_EQ(streams_text(answer["domains"][0]),
+            "  stream    /d/g1/vmcore, 4 MiB received, 2 MiB durable\n"
+            "  stream    -, 0 B received, 0 B durable\n");
+  EXPECT_EQ(streams_text(answer["domains"][1]), "");
 }
 
 TEST(Report, ShowsWhatIsHeldAndForHowLong) {
