@@ -117,7 +117,6 @@ read_conf() {
 		eval "$key=\$value"
 	done <"$conf"
 	# lzo is what nobody has chosen.
-	[ "$FORMAT" != kdump ] || return 0
-	case "$COMPRESS" in none | lzo) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=$FORMAT is not compressed" ;; esac
-	COMPRESS=none
+	case "$FORMAT:$COMPRESS" in kdump:* | *:none | *:lzo) ;; *) fault "COMPRESS=$COMPRESS has no effect, since FORMAT=$FORMAT is not compressed" ;; esac
+	[ "$FORMAT" = kdump ] || COMPRESS=none
 }
