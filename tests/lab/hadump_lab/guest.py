@@ -34,7 +34,7 @@ _FIRMWARE = [
 # As little as a device model can have; the console is the paravirtual one.
 _HVM = ['vga="none"', "vnc=0", "sdl=0", "usb=0", 'serial="none"', "xen_platform_pci=1"]
 _GONE = 9  # Exit status.
-# For kernels under emulation: without this, a boot takes a quarter longer.
+# For kernels under emulation: without this, scenarios take a sixth longer.
 QUICK = "mitigations=off cryptomgr.notests pci=noearly 8250.nr_uarts=0"
 UP = r"HADUMP-LAB userspace up uptime=([\d.]+) mem=(\d+) cpus=(\d+) boot_id=(\S+)"
 
