@@ -44,7 +44,8 @@ class Reception {
       if (!heard) return fail(std::move(heard), "the guest has closed the stream too early");
       got = *heard;
       receiver_.feed(std::span(buffer_).first(got));
-      if (receiver_.is_open() && got != 0)
+      // Also what was durable before the last bytes have ended it: the file is kept for that.
+      if (!receiver_.name().empty() && got != 0)
         world_.show(receiver_.name(), receiver_.received(), receiver_.durable());
     }
     const auto now = world_.now();

@@ -36,7 +36,6 @@ class StreamReceiver {
   bool is_over() const { return state_ == State::kOver; }
   /// Why the stream ended without a file; nothing when it has one or has not ended.
   const std::optional<Error>& error() const { return error_; }
-  bool is_open() const { return state_ == State::kOpen; }
   const std::string& name() const { return name_; }
   std::uint64_t received() const { return received_; }
   std::uint64_t durable() const { return durable_; }

@@ -103,8 +103,10 @@ void StreamKeeper::ended(const Place& place, const Result<ReceivedStream>& resul
   const std::string left =
       now.durable == 0
           ? "nothing of it is kept"
-          : fmt::format("its first {} are in {}/{}-incomplete; remove it when it is of no use",
-                        format_size(now.durable), directory, now.file);
+          : fmt::format(
+                "its first {} are in the newest {}/{}-incomplete*; remove it when it is of "
+                "no use",
+                format_size(now.durable), directory, now.file);
   spdlog::warn("{}: stream failed: {}; {}", who(task), printable(result.error().what()), left);
 }
 

@@ -101,7 +101,8 @@ std::shared_ptr<HostCopy> send_to_host(const std::string& name, SaveSeams& seams
 void tell_of_part(const HostCopy& copy, const SaveConsole& console) {
   if (copy.whole || copy.durable == 0) return;
   console.log.error(
-      "the host has the first {} of the dump as {}-incomplete, with all memory that was released; "
+      "the host has the first {} of the dump as {}-incomplete (or the newest that "
+      "has a number behind that), with all memory that was released; "
       "What to do next: keep it, and save the rest with --without-earlier",
       format_size(copy.durable), copy.file);
 }

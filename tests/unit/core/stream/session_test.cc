@@ -44,7 +44,9 @@ class Host {
                                    if (!is_stopped) return {};
                                    return fail(ErrorCode::kCancelled, "hadumpd ends");
                                  },
-                                 [](const std::string&, std::uint64_t, std::uint64_t) {},
+                                 [this](const std::string&, std::uint64_t, std::uint64_t durable) {
+                                   shown_durable = durable;
+                                 },
                                  steady_now, silence_});
       channel_.reset();
     });
@@ -57,6 +59,7 @@ class Host {
   MemoryStore store;
   std::unique_ptr<ByteChannel> guest;
   Result<ReceivedStream> received = fail(ErrorCode::kOs, "not over");
+  std::uint64_t shown_durable = 0;
   std::atomic<bool> is_stopped = false;
 
  private:
@@ -106,6 +109,18 @@ TEST(Stream, WaitsForASlowHost) {
   ASSERT_TRUE(sender.end());
   host.join();
   EXPECT_EQ(host.store.written(), content);
+}
+
+// All in one piece: what the log says of the file must not be what was true before it.
+TEST(Stream, ShowsWhatIsDurableWhenGarbageFollows) {
+  Host host;
+  GuestWords words;
+  words.open("a").data(random_bytes(100)).say(StreamMessage::kSync).header(99, 0, 0);
+  ASSERT_EQ(host.guest->write(words.bytes()).value(), words.bytes().size());
+  host.start();
+  host.join();
+  EXPECT_FALSE(host.received);
+  EXPECT_EQ(host.shown_durable, 100U);
 }
 
 TEST(Stream, EndsWithTheGuest) {
