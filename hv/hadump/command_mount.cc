@@ -79,14 +79,14 @@ Result<Wanted> find_wanted(const MountOptions& options, CommandWorld& world) {
               fmt::format("'{}' is neither a file nor a capture", files.front()));
 }
 
-Result<KeptCapture> open_wanted(const Wanted& wanted, const MountOptions& options,
-                                const CommandWorld& world) {
+Result<ShownDump> open_wanted(const Wanted& wanted, const MountOptions& options,
+                              const CommandWorld& world) {
   if (wanted.kept && !options.vmcoreinfo.empty())
     return fail(ErrorCode::kUnsupported,
                 "--vmcoreinfo cannot be given while the capture is being written");
   if (wanted.kept) return open_kept_capture(*wanted.kept, options.state_directory, world);
   return DumpTree::open(wanted.files, options.vmcoreinfo).map([](std::unique_ptr<DumpTree> tree) {
-    return KeptCapture{nullptr, std::move(tree)};
+    return ShownDump{nullptr, std::move(tree)};
   });
 }
 

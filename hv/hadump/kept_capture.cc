@@ -26,9 +26,8 @@ std::optional<CaptureRecord> kept_record(const nlohmann::ordered_json& capture) 
   return std::move(*record);
 }
 
-Result<KeptCapture> open_kept_capture(const CaptureRecord& record,
-                                      const std::string& state_directory,
-                                      const CommandWorld& world) {
+Result<ShownDump> open_kept_capture(const CaptureRecord& record, const std::string& state_directory,
+                                    const CommandWorld& world) {
   // It is put aside when the successor is about to be created.
   const auto is_ours = [&world, domid = record.domid, uuid = record.uuid,
                         aside = record.aside_uuid]() -> Result<> {
@@ -47,7 +46,7 @@ Result<KeptCapture> open_kept_capture(const CaptureRecord& record,
   if (!source) return fail(std::move(source));
   auto tree = DumpTree::show(std::move(*source), record.file + "-incomplete");
   if (!tree) return fail(std::move(tree));
-  return KeptCapture{std::move(*memory), std::move(*tree)};
+  return ShownDump{std::move(*memory), std::move(*tree)};
 }
 
 }  // namespace hadump

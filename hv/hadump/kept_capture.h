@@ -14,9 +14,9 @@
 
 namespace hadump {
 
-/// A capture's dump as files while its memory goes from the domain to the dump.
-struct KeptCapture {
-  std::unique_ptr<GuestMemory> memory;  ///< first: the files are made of it
+/// A dump as files, and what they are made of.
+struct ShownDump {
+  std::unique_ptr<GuestMemory> memory;  ///< goes last; null: no domain has a part of it
   std::unique_ptr<DumpTree> tree;
 };
 
@@ -25,8 +25,7 @@ std::optional<CaptureRecord> kept_record(const nlohmann::ordered_json& capture);
 
 /// @param state_directory  hadumpd's. @param world  borrowed by the result.
 /// @return kNotFound when the domain is gone; the errors of load_facts() and KeptVmcore::open().
-Result<KeptCapture> open_kept_capture(const CaptureRecord& record,
-                                      const std::string& state_directory,
-                                      const CommandWorld& world);
+Result<ShownDump> open_kept_capture(const CaptureRecord& record, const std::string& state_directory,
+                                    const CommandWorld& world);
 
 }  // namespace hadump
