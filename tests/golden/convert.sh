@@ -31,7 +31,10 @@ convert() { "$tool" convert "$@" --progress plain 2>"$work/log" || { cat "$work/
 for level in 0 1 30 31; do
   convert "$sample" "$work/kdump" --format kdump --compress lzo --dump-level "$level"
   "$tool" verify "$work/kdump" >/dev/null || fail "level $level: verify"
-  for codec in zlib snappy zstd; do
+  # A codec takes a page as it is, whatever was left out beside it.
+  codecs='zlib snappy zstd'
+  [ $level = 1 ] || codecs=
+  for codec in $codecs; do
     convert "$work/kdump" "$work/again" --format kdump --compress $codec
     same "$work/kdump" "$work/again" "level $level: lzo to $codec"
     rm "$work/again"
