@@ -75,6 +75,7 @@ std::string StateDirectory::file(const std::string& name, const char* suffix) co
 Result<> StateDirectory::save(const DomainRecord& record) {
   const std::string json = to_json(record);
   auto done = replace_file(file(record.uuid, ".json"), std::as_bytes(std::span(json)));
+  if (done && !record.rewrite_pending) remove_trusted(file(record.uuid, ".rewrite"));
   // Tests show with this that being killed anywhere loses nothing.
   if (done && !kill_at_.empty() && kill_at_ == to_string(record.step)) raise(SIGKILL);
   return done;

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
+
+#include "hv/xen/handle_list.h"
 
 namespace hadump {
 namespace {
@@ -47,8 +50,10 @@ void enter_host_namespaces() {
 }  // namespace
 
 pid_t fork_clean_child() {
+  std::unique_lock<std::mutex> handles(handle_list_mutex());
   const pid_t child = fork();
   if (child != 0) return child;
+  handles.unlock();
   const int error = errno;
   sigset_t none;
   sigemptyset(&none);

@@ -2,6 +2,7 @@
 #include "hv/xen/handles.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -18,11 +19,18 @@ namespace {
 constexpr std::size_t kErrorsKept = 3;
 thread_local std::deque<std::string> newest_errors;
 
+// A child of libxl's, before it becomes another program: another thread may have held a lock of the
+// sink's when it was made, and nobody will ever release that.
+bool in_a_child(pid_t owner) {
+  return getpid() != owner;
+}
+
 }  // namespace
 
 XenLog::XenLog(Sink sink)
     : logger_{.base = {.vmessage = &XenLog::message, .progress = nullptr, .destroy = nullptr},
-              .sink = std::move(sink)} {}
+              .sink = std::move(sink),
+              .owner = getpid()} {}
 
 void XenLog::message(xentoollog_logger* logger, xentoollog_level level, int errnoval,
                      const char* context, const char* format, va_list args) {
@@ -33,7 +41,13 @@ void XenLog::message(xentoollog_logger* logger, xentoollog_level level, int errn
   std::string line =
       printable(std::string(context == nullptr ? "xen" : context) + ": " + text.data());
   if (errnoval >= 0) line += " (" + Error::os(errnoval, "errno").what() + ")";
-  reinterpret_cast<Logger*>(logger)->sink(line);
+  auto* const own = reinterpret_cast<Logger*>(logger);
+  if (in_a_child(own->owner)) {
+    line += '\n';
+    static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));  // or nobody hears of it
+    return;
+  }
+  own->sink(line);
   if (level < XTL_ERROR) return;
   newest_errors.push_back(std::move(line));
   if (newest_errors.size() > kErrorsKept) newest_errors.pop_front();

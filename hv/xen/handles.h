@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -47,6 +49,7 @@ class XenLog {
   struct Logger {
     xentoollog_logger base;  // first, so that the C callback's pointer is ours
     Sink sink;
+    pid_t owner;  // in a child of this process, lines go to stderr
   };
   static void message(xentoollog_logger* logger, xentoollog_level level, int errnoval,
                       const char* context, const char* format, va_list args);

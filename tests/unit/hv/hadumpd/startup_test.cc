@@ -202,6 +202,21 @@ TEST_F(StartupTest, RecordsGoNowhereElse) {
   EXPECT_FALSE(states.load_all(complaints));
 }
 
+TEST_F(StartupTest, ARewriteThatWasAppliedIsRemoved) {
+  StateDirectory states(directory, "");
+  std::vector<std::string> complaints;
+  ASSERT_TRUE(states.load_all(complaints));
+  DomainRecord record;
+  record.uuid = "u";
+  ASSERT_TRUE(states.save_rewrite(record, {}));
+  record.rewrite_pending = true;
+  ASSERT_TRUE(states.save(record));
+  EXPECT_TRUE(states.load_rewrite(record)) << "it is needed until the record says otherwise";
+  record.rewrite_pending = false;
+  ASSERT_TRUE(states.save(record));
+  EXPECT_FALSE(std::filesystem::exists(directory + "/domains/u.rewrite"));
+}
+
 TEST_F(StartupTest, WhatAKilledAgentLeftIsRemoved) {
   StateDirectory states(directory, "");
   std::vector<std::string> complaints;
