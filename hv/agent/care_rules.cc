@@ -78,14 +78,15 @@ std::string_view agent_state_for(const DomainRecord* record, GuestState guest) {
 }
 
 ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& config,
-                              const DomainRecord* record) {
+                              const DomainRecord* record, bool never_up) {
   const auto action = configured_action(config, status.reason);
   if (!action) return {};  // suspended or in a migration
   const bool watchdog = status.reason == ShutdownReason::kWatchdog;
-  const bool rescue = status.reason == ShutdownReason::kCrash ||
-                      (watchdog && *action == ShutdownAction::kPreserve) ||
-                      // Any other action would lose what has not been saved.
-                      ((watchdog || status.reason == ShutdownReason::kReboot) && dump_runs(record));
+  const bool rescue =
+      status.reason == ShutdownReason::kCrash ||
+      (watchdog && *action == ShutdownAction::kPreserve) ||
+      // Any other action would lose what has not been saved.
+      ((watchdog || never_up || status.reason == ShutdownReason::kReboot) && dump_runs(record));
   if (rescue) return {ShutdownDuty::Kind::kRescue};
   const bool owned = record != nullptr && record->started_ms != 0;
   return owned ? ShutdownDuty{ShutdownDuty::Kind::kObey, *action} : ShutdownDuty{};

@@ -44,9 +44,10 @@ struct ShutdownDuty {
   bool operator==(const ShutdownDuty&) const = default;
 };
 
+/// @param never_up  of a boot in the window: its userspace cannot have ended it.
 /// @pre status.shutdown.
 ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& config,
-                              const DomainRecord* record);
+                              const DomainRecord* record, bool never_up = false);
 
 enum class Aftermath : std::uint8_t {
   kStays,     ///< the domain is there as before: it must not be seen to again

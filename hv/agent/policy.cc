@@ -140,6 +140,10 @@ Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
   if (rule.key == "crash-period") return assign(policy.crash_period, parse_seconds(rule.value));
   if (rule.key == "backend-timeout")
     return assign(policy.backend_timeout, parse_seconds(rule.value));
+  if (rule.key == "on-window-failure")
+    return assign(policy.on_window_failure, parse_on_window_failure(rule.value));
+  if (rule.key == "window-boot-timeout")
+    return assign(policy.window_boot_timeout, parse_seconds(rule.value));
   if (rule.key == "kernel") return assign(policy.kernel, parse_path(rule.value));
   if (rule.key == "ramdisk") return assign(policy.ramdisk, parse_path(rule.value));
   if (rule.key == "cmdline") {

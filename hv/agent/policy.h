@@ -12,6 +12,7 @@
 #include "hv/agent/core_limit.h"
 #include "hv/agent/host_limits.h"
 #include "hv/agent/stream_limit.h"
+#include "hv/agent/window_failure.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/window_cmdline.h"
 
@@ -45,9 +46,11 @@ struct DomainPolicy {
   unsigned max_crashes = 3;  ///< within crash_period; at one more the domain is left as it is
   std::chrono::seconds crash_period{3600};
   std::chrono::seconds backend_timeout{10};
-  std::string kernel;   ///< empty: the domain's own
-  std::string ramdisk;  ///< empty: the domain's own
-  std::string cmdline;  ///< empty: the domain's own
+  OnWindowFailure on_window_failure = OnWindowFailure::kByConfiguration;
+  std::chrono::seconds window_boot_timeout{600};  ///< 0: never
+  std::string kernel;                             ///< empty: the domain's own
+  std::string ramdisk;                            ///< empty: the domain's own
+  std::string cmdline;                            ///< empty: the domain's own
 };
 
 /// The section `host`, and the policies of all domains: the section `default`, then every section

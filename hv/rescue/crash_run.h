@@ -91,6 +91,7 @@ class CrashRun {
   struct Findings {
     SnapshotInput input;
     Registration registration;
+    bool registered = false;  ///< the guest has the module, whatever it claims
   };
   /// A snapshot that was made just now, as against one that an agent before us has made.
   struct Fresh {

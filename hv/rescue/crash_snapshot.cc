@@ -47,6 +47,7 @@ Result<CrashRun::Findings> CrashRun::inspect(const FrameSet& ram) {
   if (!keys) return fail(std::move(keys), "reading the registration");
   const std::uint64_t reserve = save_area_reserve(ram, input.plan, config_.max_vcpus);
   auto registration = check_registration(*keys, ram, input.plan, reserve);
+  findings.registered = registration || registration.error().code() != ErrorCode::kNotFound;
   if (registration) {
     findings.registration = *registration;
     if (!input.survey.dumped().contains(findings.registration.save_area)) {
@@ -62,6 +63,7 @@ Result<CrashRun::Findings> CrashRun::inspect(const FrameSet& ram) {
 Result<CrashRun::Fresh> CrashRun::take_snapshot(DomainRecord& record, const FrameSet& ram) {
   record.boots = 0;
   record.committed = false;
+  record.window = {};
   if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
   if (auto done = reached(record, Step::kPaused, "pause"); !done) return fail(std::move(done));
 
@@ -71,6 +73,7 @@ Result<CrashRun::Fresh> CrashRun::take_snapshot(DomainRecord& record, const Fram
 
   auto findings = inspect(ram);
   if (!findings) return fail(std::move(findings));
+  record.window.had_module = findings->registered;
   SnapshotInput& input = findings->input;
   input.cpus = std::move(*cpus);
   input.dump_id = world_.new_dump_id();

@@ -46,6 +46,31 @@ Result<FrameRange> parse_area(std::uint64_t address, std::uint64_t bytes) {
   return frames_of_bytes(address, bytes);
 }
 
+nlohmann::ordered_json json_of(const WindowHistory& window) {
+  nlohmann::ordered_json json = {{"had_module", window.had_module}, {"failed", window.failed},
+                                 {"judged", window.judged},         {"saving", window.saving},
+                                 {"stopped", window.stopped},       {"why", window.why}};
+  json["tried"] = nlohmann::ordered_json::array();
+  for (WindowStep step : window.tried) json["tried"].push_back(to_string(step));
+  return json;
+}
+
+Result<WindowHistory> parse_window(const nlohmann::ordered_json& json) {
+  WindowHistory window;
+  json.at("had_module").get_to(window.had_module);
+  json.at("failed").get_to(window.failed);
+  json.at("judged").get_to(window.judged);
+  json.at("saving").get_to(window.saving);
+  json.at("stopped").get_to(window.stopped);
+  json.at("why").get_to(window.why);
+  for (const auto& word : json.at("tried")) {
+    auto step = parse_window_step(word.get<std::string>());
+    if (!step) return fail(std::move(step));
+    window.note_tried(*step);
+  }
+  return window;
+}
+
 }  // namespace
 
 std::string_view to_string(Step step) {
@@ -87,6 +112,7 @@ std::string to_json(const DomainRecord& record) {
   json["crashes"] = record.crashes;
   json["crash_counted"] = record.crash_counted;
   json["quick_restarts"] = record.quick_restarts;
+  json["window"] = json_of(record.window);
   json["error"] = record.error;
   json["times_ms"] = nlohmann::ordered_json::object();
   for (const auto& [step, ms] : record.times) json["times_ms"][step] = ms;
@@ -137,6 +163,11 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("crashes").get_to(record.crashes);
   record.crash_counted = json.value("crash_counted", false);  // the same
   record.quick_restarts = json.value("quick_restarts", 0U);   // the same
+  if (json.contains("window")) {                              // the same
+    auto window = parse_window(json["window"]);
+    if (!window) return fail(std::move(window));
+    record.window = std::move(*window);
+  }
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())
     record.times.emplace_back(name, ms.get<double>());

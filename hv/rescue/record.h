@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "hv/rescue/dump_node.h"
+#include "hv/rescue/window_history.h"
 
 namespace hadump {
 
@@ -65,6 +66,7 @@ struct DomainRecord {
   std::vector<std::uint64_t> crashes;  ///< when, seconds since the host's start; for the limit
   bool crash_counted = false;          ///< the crash that the domain is in is in `crashes`
   unsigned quick_restarts = 0;  ///< how often in a row the domain was created again within a minute
+  WindowHistory window;         ///< of the dump that waits
   std::string error;            ///< why the last attempt failed; empty when it did not
   std::vector<std::pair<std::string, double>> times;  ///< step, ms, of the last boot
   std::uint64_t noticed_ms = 0;  ///< wall clock in ms since 1970: the crash was noticed
