@@ -32,9 +32,12 @@ Result<> Alias::run() {
   if (auto done = is_new ? begin() : resume(); !done) return done;
   if (record_.state == CaptureState::kLeaving) {
     if (auto done = put_successor(world_, record_, blueprint_); !done) return done;
-    record_.state = CaptureState::kWriting;
+    record_.state = record_.parks ? CaptureState::kKept : CaptureState::kWriting;
     if (auto done = world_.note(record_); !done) return done;
   }
+  if (record_.state == CaptureState::kKept) return {};
+  if (record_.file.empty())
+    if (auto done = describe_again(); !done) return done;
   return write_and_give_back();
 }
 
@@ -43,7 +46,8 @@ Result<> Alias::begin() {
   if (auto done = examine(); !done) return done;
   blueprint_ = world_.config.blueprint;
   if (auto room = successor_room(world_, blueprint_); !room) return fail(std::move(room));
-  if (auto done = write_header_first(true); !done) return done;
+  if (!record_.parks)
+    if (auto done = write_header_first(true); !done) return done;
   if (auto done = save_findings(blueprint_); !done) return done;
   record_.aside_uuid = new_uuid();
   record_.state = CaptureState::kLeaving;

@@ -17,6 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr unsigned kFactsVersion = 1;
+constexpr unsigned kMovedVersion = 2;  // with frames that were moved, which 1 does not know of
 // As many ranges as a survey can have, three numbers of twenty digits each, and the registers.
 constexpr std::uint64_t kMaxFactsBytes = 64_MiB;
 
@@ -97,6 +98,29 @@ Result<> take_survey(const Json& json, FrameSurvey& survey) {
   return {};
 }
 
+Json json_of(const std::vector<MovedFrames>& moved) {
+  Json all = Json::array();
+  for (const MovedFrames& one : moved)
+    all.push_back({one.from.begin.value, one.from.end.value, one.to.value});
+  return all;
+}
+
+Result<std::vector<MovedFrames>> moved_of(const Json& json) {
+  Json ranges = Json::array();
+  for (const Json& one : json) ranges.push_back({one.at(0), one.at(1)});
+  if (auto frames = frames_of(ranges); !frames) return fail(std::move(frames), "moved");
+  constexpr std::uint64_t kMaxFrame = HADUMP_MAX_ADDRESS >> kFrameShift;
+  std::vector<MovedFrames> moved;
+  for (const Json& one : json) {
+    const FrameRange from{Gfn{one.at(0).get<std::uint64_t>()}, Gfn{one.at(1).get<std::uint64_t>()}};
+    const Gfn to{one.at(2).get<std::uint64_t>()};
+    if (to.value > kMaxFrame || from.frames() > kMaxFrame - to.value)
+      return fail(ErrorCode::kBadData, "frames that were moved too far");
+    moved.push_back({from, to});
+  }
+  return moved;
+}
+
 std::string path_of(const std::string& directory, const std::string& name) {
   return fmt::format("{}/{}.facts", directory, name);
 }
@@ -106,7 +130,7 @@ std::string path_of(const std::string& directory, const std::string& name) {
 std::string to_json(const CaptureFacts& facts) {
   const FrameSurvey& survey = facts.domain.survey;
   Json json;
-  json["version"] = kFactsVersion;
+  json["version"] = facts.domain.moved.empty() ? kFactsVersion : kMovedVersion;
   json["ram"] = json_of(survey.ram);
   json["absent"] = json_of(survey.absent);
   json["broken"] = json_of(survey.broken);
@@ -116,13 +140,17 @@ std::string to_json(const CaptureFacts& facts) {
     json["vcpus"].push_back(hex_of(bytes_in(vcpu)));
   json["vmcoreinfo"] = hex_of(facts.domain.vmcoreinfo_note);
   json["page_offset"] = facts.domain.page_offset.value;
+  if (!facts.domain.moved.empty()) {
+    json["moved"] = json_of(facts.domain.moved);
+    json["unknown"] = facts.unknown;
+  }
   json["blueprint"] = facts.blueprint;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<CaptureFacts> parse_facts(const std::string& text) try {
   const Json json = Json::parse(text);
-  if (json.at("version") != kFactsVersion)
+  if (json.at("version") != (json.contains("moved") ? kMovedVersion : kFactsVersion))
     return fail(ErrorCode::kBadData, "the facts of another version");
   CaptureFacts facts;
   if (auto taken = take_survey(json, facts.domain.survey); !taken) return fail(std::move(taken));
@@ -133,6 +161,12 @@ Result<CaptureFacts> parse_facts(const std::string& text) try {
   if (!note) return fail(std::move(note));
   facts.domain.vmcoreinfo_note = std::move(*note);
   facts.domain.page_offset = GuestVirt{json.at("page_offset").get<std::uint64_t>()};
+  if (json.contains("moved")) {
+    auto moved = moved_of(json["moved"]);
+    if (!moved) return fail(std::move(moved));
+    facts.domain.moved = std::move(*moved);
+    json.at("unknown").get_to(facts.unknown);
+  }
   json.at("blueprint").get_to(facts.blueprint);
   return facts;
 } catch (const nlohmann::json::exception& e) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 #include "hv/domain/domain_vmcore.h"
@@ -13,6 +15,8 @@ namespace hadump {
 struct CaptureFacts {
   DomainFacts domain;
   std::string blueprint;  ///< DomainConfig::blueprint, for the successor
+  /// Of a dump that waited: what was looked for and not found, and why.
+  std::vector<std::pair<std::string, std::string>> unknown{};
 };
 
 /// "DIRECTORY/NAME.facts": JSON, trusted, 0600, durable when this returns Ok. docs/spec/capture.md.

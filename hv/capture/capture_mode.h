@@ -11,6 +11,7 @@
 #include "core/save/lasting.h"
 #include "core/save/save.h"
 #include "hv/capture/capture_record.h"
+#include "hv/domain/domain_vmcore.h"
 #include "hv/domain/host.h"
 
 namespace hadump {
@@ -39,6 +40,8 @@ struct CaptureWorld {
   std::chrono::milliseconds backend_deadline{10000};
   /// Shows how much of the old domain's memory the host has back.
   std::function<void(std::uint64_t bytes)> given_back = [](std::uint64_t) {};
+  /// Looks at the dump that waits in the domain, for a record that is about one.
+  std::function<Result<WaitingMemory>()> waiting_memory{};
   /// Writes down that hadumpd looks after the successor. @param domid  0: it is about to be
   /// created.
   std::function<Result<>(unsigned domid)> own_successor{};

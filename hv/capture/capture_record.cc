@@ -13,9 +13,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// A hadumpd that does not know of waiting dumps would write the wrong kernel's memory.
 constexpr unsigned kRecordVersion = 1;
-constexpr std::array<std::string_view, 5> kStateNames = {"examining", "leaving", "writing",
-                                                         "written", "failed"};
+constexpr unsigned kWaitingVersion = 2;
+constexpr std::array<std::string_view, 6> kStateNames = {"examining", "leaving", "writing",
+                                                         "written",   "failed",  "kept"};
+static_assert(kStateNames.size() == static_cast<std::size_t>(CaptureState::kKept) + 1);
 
 Result<CaptureState> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < kStateNames.size(); ++i)
@@ -36,7 +39,7 @@ std::string_view to_string(CaptureState state) {
 
 std::string to_json(const CaptureRecord& record) {
   Json json;
-  json["version"] = kRecordVersion;
+  json["version"] = record.waiting_dump.empty() ? kRecordVersion : kWaitingVersion;
   json["name"] = record.name;
   json["domain"] = record.domain;
   json["uuid"] = record.uuid;
@@ -61,6 +64,8 @@ std::string to_json(const CaptureRecord& record) {
   json["file_bytes"] = record.file_bytes;
   json["complete"] = record.complete;
   json["domain_kept"] = record.domain_kept;
+  json["waiting_dump"] = record.waiting_dump;
+  json["parks"] = record.parks;
   json["aside_uuid"] = record.aside_uuid;
   json["begun_kib"] = record.begun_kib;
   json["successor_kib"] = record.successor_kib;
@@ -71,7 +76,8 @@ std::string to_json(const CaptureRecord& record) {
 
 Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   const Json json = Json::parse(text);
-  if (json.at("version") != kRecordVersion)
+  const bool waits = !json.value("waiting_dump", "").empty();
+  if (json.at("version") != (waits ? kWaitingVersion : kRecordVersion))
     return fail(ErrorCode::kBadData, "a capture record of another version");
   CaptureRecord record;
   json.at("name").get_to(record.name);
@@ -100,6 +106,8 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("domain_kept").get_to(record.domain_kept);
   // Earlier releases did not have these.
   record.order.pages = json.value("pages", "");
+  record.waiting_dump = json.value("waiting_dump", "");
+  record.parks = json.value("parks", false);
   record.aside_uuid = json.value("aside_uuid", "");
   record.begun_kib = json.value("begun_kib", std::uint64_t{0});
   record.successor_kib = json.value("successor_kib", std::uint64_t{0});

@@ -22,7 +22,14 @@ struct CaptureOrder {
 };
 
 /// How far a capture is; docs/spec/capture.md.
-enum class CaptureState : std::uint8_t { kExamining, kLeaving, kWriting, kWritten, kFailed };
+enum class CaptureState : std::uint8_t {
+  kExamining,
+  kLeaving,
+  kWriting,
+  kWritten,
+  kFailed,
+  kKept,  ///< the domain is put aside, and nothing is written before an admin says where
+};
 std::string_view to_string(CaptureState state);
 
 /// What hadumpd must remember about a capture, should it be killed.
@@ -46,6 +53,11 @@ struct CaptureRecord {
   bool complete = true;            ///< the dump lacks nothing
   bool domain_kept = true;         ///< the domain is still there, as it was captured
 
+  /// The dump that waits in the domain, which was booted again since; its id. Empty: the memory of
+  /// a domain that has only crashed.
+  std::string waiting_dump;
+  bool parks = false;  ///< it is to be kKept
+
   // Of a capture whose domain is replaced at once (mode alias).
   std::string aside_uuid;              ///< the domain's when it is put aside; empty: it is not
   std::uint64_t begun_kib = 0;         ///< memory that the successor began with
@@ -55,7 +67,7 @@ struct CaptureRecord {
 
   bool operator==(const CaptureRecord&) const = default;
 
-  bool is_open() const { return state != CaptureState::kWritten && state != CaptureState::kFailed; }
+  bool is_open() const { return state <= CaptureState::kWriting; }
   /// The domain is put aside, or about to be: whatever comes, it is not brought back to life.
   bool is_aside() const { return domain_kept && !aside_uuid.empty(); }
 };

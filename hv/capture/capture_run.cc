@@ -18,6 +18,7 @@
 #include "hv/capture/panic_line.h"
 #include "hv/capture/read_frames.h"
 #include "hv/domain/guest_kind.h"
+#include "hv/domain/guest_kinds.h"
 
 namespace hadump {
 namespace {
@@ -54,16 +55,46 @@ Result<> CaptureRun::examine() {
   findings_.status = std::move(*status);
   auto ram = ram_of(world_.config);
   if (!ram) return fail(std::move(ram));
-  auto facts =
-      look_at_domain(world_.domain.domain(), world_.domain.memory(), *ram,
-                     looked_at_one_by_one(*world_.config.kind, *ram), world_.config.kind->others());
-  if (!facts) return fail(std::move(facts));
-  findings_.facts = std::move(*facts);
+  if (auto found = find_facts(*ram); !found) return found;
   const DomainVmcore source(world_.domain.memory(), findings_.facts);
   record_.memory_bytes = source.layout().frames.bytes();
   read_log(source);
   if (record_.order.pages.empty()) return {};
   return keep_listed_pages();
+}
+
+Result<> CaptureRun::find_facts(const FrameSet& ram) {
+  if (!record_.waiting_dump.empty()) {
+    auto waiting = world_.waiting_memory();
+    if (!waiting) return fail(std::move(waiting));
+    findings_.facts = std::move(waiting->facts);
+    for (const auto& [what, why] : waiting->lacks) {
+      world_.warn(fmt::format("the dump lacks {}: {}", what, why));
+      findings_.unknown.emplace_back(what, why);
+    }
+    return {};
+  }
+  auto facts =
+      look_at_domain(world_.domain.domain(), world_.domain.memory(), ram,
+                     looked_at_one_by_one(*world_.config.kind, ram), world_.config.kind->others());
+  if (!facts) return fail(std::move(facts));
+  findings_.facts = std::move(*facts);
+  return {};
+}
+
+// Of a domain that was put aside libxl has no configuration any more.
+Result<> CaptureRun::describe_again() {
+  DomainConfig config;
+  config.name = record_.domain;
+  config.uuid = record_.uuid;
+  config.kind = find_guest_kind("pvh");  // no other kind has dumps that wait
+  config.memory_bytes = findings_.facts.survey.ram.bytes() + findings_.facts.survey.absent.bytes();
+  kept_config_ = std::move(config);
+  findings_.status.reason = ShutdownReason::kCrash;
+  auto unknown = findings_.unknown;  // has been written down, with what the log lacks
+  read_log(DomainVmcore(world_.domain.memory(), findings_.facts));
+  findings_.unknown = std::move(unknown);
+  return write_header_first(true);
 }
 
 Result<> CaptureRun::keep_listed_pages() {
@@ -95,7 +126,8 @@ Result<> CaptureRun::keep_listed_pages() {
 }
 
 Result<> CaptureRun::save_findings(const std::string& blueprint) const {
-  return save_facts(world_.state_directory, record_.name, {findings_.facts, blueprint});
+  return save_facts(world_.state_directory, record_.name,
+                    {findings_.facts, blueprint, findings_.unknown});
 }
 
 Result<std::string> CaptureRun::load_findings() {
@@ -104,6 +136,7 @@ Result<std::string> CaptureRun::load_findings() {
     return fail(ErrorCode::kBadData, facts.error().what());
   if (!facts) return fail(std::move(facts));
   findings_.facts = std::move(facts->domain);
+  findings_.unknown = std::move(facts->unknown);
   return std::move(facts->blueprint);
 }
 
@@ -193,7 +226,8 @@ Result<> CaptureRun::write_header(const std::string& file) {
   record_.file = file;
   record_.metadata = companion_of(record_.order.to, file, "metadata.json");
   if (auto free = check_metadata_place(record_.metadata, record_.dump_id); !free) return free;
-  const std::string text = metadata_text(record_, world_.config, findings_, world_.host_name, log);
+  const DomainConfig& config = kept_config_ ? *kept_config_ : world_.config;
+  const std::string text = metadata_text(record_, config, findings_, world_.host_name, log);
   if (auto done = write_metadata(record_.metadata, text); !done) return done;
   return world_.note(record_);
 }

@@ -40,6 +40,8 @@ class CaptureRun : public SaveReporter {
   /// Writes the header before the dump is begun, where a later run could not. @param releases  as
   /// options(). @return what is wrong with the target.
   Result<> write_header_first(bool releases);
+  /// Does so with what load_findings() has given, for a domain that was kept without a header.
+  Result<> describe_again();
   /// Writes the header, and notes the names of the files. @param file  the dump's.
   Result<> write_header(const std::string& file);
   /// Of the order. @param releases  the domain's memory is given back while it is written.
@@ -63,12 +65,14 @@ class CaptureRun : public SaveReporter {
  private:
   /// @return kNotFound when the domain of this number has another UUID: it is somebody else's.
   Result<DomainStatus> status_of(const std::string& uuid) const;
+  Result<> find_facts(const FrameSet& ram);
   void read_log(const VmcoreSource& source);
   Result<> keep_listed_pages();
   Result<CaptureTrailer> add_trailer(const SaveOutcome& outcome);
   bool only_bad_memory_is_lost(const FrameSet& missing) const;
   Result<> remove_journals();
 
+  std::optional<DomainConfig> kept_config_;
   std::optional<Error> header_error_;  ///< located() cannot return it
 };
 

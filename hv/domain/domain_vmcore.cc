@@ -34,7 +34,7 @@ Result<DomainFacts> look_at_domain(const Domain& domain, const GuestMemory& memo
 }
 
 DomainVmcore::DomainVmcore(const GuestMemory& memory, const DomainFacts& facts)
-    : memory_(memory), readable_(facts.survey.dumped()) {
+    : memory_(memory), readable_(facts.survey.dumped()), moved_(facts.moved) {
   layout_.frames = readable_;
   layout_.frames.insert(facts.survey.broken);
   layout_.notes = notes_of(facts.vcpus, facts.vmcoreinfo_note);
@@ -50,26 +50,51 @@ DomainVmcore::DomainVmcore(const GuestMemory& memory, const DomainFacts& facts)
   }
 }
 
-FrameStatus DomainVmcore::status_of(const FrameMapping& mapping, std::size_t index) const {
-  const Gfn gfn{mapping.range().begin.value + index};
+FrameStatus DomainVmcore::status_of(Gfn gfn, bool present) const {
   if (!layout_.frames.contains(gfn)) return FrameStatus::kAbsent;
-  return readable_.contains(gfn) && mapping.present(index) ? FrameStatus::kRead
-                                                           : FrameStatus::kFailed;
+  return readable_.contains(gfn) && present ? FrameStatus::kRead : FrameStatus::kFailed;
+}
+
+// As much of the beginning of `range` as has its content in one piece.
+DomainVmcore::Place DomainVmcore::place_of(FrameRange range) const {
+  for (const MovedFrames& one : moved_) {
+    if (one.from.end <= range.begin) continue;
+    if (range.begin < one.from.begin) {
+      range.end = std::min(range.end, one.from.begin);
+      break;
+    }
+    range.end = std::min(range.end, one.from.end);
+    return {range, Gfn{one.to.value + (range.begin.value - one.from.begin.value)}};
+  }
+  return {range, range.begin};
 }
 
 Result<> DomainVmcore::read(Gfn first, std::span<std::byte> out,
                             std::span<FrameStatus> status) const {
-  const FrameRange range{first, Gfn{first.value + status.size()}};
-  auto mapping = memory_.map(range, Access::kRead);
+  while (!status.empty()) {
+    const Place place = place_of({first, Gfn{first.value + status.size()}});
+    const std::size_t frames = place.range.frames();
+    auto done = read_place(place, out.first(frames * kFrameSize), status.first(frames));
+    if (!done) return done;
+    first = place.range.end;
+    out = out.subspan(frames * kFrameSize);
+    status = status.subspan(frames);
+  }
+  return {};
+}
+
+Result<> DomainVmcore::read_place(const Place& place, std::span<std::byte> out,
+                                  std::span<FrameStatus> status) const {
+  auto mapping = memory_.map({place.at, Gfn{place.at.value + status.size()}}, Access::kRead);
   if (!mapping) return fail(std::move(mapping));
-  if (readable_.contains(range) && mapping->all_present()) {
+  if (readable_.contains(place.range) && mapping->all_present()) {
     std::memcpy(out.data(), mapping->bytes().data(), out.size());
     std::fill(status.begin(), status.end(), FrameStatus::kRead);
     return {};
   }
   for (std::size_t i = 0; i < status.size(); ++i) {
     std::byte* row = out.data() + i * kFrameSize;
-    status[i] = status_of(*mapping, i);
+    status[i] = status_of(Gfn{place.range.begin.value + i}, mapping->present(i));
     if (status[i] == FrameStatus::kRead)
       std::memcpy(row, mapping->frame(i).data(), kFrameSize);
     else
@@ -86,8 +111,9 @@ Result<FrameView> DomainVmcore::map(FrameRange range) const {
   const FrameSet readable = readable_.intersection(range);
   if (readable.empty() || readable.ranges().front().begin != range.begin)
     return fail(ErrorCode::kBadData, "the frame cannot be read");
-  range = readable.ranges().front();
-  auto mapping = memory_.map(range, Access::kRead);
+  const Place place = place_of(readable.ranges().front());
+  range = place.range;
+  auto mapping = memory_.map({place.at, Gfn{place.at.value + range.frames()}}, Access::kRead);
   if (!mapping) return fail(std::move(mapping));
   std::size_t present = 0;
   while (present < range.frames() && mapping->present(present)) ++present;

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
@@ -14,12 +16,27 @@
 
 namespace hadump {
 
+/// Frames whose content is elsewhere in the domain: a copy was made before they were used anew.
+struct MovedFrames {
+  FrameRange from;
+  Gfn to;  ///< the first of as many
+  bool operator==(const MovedFrames&) const = default;
+};
+
 /// What a dump of a domain says besides the content of its memory.
 struct DomainFacts {
   FrameSurvey survey;
   std::vector<hadump_vcpu> vcpus;
   std::vector<std::byte> vmcoreinfo_note;  ///< empty: none was found
   GuestVirt page_offset;                   ///< 0: not known
+  std::vector<MovedFrames> moved;          ///< ascending and disjoint
+};
+
+/// The memory of a kernel whose domain has been booted again since.
+struct WaitingMemory {
+  DomainFacts facts;
+  /// What is not there any more, or not as it was, and why.
+  std::vector<std::pair<std::string, std::string>> lacks;
 };
 
 /// Finds all of it by looking at the domain. @pre paused, or it changes meanwhile.
@@ -43,10 +60,19 @@ class DomainVmcore : public VmcoreSource {
   bool prefers_mapping() const override { return true; }
 
  private:
-  FrameStatus status_of(const FrameMapping& mapping, std::size_t index) const;
+  /// A run of frames, and where its content begins.
+  struct Place {
+    FrameRange range;
+    Gfn at;
+  };
+  Place place_of(FrameRange range) const;
+  Result<> read_place(const Place& place, std::span<std::byte> out,
+                      std::span<FrameStatus> status) const;
+  FrameStatus status_of(Gfn gfn, bool present) const;
 
   const GuestMemory& memory_;
   FrameSet readable_;
+  std::vector<MovedFrames> moved_;
   VmcoreLayout layout_;
 };
 

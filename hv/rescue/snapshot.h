@@ -80,6 +80,10 @@ struct SnapshotRewrite {
   std::vector<std::byte> header;
 };
 
+/// The blocks that the guest has marked as released since its boot; anything else in its table is
+/// garbage. @param complaint  as for plan_rewrite().
+FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint);
+
 /// Plans the next boot of the same dump: released blocks become RAM, `boots` counts up.
 /// @param complaint  a sentence when the guest's block table had garbage in it, else empty.
 Result<SnapshotRewrite> plan_rewrite(const SavedSnapshot& saved, std::string& complaint);

@@ -104,24 +104,6 @@ Result<FrameSurvey> parse_records(std::span<const std::byte> bytes) {
   return survey_from_records(records);
 }
 
-// The blocks that are now released and were held; anything else in the table is garbage.
-FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint) {
-  FrameSet released;
-  constexpr std::uint64_t kBlockFrames = HADUMP_BLOCK_SIZE >> kFrameShift;
-  for (std::size_t i = 0; i < saved.blocks.size(); ++i) {
-    if (saved.blocks[i] == HADUMP_BLOCK_HELD) continue;
-    const FrameRange block{Gfn{i * kBlockFrames}, Gfn{(i + 1) * kBlockFrames}};
-    const bool known = saved.blocks[i] == HADUMP_BLOCK_RELEASED;
-    if (known && saved.node.held.contains(block))
-      released.insert(block);
-    else if (!known || !saved.node.released.contains(block))
-      complaint = fmt::format(
-          "the guest's block table has an invalid entry for block {}; treating the block as held",
-          i);
-  }
-  return released;
-}
-
 // Whether a section can grow to `bytes` without reaching the one after it.
 Result<> check_room(const hadump_save_header& header, hadump_section_index index,
                     std::uint64_t bytes) {
@@ -187,6 +169,23 @@ Result<SavedSnapshot> read_snapshot(const GuestMemory& memory, FrameRange save_a
   if (check_low)
     if (auto ok = check_low_section(memory, saved); !ok) return fail(std::move(ok));
   return saved;
+}
+
+FrameSet released_blocks(const SavedSnapshot& saved, std::string& complaint) {
+  FrameSet released;
+  constexpr std::uint64_t kBlockFrames = HADUMP_BLOCK_SIZE >> kFrameShift;
+  for (std::size_t i = 0; i < saved.blocks.size(); ++i) {
+    if (saved.blocks[i] == HADUMP_BLOCK_HELD) continue;
+    const FrameRange block{Gfn{i * kBlockFrames}, Gfn{(i + 1) * kBlockFrames}};
+    const bool known = saved.blocks[i] == HADUMP_BLOCK_RELEASED;
+    if (known && saved.node.held.contains(block))
+      released.insert(block);
+    else if (!known || !saved.node.released.contains(block))
+      complaint = fmt::format(
+          "the guest's block table has an invalid entry for block {}; treating the block as held",
+          i);
+  }
+  return released;
 }
 
 Result<SnapshotRewrite> plan_rewrite(const SavedSnapshot& saved, std::string& complaint) {

@@ -92,6 +92,80 @@ TEST_F(AliasModeTest, WritesEveryPageAndGivesAllMemoryBack) {
   EXPECT_EQ(metadata()["header"]["mode"], "alias");
 }
 
+/// The guest was booted again: its low memory is in a copy, and another kernel's where it was.
+struct WaitingCase : public AliasCase {
+  WaitingCase() {
+    record_.waiting_dump = record_.dump_id;
+    memory().add({moved_.to, Gfn{moved_.to.value + moved_.from.frames()}});
+    const std::vector<std::byte> rubbish(kFrameSize, std::byte{0xdd});
+    for (Gfn gfn = moved_.from.begin; gfn < moved_.from.end; ++gfn.value) {
+      const Gfn to{moved_.to.value + gfn.value - moved_.from.begin.value};
+      const auto page = memory().content(gfn);
+      if (!is_zero(page)) {
+        EXPECT_TRUE(write_guest(memory(), address_of(to), page));
+      }
+      if (gfn.value % 64 == 0) {
+        EXPECT_TRUE(write_guest(memory(), address_of(gfn), rubbish));
+      }
+    }
+  }
+};
+
+class AliasOfAWaitingDump : public testing::Test, public WaitingCase {};
+
+TEST_F(AliasOfAWaitingDump, IsTheFirstKernelsMemory) {
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  expect_ended_well();
+  EXPECT_THAT(record_.panic, HasSubstr("a test"));
+  EXPECT_EQ(metadata()["header"]["unknown"][0]["what"], "released memory");
+}
+
+TEST_F(AliasOfAWaitingDump, GoesOnAfterAKillAtEachStep) {
+  for (std::size_t note = 1; note < 5; ++note) {
+    WaitingCase killed;
+    killed.kill_at_note_ = note;
+    killed.cancel_after_ = 20000;
+    if (killed.run(killed.record_)) killed.cancel_after_.reset();  // cut off in the middle
+    killed.cancel_after_.reset();
+    killed.go_on_from_last_note();
+    const auto done = killed.run();
+    ASSERT_TRUE(done) << note << ": " << done.error().what();
+    killed.expect_ended_well();
+  }
+}
+
+TEST_F(AliasOfAWaitingDump, IsKeptUntilItIsKnownWhereTo) {
+  record_.parks = true;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(record_.state, CaptureState::kKept);
+  EXPECT_TRUE(old_is_there());
+  EXPECT_THAT(successors(), SizeIs(1));
+  EXPECT_THAT(files(), IsEmpty()) << "nobody has asked for a file";
+
+  record_.state = CaptureState::kWriting;                  // an admin has
+  const DomainConfig config = std::exchange(config_, {});  // another hadumpd's
+  const auto done = run();
+  config_ = config;
+  ASSERT_TRUE(done) << done.error().what();
+  expect_ended_well();
+  EXPECT_EQ(metadata()["header"]["domain"]["type"], "pvh");
+  ASSERT_EQ(metadata()["header"]["unknown"].size(), 2U) << "each once";
+  EXPECT_EQ(metadata()["header"]["unknown"][0]["what"], "released memory");
+  EXPECT_EQ(metadata()["header"]["domain"]["memory_bytes"], kFrames << kFrameShift);
+}
+
+// The guest has those in a dump of its own; the memory behind them is its next kernel's.
+TEST_F(AliasOfAWaitingDump, WhatWasReleasedIsNotInIt) {
+  released_ = {FrameRange{Gfn{kFreeFrame}, Gfn{kFreeFrame + 8}}};
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  const auto dump = open_vmcore(record_.order.to);
+  ASSERT_TRUE(dump);
+  EXPECT_FALSE((*dump)->layout().frames.overlaps({Gfn{kFreeFrame}, Gfn{kFreeFrame + 8}}));
+  EXPECT_FALSE(old_is_there()) << "it goes with the domain";
+}
+
 // Whatever is released is in the partial dump by then: the journal says so.
 TEST_F(AliasModeTest, NothingIsGivenBackBeforeItIsDurable) {
   const auto guest = host_.share(domid_);

@@ -29,6 +29,25 @@ TEST(CaptureFactsTest, AreReadAsTheyWereWritten) {
   EXPECT_EQ(read->domain.survey.dumped(), facts.domain.survey.dumped());
 }
 
+TEST(CaptureFactsTest, FramesThatWereMovedAreAnotherVersion) {
+  using Json = nlohmann::ordered_json;
+  CaptureFacts facts;
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
+  EXPECT_EQ(Json::parse(to_json(facts))["version"], 1);
+  facts.domain.moved = {{{Gfn{0}, Gfn{10}}, Gfn{2000}}, {{Gfn{90}, Gfn{100}}, Gfn{2010}}};
+  const Json good = Json::parse(to_json(facts));
+  EXPECT_EQ(good["version"], 2);
+  const auto read = parse_facts(good.dump());
+  ASSERT_TRUE(read) << read.error().what();
+  EXPECT_EQ(read->domain.moved, facts.domain.moved);
+  for (const char* bad : {"7", "[[0, 10]]", "[[10, 10, 5]]", "[[5, 9, 1], [0, 3, 1]]",
+                          "[[0, 10, 18446744073709551610]]"}) {
+    Json json = good;
+    json["moved"] = Json::parse(bad);
+    EXPECT_FALSE(parse_facts(json.dump())) << bad;
+  }
+}
+
 TEST(CaptureFactsTest, NothingElseIsRead) {
   CaptureFacts facts;
   facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};

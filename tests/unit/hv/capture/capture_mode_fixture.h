@@ -131,6 +131,7 @@ class CapturedGuest {
         .host = host_,
         .min_successor_bytes = 32_MiB,
         .given_back = [this](std::uint64_t) { meanwhile_(); },
+        .waiting_memory = [this]() -> Result<WaitingMemory> { return waiting_memory(); },
         .own_successor = [this](unsigned domid) -> Result<> {
           owned_.push_back(domid);
           return {};
@@ -142,6 +143,20 @@ class CapturedGuest {
     }
   }
   Result<> run() { return run(record_).value(); }
+
+  /// As hv/rescue finds it: the domain was booted again, and its first pages were copied before.
+  WaitingMemory waiting_memory() {
+    const FrameSet ram{FrameRange{Gfn{0}, Gfn{kFrames}}};
+    WaitingMemory waiting;
+    auto facts = look_at_domain(open_->domain(), memory(), ram, {}, {});
+    EXPECT_TRUE(facts);
+    waiting.facts = std::move(*facts);
+    waiting.facts.moved = {moved_};
+    waiting.facts.survey.ram.erase(released_);
+    waiting.facts.survey.absent.insert(released_);
+    waiting.lacks = {{"released memory", "it was saved before"}};
+    return waiting;
+  }
 
   Json metadata() {
     return Json::parse(read_text_file(record_.order.to + "-metadata.json", 1_MiB).value());
@@ -181,8 +196,10 @@ class CapturedGuest {
   std::vector<std::string> warnings_;
   LastingFiles lasting_;
   std::unique_ptr<OpenDomain> open_;  ///< of the first run, as a domain can be opened that is gone
-  std::vector<unsigned> owned_;       ///< what the successor was said to be
-  std::string fail_after_leaving_;    ///< a call of the host's
+  MovedFrames moved_{{Gfn{4}, Gfn{kDataFrame + 100}}, Gfn{2 * kFrames}};
+  FrameSet released_;
+  std::vector<unsigned> owned_;     ///< what the successor was said to be
+  std::string fail_after_leaving_;  ///< a call of the host's
   std::size_t kill_at_note_ = 0;
   std::optional<std::uint64_t> cancel_after_;  ///< frames that are written
   std::function<void()> meanwhile_ = [] {};    ///< called while the dump is written

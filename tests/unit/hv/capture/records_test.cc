@@ -19,7 +19,8 @@ using testing::HasSubstr;
 
 // Which records of earlier releases lack.
 const std::set<std::string> kNewKeys = {"aside_uuid", "begun_kib",        "successor_kib",
-                                        "full_kib",   "given_back_bytes", "pages"};
+                                        "full_kib",   "given_back_bytes", "pages",
+                                        "parks",      "waiting_dump"};
 
 CaptureRecord sample() {
   CaptureRecord record;
@@ -44,6 +45,22 @@ CaptureRecord sample() {
   record.full_kib = 3;
   record.given_back_bytes = 4;
   return record;
+}
+
+// An older hadumpd must leave it alone: it would write the memory of the wrong kernel.
+TEST(CaptureRecord, OfAWaitingDumpHasAnotherVersion) {
+  EXPECT_EQ(Json::parse(to_json(sample()))["version"], 1);
+  CaptureRecord record = sample();
+  record.waiting_dump = record.dump_id;
+  record.parks = true;
+  record.state = CaptureState::kKept;
+  Json json = Json::parse(to_json(record));
+  EXPECT_EQ(json["version"], 2);
+  const auto back = parse_capture_record(json.dump());
+  ASSERT_TRUE(back) << back.error().what();
+  EXPECT_EQ(*back, record);
+  json["version"] = 1;
+  EXPECT_FALSE(parse_capture_record(json.dump()));
 }
 
 TEST(CaptureRecord, ReadsWhatItHasWritten) {
