@@ -83,12 +83,33 @@ Result<Json> follow(const std::string& name, const std::string& socket, CommandW
   }
 }
 
+// A capture that has put its domain aside and kept it names that domain, not the one that has
+// replaced it.
+Result<unsigned> kept_domain(const DomainOptions& options, CommandWorld& world) {
+  auto answer = world.ask(options.socket, {{"command", "captures"}});
+  if (!answer) return fail(std::move(answer));
+  if (answer->contains("captures"))
+    for (const Json& capture : (*answer)["captures"])
+      if (text_at(capture, "name") == options.domain && flag_at(capture, "parks") &&
+          flag_at(capture, "domain_kept"))
+        return static_cast<unsigned>(number_at(capture, "domid"));
+  return fail(ErrorCode::kNotFound, "no such capture");
+}
+
+Result<unsigned> domain_to_capture(const DomainOptions& options, CommandWorld& world,
+                                   AdminExit& code) {
+  code = kAdminFailed;
+  if (auto kept = kept_domain(options, world)) return kept;
+  auto domains = ask_for_domains(options, world, code);
+  if (!domains) return fail(std::move(domains));
+  code = kAdminFailed;
+  return domain_to_trigger(*domains, options.domain);
+}
+
 int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandWorld& world) {
   AdminExit code = kAdminOk;
-  auto domains = ask_for_domains(options, world, code);
-  if (!domains) return complain(world, domains.error().what(), code);
-  auto domid = domain_to_trigger(*domains, options.domain);
-  if (!domid) return complain(world, domid.error().what(), kAdminFailed);
+  auto domid = domain_to_capture(options, world, code);
+  if (!domid) return complain(world, domid.error().what(), code);
   const CaptureOrder& order = wanted.order;
   auto started = world.ask(options.socket, {{"command", "capture"},
                                             {"domid", *domid},

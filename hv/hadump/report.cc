@@ -46,13 +46,23 @@ std::string written(const Json& capture) {
   return size_or_dash(capture, "written_bytes");
 }
 
+// Of a dump that nobody has written yet.
+std::string kept_text(const Json& capture) {
+  return fmt::format(
+      "in domain {}-{}; write it with `hadump capture {} --mode alias --to PATH`, or give it up "
+      "with `xl destroy {}`",
+      text_at(capture, "domain"), number_at(capture, "domid"), text_at(capture, "name"),
+      number_at(capture, "domid"));
+}
+
 std::string capture_row(const Json& capture) {
   const std::string rate =
       capture.contains("bytes_per_s") ? format_size(number_at(capture, "bytes_per_s")) + "/s" : "-";
   const std::string left =
       capture.contains("remaining_s") ? clock_time(number_at(capture, "remaining_s")) : "-";
-  const std::string note =
+  std::string note =
       text_at(capture, "error").empty() ? text_at(capture, "file") : text_at(capture, "error");
+  if (text_at(capture, "state") == "kept") note = kept_text(capture);
   return fmt::format("{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  {}\n",
                      text_at(capture, "name"), text_at(capture, "state"), text_at(capture, "mode"),
                      format_size(number_at(capture, "memory_bytes")), done(capture),
@@ -172,6 +182,7 @@ std::string capture_text(const Json& capture) {
                                    {"error", "error"}})
     if (!text_at(capture, key).empty())
       out += fmt::format("    {:<9} {}\n", title, text_at(capture, key));
+  if (text_at(capture, "state") == "kept") out += "    kept      " + kept_text(capture) + "\n";
   if (capture.contains("complete") && capture["complete"] == false)
     out += "    incomplete: memory could not be read\n";
   return out;
@@ -183,6 +194,19 @@ std::string times_text(const Json& dump) {
   for (const auto& [step, ms] : dump["times_ms"].items())
     if (ms.is_number()) times += fmt::format(" {} {:.1f} ms", step, ms.get<double>());
   return times.empty() ? "" : "  times    " + times + "\n";
+}
+
+// How the boots of this dump have failed, and what was tried.
+std::string window_text(const Json& dump) {
+  if (!dump.contains("window") || !dump["window"].is_object()) return "";
+  const Json& window = dump["window"];
+  if (text_at(window, "why").empty()) return "";
+  std::string tried;
+  if (window.contains("tried") && window["tried"].is_array())
+    for (const Json& one : window["tried"])
+      if (one.is_string()) tried += ", " + one.get<std::string>() + " failed";
+  return fmt::format("  window    {} failed; boot {} {}{}\n", number_at(window, "failed"),
+                     number_at(window, "judged"), text_at(window, "why"), tried);
 }
 
 std::string captures_text(const Json& domain) {
@@ -213,6 +237,7 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
   if (dump_waits(domain))
     out += fmt::format("  held      {}, released {}, saved {}\n", held(domain),
                        format_size(number_at(dump, "released_bytes")), saved(domain));
+  if (dump_waits(domain)) out += window_text(dump);
   if (!text_at(dump, "error").empty()) out += "  error     " + text_at(dump, "error") + "\n";
   return out + times_text(dump);
 }

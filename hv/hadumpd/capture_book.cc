@@ -44,7 +44,7 @@ Result<> CaptureBook::load(std::vector<std::string>& complaints) {
       }
       if (record->boot_id != boot_id_ && record->domain_kept) {
         record->domain_kept = false;
-        if (record->is_open()) {
+        if (record->is_open() || record->state == CaptureState::kKept) {
           record->state = CaptureState::kFailed;
           record->error = "the host was booted again, and the domain's memory is lost";
         }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "hv/capture/capture_record.h"
+#include "hv/domain/domain_vmcore.h"
 #include "hv/domain/host.h"
 #include "hv/hadumpd/capture_book.h"
 #include "hv/hadumpd/record_book.h"
@@ -44,6 +45,8 @@ class Capturer {
   void forget_ended() const;
 
  private:
+  Result<> describe_as_before(OpenDomain& domain, CaptureTask& task) const;
+  Result<WaitingMemory> waiting_memory(const GuestMemory& memory, const CaptureTask& task) const;
   Result<> own_successor(const CaptureRecord& record, unsigned domid) const;
 
   Host& host_;

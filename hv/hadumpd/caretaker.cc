@@ -107,6 +107,7 @@ std::map<unsigned, std::string> Caretaker::kernels() const {
 }
 
 void Caretaker::reconsider() {
+  forget_window_steps();
   for (auto& [domid, ward] : wards_) {
     ward.stale = true;
     ward.given_up = false;
@@ -133,7 +134,8 @@ Result<JobNumber> Caretaker::trigger(unsigned domid, bool again) {
   if (status == domains->end()) return fail(ErrorCode::kNotFound, "the domain is gone");
   const auto record = world_.book.find(ward.config.uuid);
   const bool unfinished = record && record->has_snapshot() && record->step != Step::kStarted;
-  if (status->crashed() || unfinished) {
+  const bool ended = status->shutdown && record && record->step == Step::kStarted;
+  if (status->crashed() || unfinished || ended) {
     if (!ward.config.kind->boots_in_place)
       return fail(ErrorCode::kUnsupported, why_not_in_place(ward.config, ward.policy));
     auto started = start_rescue(domid, ward);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -118,9 +119,24 @@ class Caretaker {
   void attempt_failed(unsigned domid, Ward& ward, const Error& error);
   void save(const DomainRecord& record);
 
+  // caretaker_window.cc: boots in the window that fail, or that hang
+  GuestProgress last_words(unsigned domid, const Ward& ward, const DomainRecord& record) const;
+  bool see_to_window_end(const DomainStatus& status, Ward& ward, DomainRecord& record,
+                         const Result<>& counted);
+  WindowChoices window_choices(const Ward& ward) const;
+  void leave_window(unsigned domid, Ward& ward, const DomainRecord& record, WindowStep step,
+                    const std::string& why);
+  void window_step_failed(unsigned domid, Ward& ward, WindowStep step, const Error& error);
+  void rescue_failed(unsigned domid, Ward& ward, const Error& error);
+  void forget_window_steps();
+  void watch_boot(const DomainStatus& status, Ward& ward);
+  void stop_boot(unsigned domid, Ward& ward, const DomainRecord& record);
+
   // caretaker_capture.cc: captures of the memory of domains that have shut down
   Result<> check_capture(const DomainStatus& status, const Ward& ward,
                          const CaptureOrder& order) const;
+  std::optional<CaptureRecord> kept_aside(unsigned domid) const;
+  Result<StartedCapture> write_kept(CaptureRecord record, const CaptureOrder& order);
   bool see_to_capture(const DomainStatus& status, Ward& ward);
   Result<JobNumber> start_capture(unsigned domid, Ward& ward, const CaptureRecord& record);
   void capture_done(unsigned domid, const std::string& uuid, const std::string& name,
@@ -129,14 +145,15 @@ class Caretaker {
   Result<JobNumber> start_discard(const CaptureRecord& record, const std::string& why);
   void capture_failed(const std::string& name, const Error& error);
   void capture_crash(unsigned domid, Ward& ward);
-  Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order);
+  Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order,
+                                       const DomainRecord* waiting = nullptr, bool parks = false);
   void let_go_of_captures(const std::vector<DomainStatus>& present);
   void forget_captures_of(unsigned domid, const std::string& uuid);
   void save(const CaptureRecord& record);
 
   // caretaker_aside.cc: captures whose domain was put aside, and replaced at once
   std::set<unsigned> see_to_asides(const std::vector<DomainStatus>& present);
-  void see_to_aside(const CaptureRecord& record, bool there);
+  JobNumber see_to_aside(const CaptureRecord& record, bool there);
   void aside_failed(const CaptureRecord& record, const Error& error);
 
   // caretaker_jobs.cc: what is done about it, and what comes of that

@@ -23,19 +23,21 @@ std::set<unsigned> Caretaker::see_to_asides(const std::vector<DomainStatus>& pre
     // Its name and its state are the successor's from here on.
     wards_.erase(record.domid);
     adoptions_.erase(record.domid);
-    if (record.is_open()) see_to_aside(record, there);
+    if (record.is_open()) static_cast<void>(see_to_aside(record, there));
   }
   return asides;
 }
 
-void Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
-  if (world_.jobs.busy(record.domid)) return;
+// @return the job's number; 0: none is due.
+JobNumber Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
+  if (world_.jobs.busy(record.domid)) return 0;
   Attempts& attempts = asides_[record.name];
-  if (!attempts.due(world_.monotonic())) return;
+  if (!attempts.due(world_.monotonic())) return 0;
   // Without the domain a run can still find out that all was written before it went.
   if (!there && attempts.failures() > 0) {
     asides_.erase(record.name);
-    return capture_failed(record.name, Error(ErrorCode::kNotFound, "the domain is gone"));
+    capture_failed(record.name, Error(ErrorCode::kNotFound, "the domain is gone"));
+    return 0;
   }
   spdlog::info("capture {}: going on with it", record.name);
   CaptureTask task{{},
@@ -50,6 +52,7 @@ void Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
         capture_done(domid, uuid, name, done);
       });
   if (!started) aside_failed(record, started.error());
+  return started.value_or(0);
 }
 
 // Everything can be repeated: only a dump that is not whole for reasons unknown is for good.

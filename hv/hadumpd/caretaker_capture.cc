@@ -5,12 +5,23 @@
 
 #include <algorithm>
 
+#include "core/base/text.h"
 #include "hv/capture/capture_modes.h"
 #include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/capture_order.h"
 #include "hv/hadumpd/caretaker.h"
 
 namespace hadump {
+namespace {
+
+std::string kept_text(const CaptureRecord& record) {
+  return fmt::format(
+      "the dump is kept in domain {}-{}; `hadump capture {} --mode alias --to PATH` writes it and "
+      "gives its memory to the new domain, `xl destroy {}` gives it up",
+      record.domain, record.domid, record.name, record.domid);
+}
+
+}  // namespace
 
 void Caretaker::save(const CaptureRecord& record) {
   if (auto done = world_.captures.save(record); !done) spdlog::error("{}", done.error().what());
@@ -18,6 +29,7 @@ void Caretaker::save(const CaptureRecord& record) {
 
 Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const CaptureOrder& order) {
   if (auto checked = check_order(order); !checked) return fail(std::move(checked));
+  if (const auto kept = kept_aside(domid)) return write_kept(*kept, order);
   const auto found = wards_.find(domid);
   if (found == wards_.end()) return fail(ErrorCode::kNotFound, "hadumpd does not know this domain");
   Ward& ward = found->second;
@@ -28,18 +40,61 @@ Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const Captu
   });
   if (status == domains->end()) return fail(ErrorCode::kNotFound, "the domain is gone");
   if (auto checked = check_capture(*status, ward, order); !checked) return fail(std::move(checked));
-  auto started = begin_capture(domid, ward, order);
+  // What counts is the dump that waits, not the kernel that has died since.
+  const auto waiting = world_.book.find(ward.config.uuid);
+  const bool waits = waiting && waiting->step == Step::kStarted;
+  auto started = begin_capture(domid, ward, order, waits ? &*waiting : nullptr);
   if (started)
     spdlog::info("domain {} ({}): captured as {} at an admin's request", domid, ward.config.name,
                  started->name);
   return started;
 }
 
+// The capture that has put the domain aside and waits to be told where to write its memory.
+std::optional<CaptureRecord> Caretaker::kept_aside(unsigned domid) const {
+  for (const CaptureView& view : world_.captures.all()) {
+    const CaptureRecord& record = view.record;
+    const bool begun = !record.file.empty() || record.state == CaptureState::kLeaving;
+    if (record.domid == domid && record.parks && record.is_aside() && !begun &&
+        record.state != CaptureState::kFailed)
+      return record;
+  }
+  return {};
+}
+
+Result<Caretaker::StartedCapture> Caretaker::write_kept(CaptureRecord record,
+                                                        const CaptureOrder& order) {
+  if (order.mode != "alias")
+    return fail(ErrorCode::kUnsupported,
+                "the domain was replaced already; use --mode alias, which gives its memory back");
+  if (!order.pages.empty()) return fail(ErrorCode::kUnsupported, "--pages: all of it is kept");
+  if (world_.jobs.busy(record.domid))
+    return fail(ErrorCode::kBusy, "hadumpd is already working on the domain");
+  record.order = order;
+  record.state = CaptureState::kWriting;
+  record.error.clear();
+  if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
+  asides_.erase(record.name);
+  spdlog::info("capture {}: written to {} at an admin's request", record.name, order.to);
+  return StartedCapture{see_to_aside(record, true), record.name};
+}
+
 Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward& ward,
-                                                           const CaptureOrder& order) {
+                                                           const CaptureOrder& order,
+                                                           const DomainRecord* waiting,
+                                                           bool parks) {
   CaptureRecord record =
       world_.captures.begin(ward.config.name, ward.config.uuid, domid, world_.wall_ms());
   record.order = order;
+  if (waiting != nullptr) {
+    record.dump_id = record.waiting_dump = to_hex(waiting->dump_id);
+    record.parks = parks;
+    // What is tried again and again is one attempt.
+    const auto earlier = world_.captures.find(ward.config.uuid, domid);
+    if (earlier && earlier->state == CaptureState::kFailed && earlier->parks == parks &&
+        earlier->waiting_dump == record.waiting_dump)
+      record.name = earlier->name;
+  }
   if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
   auto started = start_capture(domid, ward, record);
   if (!started) {
@@ -70,7 +125,8 @@ Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
   if (world_.jobs.busy(status.domid) || ward.departure)
     return fail(ErrorCode::kBusy, "hadumpd is already working on the domain");
   const auto record = world_.book.find(ward.config.uuid);
-  if (record && record->has_snapshot())
+  const bool is_kept = ward.given_up && record && record->step == Step::kStarted;
+  if (record && record->has_snapshot() && !is_kept)
     return fail(ErrorCode::kBusy, "a dump of an earlier crash is in the domain; let it be saved");
   const auto action = configured_action(ward.config, status.reason);
   const bool owned = record && record->started_ms != 0;
@@ -147,13 +203,19 @@ void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std:
   }
   asides_.erase(name);
   record = world_.captures.find(name);
-  if (done && record)
+  if (done && record && record->state == CaptureState::kKept)
+    spdlog::warn("capture {}: {}", name, kept_text(*record));
+  else if (done && record)
     spdlog::info("capture {}: the memory of domain {} ({}) is in {}", name, domid, record->domain,
                  record->file);
   if (record && !record->aside_uuid.empty()) wards_.erase(domid);  // its successor is another ward
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->capturing = false;
+  const bool cancelled = !done && done.error().code() == ErrorCode::kCancelled;
+  if (!done && !cancelled && record && !record->waiting_dump.empty())
+    return window_step_failed(
+        domid, *ward, record->parks ? WindowStep::kRestart : WindowStep::kCapture, done.error());
   if (!done && ward->note.empty())
     give_up(domid, *ward, fmt::format("capture {}: {}", name, done.error().what()));
 }
@@ -179,7 +241,7 @@ void Caretaker::let_go_of_captures(const std::vector<DomainStatus>& present) {
              one.uuid == (record.is_aside() ? record.aside_uuid : record.uuid);
     });
     if (there) continue;
-    if (record.is_open())
+    if (record.is_open() || record.state == CaptureState::kKept)
       capture_failed(record.name, Error(ErrorCode::kNotFound, "the domain is gone"));
     forget_captures_of(record.domid, record.uuid);
   }

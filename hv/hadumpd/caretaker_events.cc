@@ -76,13 +76,16 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
   }
   // Not of a crashed domain: the event that xenstored sends with it would change its memory.
   if (!ward.published) return start_publishing(status.domid, ward);
-  see_to_dump(status, ward);
+  watch_boot(status, ward);
+  if (!world_.jobs.busy(status.domid)) see_to_dump(status, ward);
 }
 
 void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
   if (see_to_capture(status, ward)) return;
   const auto record = world_.book.find(status.uuid);
-  const ShutdownDuty duty = duty_at_shutdown(status, ward.config, record ? &*record : nullptr);
+  const bool never_up = record && may_hang(*record, last_words(status.domid, ward, *record));
+  const ShutdownDuty duty =
+      duty_at_shutdown(status, ward.config, record ? &*record : nullptr, never_up);
   switch (duty.kind) {
     case ShutdownDuty::Kind::kNothing:
       return;
@@ -100,7 +103,13 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   record.domid = status.domid;
   const std::uint64_t now_ms = world_.wall_ms();
   const bool seen = record.crash_counted;
-  if (auto counted = count_crash(record, seconds_since_boot(), ward.policy); !counted) {
+  const Result<> counted = count_crash(record, seconds_since_boot(), ward.policy);
+  // A guest that is done with its dump may have crashed before we have ended it.
+  const bool waits = record.step == Step::kStarted && !record.dump_over &&
+                     progress(status.domid, ward).state != GuestState::kDone;
+  if (waits) {
+    if (!see_to_window_end(status, ward, record, counted)) return;
+  } else if (!counted) {
     record.error = counted.error().what();
     save(record);
     return give_up(status.domid, ward,
@@ -115,9 +124,7 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   }
   if (!seen) {
     world_.book.keep(record);  // the crash run writes it down with its first step
-    spdlog::info("domain {} ({}): {}", status.domid, ward.config.name,
-                 status.crashed() ? "crashed"
-                                  : "reboots while a dump waits; booting it again with the dump");
+    if (!waits) spdlog::info("domain {} ({}): crashed", status.domid, ward.config.name);
   }
   static_cast<void>(start_rescue(status.domid, ward));  // what fails is seen in the ward
 }

@@ -71,7 +71,7 @@ void Caretaker::rescued(unsigned domid, const std::string& uuid, const Result<>&
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->rescuing = false;
-  if (!done) return attempt_failed(domid, *ward, done.error());
+  if (!done) return rescue_failed(domid, *ward, done.error());
   ward->attempts.reset();
   if (const auto record = world_.book.find(uuid)) log_times(*record);
 }

@@ -45,6 +45,9 @@ std::string Caretaker::note_of(unsigned domid, const Ward& ward) const {
                          attempts->failures(), seconds(*attempts));
   if (ward.departure && !ward.attempts.due(now))
     return fmt::format("re-created in {} s, since it ran only briefly", seconds(ward.attempts));
+  const auto record = world_.book.find(ward.config.uuid);
+  if (record && record->step == Step::kStarted && !record->window.why.empty())
+    return what_happened(record->window, record->window.judged);
   return world_.preparer.trouble(domid);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,13 @@
 #include "hv/hadumpd/jobs.h"
 
 namespace hadump {
+
+/// A boot in the window that is watched.
+struct WatchedBoot {
+  std::uint64_t id = 0;                ///< DomainRecord::started_ms
+  std::chrono::milliseconds looked{};  ///< when, on a clock that does not jump
+  std::chrono::milliseconds lived{};   ///< while somebody has looked, and it was not paused
+};
 
 /// A domain that hadumpd knows. The event loop's; a job has copies of what it needs.
 struct Ward {
@@ -30,6 +39,7 @@ struct Ward {
   Attempts attempts;       ///< at its present crash or shutdown
   Attempts endings;        ///< at ending the dump that waits in it
   Attempts keepings;       ///< at keeping its memory as that dump needs it
+  WatchedBoot boot;
   /// Shared with the job that carries it out, and read here only when that job is over.
   std::shared_ptr<Departure> departure;
 };

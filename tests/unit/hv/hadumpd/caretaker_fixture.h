@@ -131,6 +131,7 @@ class CaretakerTest : public testing::Test {
   std::vector<unsigned> rescued;                         ///< in order, by domid
   std::vector<Error> rescue_failures;                    ///< of the next crash runs
   bool commits_before_it_fails = false;
+  std::function<void()> rescue_hook;          ///< after a crash run that has failed
   std::map<unsigned, std::string> new_names;  ///< names in xenstore, by domid, where they matter
 
  private:
@@ -163,12 +164,20 @@ class CaretakerTest : public testing::Test {
       record.committed = commits_before_it_fails;
       record.step = record.committed ? Step::kReset : Step::kNone;
       static_cast<void>(book->save(record));
+      if (rescue_hook) rescue_hook();
       return tl::unexpected(std::move(error));
     }
     InMemoryDomain& domain = host.at(order.domid).domain;
     EXPECT_TRUE(domain.pause());
     EXPECT_TRUE(domain.reset({}));
     EXPECT_TRUE(domain.start());
+    if (record.step == Step::kStarted) {
+      ++record.boots;
+    } else {
+      record.boots = 1;
+      record.dump_id = {1, 2, 3};
+      record.window = {.had_module = true};
+    }
     record.step = Step::kStarted;
     record.committed = true;
     record.crash_counted = false;

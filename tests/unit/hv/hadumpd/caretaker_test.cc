@@ -214,6 +214,7 @@ TEST_F(CaretakerTest, AnAdminNeedNotWait) {
 
 TEST_F(CaretakerTest, ACrashLoopEndsAndAnAdminGoesOn) {
   set_policies("max-crashes", "1");
+  set_policies("on-window-failure", "keep");
   const unsigned domid = known(config("web"));
   for (int i = 0; i < 2; ++i) {
     host.at(domid).domain.crash_again();

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/file.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
@@ -159,6 +160,9 @@ TEST_F(DepartureTest, ASuccessorHasNoDumpOfTheOldDomain) {
   host.at(domid).domain.crash_again();
   settle();
   ASSERT_EQ(record("web").step, Step::kStarted);
+  host.at(domid).store.keys[HADUMP_XS_STATE] = HADUMP_STATE_SAVING;
+  pass(6s);
+  settle();
   host.fail_next("create", Error(ErrorCode::kOs, "killed"));
   host.at(domid).domain.shut_down(ShutdownReason::kPoweroff);
   settle();
