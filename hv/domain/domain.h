@@ -45,6 +45,8 @@ class Domain {
   virtual Result<DomainStatus> status() const = 0;
   /// Each pause needs its own unpause.
   virtual Result<> pause() = 0;
+  /// Takes back one pause. @return kBusy when there was none.
+  virtual Result<> unpause() = 0;
   virtual Result<CpuState> cpu_state() const = 0;
   /// Makes event channels and the shut-down state as in a new domain; RAM and grants stay. Can be
   /// repeated. @param map  what the hypervisor tells a guest that asks it for its memory map.

@@ -21,6 +21,11 @@ Result<DomainFacts> look_at_domain(const Domain& domain, const GuestMemory& memo
   auto survey = survey_frames(memory, ram, near, others);
   if (!survey) return fail(std::move(survey), "examining the guest's frames");
   facts.survey = std::move(*survey);
+  if (auto done = find_kernel_facts(memory, facts); !done) return fail(std::move(done));
+  return facts;
+}
+
+Result<> find_kernel_facts(const GuestMemory& memory, DomainFacts& facts) {
   const FrameSet frames = facts.survey.dumped();
   auto found = find_vmcoreinfo(memory, frames);
   if (!found) return fail(std::move(found), "searching for VMCOREINFO");
@@ -30,7 +35,7 @@ Result<DomainFacts> look_at_domain(const Domain& domain, const GuestMemory& memo
     facts.vmcoreinfo_note = std::move(*note);
   }
   facts.page_offset = find_page_offset(memory, frames, facts.vcpus).value_or(GuestVirt{});
-  return facts;
+  return {};
 }
 
 DomainVmcore::DomainVmcore(const GuestMemory& memory, const DomainFacts& facts)

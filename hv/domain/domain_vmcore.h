@@ -46,6 +46,10 @@ Result<DomainFacts> look_at_domain(const Domain& domain, const GuestMemory& memo
                                    const FrameSet& ram, const FrameSet& near,
                                    const FrameSet& others);
 
+/// Finds what the guest's kernel has left in `memory`: VMCOREINFO, and where it maps its memory.
+/// @param facts  survey and vCPUs are known; the rest is filled in. @return as GuestMemory.
+Result<> find_kernel_facts(const GuestMemory& memory, DomainFacts& facts);
+
 /// A domain's memory as a dump, to be written by core/dump or saved by core/save. Frames that the
 /// hardware has reported as bad, and those that have gone since the survey, are read as kFailed.
 /// `memory` is borrowed.

@@ -28,6 +28,7 @@ struct GuestKind {
   /// Frames of its own may be anywhere, and count as the domain's: the number of its frames does
   /// not tell whether RAM is missing.
   bool has_device_model = false;
+  bool has_dirty_log = true;  ///< Xen can tell what it writes to while it runs (DirtyLog)
   /// Who holds its memory until the domain is destroyed: what would be given back before would not
   /// be free. Empty: nobody does.
   std::string_view keeps_memory{};

@@ -37,6 +37,17 @@ Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t 
 
 }  // namespace
 
+Result<std::vector<FrameMapping>> GuestMemory::map_all(const FrameSet& frames,
+                                                       Access access) const {
+  std::vector<FrameMapping> all;
+  for (FrameRange range : frames.ranges()) {
+    auto mapping = map(range, access);
+    if (!mapping) return fail(std::move(mapping));
+    all.push_back(std::move(*mapping));
+  }
+  return all;
+}
+
 Result<> GuestMemory::populate(const FrameSet& frames, std::uint64_t keep_free_bytes) {
   auto free = host_free_bytes();
   if (!free) return fail(std::move(free));

@@ -86,6 +86,10 @@ class GuestMemory {
   /// @return kOs when no frame could be tried (EPERM, ENOMEM, ESRCH, …).
   virtual Result<FrameMapping> map(FrameRange range, Access access) const = 0;
 
+  /// The same for frames that lie apart, in as few calls as possible. One mapping for each range of
+  /// `frames`, in order, or several.
+  virtual Result<std::vector<FrameMapping>> map_all(const FrameSet& frames, Access access) const;
+
   /// @return one kind per frame of `range`. kOs (ESRCH, …) when the hypervisor would not say.
   virtual Result<std::vector<FrameKind>> kinds(FrameRange range) const = 0;
 

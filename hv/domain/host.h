@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/domain/dirty_log.h"
 #include "hv/domain/domain.h"
 #include "hv/domain/domain_config.h"
 #include "hv/domain/guest_memory.h"
 
 namespace hadump {
 
-/// One domain, opened for one piece of work. The four parts share handles that nobody else uses, so
+/// One domain, opened for one piece of work. The five parts share handles that nobody else uses, so
 /// that a call that hangs in one of them hangs for this piece of work only.
 ///
 /// Threads: one at a time, except where a part says more.
@@ -22,6 +23,7 @@ class OpenDomain {
   virtual ~OpenDomain() = default;
   virtual Domain& domain() = 0;
   virtual GuestMemory& memory() = 0;
+  virtual DirtyLog& dirty_log() = 0;
   virtual GuestLinks& links() = 0;
   virtual GuestStore& store() = 0;
 };

@@ -26,6 +26,7 @@ inline constexpr GuestKind kPvGuest{.name = "pv",
                                     .acpi = {},
                                     .special = {},
                                     .boots_in_place = false,
+                                    .has_dirty_log = false,
                                     .keeps_memory = "its page tables"};
 
 }  // namespace hadump

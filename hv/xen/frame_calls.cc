@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <memory>
 #include <vector>
 
 namespace hadump {
@@ -25,6 +26,24 @@ Result<FrameMapping> map_frames(const XenHandles& handles, unsigned domid, Frame
                         static_cast<void>(xenforeignmemory_unmap(foreign, mapped.data(),
                                                                  mapped.size() / kFrameSize));
                       });
+}
+
+Result<> map_frames_apart(const XenHandles& handles, unsigned domid,
+                          std::span<const FrameRange> ranges, std::span<const xen_pfn_t> numbers,
+                          int protection, std::vector<FrameMapping>& out) {
+  const FrameRange all{Gfn{0}, Gfn{numbers.size()}};
+  auto mapped = map_frames(handles, domid, all, numbers, protection);
+  if (!mapped) return fail(std::move(mapped));
+  const auto whole = std::make_shared<FrameMapping>(std::move(*mapped));
+  std::size_t at = 0;
+  for (FrameRange range : ranges) {
+    std::vector<bool> present(range.frames());
+    for (std::size_t i = 0; i < present.size(); ++i) present[i] = whole->present(at + i);
+    out.emplace_back(range.begin, whole->bytes().subspan(at * kFrameSize, range.bytes()),
+                     std::move(present), [whole](std::span<std::byte>) {});
+    at += range.frames();
+  }
+  return {};
 }
 
 FrameKind frame_kind(xen_pfn_t answer) {

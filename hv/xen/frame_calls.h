@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "hv/domain/guest_memory.h"
 #include "hv/xen/handles.h"
@@ -16,6 +17,12 @@ namespace hadump {
 /// @return as GuestMemory::map(); `handles` must outlive the mapping.
 Result<FrameMapping> map_frames(const XenHandles& handles, unsigned domid, FrameRange range,
                                 std::span<const xen_pfn_t> numbers, int protection);
+/// One call for frames that lie apart. The memory stays mapped until the last of the mappings goes.
+/// @param ranges  @param numbers  one for each frame of each range, in order.
+/// @param out  gets one mapping for each range.
+Result<> map_frames_apart(const XenHandles& handles, unsigned domid,
+                          std::span<const FrameRange> ranges, std::span<const xen_pfn_t> numbers,
+                          int protection, std::vector<FrameMapping>& out);
 /// @param answer  of xc_get_pfn_type_batch().
 FrameKind frame_kind(xen_pfn_t answer);
 /// As GuestMemory::total_frames().

@@ -6,23 +6,24 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "core/base/units.h"
 
 namespace hadump {
-namespace {
 
 // A part of a domain's grant table in our address space.
 class TableMapping {
  public:
   static Result<TableMapping> open(const XenHandles& handles, unsigned domid, unsigned part,
-                                   std::size_t frames) {
+                                   std::size_t frames, int protection = PROT_READ | PROT_WRITE) {
     TableMapping mapping;
     mapping.foreign_ = handles.foreign.get();
     mapping.bytes_ = frames * kFrameSize;
     mapping.handle_ = xenforeignmemory_map_resource(mapping.foreign_, static_cast<domid_t>(domid),
                                                     XENMEM_resource_grant_table, part, 0, frames,
-                                                    &mapping.address_, PROT_READ | PROT_WRITE, 0);
+                                                    &mapping.address_, protection, 0);
     if (mapping.handle_ == nullptr) return fail_os(errno, "mapping its grant table");
     return mapping;
   }
@@ -52,6 +53,35 @@ class TableMapping {
   std::size_t bytes_ = 0;
 };
 
+struct TableSize {
+  int version = 0;
+  std::size_t frames = 0;
+};
+
+struct GrantTable::Mapped {
+  TableSize size;
+  std::optional<TableMapping> table;
+  std::optional<TableMapping> status;  ///< of version 2
+};
+
+namespace {
+
+Result<TableSize> size_of_table(const XenHandles& handles, unsigned domid) {
+  xc_interface* control = handles.control.get();
+  const int version = xc_gnttab_get_version(control, domid);
+  if (version < 0) return fail_os(errno, "asking for the version of its grant table");
+  gnttab_query_size size{};
+  size.dom = static_cast<domid_t>(domid);
+  if (xc_gnttab_query_size(control, &size) != 0 || size.status != GNTST_okay)
+    return fail_os(errno, "asking for the size of its grant table");
+  return TableSize{version, size.nr_frames};
+}
+
+std::size_t status_frames(std::size_t entries) {
+  constexpr std::size_t kStatusInFrame = kFrameSize / sizeof(grant_status_t);
+  return (entries + kStatusInFrame - 1) / kStatusInFrame;
+}
+
 // Beyond any guest's; the table is the guest's.
 constexpr std::uint64_t kMaxFrame = std::uint64_t{1} << 40;
 constexpr std::uint16_t kInUse = GTF_reading | GTF_writing;
@@ -70,6 +100,17 @@ void add(std::vector<HeldGrants>& held, unsigned domid, std::uint64_t frame, uns
   const FrameRange one{Gfn{frame}, Gfn{frame + 1}};
   found->frames.insert(one);
   if ((flags & GTF_writing) != 0) found->writable.insert(one);
+}
+
+// Sorted before, since the guest has decided their order.
+FrameSet set_of(std::vector<std::uint64_t> frames) {
+  std::sort(frames.begin(), frames.end());
+  FrameSet set;
+  for (const std::uint64_t frame : frames) {
+    const Gfn first{std::min(frame, kMaxFrame)};
+    set.insert({first, Gfn{first.value + 1}});
+  }
+  return set;
 }
 
 }  // namespace
@@ -98,24 +139,84 @@ std::vector<HeldGrants> withdraw(std::span<grant_entry_v2_t> entries,
 }
 
 Result<std::vector<HeldGrants>> withdraw_grants(const XenHandles& handles, unsigned domid) {
-  xc_interface* control = handles.control.get();
-  const int version = xc_gnttab_get_version(control, domid);
-  if (version < 0) return fail_os(errno, "asking for the version of its grant table");
-  gnttab_query_size size{};
-  size.dom = static_cast<domid_t>(domid);
-  if (xc_gnttab_query_size(control, &size) != 0 || size.status != GNTST_okay)
-    return fail_os(errno, "asking for the size of its grant table");
-  if (size.nr_frames == 0) return std::vector<HeldGrants>();
+  auto size = size_of_table(handles, domid);
+  if (!size) return fail(std::move(size));
+  if (size->frames == 0) return std::vector<HeldGrants>();
   auto table =
-      TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_shared, size.nr_frames);
+      TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_shared, size->frames);
   if (!table) return fail(std::move(table));
-  if (version == 1) return withdraw(table->entries<grant_entry_v1_t>());
-  constexpr std::size_t kStatusInFrame = kFrameSize / sizeof(grant_status_t);
+  if (size->version == 1) return withdraw(table->entries<grant_entry_v1_t>());
   const auto entries = table->entries<grant_entry_v2_t>();
   auto status = TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_status,
-                                   (entries.size() + kStatusInFrame - 1) / kStatusInFrame);
+                                   status_frames(entries.size()));
   if (!status) return fail(std::move(status));
   return withdraw(entries, status->entries<const grant_status_t>());
+}
+
+FrameSet writable_grants(std::span<const grant_entry_v1_t> entries) {
+  std::vector<std::uint64_t> frames;
+  for (const grant_entry_v1_t& shared : entries) {
+    const grant_entry_v1_t entry = shared;
+    const bool granted = (entry.flags & GTF_type_mask) == GTF_permit_access;
+    if ((granted && (entry.flags & GTF_readonly) == 0) || (entry.flags & GTF_writing) != 0)
+      frames.push_back(entry.frame);
+  }
+  return set_of(std::move(frames));
+}
+
+// Transitive grants are of another domain's memory.
+FrameSet writable_grants(std::span<const grant_entry_v2_t> entries,
+                         std::span<const grant_status_t> status) {
+  std::vector<std::uint64_t> frames;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const grant_entry_v2_t entry = entries[i];
+    const bool sub_page = (entry.hdr.flags & GTF_sub_page) != 0;
+    const bool granted = (entry.hdr.flags & GTF_type_mask) == GTF_permit_access;
+    const bool written = i < status.size() && (status[i] & GTF_writing) != 0;
+    if ((granted && (entry.hdr.flags & GTF_readonly) == 0) || written)
+      frames.push_back(sub_page ? entry.sub_page.frame : entry.full_page.frame);
+  }
+  return set_of(std::move(frames));
+}
+
+GrantTable::GrantTable(const XenHandles& handles, unsigned domid)
+    : handles_(&handles), domid_(domid), mapped_(std::make_unique<Mapped>()) {}
+GrantTable::GrantTable(GrantTable&&) noexcept = default;
+GrantTable& GrantTable::operator=(GrantTable&&) noexcept = default;
+GrantTable::~GrantTable() = default;
+
+Result<GrantTable> GrantTable::open(const XenHandles& handles, unsigned domid) {
+  GrantTable table(handles, domid);
+  if (auto done = table.map_again(); !done) return fail(std::move(done));
+  return table;
+}
+
+// A guest may have changed to another version, too.
+Result<> GrantTable::map_again() {
+  auto size = size_of_table(*handles_, domid_);
+  if (!size) return fail(std::move(size));
+  if (size->version == mapped_->size.version && size->frames == mapped_->size.frames) return {};
+  *mapped_ = Mapped{*size, {}, {}};
+  if (size->frames == 0) return {};
+  auto table = TableMapping::open(*handles_, domid_, XENMEM_resource_grant_table_id_shared,
+                                  size->frames, PROT_READ);
+  if (!table) return fail(std::move(table));
+  mapped_->table.emplace(std::move(*table));
+  if (size->version == 1) return {};
+  auto status = TableMapping::open(
+      *handles_, domid_, XENMEM_resource_grant_table_id_status,
+      status_frames(mapped_->table->entries<const grant_entry_v2_t>().size()), PROT_READ);
+  if (!status) return fail(std::move(status));
+  mapped_->status.emplace(std::move(*status));
+  return {};
+}
+
+Result<FrameSet> GrantTable::writable() {
+  if (auto done = map_again(); !done) return fail(std::move(done));
+  if (!mapped_->table) return FrameSet();
+  if (!mapped_->status) return writable_grants(mapped_->table->entries<const grant_entry_v1_t>());
+  return writable_grants(mapped_->table->entries<const grant_entry_v2_t>(),
+                         mapped_->status->entries<const grant_status_t>());
 }
 
 }  // namespace hadump

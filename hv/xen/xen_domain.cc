@@ -62,6 +62,13 @@ Result<> XenDomain::pause() {
   return {};
 }
 
+Result<> XenDomain::unpause() {
+  if (xc_domain_unpause(handles_.control.get(), domid_) == 0) return {};
+  // domain_unpause_by_systemcontroller(): nobody has paused it.
+  if (errno == EINVAL) return fail(ErrorCode::kBusy, "the domain is not paused");
+  return fail_os(errno, "unpausing");
+}
+
 Result<CpuState> XenDomain::cpu_state() const {
   CpuState state;
   const int bytes = xc_domain_hvm_getcontext(handles_.control.get(), domid_, nullptr, 0);

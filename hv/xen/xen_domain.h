@@ -14,6 +14,7 @@ class XenDomain : public Domain {
 
   Result<DomainStatus> status() const override;
   Result<> pause() override;
+  Result<> unpause() override;
   Result<CpuState> cpu_state() const override;
   Result<> reset(std::span<const MapEntry> map) override;
   Result<std::vector<HeldGrants>> withdraw_grants() override;

@@ -17,6 +17,7 @@ constexpr unsigned kLargeOrder = 9;
 constexpr std::uint64_t kLargeFrames = 1U << kLargeOrder;
 constexpr std::uint64_t kKindsPerCall = 1024;  // Xen's own limit per hypercall (GPF2_BATCH)
 constexpr std::size_t kExtentsPerCall = 512;
+constexpr std::size_t kFramesPerMap = 4096;
 
 std::vector<xen_pfn_t> frame_numbers(FrameRange range) {
   std::vector<xen_pfn_t> numbers(range.frames());
@@ -50,6 +51,34 @@ std::vector<Extents> cut_into_extents(const FrameSet& frames) {
 Result<FrameMapping> XenGuestMemory::map(FrameRange range, Access access) const {
   const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   return map_frames(handles_, domid_, range, frame_numbers(range), protection);
+}
+
+// One call for many frames: a call costs more than a frame.
+Result<std::vector<FrameMapping>> XenGuestMemory::map_all(const FrameSet& frames,
+                                                          Access access) const {
+  const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
+  std::vector<FrameMapping> all;
+  std::vector<FrameRange> ranges;
+  std::vector<xen_pfn_t> numbers;
+  const auto map_now = [&]() -> Result<> {
+    if (numbers.empty()) return {};
+    auto done = map_frames_apart(handles_, domid_, ranges, numbers, protection, all);
+    ranges.clear();
+    numbers.clear();
+    return done;
+  };
+  for (FrameRange range : frames.ranges())
+    for (Gfn at = range.begin; at < range.end;) {
+      const std::uint64_t room = kFramesPerMap - numbers.size();
+      const FrameRange piece{at, Gfn{std::min(at.value + room, range.end.value)}};
+      ranges.push_back(piece);
+      for (Gfn gfn = piece.begin; gfn < piece.end; ++gfn.value) numbers.push_back(gfn.value);
+      at = piece.end;
+      if (numbers.size() < kFramesPerMap) continue;
+      if (auto done = map_now(); !done) return fail(std::move(done));
+    }
+  if (auto done = map_now(); !done) return fail(std::move(done));
+  return all;
 }
 
 Result<std::vector<FrameKind>> XenGuestMemory::kinds(FrameRange range) const {

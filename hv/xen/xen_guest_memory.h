@@ -12,6 +12,7 @@ class XenGuestMemory : public GuestMemory {
   XenGuestMemory(const XenHandles& handles, unsigned domid) : handles_(handles), domid_(domid) {}
 
   Result<FrameMapping> map(FrameRange range, Access access) const override;
+  Result<std::vector<FrameMapping>> map_all(const FrameSet& frames, Access access) const override;
   Result<std::vector<FrameKind>> kinds(FrameRange range) const override;
   Result<std::uint64_t> total_frames() const override;
   Result<> set_limit_kib(std::uint64_t kib) override;

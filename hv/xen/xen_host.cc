@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hv/xen/toolstack.h"
+#include "hv/xen/xen_dirty_log.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_links.h"
 #include "hv/xen/xen_guest_memory.h"
@@ -24,7 +25,10 @@ bool is_pv(xc_interface* control, unsigned domid) {
 class XenOpenDomain : public OpenDomain {
  public:
   XenOpenDomain(XenHandles handles, unsigned domid)
-      : handles_(std::move(handles)), links_(handles_, domid), store_(handles_.store.get(), domid) {
+      : handles_(std::move(handles)),
+        dirty_log_(handles_, domid),
+        links_(handles_, domid),
+        store_(handles_.store.get(), domid) {
     if (is_pv(handles_.control.get(), domid)) {
       auto memory = std::make_unique<XenPvMemory>(handles_, domid);
       domain_ = std::make_unique<XenPvDomain>(handles_, domid, *memory);
@@ -37,6 +41,7 @@ class XenOpenDomain : public OpenDomain {
 
   Domain& domain() override { return *domain_; }
   GuestMemory& memory() override { return *memory_; }
+  DirtyLog& dirty_log() override { return dirty_log_; }
   GuestLinks& links() override { return links_; }
   GuestStore& store() override { return store_; }
 
@@ -44,6 +49,7 @@ class XenOpenDomain : public OpenDomain {
   XenHandles handles_;  ///< first: the others borrow it
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<Domain> domain_;  ///< may borrow memory_
+  XenDirtyLog dirty_log_;
   XenGuestLinks links_;
   XenGuestStore store_;
 };

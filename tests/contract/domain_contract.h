@@ -19,6 +19,9 @@ inline void check_domain_contract(Domain& domain) {
   EXPECT_TRUE(domain.status().value().paused);
   ASSERT_TRUE(domain.pause()) << "a second pause is no error";
 
+  ASSERT_TRUE(domain.unpause());
+  EXPECT_TRUE(domain.status().value().paused) << "the first pause still holds";
+
   auto cpus = domain.cpu_state();
   ASSERT_TRUE(cpus) << cpus.error().what();
   ASSERT_FALSE(cpus->vcpus.empty());

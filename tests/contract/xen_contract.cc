@@ -12,10 +12,12 @@
 
 #include "hv/rescue/twin.h"
 #include "hv/xen/toolstack.h"
+#include "hv/xen/xen_dirty_log.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 #include "hv/xen/xen_guest_store.h"
 #include "hv/xen/xen_host.h"
+#include "tests/contract/dirty_log_contract.h"
 #include "tests/contract/domain_contract.h"
 #include "tests/contract/guest_memory_contract.h"
 #include "tests/contract/guest_store_contract.h"
@@ -75,6 +77,12 @@ TEST_F(OnXen, WhoeverHasMappedAReplacedFrameKeepsTheOldOne) {
   auto fresh = subject.guest.map(frame, Access::kRead);
   ASSERT_TRUE(fresh && fresh->all_present());
   EXPECT_EQ(fresh->bytes()[0], std::byte{0x11});
+}
+
+// It runs no more, and writes nothing.
+TEST_F(OnXen, DirtyLogKeepsTheContract) {
+  XenDirtyLog log(handles_, g_subject.domid);
+  check_dirty_log_contract(log, g_subject.first_absent, {});
 }
 
 TEST_F(OnXen, ARequestThatNobodyHasTakenIsWithdrawn) {

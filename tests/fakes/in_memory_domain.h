@@ -55,6 +55,12 @@ class InMemoryDomain : public Domain {
     ++pauses_;
     return note("pause");
   }
+  Result<> unpause() override {
+    if (auto failed = hook_("unpause"); !failed) return failed;
+    if (pauses_ == 0) return fail(ErrorCode::kBusy, "not paused");
+    --pauses_;
+    return note("unpause");
+  }
   /// vCPUs that exist but were never started, after the two that run.
   void add_idle_vcpus(u32 count) { idle_vcpus_ = count; }
   Result<CpuState> cpu_state() const override {

@@ -84,6 +84,8 @@ class InMemoryGuest : public GuestMemory {
   }
   bool exists(Gfn gfn) const { return exists_.at(gfn.value); }
   std::vector<std::byte> content(Gfn gfn) const { return {page(gfn), page(gfn) + kFrameSize}; }
+  /// For whoever writes to it without a mapping: the guest itself.
+  std::span<std::byte> raw(FrameRange range) { return {page(range.begin), range.bytes()}; }
   std::uint64_t limit_kib() const { return limit_kib_; }
   /// Can be read, but not mapped for writing.
   InMemoryGuest& make_unwritable(Gfn gfn) {

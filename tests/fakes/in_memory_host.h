@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "hv/domain/host.h"
+#include "tests/fakes/in_memory_dirty_log.h"
 #include "tests/fakes/in_memory_domain.h"
 #include "tests/fakes/in_memory_guest.h"
 
@@ -33,6 +34,7 @@ class InMemoryHost : public Host {
     History history;
     InMemoryDomain domain;
     InMemoryGuest memory;
+    InMemoryDirtyLog dirty_log{history, memory};
     InMemoryGuestLinks links{history};
     InMemoryGuestStore store;
     bool has_configuration = true;  ///< the toolstack has written it
@@ -167,6 +169,7 @@ class InMemoryHost : public Host {
     explicit Open(std::shared_ptr<Resident> resident) : resident_(std::move(resident)) {}
     Domain& domain() override { return resident_->domain; }
     GuestMemory& memory() override { return resident_->memory; }
+    DirtyLog& dirty_log() override { return resident_->dirty_log; }
     GuestLinks& links() override { return resident_->links; }
     GuestStore& store() override { return resident_->store; }
 

@@ -3,9 +3,11 @@
 // same on Xen.
 #include <gtest/gtest.h>
 
+#include "tests/contract/dirty_log_contract.h"
 #include "tests/contract/domain_contract.h"
 #include "tests/contract/guest_memory_contract.h"
 #include "tests/contract/guest_store_contract.h"
+#include "tests/fakes/in_memory_dirty_log.h"
 #include "tests/fakes/in_memory_domain.h"
 #include "tests/fakes/in_memory_guest.h"
 
@@ -28,6 +30,13 @@ TEST(InMemoryDomain, KeepsTheContract) {
   History history;
   InMemoryDomain domain(history);
   check_domain_contract(domain);
+}
+
+TEST(InMemoryDirtyLog, KeepsTheContract) {
+  History history;
+  InMemoryGuest guest{{Gfn{0}, Gfn{64}}};
+  InMemoryDirtyLog log(history, guest);
+  check_dirty_log_contract(log, Gfn{64}, [&](Gfn gfn) { log.guest_writes(gfn, 0, 1); });
 }
 
 TEST(InMemoryGuestStore, KeepsTheContract) {

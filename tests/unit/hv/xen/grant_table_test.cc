@@ -36,6 +36,40 @@ TEST(WithdrawGrants, LeavesNoneAndSaysWhoHasMappedSome) {
   EXPECT_EQ(withdraw(table).size(), 1U);
 }
 
+TEST(WritableGrants, AreWhatOthersMayWriteToWhetherOrNotTheyHaveMappedIt) {
+  std::array<grant_entry_v1_t, 16> table{};
+  table[0] = {kMapped, 0, 0xfeffc};           // the console's counts, too
+  table[9] = {GTF_permit_access, 3, 0x1236};  // granted, but nobody has mapped it
+  table[10] = {kMapped, 3, 0x1235};
+  table[11] = {kMappedReadOnly, 3, 0x1237};
+  table[12] = {GTF_invalid | GTF_reading | GTF_writing, 3, 0x10};  // withdrawn, but still mapped
+  table[13] = {GTF_accept_transfer, 3, 0x11};
+  table[14] = {GTF_permit_access, 3, 0xffffffff};  // a guest may write anything
+
+  EXPECT_EQ(writable_grants(table), (FrameSet{{Gfn{0x10}, Gfn{0x11}},
+                                              {Gfn{0x1235}, Gfn{0x1237}},
+                                              {Gfn{0xfeffc}, Gfn{0xfeffd}},
+                                              {Gfn{0xffffffff}, Gfn{0x100000000}}}));
+  EXPECT_EQ(table[9].flags, GTF_permit_access) << "nothing is changed";
+}
+
+TEST(WritableGrants, OfTheSecondVersion) {
+  std::array<grant_entry_v2_t, 16> table{};
+  std::array<grant_status_t, 16> status{};
+  table[8].hdr = {GTF_permit_access, 4};
+  table[8].full_page.frame = 0x20;
+  table[9].hdr = {GTF_permit_access | GTF_readonly, 4};
+  table[9].full_page.frame = 0x30;
+  table[10].hdr = {GTF_permit_access | GTF_sub_page, 4};
+  table[10].sub_page.frame = 0x40;
+  table[11].hdr = {GTF_invalid, 4};
+  table[11].full_page.frame = 0x50;
+  status[11] = GTF_writing;
+  table[12].hdr = {GTF_transitive, 4};
+  EXPECT_EQ(writable_grants(table, status),
+            (FrameSet{{Gfn{0x20}, Gfn{0x21}}, {Gfn{0x40}, Gfn{0x41}}, {Gfn{0x50}, Gfn{0x51}}}));
+}
+
 TEST(WithdrawGrants, ReadsTheSecondVersionsStatus) {
   std::array<grant_entry_v2_t, 16> table{};
   std::array<grant_status_t, 16> status{};
