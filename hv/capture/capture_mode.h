@@ -11,6 +11,8 @@
 #include "core/save/lasting.h"
 #include "core/save/save.h"
 #include "hv/capture/capture_record.h"
+#include "hv/capture/live_plan.h"
+#include "hv/capture/page_image.h"
 #include "hv/domain/domain_vmcore.h"
 #include "hv/domain/host.h"
 
@@ -45,6 +47,18 @@ struct CaptureWorld {
   /// Writes down that hadumpd looks after the successor. @param domid  0: it is about to be
   /// created.
   std::function<Result<>(unsigned domid)> own_successor{};
+
+  // What a mode needs whose domain runs.
+  std::function<std::chrono::microseconds()> monotonic = [] {
+    return std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now().time_since_epoch());
+  };
+  /// Shows how far the copy of its memory is.
+  std::function<void(const LiveProgress&)> tracked = [](const LiveProgress&) {};
+  /// For tests: a step was reached that no record tells of.
+  std::function<void(std::string_view)> passed = [](std::string_view) {};
+  /// Room at the target.
+  std::function<Result<std::uint64_t>(const HeldFile&)> free_bytes = free_bytes_beside;
 };
 
 /// One way to capture a domain. A new one is a unit and a row of the table in capture_modes.cc.

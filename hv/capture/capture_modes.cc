@@ -10,11 +10,14 @@
 #include "core/dump/output_format.h"
 #include "hv/capture/alias_mode.h"
 #include "hv/capture/copy_mode.h"
+#include "hv/capture/live_mode.h"
+#include "hv/capture/live_plan.h"
 #include "hv/capture/succession.h"
 
 namespace hadump {
 namespace {
 
+constexpr std::uint64_t kMaxStopMs = 60000;
 constexpr std::size_t kMaxPaths = 3000;  // with the rest of a request in one line of 4096
 
 // The domain is not to be restarted, or the host has no room for two: then it is copied.
@@ -25,6 +28,8 @@ constexpr CaptureMode kModes[] = {
     {"alias",
      "a new domain takes its place at once, and gets the old memory as that is written to a file",
      alias_domain, true},
+    {kLiveMode, "of a domain that runs, and goes on running: all pages as they were at one instant",
+     live_domain},
     {"auto", "alias with --restart if the host has room for a new domain, else copy", choose_mode},
 };
 
@@ -34,6 +39,24 @@ Result<> choose_mode(const CaptureWorld& world, CaptureRecord& record) {
   record.order.mode = room ? "alias" : "copy";
   world.info(room ? "mode alias" : fmt::format("mode copy: {}", room.error().what()));
   return (room ? alias_domain : copy_domain)(world, record);
+}
+
+Result<> check_live_words(const CaptureOrder& order) {
+  const CaptureOrder unsaid;
+  if (!parse_if_busy(order.if_busy))
+    return fail(ErrorCode::kBadData,
+                fmt::format("--if-busy: unknown word '{}'; use {} or {}", order.if_busy,
+                            to_string(IfBusy::kStopLonger), to_string(IfBusy::kGiveUp)));
+  if (order.max_stop_ms == 0 || order.max_stop_ms > kMaxStopMs)
+    return fail(ErrorCode::kBadData,
+                fmt::format("--max-stop: use 1 to {} milliseconds", kMaxStopMs));
+  if (order.mode == kLiveMode)
+    return order.restart ? Result<>(fail(ErrorCode::kBadData,
+                                         "--restart: the domain of a live dump goes on running"))
+                         : Result<>();
+  if (order.max_stop_ms != unsaid.max_stop_ms || order.if_busy != unsaid.if_busy)
+    return fail(ErrorCode::kBadData, "--max-stop and --if-busy are for --mode live");
+  return {};
 }
 
 }  // namespace
@@ -77,7 +100,7 @@ Result<> check_order(const CaptureOrder& order) {
                 fmt::format("--compress: the format {} is not compressed", order.format));
   if (auto levels = parse_levels(order.dump_level); !levels)
     return fail(std::move(levels), "--dump-level");
-  return {};
+  return check_live_words(order);
 }
 
 }  // namespace hadump

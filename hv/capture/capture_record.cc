@@ -16,9 +16,9 @@ using Json = nlohmann::ordered_json;
 // A hadumpd that does not know of waiting dumps would write the wrong kernel's memory.
 constexpr unsigned kRecordVersion = 1;
 constexpr unsigned kWaitingVersion = 2;
-constexpr std::array<std::string_view, 6> kStateNames = {"examining", "leaving", "writing",
-                                                         "written",   "failed",  "kept"};
-static_assert(kStateNames.size() == static_cast<std::size_t>(CaptureState::kKept) + 1);
+constexpr std::array<std::string_view, 8> kStateNames = {
+    "examining", "leaving", "writing", "written", "failed", "kept", "tracking", "stopping"};
+static_assert(kStateNames.size() == static_cast<std::size_t>(CaptureState::kStopping) + 1);
 
 Result<CaptureState> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < kStateNames.size(); ++i)
@@ -53,6 +53,11 @@ std::string to_json(const CaptureRecord& record) {
   json["dump_level"] = record.order.dump_level;
   json["pages"] = record.order.pages;
   json["restart"] = record.order.restart;
+  if (record.is_live()) {
+    json["max_stop_ms"] = record.order.max_stop_ms;
+    json["if_busy"] = record.order.if_busy;
+    json["stop_us"] = record.stop_us;
+  }
   json["state"] = to_string(record.state);
   json["file"] = record.file;
   json["metadata"] = record.metadata;
@@ -108,6 +113,9 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   record.order.pages = json.value("pages", "");
   record.waiting_dump = json.value("waiting_dump", "");
   record.parks = json.value("parks", false);
+  record.order.max_stop_ms = json.value("max_stop_ms", CaptureOrder().max_stop_ms);
+  record.order.if_busy = json.value("if_busy", CaptureOrder().if_busy);
+  record.stop_us = json.value("stop_us", std::uint64_t{0});
   record.aside_uuid = json.value("aside_uuid", "");
   record.begun_kib = json.value("begun_kib", std::uint64_t{0});
   record.successor_kib = json.value("successor_kib", std::uint64_t{0});

@@ -9,6 +9,9 @@
 
 namespace hadump {
 
+/// The mode that captures a domain that runs.
+inline constexpr std::string_view kLiveMode = "live";
+
 /// What is wanted of a capture, in the words of the command line.
 struct CaptureOrder {
   std::string mode = "copy";
@@ -18,6 +21,9 @@ struct CaptureOrder {
   std::string dump_level = "31";  ///< may be a list, for a target that runs full
   std::string pages;     ///< a file that lists pages, absolute: nothing else is wanted. Empty: all
   bool restart = false;  ///< create the domain anew when its memory is safe
+  // Of a domain that runs (mode live).
+  std::uint64_t max_stop_ms = 5;        ///< for how long it may be stopped
+  std::string if_busy = "stop-longer";  ///< a word of parse_if_busy()
   bool operator==(const CaptureOrder&) const = default;
 };
 
@@ -28,7 +34,9 @@ enum class CaptureState : std::uint8_t {
   kWriting,
   kWritten,
   kFailed,
-  kKept,  ///< the domain is put aside, and nothing is written before an admin says where
+  kKept,      ///< the domain is put aside, and nothing is written before an admin says where
+  kTracking,  ///< mode live: its writes are logged
+  kStopping,  ///< likewise, and it is stopped, or about to be
 };
 std::string_view to_string(CaptureState state);
 
@@ -65,9 +73,17 @@ struct CaptureRecord {
   std::uint64_t full_kib = 0;          ///< and that it is to have in the end
   std::uint64_t given_back_bytes = 0;  ///< of the old domain's memory
 
+  std::uint64_t stop_us = 0;  ///< mode live: for how long it was stopped; 0: not yet
+
   bool operator==(const CaptureRecord&) const = default;
 
-  bool is_open() const { return state <= CaptureState::kWriting; }
+  /// Its domain runs on, and belongs to nobody's capture.
+  bool is_live() const { return order.mode == kLiveMode; }
+  /// hadumpd is at it, or goes on with it when it starts.
+  bool is_open() const {
+    return state != CaptureState::kWritten && state != CaptureState::kFailed &&
+           state != CaptureState::kKept;
+  }
   /// The domain is put aside, or about to be: whatever comes, it is not brought back to life.
   bool is_aside() const { return domain_kept && !aside_uuid.empty(); }
 };

@@ -31,13 +31,11 @@ constexpr std::uint64_t kPortionBytes = 64_MiB;
 // What goes back to the host at a time.
 constexpr std::uint64_t kReleasedBytes = 4_MiB;
 
-// The domain's number of frames tells of holes in the rest, but not where a device model's own,
-// such as video memory, are counted.
+}  // namespace
+
 FrameSet looked_at_one_by_one(const GuestKind& kind, const FrameSet& ram) {
   return kind.has_device_model ? ram : ram.intersection(kWherePagesAreSpecial);
 }
-
-}  // namespace
 
 Result<DomainStatus> CaptureRun::status_of(const std::string& uuid) const {
   auto status = world_.domain.domain().status();
@@ -102,7 +100,7 @@ Result<> CaptureRun::keep_listed_pages() {
   if (!text) return fail(std::move(text), "--pages");
   auto list = parse_page_list(*text);
   if (!list) return fail(std::move(list), record_.order.pages);
-  const DomainVmcore source(world_.domain.memory(), findings_.facts);
+  const DomainVmcore source(memory(), findings_.facts);
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(source.layout()));
   if (!info)
     return fail(ErrorCode::kNotFound,
@@ -155,9 +153,10 @@ void CaptureRun::read_log(const VmcoreSource& source) {
   }
   findings_.kernel = crash_identity(*info);
   const auto log = kernel_log(source);
-  if (log)
+  // The log of a guest that lives may have a fault in it that it has survived.
+  if (log && !record_.is_live())
     record_.panic = find_panic_line(*log);
-  else
+  else if (!log)
     findings_.unknown.emplace_back("log", log.error().what());
   if (findings_.facts.page_offset.value == 0)
     findings_.unknown.emplace_back("page_offset", "not found in the guest's page tables");
@@ -193,7 +192,7 @@ SaveSeams CaptureRun::seams() const {
   seams.cancelled = [this] { return header_error_.has_value() || world_.cancelled(); };
   seams.open_vmcore =
       [this](const std::vector<std::string>&) -> Result<std::unique_ptr<VmcoreSource>> {
-    return std::make_unique<DomainVmcore>(world_.domain.memory(), findings_.facts);
+    return std::make_unique<DomainVmcore>(memory(), findings_.facts);
   };
   seams.open_sink = [](const HeldFile& file, const std::string& partial) {
     return partial.empty() ? open_file_sink(file) : reopen_file_sink(partial, file);
@@ -209,7 +208,7 @@ void CaptureRun::located(const std::vector<std::string>& files) {
   if (auto done = write_header(files.front()); !done) header_error_ = done.error();
 }
 
-Result<> CaptureRun::write_header_first(bool releases) {
+Result<HeldFile> CaptureRun::find_dump_file(bool releases) {
   auto wanted = options(releases);
   if (!wanted) return fail(std::move(wanted));
   const SaveSeams seams = this->seams();
@@ -218,13 +217,23 @@ Result<> CaptureRun::write_header_first(bool releases) {
   if (!target) return fail(std::move(target));
   auto plan = plan_save(context, *target);
   if (!plan) return fail(std::move(plan));
-  return write_header(target->files.front().path());
+  return target->files.front();
+}
+
+Result<> CaptureRun::write_header_first(bool releases) {
+  auto file = find_dump_file(releases);
+  if (!file) return fail(std::move(file));
+  return write_header(file->path());
+}
+
+void CaptureRun::name_files(const std::string& file) {
+  record_.file = file;
+  record_.metadata = companion_of(record_.order.to, file, "metadata.json");
 }
 
 Result<> CaptureRun::write_header(const std::string& file) {
   const std::string log = companion_of(record_.order.to, file, "dmesg.txt");
-  record_.file = file;
-  record_.metadata = companion_of(record_.order.to, file, "metadata.json");
+  name_files(file);
   if (auto free = check_metadata_place(record_.metadata, record_.dump_id); !free) return free;
   const DomainConfig& config = kept_config_ ? *kept_config_ : world_.config;
   const std::string text = metadata_text(record_, config, findings_, world_.host_name, log);
@@ -236,8 +245,9 @@ Result<CaptureTrailer> CaptureRun::write(RegionReleaser* releaser) {
   auto wanted = options(releaser != nullptr);
   if (!wanted) return fail(std::move(wanted));
   // Xen counts domains in circles, and hadumpd may have been away for long.
-  if (auto ours = status_of(releaser != nullptr ? record_.aside_uuid : record_.uuid); !ours)
-    return fail(std::move(ours));
+  if (image_ == nullptr)
+    if (auto ours = status_of(releaser != nullptr ? record_.aside_uuid : record_.uuid); !ours)
+      return fail(std::move(ours));
   SaveSeams seams = this->seams();
   seams.releaser = releaser;
   auto outcome = save_dump(*wanted, seams, *this);
@@ -274,8 +284,9 @@ Result<> CaptureRun::end(const CaptureTrailer& trailer) {
   if (auto done = remove_journals(); !done) return done;
   if (!trailer.complete) {
     record_.complete = false;
-    return fail(ErrorCode::kIncomplete, "memory could not be read; the domain is kept, and " +
-                                            record_.file + " lacks what was not read");
+    return fail(ErrorCode::kIncomplete,
+                fmt::format("memory could not be read; {}{} lacks what was not read",
+                            image_ == nullptr ? "the domain is kept, and " : "", record_.file));
   }
   record_.state = CaptureState::kWritten;
   record_.error.clear();  // of a run that was tried again

@@ -14,6 +14,11 @@
 
 namespace hadump {
 
+/// The frames of a guest's RAM that a survey looks at one by one. The domain's number of frames
+/// tells of holes in the rest, but not where a device model's own, such as video memory, are
+/// counted.
+FrameSet looked_at_one_by_one(const GuestKind& kind, const FrameSet& ram);
+
 /// What all modes do in the same way: look at the domain, write the metadata at both ends, and let
 /// core/save write the dump. One object for each run; what is found goes from step to step in it.
 class CaptureRun : public SaveReporter {
@@ -58,16 +63,25 @@ class CaptureRun : public SaveReporter {
   ///         of: the domain is needed for another attempt.
   Result<> end(const CaptureTrailer& trailer);
 
-  const CaptureWorld& world_;
-  CaptureRecord& record_;
-  CaptureFindings findings_;
-
- private:
+  /// The first file of the dump, that nothing is in the way of. @param releases  as options().
+  /// @return what is wrong with the target.
+  Result<HeldFile> find_dump_file(bool releases);
+  /// Names the files in the record. @param file  the dump's.
+  void name_files(const std::string& file);
   /// @return kNotFound when the domain of this number has another UUID: it is somebody else's.
   Result<DomainStatus> status_of(const std::string& uuid) const;
   Result<> find_facts(const FrameSet& ram);
   void read_log(const VmcoreSource& source);
   Result<> keep_listed_pages();
+  /// What the dump is of: the domain's memory, or the image of it.
+  const GuestMemory& memory() const { return image_ != nullptr ? *image_ : world_.domain.memory(); }
+
+  const CaptureWorld& world_;
+  CaptureRecord& record_;
+  CaptureFindings findings_;
+  const GuestMemory* image_ = nullptr;  ///< read instead of the domain; borrowed
+
+ private:
   Result<CaptureTrailer> add_trailer(const SaveOutcome& outcome);
   bool only_bad_memory_is_lost(const FrameSet& missing) const;
   Result<> remove_journals();

@@ -12,6 +12,7 @@
 #include "core/save/journal.h"
 #include "core/save/target.h"
 #include "hv/capture/metadata.h"
+#include "hv/capture/page_image.h"
 
 namespace hadump {
 namespace {
@@ -51,8 +52,11 @@ Result<> discard_files(const CaptureRecord& record) {
                                          " is gone: whose dump lies beside it is not "
                                          "known, and it is not deleted");
   const std::string log = companion_of(record.order.to, record.file, "dmesg.txt");
-  const std::string names[] = {dump->name(), incomplete.name(), journal_beside(*dump).name(),
+  const std::string names[] = {dump->name(),
+                               incomplete.name(),
+                               journal_beside(*dump).name(),
                                std::filesystem::path(log).filename(),
+                               image_beside(*dump).name(),
                                std::filesystem::path(record.metadata).filename()};
   for (const std::string& name : names)
     if (auto done = remove_if_there(dump->beside(name)); !done) return done;

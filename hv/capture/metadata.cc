@@ -87,6 +87,27 @@ Json frames_json(const FrameSurvey& survey) {
           {"special", survey.special.frames()}};
 }
 
+// Frames in passes count again and again.
+Json live_json(const LiveInstant& live, const CaptureOrder& order) {
+  Json passes = Json::array();
+  for (const LivePass& pass : live.passes)
+    passes.push_back(
+        {{"bytes", pass.frames << kFrameShift},
+         {"copied_in_us", pass.copied_in.count()},
+         {"lasted_us", pass.lasted.count()},
+         {"written_bytes", pass.written << kFrameShift},
+         {"written_bytes_per_s", static_cast<std::uint64_t>(pass.dirty_rate() * kFrameSize)}});
+  return {{"instant_ms", live.at_ms},
+          {"stop_us", live.stopped.count()},
+          {"stop_bytes", live.stopped_frames << kFrameShift},
+          {"granted_bytes", live.unlogged_frames << kFrameShift},
+          {"max_stop_ms", order.max_stop_ms},
+          {"if_busy", order.if_busy},
+          {"stops_taken_back", live.taken_back},
+          {"taken_back_us", live.taken_back_for.count()},
+          {"passes", std::move(passes)}};
+}
+
 Json header_json(const CaptureRecord& record, const DomainConfig& config,
                  const CaptureFindings& findings, const std::string& host_name,
                  const std::string& log_file) {
@@ -97,12 +118,15 @@ Json header_json(const CaptureRecord& record, const DomainConfig& config,
   header["mode"] = record.order.mode;
   header["begun_ms"] = record.begun_ms;
   header["host"] = host_name;
-  header["domain"] = {{"name", record.domain},
-                      {"uuid", record.uuid},
-                      {"domid", record.domid},
-                      {"type", config.kind == nullptr ? "" : config.kind->name},
-                      {"memory_bytes", config.memory_bytes},
-                      {"shutdown_reason", to_string(findings.status.reason)}};
+  header["domain"] = {
+      {"name", record.domain},
+      {"uuid", record.uuid},
+      {"domid", record.domid},
+      {"type", config.kind == nullptr ? "" : config.kind->name},
+      {"memory_bytes", config.memory_bytes},
+      {"shutdown_reason",
+       findings.status.shutdown ? Json(to_string(findings.status.reason)) : Json(nullptr)}};
+  if (findings.live) header["live"] = live_json(*findings.live, record.order);
   header["dump"] = {
       {"format", record.order.format},
       {"compress", record.order.compress},

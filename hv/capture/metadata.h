@@ -11,6 +11,7 @@
 #include "core/dump/dump_writer.h"
 #include "core/vmcore/kernel_log.h"
 #include "hv/capture/capture_record.h"
+#include "hv/capture/live_plan.h"
 #include "hv/capture/page_list.h"
 #include "hv/domain/domain_vmcore.h"
 
@@ -23,6 +24,8 @@ struct CaptureFindings {
   CrashIdentity kernel;
   /// What was listed, if that was all that was wanted.
   std::optional<ListedPages> listed;
+  /// Of a domain that ran on.
+  std::optional<LiveInstant> live;
   /// What was looked for and not found, and why.
   std::vector<std::pair<std::string, std::string>> unknown;
 };

@@ -49,11 +49,32 @@ po::options_description describe_capture(CaptureOptions& options) {
        "With a list, as in 1,31, the next level is used when the target runs out of room")
       ("pages", po::value(&order.pages)->value_name("FILE"),
        "capture only the pages that FILE lists: lines of a kernel address and a number of pages")
+      ("max-stop", po::value(&order.max_stop_ms)->default_value(order.max_stop_ms)->value_name("MS"),
+       "mode live: for how many milliseconds the guest may be stopped")
+      ("if-busy", po::value(&order.if_busy)->default_value(order.if_busy),
+       "mode live: what to do with a guest that writes so fast that it would be stopped for longer: "
+       "stop-longer, or give-up")
       ("format", po::value(&order.format)->default_value(order.format), formats.c_str())
       ("compress", po::value(&order.compress)->default_value(order.compress), codecs.c_str())
       ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");
   // clang-format on
   return description;
+}
+
+Json request_of(unsigned domid, const CaptureOrder& order) {
+  Json request = {{"command", "capture"},
+                  {"domid", domid},
+                  {"mode", order.mode},
+                  {"to", order.to},
+                  {"format", order.format},
+                  {"compress", order.compress},
+                  {"dump_level", order.dump_level},
+                  {"pages", order.pages},
+                  {"restart", order.restart}};
+  if (order.mode != kLiveMode) return request;
+  request["max_stop_ms"] = order.max_stop_ms;
+  request["if_busy"] = order.if_busy;
+  return request;
 }
 
 // The capture as it is now.
@@ -110,16 +131,7 @@ int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandW
   AdminExit code = kAdminOk;
   auto domid = domain_to_capture(options, world, code);
   if (!domid) return complain(world, domid.error().what(), code);
-  const CaptureOrder& order = wanted.order;
-  auto started = world.ask(options.socket, {{"command", "capture"},
-                                            {"domid", *domid},
-                                            {"mode", order.mode},
-                                            {"to", order.to},
-                                            {"format", order.format},
-                                            {"compress", order.compress},
-                                            {"dump_level", order.dump_level},
-                                            {"pages", order.pages},
-                                            {"restart", order.restart}});
+  auto started = world.ask(options.socket, request_of(*domid, wanted.order));
   if (!started) return complain(world, started.error().what(), kAdminFailed);
   const auto name = text_at(*started, "name");
   if (!options.json && !wanted.follow) world.out << "capture " << name << " has begun\n";

@@ -55,14 +55,23 @@ std::string kept_text(const Json& capture) {
       number_at(capture, "domid"));
 }
 
+// How far the copy of a running domain's memory is; empty when there is none.
+std::string pass_text(const Json& capture) {
+  if (!capture.contains("pass")) return "";
+  return fmt::format("pass {}, {} left, the guest writes {}/s", number_at(capture, "pass"),
+                     format_size(number_at(capture, "left_bytes")),
+                     format_size(number_at(capture, "dirty_bytes_per_s")));
+}
+
 std::string capture_row(const Json& capture) {
   const std::string rate =
       capture.contains("bytes_per_s") ? format_size(number_at(capture, "bytes_per_s")) + "/s" : "-";
   const std::string left =
       capture.contains("remaining_s") ? clock_time(number_at(capture, "remaining_s")) : "-";
-  std::string note =
-      text_at(capture, "error").empty() ? text_at(capture, "file") : text_at(capture, "error");
+  std::string note = pass_text(capture);
   if (text_at(capture, "state") == "kept") note = kept_text(capture);
+  if (note.empty()) note = text_at(capture, "error");
+  if (note.empty()) note = text_at(capture, "file");
   return fmt::format("{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  {}\n",
                      text_at(capture, "name"), text_at(capture, "state"), text_at(capture, "mode"),
                      format_size(number_at(capture, "memory_bytes")), done(capture),
@@ -165,6 +174,7 @@ std::string capture_progress(const Json& capture) {
   std::string line =
       fmt::format("[{}{}] {:>4} {} of {}", std::string(full, '#'), std::string(kWidth - full, ' '),
                   done(capture), state, format_size(all));
+  if (const auto pass = pass_text(capture); !pass.empty()) line += ", " + pass;
   if (written(capture) != "-") line += fmt::format(", {} written", written(capture));
   if (capture.contains("bytes_per_s"))
     line += fmt::format(", {}/s", format_size(number_at(capture, "bytes_per_s")));
@@ -183,6 +193,8 @@ std::string capture_text(const Json& capture) {
     if (!text_at(capture, key).empty())
       out += fmt::format("    {:<9} {}\n", title, text_at(capture, key));
   if (text_at(capture, "state") == "kept") out += "    kept      " + kept_text(capture) + "\n";
+  if (number_at(capture, "stop_us") != 0)
+    out += fmt::format("    stopped   {} us\n", number_at(capture, "stop_us"));
   if (capture.contains("complete") && capture["complete"] == false)
     out += "    incomplete: memory could not be read\n";
   return out;

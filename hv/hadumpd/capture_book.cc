@@ -42,7 +42,12 @@ Result<> CaptureBook::load(std::vector<std::string>& complaints) {
                                          record ? "another name in it" : record.error().what()));
         continue;
       }
-      if (record->boot_id != boot_id_ && record->domain_kept) {
+      // Nor is its image durable; the caretaker removes it.
+      if (record->boot_id != boot_id_ && record->is_live() && record->is_open() &&
+          record->state != CaptureState::kTracking) {
+        record->state = CaptureState::kTracking;
+        changed.push_back(*record);
+      } else if (record->boot_id != boot_id_ && record->domain_kept) {
         record->domain_kept = false;
         if (record->is_open() || record->state == CaptureState::kKept) {
           record->state = CaptureState::kFailed;
@@ -50,7 +55,7 @@ Result<> CaptureBook::load(std::vector<std::string>& complaints) {
         }
         changed.push_back(*record);
       }
-      captures_.insert_or_assign(name, CaptureView{std::move(*record), {}});
+      captures_.insert_or_assign(name, CaptureView{std::move(*record), {}, {}});
     }
   }
   for (const CaptureRecord& record : changed)
@@ -115,6 +120,16 @@ void CaptureBook::show(const std::string& name, const DumpProgress& progress) {
   const std::lock_guard lock(mutex_);
   const auto found = captures_.find(name);
   if (found != captures_.end()) found->second.progress = progress;
+}
+
+void CaptureBook::show(const std::string& name, const LiveProgress& progress) {
+  const std::lock_guard lock(mutex_);
+  const auto found = captures_.find(name);
+  if (found != captures_.end()) found->second.tracked = progress;
+}
+
+void CaptureBook::passed(std::string_view step) const {
+  states_.passed(fmt::format("capture-{}", step));
 }
 
 void CaptureBook::show_given_back(const std::string& name, std::uint64_t bytes) {

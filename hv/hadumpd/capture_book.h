@@ -6,10 +6,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/save/save.h"
 #include "hv/capture/capture_record.h"
+#include "hv/capture/live_plan.h"
 #include "hv/hadumpd/state_directory.h"
 
 namespace hadump {
@@ -19,6 +21,8 @@ struct CaptureView {
   CaptureRecord record;
   /// Of this hadumpd's run of it; nothing while it has written nothing.
   std::optional<DumpProgress> progress;
+  /// Of a running domain's memory, while it is copied.
+  std::optional<LiveProgress> tracked;
 };
 
 /// What is known of every capture, in memory and on disk. A job writes its capture's record and
@@ -53,6 +57,9 @@ class CaptureBook {
   void forget(const std::string& name);
   /// How far it is, in memory only.
   void show(const std::string& name, const DumpProgress& progress);
+  void show(const std::string& name, const LiveProgress& progress);
+  /// For tests: the capture has reached a step that its record does not tell of.
+  void passed(std::string_view step) const;
   void show_given_back(const std::string& name, std::uint64_t bytes);
 
  private:

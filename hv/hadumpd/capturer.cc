@@ -47,7 +47,9 @@ Result<> Capturer::operator()(CaptureTask task) const {
       .backend_deadline = task.backend_timeout,
       .given_back = [this, &name](std::uint64_t bytes) { book_.show_given_back(name, bytes); },
       .waiting_memory = [this, &open, &task] { return waiting_memory((*open)->memory(), task); },
-      .own_successor = [this, &task](unsigned domid) { return own_successor(task.record, domid); }};
+      .own_successor = [this, &task](unsigned domid) { return own_successor(task.record, domid); },
+      .tracked = [this, &name](const LiveProgress& now) { book_.show(name, now); },
+      .passed = [this](std::string_view step) { book_.passed(step); }};
   return mode->run(world, task.record);
 }
 

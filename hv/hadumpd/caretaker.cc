@@ -53,6 +53,7 @@ Result<> Caretaker::look_around() {
   take_over_successors(*domains);
   forget_gone(*domains);
   let_go_of_captures(*domains);
+  see_to_live();
   const std::set<unsigned> asides = see_to_asides(*domains);
   if (policies_.captures().any()) discard_old_captures();
   for (const DomainStatus& status : *domains) {

@@ -79,9 +79,10 @@ class Caretaker {
     JobNumber job = 0;
     std::string name;
   };
-  /// Captures the memory of a domain that has shut down and is preserved.
+  /// Captures the memory of a domain that has shut down and is preserved, or, in mode live, of one
+  /// that runs.
   /// @return kBadData for words that make no sense; kNotFound or kUnsupported when it cannot be
-  ///         captured, kBusy when it runs, has a job, or is somebody else's.
+  ///         captured, kBusy when its state forbids the mode, it has a job, or is somebody else's.
   Result<StartedCapture> capture(unsigned domid, const CaptureOrder& order);
   /// Deletes the files of a capture that has ended, and forgets it.
   /// @return kNotFound; kBusy while it is written, or while a domain is kept for it.
@@ -156,6 +157,15 @@ class Caretaker {
   JobNumber see_to_aside(const CaptureRecord& record, bool there);
   void aside_failed(const CaptureRecord& record, const Error& error);
 
+  // caretaker_live.cc: captures of domains that run
+  Result<> check_live(const DomainStatus& status, const Ward& ward) const;
+  void see_to_live();
+  void live_taken(unsigned domid, const std::string& uuid, const std::string& name,
+                  const Result<>& done);
+  void start_live_writer(const CaptureRecord& record);
+  void live_written(const std::string& name, const Result<>& done);
+  void repair_live(const CaptureRecord& record);
+
   // caretaker_jobs.cc: what is done about it, and what comes of that
   CrashPolicy policy_of(const Ward& ward) const;
   Result<JobNumber> start_rescue(unsigned domid, Ward& ward);
@@ -183,9 +193,11 @@ class Caretaker {
   World world_;
   PolicyTable policies_;
   bool wards_are_new_ = false;
-  std::map<unsigned, GuestNews> news_;             ///< by domid
-  std::map<unsigned, Ward> wards_;                 ///< by domid
-  std::map<std::string, Attempts> asides_;         ///< by capture: at going on, or discarding it
+  std::map<unsigned, GuestNews> news_;       ///< by domid
+  std::map<unsigned, Ward> wards_;           ///< by domid
+  std::map<std::string, Attempts> asides_;   ///< by capture: at going on, or discarding it
+  std::map<std::string, unsigned> writers_;  ///< jobs' keys by live capture: they have no domain
+  unsigned last_writer_ = 0;
   std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
   std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration
   std::map<std::string, std::string> successors_;  ///< blueprints by UUID, of a dead hadumpd

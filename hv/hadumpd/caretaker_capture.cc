@@ -86,6 +86,7 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
   CaptureRecord record =
       world_.captures.begin(ward.config.name, ward.config.uuid, domid, world_.wall_ms());
   record.order = order;
+  record.domain_kept = !record.is_live();
   if (waiting != nullptr) {
     record.dump_id = record.waiting_dump = to_hex(waiting->dump_id);
     record.parks = parks;
@@ -120,14 +121,18 @@ Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
                                   const CaptureOrder& order) const {
   if (auto ram = ram_of(ward.config); !ram)
     return fail(std::move(ram), "the domain cannot be captured");
-  if (!status.shutdown)
-    return fail(ErrorCode::kBusy, "the domain runs; only one that has crashed is captured");
+  const bool is_live = order.mode == kLiveMode;
+  if (is_live)
+    if (auto done = check_live(status, ward); !done) return done;
+  if (!is_live && !status.shutdown)
+    return fail(ErrorCode::kBusy, "the domain runs; --mode live captures one that does");
   if (world_.jobs.busy(status.domid) || ward.departure)
     return fail(ErrorCode::kBusy, "hadumpd is already working on the domain");
   const auto record = world_.book.find(ward.config.uuid);
   const bool is_kept = ward.given_up && record && record->step == Step::kStarted;
   if (record && record->has_snapshot() && !is_kept)
     return fail(ErrorCode::kBusy, "a dump of an earlier crash is in the domain; let it be saved");
+  if (is_live) return {};
   const auto action = configured_action(ward.config, status.reason);
   const bool owned = record && record->started_ms != 0;
   if (!owned && action && *action != ShutdownAction::kPreserve)
@@ -193,6 +198,7 @@ bool Caretaker::see_to_capture(const DomainStatus& status, Ward& ward) {
 void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std::string& name,
                              const Result<>& done) {
   auto record = world_.captures.find(name);
+  if (record && record->is_live()) return live_taken(domid, uuid, name, done);
   if (!done && done.error().code() == ErrorCode::kCancelled) {
     // the next hadumpd goes on
   } else if (!done && record && record->is_aside() &&

@@ -42,6 +42,10 @@ std::optional<CaptureOrder> order_of(const Json& json) {
   }
   if (json.contains("pages") && json["pages"].is_string())
     order.pages = json["pages"].get<std::string>();
+  if (json.contains("if_busy") && json["if_busy"].is_string())
+    order.if_busy = json["if_busy"].get<std::string>();
+  if (json.contains("max_stop_ms") && json["max_stop_ms"].is_number_unsigned())
+    order.max_stop_ms = json["max_stop_ms"].get<std::uint64_t>();
   order.restart = json.value("restart", Json()) == true;
   return order;
 }

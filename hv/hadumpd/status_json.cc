@@ -9,6 +9,13 @@ namespace {
 
 nlohmann::ordered_json capture_json(const CaptureView& view) {
   auto json = nlohmann::ordered_json::parse(to_json(view.record));
+  const bool is_tracked =
+      view.record.state == CaptureState::kTracking || view.record.state == CaptureState::kStopping;
+  if (view.tracked && is_tracked) {
+    json["pass"] = view.tracked->pass;
+    json["left_bytes"] = view.tracked->left_bytes;
+    json["dirty_bytes_per_s"] = view.tracked->dirty_bytes_per_s;
+  }
   if (!view.progress) return json;
   const DumpProgress& now = *view.progress;
   json["done_bytes"] = now.frames_done << kFrameShift;

@@ -111,7 +111,10 @@ class CapturedGuest {
           if (!fail_after_leaving_.empty() && noted.state == CaptureState::kLeaving)
             host_.fail_next(std::exchange(fail_after_leaving_, ""),
                             Error(ErrorCode::kOs, "libxl error -3"));
-          if (kill_at_note_ != 0 && noted_.size() == kill_at_note_) throw Killed{};
+          if (kill_at_note_ != 0 && noted_.size() == kill_at_note_) {
+            on_kill_();
+            throw Killed{};
+          }
           return {};
         },
         .progress =
@@ -119,7 +122,7 @@ class CapturedGuest {
               progress_.push_back(now);
               meanwhile_();
             },
-        .info = [](const std::string&) {},
+        .info = [this](const std::string& text) { infos_.push_back(text); },
         .warn = [this](const std::string& text) { warnings_.push_back(text); },
         .cancelled =
             [this] {
@@ -135,7 +138,11 @@ class CapturedGuest {
         .own_successor = [this](unsigned domid) -> Result<> {
           owned_.push_back(domid);
           return {};
-        }};
+        },
+        .monotonic = [this] { return clock_ += std::chrono::microseconds(1); },
+        .tracked = [this](const LiveProgress& now) { tracked_.push_back(now); },
+        .passed = [this](std::string_view step) { passed_(step); },
+        .free_bytes = [this](const HeldFile&) { return Result<std::uint64_t>(free_bytes_); }};
     try {
       return find_capture_mode(record.order.mode)->run(world, record);
     } catch (const Killed&) {
@@ -194,6 +201,7 @@ class CapturedGuest {
   std::vector<CaptureRecord> noted_;
   std::vector<SaveProgress> progress_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> infos_;
   LastingFiles lasting_;
   std::unique_ptr<OpenDomain> open_;  ///< of the first run, as a domain can be opened that is gone
   MovedFrames moved_{{Gfn{4}, Gfn{kDataFrame + 100}}, Gfn{2 * kFrames}};
@@ -201,8 +209,13 @@ class CapturedGuest {
   std::vector<unsigned> owned_;     ///< what the successor was said to be
   std::string fail_after_leaving_;  ///< a call of the host's
   std::size_t kill_at_note_ = 0;
+  std::function<void()> on_kill_ = [] {};
   std::optional<std::uint64_t> cancel_after_;  ///< frames that are written
   std::function<void()> meanwhile_ = [] {};    ///< called while the dump is written
+  std::chrono::microseconds clock_{};          ///< goes on by one with each look at it
+  std::vector<LiveProgress> tracked_;
+  std::function<void(std::string_view)> passed_ = [](std::string_view) {};
+  std::uint64_t free_bytes_ = 1_GiB;  ///< at the target
 };
 
 }  // namespace hadump

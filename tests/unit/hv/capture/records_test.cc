@@ -69,6 +69,20 @@ TEST(CaptureRecord, ReadsWhatItHasWritten) {
   EXPECT_EQ(*back, sample());
 }
 
+TEST(CaptureRecord, ALiveOnesToo) {
+  CaptureRecord record = sample();
+  record.order.mode = "live";
+  record.order.max_stop_ms = 17;
+  record.order.if_busy = "give-up";
+  record.stop_us = 4711;
+  for (const CaptureState state : {CaptureState::kTracking, CaptureState::kStopping}) {
+    record.state = state;
+    const auto back = parse_capture_record(to_json(record));
+    ASSERT_TRUE(back) << back.error().what();
+    EXPECT_EQ(*back, record);
+  }
+}
+
 TEST(CaptureRecord, RefusesWhatIsNone) {
   const Json good = Json::parse(to_json(sample()));
   EXPECT_FALSE(parse_capture_record(""));

@@ -103,20 +103,23 @@ TEST_F(CommandsTest, EachHasARowInTheHelp) {
 }
 
 TEST_F(CommandsTest, WrongUsageIsRefused) {
-  for (const std::vector<std::string>& bad : {std::vector<std::string>{},
-                                              {"trigger"},
-                                              {"explode"},
-                                              {"list", "a", "b"},
-                                              {"--nonsense"},
-                                              {"list", "--nonsense"},
-                                              {"list", "--wait", "1"},
-                                              {"trigger", "web", "--wait", "x"},
-                                              {"capture", "web"},
-                                              {"capture", "--to", "/x"},
-                                              {"capture", "web", "--to", "/x", "--mode", "magic"},
-                                              {"capture", "web", "--to", "/x", "--format", "zip"},
-                                              {"capture", "web", "--to", "-"},
-                                              {"capture", "web", "--to", "/x", "--wait", "1"}})
+  for (const std::vector<std::string>& bad :
+       {std::vector<std::string>{},
+        {"trigger"},
+        {"explode"},
+        {"list", "a", "b"},
+        {"--nonsense"},
+        {"list", "--nonsense"},
+        {"list", "--wait", "1"},
+        {"trigger", "web", "--wait", "x"},
+        {"capture", "web"},
+        {"capture", "--to", "/x"},
+        {"capture", "web", "--to", "/x", "--mode", "magic"},
+        {"capture", "web", "--to", "/x", "--format", "zip"},
+        {"capture", "web", "--to", "-"},
+        {"capture", "web", "--to", "/x", "--max-stop", "9"},
+        {"capture", "web", "--to", "/x", "--mode", "live", "--if-busy", "wait"},
+        {"capture", "web", "--to", "/x", "--wait", "1"}})
     EXPECT_EQ(run(bad), kAdminUsage) << testing::PrintToString(bad);
 }
 
@@ -179,6 +182,16 @@ TEST_F(CommandsTest, CaptureAnswersWithItsName) {
     "to": "/captures/", "format": "kdump", "compress": "lzo", "dump_level": "1,31",
     "pages": "", "restart": true})"));
   EXPECT_EQ(waited, milliseconds(0));
+}
+
+TEST_F(CommandsTest, ALiveCaptureSendsItsLimits) {
+  EXPECT_EQ(run({"capture", "web", "--mode", "live", "--to", "/captures/", "--max-stop", "9",
+                 "--if-busy", "give-up"}),
+            kAdminOk)
+      << errors.str();
+  EXPECT_EQ(order["mode"], "live");
+  EXPECT_EQ(order["max_stop_ms"], 9);
+  EXPECT_EQ(order["if_busy"], "give-up");
 }
 
 // hadumpd runs elsewhere.

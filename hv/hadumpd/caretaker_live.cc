@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Captures of domains that run. Such a capture is a job of its domain only until the instant is
+// kept: a crash of the domain must not wait for the dump of how it was before.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "hv/domain/guest_kind.h"
+#include "hv/hadumpd/caretaker.h"
+
+namespace hadump {
+namespace {
+
+// Jobs of no domain have keys that are no domain's number (DOMID_FIRST_RESERVED is 0x7FF0).
+constexpr unsigned kFirstWriter = 1U << 16;
+
+}  // namespace
+
+Result<> Caretaker::check_live(const DomainStatus& status, const Ward& ward) const {
+  if (status.shutdown)
+    return fail(ErrorCode::kBusy, "the domain has shut down; --mode copy captures it");
+  if (status.paused) return fail(ErrorCode::kBusy, "the domain is paused; `xl unpause` it first");
+  if (!ward.config.kind->has_dirty_log)
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("Xen does not log the writes of a {} guest; only a PVH or HVM guest can "
+                    "be captured while it runs",
+                    ward.config.kind->name));
+  return {};
+}
+
+void Caretaker::see_to_live() {
+  for (const CaptureView& view : world_.captures.all()) {
+    const CaptureRecord& record = view.record;
+    if (!record.is_live() || !record.is_open()) continue;
+    if (record.state == CaptureState::kWriting)
+      start_live_writer(record);
+    else if (!world_.jobs.busy(record.domid))  // else it is being taken
+      repair_live(record);
+  }
+}
+
+void Caretaker::live_taken(unsigned domid, const std::string& uuid, const std::string& name,
+                           const Result<>& done) {
+  if (!done && done.error().code() != ErrorCode::kCancelled) capture_failed(name, done.error());
+  // After kCancelled, hadumpd ends; the next one removes what is left.
+  if (Ward* ward = ward_of(domid, uuid)) ward->capturing = false;
+}
+
+void Caretaker::start_live_writer(const CaptureRecord& record) {
+  if (writers_.contains(record.name)) return;
+  const unsigned key = kFirstWriter + ++last_writer_;
+  const auto started = world_.jobs.start<void>(
+      key,
+      fmt::format("domain {} ({}): writing capture {}", record.domid, record.domain, record.name),
+      [capture = world_.capture, task = CaptureTask{{}, record}] { return capture(task); },
+      [this, name = record.name](const Result<>& done) { live_written(name, done); });
+  if (started) writers_[record.name] = key;  // else in the next round
+}
+
+void Caretaker::live_written(const std::string& name, const Result<>& done) {
+  writers_.erase(name);
+  if (!done && done.error().code() == ErrorCode::kCancelled) {
+    writers_[name] = 0;  // hadumpd ends; the next one goes on
+    return;
+  }
+  if (!done) return capture_failed(name, done.error());
+  if (const auto record = world_.captures.find(name))
+    spdlog::info("capture {}: the memory of domain {} ({}) is in {}, as it was at one instant",
+                 name, record->domid, record->domain, record->file);
+}
+
+// An earlier hadumpd has ended in the middle. The domain may still be stopped.
+void Caretaker::repair_live(const CaptureRecord& record) {
+  if (record.state == CaptureState::kExamining)
+    return capture_failed(record.name, Error(ErrorCode::kCancelled, "hadumpd ended meanwhile"));
+  if (!asides_[record.name].due(world_.monotonic())) return;
+  static_cast<void>(world_.jobs.start<void>(
+      record.domid, fmt::format("capture {}: ending it", record.name),
+      [capture = world_.capture, task = CaptureTask{{}, record}] { return capture(task); },
+      [this, name = record.name](const Result<>& done) {
+        Attempts& attempts = asides_[name];
+        if (!done && done.error().code() != ErrorCode::kCancelled) {
+          const auto pause = pause_after(attempts.failures() + 1);
+          if (attempts.fail(done.error().what(), world_.monotonic() + pause))
+            spdlog::error("capture {}: {}; trying again", name, done.error().what());
+          return;
+        }
+        asides_.erase(name);
+        capture_failed(name, done ? Error(ErrorCode::kCancelled, "interrupted") : done.error());
+      }));  // or in the next round
+}
+
+}  // namespace hadump
