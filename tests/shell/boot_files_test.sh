@@ -77,6 +77,28 @@ grep -qx 'Type=exec' "$boot/systemd/hadump-memory.service" || fail "what multi-u
 ! grep -q '^WantedBy=' "$boot/systemd/hadump-memory-wait.service" "$boot/systemd/hadump-memory.target" ||
 	fail "a boot waits"
 
+begin "kdump's services do not start in hadump's boot, whatever else is loaded or over, and do in all others"
+for unit in kdump-tools kdump-tools-dump kdump; do
+	mkdir -p "$scratch/units/$unit.service.d"
+	printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >"$scratch/units/$unit.service"
+	cp "$boot/systemd/kdump-hadump.conf" "$scratch/units/$unit.service.d/hadump.conf"
+done
+expect_code 0 env SYSTEMD_UNIT_PATH="$scratch/units:" systemd-analyze verify "$scratch"/units/kdump*.service
+[ ! -s "$scratch/output" ] || fail "systemd complains"
+# The lines that systemd asks, with any command line.
+grep '^Condition' "$boot/systemd/kdump-hadump.conf" >"$scratch/conditions"
+starts() {
+	(
+		export SYSTEMD_PROC_CMDLINE="$1"
+		tr '\n' '\0' <"$scratch/conditions" | xargs -0 systemd-analyze condition >"$scratch/output" 2>&1
+	)
+}
+starts "root=/dev/xvda ro crashkernel=256M" || fail "not in an ordinary boot"
+! starts "root=/dev/xvda ro elfcorehdr=0x8000000 hadump.node=0x8001000" || fail "in hadump's boot"
+starts "root=/dev/xvda reset_devices nr_cpus=1 elfcorehdr=0x1000000" || fail "not in a crash kernel's boot"
+starts "root=/dev/xvda hadump.node=0x8001000 reset_devices nr_cpus=1 elfcorehdr=0x1000000" ||
+	fail "not in that of a crash kernel loaded in hadump's boot"
+
 begin "the service is confined"
 systemd-analyze security --offline=yes --threshold=25 --no-pager "$boot/systemd/hadump-save.service" \
 	>"$scratch/output" || fail "more exposed than 2.5: $(tail -n 1 "$scratch/output")"

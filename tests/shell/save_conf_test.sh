@@ -169,6 +169,28 @@ expect_code 2 "$saver" --check
 expect_code 0 "$saver"
 expect_not_called "hook 0"
 
+begin "names an init script that would save the dump as well, where no drop-in can hold it"
+export HADUMP_ETC="$scratch/etc" HADUMP_RUN_DIR="$scratch/run"
+rm -f "$HADUMP_CONF" && conf
+mkdir -p "$scratch/etc/rc2.d" "$scratch/etc/default"
+expect_code 0 "$saver" --check
+ln -s ../init.d/kdump-tools "$scratch/etc/rc2.d/S01kdump-tools"
+for text in 'USE_KDUMP=1' "# grep -q 'hadump\.node=' /proc/cmdline && USE_KDUMP=0"; do
+	printf '%s\n' "$text" >"$scratch/etc/default/kdump-tools"
+	expect_code 2 "$saver" --check
+	expect_said "add to $scratch/etc/default/kdump-tools: grep -q"
+	expect_code 0 "$saver"
+done
+echo "grep -q 'hadump\.node=' /proc/cmdline && USE_KDUMP=0" >>"$scratch/etc/default/kdump-tools"
+expect_code 0 "$saver" --check
+echo 'USE_KDUMP=1' >"$scratch/etc/default/kdump-tools"
+mkdir -p "$scratch/run/systemd/system"
+expect_code 0 "$saver" --check
+rmdir "$scratch/run/systemd/system"
+mv "$scratch/etc/rc2.d/S01kdump-tools" "$scratch/etc/rc2.d/K01kdump-tools"
+expect_code 0 "$saver" --check
+unset HADUMP_ETC HADUMP_RUN_DIR
+
 begin "uses the defaults without a file"
 rm "$HADUMP_CONF"
 expect_code 0 "$saver" --check
