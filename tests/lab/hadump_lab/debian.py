@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,15 +53,29 @@ def staged(directory: Path) -> Path:
     return directory
 
 
-def installed_root(archive: Archive, load: Path, spec: str) -> Installed:
-    """The root with the product installed as the README says; `load`: the lab's own program."""
+def installed_root(
+    archive: Archive,
+    load: Path,
+    spec: str,
+    packages: Iterable[str] = (),
+    programs: Iterable[Path] = (),
+) -> Installed:
+    """The root with the product installed as the README says; `load`: the lab's own program.
+
+    `packages`, `programs` of this machine: that are there as well; they make a root of its own. A
+    program is for a package that needs more than such a root has.
+    """
     kern = kernel(archive, spec)
-    base = base_root(archive, _library_packages(program("userspace/release_region/release-region")), spec)
+    ours = program("userspace/release_region/release-region")
+    libraries = {name for path in (ours, *programs) for name in _library_packages(path)}
+    base = base_root(archive, [*libraries, *packages], spec)
     scratch = machine.new_scratch()
     try:
         payload = staged(scratch / "payload")
         _add_module(payload, kern)
         _add_lab(payload, load)
+        for path in programs:
+            shutil.copy(path, payload / "usr" / "sbin" / path.name)
         final = cache_dir() / "debian" / f"installed-{_tree_key(base, payload)}"
         with locked(cache_dir() / "debian.lock"):
             if not final.exists():
