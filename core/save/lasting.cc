@@ -39,23 +39,6 @@ struct Mount {
   std::string options;  ///< Of the file system.
 };
 
-/// mountinfo and overlayfs write blanks and the like as "\040".
-std::string unescape(std::string_view text) {
-  std::string plain;
-  const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::string_view digits = text.substr(i + 1, 3);
-    if (text[i] != '\\' || digits.size() < 3 ||
-        !std::all_of(digits.begin(), digits.end(), is_octal)) {
-      plain += text[i];
-      continue;
-    }
-    plain += static_cast<char>((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
-    i += 3;
-  }
-  return plain;
-}
-
 /// Source: proc(5). "36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw"
 std::optional<Mount> parse_mount(const std::string& line) {
   std::istringstream words(line);
@@ -65,8 +48,8 @@ std::optional<Mount> parse_mount(const std::string& line) {
   while (words >> word && word != "-") continue;
   words >> word >> mount.source >> mount.options;
   if (mount.options.empty()) return std::nullopt;
-  mount.root = unescape(mount.root);
-  mount.point = unescape(mount.point);
+  mount.root = unescape_mount(mount.root);
+  mount.point = unescape_mount(mount.point);
   return mount;
 }
 
@@ -89,7 +72,7 @@ std::optional<Mount> mount_of(const std::string& directory, const std::string& m
 
 /// The value of "name=" among options; a comma in it is "\,". @return "" for a name without value.
 std::optional<std::string> option_of(const std::string& options, const std::string& name) {
-  std::string text = unescape(options);
+  std::string text = unescape_mount(options);
   for (std::size_t at = 0; at <= text.size();) {
     std::size_t end = text.find(',', at);
     while (end != std::string::npos && end > 0 && text[end - 1] == '\\') {
@@ -119,6 +102,22 @@ Result<std::string> upper_of(const std::string& directory, const std::optional<M
 }
 
 }  // namespace
+
+std::string unescape_mount(std::string_view text) {
+  std::string plain;
+  const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view digits = text.substr(i + 1, 3);
+    if (text[i] != '\\' || digits.size() < 3 ||
+        !std::all_of(digits.begin(), digits.end(), is_octal)) {
+      plain += text[i];
+      continue;
+    }
+    plain += static_cast<char>((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
+    i += 3;
+  }
+  return plain;
+}
 
 const FileSystems& system_file_systems() {
   static const SystemFileSystems systems;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/base/error.h"
 
@@ -21,6 +22,9 @@ class FileSystems {
 };
 
 const FileSystems& system_file_systems();
+
+/// mountinfo and overlayfs write blanks and the like as "\040".
+std::string unescape_mount(std::string_view text);
 
 /// Whether files in a directory are still there after the next boot. In memory they are not, nor in
 /// an overlay whose upper directory is in memory (live systems), in a service's private /tmp, which

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <optional>
 
 #include "core/save/block_releaser.h"
+#include "core/save/dump_lock.h"
 #include "core/save/frame_ledger.h"
 #include "core/save/give_back.h"
 #include "core/save/save.h"
-#include "core/save/save_lock.h"
 #include "core/save/save_plan.h"
 #include "core/save/write_dump.h"
 
@@ -21,29 +19,6 @@ using Reason = SaveFailure::Reason;
 
 tl::unexpected<SaveFailure> failure(Error error, Reason reason = Reason::kError) {
   return tl::unexpected(SaveFailure{std::move(error), reason, {}});
-}
-
-/// Nothing where there is no need for one, or it cannot be had: a machine whose disk is read-only
-/// is to be saved, too.
-tl::expected<std::optional<SaveLock>, SaveFailure> lock_dump(const SaveContext& context) {
-  const auto& [options, seams, reporter] = context;
-  if (!seams.dump || seams.state_dir.empty()) return std::nullopt;
-  const std::string path = fmt::format("{}/{}.lock", seams.state_dir, seams.dump->dump_id);
-  const std::string holder =
-      fmt::format("process {} ({}), to {}", ::getpid(), ::program_invocation_short_name,
-                  fmt::join(options.to, ", "));
-  const auto on_wait = [&reporter = reporter](const std::string& who) {
-    reporter.info(who + "; waiting for it");
-  };
-  auto lock = options.wait ? SaveLock::wait(path, holder, on_wait, seams.cancelled)
-                           : SaveLock::take(path, holder);
-  if (lock) return std::optional(std::move(*lock));
-  if (lock.error().code() == ErrorCode::kBusy)
-    return failure(std::move(lock).error(), Reason::kLocked);
-  if (lock.error().code() == ErrorCode::kCancelled) return failure(std::move(lock).error());
-  reporter.warn(fmt::format("cannot lock the dump against a second save: {}, continuing",
-                            lock.error().what()));
-  return std::nullopt;
 }
 
 /// The dump has its final name already; only memory is left to be given back.
@@ -136,7 +111,8 @@ SaveResult save_dump(const SaveOptions& options, const SaveSeams& world, SaveRep
   if (!seams.dump && !options.vmcore_given)
     return failure({ErrorCode::kNotFound, "no dump waits"}, Reason::kNoDump);
   const SaveContext context{options, seams, reporter};
-  const auto lock = lock_dump(context);
+  const auto lock =
+      lock_dump(seams, fmt::format("{}", fmt::join(options.to, ", ")), options.wait, reporter);
   if (!lock) return tl::unexpected(lock.error());
   return save_alone(context);
 }

@@ -33,6 +33,9 @@ class SaveLock {
   SaveLock& operator=(SaveLock&&) = delete;
   ~SaveLock();
 
+  /// A process that inherits this has the lock, too, until its end. Borrowed.
+  int fd() const { return fd_.get(); }
+
  private:
   SaveLock(HeldFile file, UniqueFd fd) : file_(std::move(file)), fd_(std::move(fd)) {}
 

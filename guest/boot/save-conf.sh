@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by hadump-save, with say(), only_ours() and $release_region: reads its configuration. A
+# Sourced by hadump-save, with say(), only_ours(), is_saver() and $release_region: reads its configuration. A
 # wrong value is reported and replaced by the default, so that a typing error costs neither the dump
 # nor its memory.
 # shellcheck shell=sh
@@ -14,6 +14,7 @@ fault() {
 
 default_of() {
 	case "$1" in
+	SAVER) echo hadump ;;
 	TARGET) echo "${HADUMP_DEFAULT_TARGET:-/var/crash}" ;;
 	FORMAT) echo kdump ;;
 	COMPRESS) echo lzo ;;
@@ -25,7 +26,7 @@ default_of() {
 	esac
 }
 
-keys='TARGET FORMAT COMPRESS DUMP_LEVEL PORTION KEEP_OLD MIN_FREE_MB FAILURE_ACTION POST_HOOK'
+keys='SAVER TARGET FORMAT COMPRESS DUMP_LEVEL PORTION KEEP_OLD MIN_FREE_MB FAILURE_ACTION POST_HOOK'
 
 # No leading zero: the shell's arithmetic would take it for an octal number.
 is_number() {
@@ -45,14 +46,8 @@ accepts() {
 is_usable() {
 	reason="not a number from 0 to 999999999"
 	case "$key" in
-	TARGET)
-		case "$1" in
-		/*) return 0 ;;
-		*:*) accepts --to "$1" ;; # Another system's: for the reason.
-		*) reason="not an absolute path" ;;
-		esac
-		return 1
-		;;
+	SAVER) is_saver "$1" ;;
+	TARGET) is_target "$1" ;;
 	FORMAT | COMPRESS | DUMP_LEVEL | PORTION)
 		accepts --to /vmcore "--$(echo "$key" | tr A-Z_ a-z-)" "$1" ;;
 	KEEP_OLD | MIN_FREE_MB) is_number "$1" ;;
@@ -105,7 +100,7 @@ read_conf() {
 		key=${key%"${key##*[![:space:]]}"}
 		[ "$key" != "$line" ] || { fault "'$line' is not KEY=VALUE, ignoring" && continue; }
 		case "$key" in
-		TARGET | FORMAT | COMPRESS | DUMP_LEVEL | PORTION | KEEP_OLD | MIN_FREE_MB | FAILURE_ACTION | POST_HOOK) ;;
+		SAVER | TARGET | FORMAT | COMPRESS | DUMP_LEVEL | PORTION | KEEP_OLD | MIN_FREE_MB | FAILURE_ACTION | POST_HOOK) ;;
 		*) fault "unknown key '$key', ignoring" && continue ;;
 		esac
 		trim

@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by hadump-save, with say(), $kernel_dir and what is configured: whether TARGET is there, and has room.
-# shellcheck shell=sh
+# Sourced by hadump-save, with say(), accepts(), $kernel_dir and what is configured: whether TARGET is there, and has room.
+# shellcheck shell=sh disable=SC2034
 
 fstab=${HADUMP_FSTAB:-/etc/fstab}
 mounts=${HADUMP_MOUNTS:-/proc/self/mounts}
 # As long as systemd waits for a disk.
 mount_seconds=${HADUMP_MOUNT_SECONDS:-90}
+
+# Whether TARGET can have this value; if not, $reason says why.
+is_target() {
+	case "$1" in
+	/*) return 0 ;;
+	*:*) accepts --to "$1" ;; # Another system's: for the reason.
+	*) reason="not an absolute path" ;;
+	esac
+	return 1
+}
 
 # Mount points of fstab on the path to TARGET where nothing is mounted.
 unmounted() {
@@ -27,6 +37,17 @@ await_target() {
 		sleep 1
 		left=$((left - 1))
 	done
+}
+
+# Waits for TARGET, and makes it. Sets $code and fails if it cannot be used.
+prepare_target() {
+	code=1
+	await_target || return 1
+	mkdir -p "$TARGET" || { say "cannot create $TARGET" && return 1; }
+	code=4
+	while ! enough_room && make_room; do :; done
+	enough_room || { say "less than $MIN_FREE_MB MiB free in $TARGET" && return 1; }
+	code=0
 }
 
 # A dump already begun in TARGET needs less room than a new one, and none if it is complete.

@@ -19,6 +19,7 @@ cat >"$scratch/expected" <<'FILES'
 755 /usr/lib/hadump/hadump-memory
 755 /usr/lib/hadump/hadump-save
 644 /usr/lib/hadump/held-pages.sh
+755 /usr/lib/hadump/kdump-savecore
 644 /usr/lib/hadump/other-saver.sh
 644 /usr/lib/hadump/save-conf.sh
 644 /usr/lib/hadump/save-files.sh

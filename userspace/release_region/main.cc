@@ -5,6 +5,7 @@
 #include "userspace/dump_tools/file_commands.h"
 #include "userspace/release_region/command_release.h"
 #include "userspace/release_region/command_save.h"
+#include "userspace/release_region/command_save_with.h"
 #include "userspace/release_region/command_send.h"
 #include "userspace/release_region/command_show.h"
 #include "userspace/release_region/command_status.h"
@@ -18,6 +19,8 @@ constexpr Command kCommands[] = {
     {"status", "show whether a dump waits, and its progress", help_status, status_command},
     {"save", "save the dump, and give its memory back as it becomes durable", help_save,
      save_command},
+    {"save-with", "have another program save the dump, then give all memory back", help_save_with,
+     save_with_command},
     {"wait", "wait until the memory is back, or enough of it", help_wait, wait_command},
     {"send", "send standard input to the host of this guest", help_send, send_command},
     {"release", "give one range back, whether or not it is saved", help_release, release_command},
