@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/save/save_with.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/file.h"
+#include "core/save/mounted_disks.h"
+#include "core/save/save_lock.h"
+#include "tests/fakes/save/fake_machine.h"
+#include "tests/unit/core/save/temporary_directory.h"
+
+namespace hadump {
+namespace {
+
+using testing::HasSubstr;
+using Reason = SaveWithFailure::Reason;
+
+class Words : public SaveReporter {
+ public:
+  void info(const std::string& text) override { said += text + '\n'; }
+  void warn(const std::string& text) override { said += text + '\n'; }
+  void located(const std::vector<std::string>&) override {}
+  void progress(const SaveProgress&) override {}
+  void finished(const SaveProgress&) override {}
+
+  std::string said;
+};
+
+class SavingWith : public testing::Test {
+ protected:
+  SavingWith() {
+    seams_.releaser = releaser_.get();
+    seams_.dump = WaitingDump{std::string(32, 'a'), "added", 1'000'000'000, 1};
+    seams_.block_bytes = FakeMachine::kBlockFrames * kFrameSize;
+    seams_.state_dir = dir_ / "state";
+  }
+
+  SaveWithResult save(const RunProgram& run) { return save_with(options_, seams_, run, words_); }
+  /// A program that ends so, after `meanwhile`.
+  RunProgram program(ProgramEnd end, const std::function<void()>& meanwhile = {}) {
+    return [this, end, meanwhile](const ProgramCall& call) -> Result<ProgramEnd> {
+      ++runs_;
+      call_ = call;
+      if (meanwhile) meanwhile();
+      return end;
+    };
+  }
+  void expect_untouched(const SaveWithResult& result, Reason reason, const std::string& text) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().reason, reason);
+    EXPECT_THAT(result.error().error.what(), HasSubstr(text));
+    EXPECT_EQ(machine_.held_frames(), held_);
+    EXPECT_FALSE(machine_.all_back());
+    EXPECT_FALSE(std::filesystem::exists(note_));
+  }
+
+  TemporaryDirectory dir_;
+  FakeMachine machine_{1, 1, 6};
+  std::unique_ptr<RegionReleaser> releaser_ = machine_.releaser();
+  FrameSet held_ = machine_.held_frames();
+  Words words_;
+  SaveWithOptions options_{{"/bin/true", "/proc/vmcore"}, "", true, false};
+  SaveSeams seams_;
+  std::string note_ = dir_ / "state/" + std::string(32, 'a') + ".saved";
+  int runs_ = 0;
+  ProgramCall call_;
+};
+
+TEST_F(SavingWith, GivesEverythingBackWhenTheProgramHasSucceeded) {
+  const auto saved = save(program({0, 0}, [&] { EXPECT_EQ(machine_.held_frames(), held_); }));
+  ASSERT_TRUE(saved) << saved.error().error.what();
+  EXPECT_TRUE(saved->all_back);
+  EXPECT_TRUE(machine_.all_back());
+  EXPECT_EQ(saved->bytes_released, held_.bytes());
+  EXPECT_EQ(machine_.violation(), "");
+  EXPECT_EQ(call_.words, options_.words);
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "state"));
+}
+
+TEST_F(SavingWith, GivesNothingBackWhenItFails) {
+  expect_untouched(save(program({3, 0})), Reason::kProgram, "/bin/true failed with exit status 3");
+  expect_untouched(save(program({0, SIGKILL})), Reason::kStopped, "ended by signal 9");
+  expect_untouched(
+      save([](const ProgramCall&) -> Result<ProgramEnd> { return fail_os(ENOEXEC, "starting"); }),
+      Reason::kNoProgram, "starting");
+  EXPECT_EQ(machine_.violation(), "");
+}
+
+// A program that says 0 although it was stopped has not saved everything.
+TEST_F(SavingWith, GivesNothingBackWhenItIsStopped) {
+  bool stop = false;
+  seams_.cancelled = [&] { return stop; };
+  expect_untouched(save(program({0, 0}, [&] { stop = true; })), Reason::kStopped, "/bin/true");
+}
+
+TEST_F(SavingWith, GivesNothingBackWhenSomebodyReleasesMemoryMeanwhile) {
+  const FrameRange one{held_.ranges()[0].begin, Gfn{held_.ranges()[0].begin.value + 1}};
+  const auto saved = save(program({0, 0}, [&] { ASSERT_TRUE(machine_.release_by_hand(one)); }));
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().reason, Reason::kTaken);
+  EXPECT_THAT(saved.error().error.what(), HasSubstr("4 KiB of memory was released"));
+  held_.erase(one);
+  EXPECT_EQ(machine_.held_frames(), held_);
+  // Nor later: no other program can read that frame any more.
+  expect_untouched(save(program({0, 0})), Reason::kLacksEarlier, "was released before");
+  EXPECT_EQ(runs_, 1);
+}
+
+TEST_F(SavingWith, NoticesThatAllIsReleasedMeanwhile) {
+  const auto saved = save(program({0, 0}, [&] { machine_.release_all_by_hand(); }));
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().reason, Reason::kTaken);
+  EXPECT_EQ(save(program({0, 0})).error().reason, Reason::kNoDump);
+  EXPECT_EQ(runs_, 1);
+}
+
+TEST_F(SavingWith, IsOneOfAllSaversAndSharesTheLockWithTheProgram) {
+  const std::string path = dir_ / "state/" + std::string(32, 'a') + ".lock";
+  {
+    const auto other = SaveLock::take(path, "process 7 (release-region), to /crash");
+    ASSERT_TRUE(other);
+    expect_untouched(save(program({0, 0})), Reason::kLocked, "process 7");
+    EXPECT_EQ(runs_, 0);
+  }
+  EXPECT_TRUE(save(program({0, 0}, [&] {
+    EXPECT_THAT(SaveLock::take(path, "another").error().what(), HasSubstr("/bin/true"));
+    EXPECT_EQ(::flock(call_.shared_fd, LOCK_EX | LOCK_NB), 0);  // It is the same lock.
+  })));
+}
+
+TEST_F(SavingWith, RefusesATargetThatWillNotLast) {
+  options_ = {{"/bin/true"}, "/dev/shm", false, false};
+  expect_untouched(save(program({0, 0})), Reason::kTarget, "/dev/shm");
+  options_.into = "var/crash";
+  expect_untouched(save(program({0, 0})), Reason::kTarget, "not an absolute path");
+  for (const char* none : {"true", "/bin", "/bin/no-such-program"}) {
+    options_ = {{none}, "", false, false};
+    expect_untouched(save(program({0, 0})), Reason::kTarget, none);
+  }
+  EXPECT_EQ(runs_, 0);
+}
+
+/// A disk whose name cannot be opened is none; a directory that is named must be there.
+TEST_F(SavingWith, SaysWhenTheDirectoryIsNotThere) {
+  options_.into = dir_ / "none";
+  expect_untouched(save(program({0, 0})), Reason::kError, "none");
+  EXPECT_EQ(runs_, 0);
+}
+
+// Killed at any moment: either nothing was released and the program runs again, or it has succeeded
+// and does not.
+TEST_F(SavingWith, GoesOnWhereItWasKilled) {
+  for (std::uint64_t at = 1;; ++at) {
+    FakeMachine machine(at, 1, 3);  // Small: each attempt syncs this machine.
+    const FrameSet held = machine.held_frames();
+    TemporaryDirectory dir;
+    seams_.state_dir = dir / "state";
+    const auto attempt = [&] {
+      const auto releaser = machine.releaser();
+      seams_.releaser = releaser.get();
+      return save_with(options_, seams_, program({0, 0}), words_);
+    };
+    const pid_t child = ::fork();
+    if (child == 0) {
+      machine.kill_after(at);
+      const auto saved = attempt();
+      ::_exit(saved && saved->all_back ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    machine.kill_after(0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
+    ASSERT_EQ(WEXITSTATUS(status), FakeMachine::kKilled);
+    const bool began = machine.held_frames() != held || machine.all_back();
+    runs_ = 0;
+    const auto saved = attempt();
+    if (machine.all_back() && !saved) {
+      EXPECT_EQ(saved.error().reason, Reason::kNoDump);
+      continue;
+    }
+    ASSERT_TRUE(saved) << at << ": " << saved.error().error.what();
+    EXPECT_TRUE(saved->all_back);
+    EXPECT_TRUE(!began || runs_ == 0) << at;
+    EXPECT_EQ(saved->released_now, runs_ == 0);
+    EXPECT_EQ(machine.violation(), "");
+    ASSERT_LT(at, 1000U);
+  }
+}
+
+TEST_F(SavingWith, TriesAgainWhatLinuxRefuses) {
+  machine_.refuse_releases(ErrorCode::kOs, 2);
+  const auto saved = save(program({0, 0}));
+  ASSERT_TRUE(saved);
+  if (saved->all_back) return;
+  EXPECT_TRUE(std::filesystem::exists(note_));
+  const auto again = save(program({1, 0}));
+  ASSERT_TRUE(again) << again.error().error.what();
+  EXPECT_TRUE(again->released_now);
+  EXPECT_TRUE(again->all_back);
+  EXPECT_EQ(runs_, 1);
+}
+
+// What somebody else has written is no reason to release memory.
+TEST_F(SavingWith, DoesNotBelieveANoteThatOthersCanChange) {
+  std::filesystem::create_directory(dir_ / "state");
+  std::ofstream(note_) << "saved\n";
+  ASSERT_EQ(::chmod(note_.c_str(), 0666), 0);
+  const auto saved = save(program({1, 0}));
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(machine_.held_frames(), held_);
+  EXPECT_EQ(runs_, 0);
+}
+
+class TwoDisks : public FileSystems {
+ public:
+  explicit TwoDisks(std::string text) : text_(std::move(text)) {}
+  Result<std::uint64_t> type(const std::string&) const override { return 0xEF53; }
+  Result<std::string> mounts() const override { return text_; }
+
+ private:
+  std::string text_;
+};
+
+TEST(MountedDisks, AreThoseThatCanBeWritten) {
+  TemporaryDirectory dir;
+  std::filesystem::create_directories(dir / "a disk");
+  std::filesystem::create_directories(dir / "other");
+  const std::string root = dir / "";
+  std::string escaped = root + "a\\040disk";
+  const TwoDisks systems("1 0 8:1 / " + escaped + " rw,noatime shared:1 - ext4 /dev/a rw\n" +
+                         "2 0 8:1 /x " + root + "other rw - ext4 /dev/a rw\n" + "3 0 8:2 / " +
+                         root + "other ro,noatime - ext4 /dev/b rw\n" + "4 0 0:5 / " + root +
+                         "other rw - tmpfs tmpfs rw\n" + "5 0 8:3 / " + root +
+                         "none rw - ext4 /dev/c rw\nshort line\n");
+  const auto disks = MountedDisks::open(systems, root);
+  ASSERT_TRUE(disks) << disks.error().what();
+  EXPECT_THAT(disks->points(), testing::ElementsAre(root, root + "a disk"));
+  EXPECT_TRUE(disks->sync());
+}
+
+TEST(RunChildProgram, TellsHowItEnded) {
+  EXPECT_EQ(run_child_program({{"/bin/sh", "-c", "exit 7"}})->status, 7);
+  EXPECT_EQ(run_child_program({{"/bin/sh", "-c", "kill -9 $$"}})->signal, SIGKILL);
+  EXPECT_EQ(run_child_program({{"/no/such"}}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(run_child_program({{"/etc/passwd"}}).error().os_errno(), EACCES);
+  // It reads nothing, has no signal blocked, and leads its own group.
+  EXPECT_EQ(
+      run_child_program({{"/bin/sh", "-c", "[ -z \"$(cat)\" ] && [ $(ps -o pgid= $$) = $$ ]"}})
+          ->status,
+      0);
+}
+
+TEST(RunChildProgram, HasNoSignalBlockedAndInheritsOnlyTheLock) {
+  TemporaryDirectory dir;
+  auto lock = open_file(dir / "lock", O_RDWR | O_CREAT, 0600);
+  auto other = open_file(dir / "other", O_RDWR | O_CREAT, 0600);
+  ASSERT_TRUE(lock && other);
+  sigset_t set, old;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &set, &old);
+  const auto end = run_child_program(
+      {{"/bin/sh", "-c",
+        "ls -l /proc/self/fd | grep -q /lock$ && ! ls -l /proc/self/fd | grep -q /other$ && "
+        "grep -q '^SigBlk:.0*$' /proc/self/status"},
+       lock->get()});
+  ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->status, 0);
+}
+
+TEST(RunChildProgram, StopsItAndWhatItHasStarted) {
+  TemporaryDirectory dir;
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string pid_file = dir / "pid";
+  const auto end =
+      run_child_program({{"/bin/sh", "-c", "sleep 60 & echo $! >" + pid_file + "; wait"}, -1, [&] {
+                           return std::filesystem::exists(pid_file);
+                         }});
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->signal, SIGTERM);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+}
+
+}  // namespace
+}  // namespace hadump
