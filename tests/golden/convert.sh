@@ -35,7 +35,7 @@ for level in 0 1 30 31; do
   codecs='zlib snappy zstd'
   [ $level = 1 ] || codecs=
   for codec in $codecs; do
-    convert "$work/kdump" "$work/again" --format kdump --compress $codec
+    convert "$work/kdump" "$work/again" --format kdump --compress "$codec"
     same "$work/kdump" "$work/again" "level $level: lzo to $codec"
     rm "$work/again"
   done

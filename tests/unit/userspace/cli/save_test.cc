@@ -30,11 +30,12 @@ TEST_P(SaveInFormat, WritesEveryFrameAndGivesAllMemoryBack) {
   EXPECT_FALSE(std::filesystem::exists(journal_path(dir / "vmcore")));
 }
 
-// Killed once, rebooted or not, continued by the same command. What the formats have in common is in
-// the save, so only one of them is killed at every event; sanitized, each takes a minute.
+// Killed once, rebooted or not, continued by the same command. What the formats have in common is
+// in the save, so only one of them is killed at every event; sanitized, each takes a minute.
 TEST_P(SaveInFormat, SurvivesBeingKilledAtEveryEvent) {
   const char* seeds = std::getenv("HADUMP_TEST_SEEDS");
-  const bool every = GetParam()->name == "kdump" || (seeds != nullptr && seeds == std::string("all"));
+  const bool every =
+      GetParam()->name == "kdump" || (seeds != nullptr && seeds == std::string("all"));
   for (std::uint64_t kill = 1;; kill += every ? 1 : 3) {
     SCOPED_TRACE(kill);
     FakeMachine machine(kill, 1, 4);
