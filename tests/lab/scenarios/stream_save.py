@@ -8,6 +8,7 @@ by then is in the host's incomplete file, everything else is held, and a save to
 Parameters: memory, load (MiB).
 """
 
+import subprocess
 from pathlib import Path
 
 from hadump_lab import truth
@@ -61,12 +62,14 @@ def _crash(lab: Lab, rescue: Rescue) -> tuple[Crash, Seen]:
 
 def _convert(rescue: Rescue, name: str) -> Path:
     """The host's flattened file as one that can be compared, on this machine."""
-    host = rescue.agent.host
+    sent, local = rescue.lab.directory / "sent", rescue.lab.directory / "vmcore"
+    rescue.agent.host.get(f"{FILES}/{name}", sent)
+    local.unlink(missing_ok=True)
     # What is incomplete stays so, and says so by its status.
-    host.exec(f"hadump convert {FILES}/{name} {DIRECTORY}/converted --dump-level 0", check=False)
-    local = rescue.lab.directory / "vmcore"
-    host.get(f"{DIRECTORY}/converted", local)
-    host.exec(f"rm {DIRECTORY}/converted")
+    convert = [rescue.lab.program("release-region"), "convert", sent, local, "--dump-level", "0"]
+    subprocess.run(convert, capture_output=True, check=False)
+    if not local.exists():
+        local = sent.with_name("vmcore-incomplete")
     return local
 
 
