@@ -179,7 +179,7 @@ Result<> LiveCopy::pass() {
 }
 
 Result<> LiveCopy::look_at_log(microseconds begun, microseconds copied) {
-  const std::uint64_t frames = is_ready_ ? rest_.frames() : pending_.frames();
+  const std::uint64_t frames = pending_.frames();  // what is granted is in each rest, and no merit
   ready_.clear();
   auto written = world_.domain.dirty_log().take(false);
   if (!written) return fail(std::move(written));
