@@ -16,7 +16,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using Args = std::vector<std::string>;
+using Words = std::vector<std::string>;
 
 TEST(ParseSaveWith, LeavesTheProgramsWordsAsTheyAre) {
   const auto parsed =
@@ -26,14 +26,14 @@ TEST(ParseSaveWith, LeavesTheProgramsWordsAsTheyAre) {
   EXPECT_TRUE(parsed->save.wait);
   EXPECT_FALSE(parsed->check);
   EXPECT_THAT(parsed->save.words, ElementsAre("/bin/x", "--check", "a b", "--"));
-  for (const Args& bad : {Args{}, Args{"--"}, Args{"/bin/x"}, Args{"--into", "/x"},
-                          Args{"--nonsense", "--", "/bin/x"}, Args{"/bin/x", "--", "/bin/x"}})
+  for (const Words& bad : {Words{}, Words{"--"}, Words{"/bin/x"}, Words{"--into", "/x"},
+                           Words{"--nonsense", "--", "/bin/x"}, Words{"/bin/x", "--", "/bin/x"}})
     EXPECT_FALSE(parse_save_with(bad)) << testing::PrintToString(bad);
 }
 
 class RunningSaveWith : public testing::Test {
  protected:
-  int run(Args words, const Result<ProgramEnd>& end) {
+  int run(Words words, const Result<ProgramEnd>& end) {
     auto releaser = machine_.releaser();
     SaveSeams seams;
     seams.releaser = releaser.get();
@@ -52,7 +52,7 @@ class RunningSaveWith : public testing::Test {
 
   FakeMachine machine_{1, 1, 4};
   std::ostringstream messages_;
-  Args words_;
+  Words words_;
 };
 
 TEST_F(RunningSaveWith, NamesTheDumpWhereItIsAsked) {
