@@ -40,7 +40,7 @@ def with_sequence(overlay: Overlay, program: Path) -> Overlay:
 
 def start(guest: Guest, pages: int, threads: int) -> None:
     """Starts it, and waits until each page has been written to."""
-    guest.exec(f"setsid lab-sequence {pages} {threads} >/run/sequence.log 2>&1 </dev/null &")
+    guest.exec(f"mkdir -p /run; setsid lab-sequence {pages} {threads} >/run/sequence.log 2>&1 </dev/null &")
     guest.exec(
         f"until [ $(sed -n '$s/SEQUENCE: //p' /run/sequence.log 2>/dev/null || echo 0)0 "
         f"-gt {pages}0 ]; do sleep 0.5; done",
