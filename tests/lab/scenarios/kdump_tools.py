@@ -80,7 +80,7 @@ def _check_away(lab: Lab, rescue: DebianRescue, boot_id: str) -> None:
         " ls -d /var/crash/2* 2>/dev/null",
         check=False,
     )[1]
-    wanted = f"vmcore\n{boot_id}" + "no inactive\n" * 2
+    wanted = f"vmcore\n{boot_id}" + "inactive no\n" * 2
     lab.check(text == wanted, f"kdump-tools stays away, and nothing reboots: {text!r}")
 
 
