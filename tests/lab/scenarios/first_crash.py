@@ -27,7 +27,7 @@ from hadump_lab.waiting import wait_until
 SETTINGS = "FORMAT={format}\nDUMP_LEVEL=0\nPORTION=128M\n"
 PAGE_OFFSET = "0xffff888000000000"  # Without KASLR.
 Registers = list[list[int] | None]
-MANY_HOLES = 500
+MANY_HOLES = 1000
 # MiB of free blocks of four pages and more; field 5 counts the single pages.
 TOGETHER = (
     "{ size = 4; for (i = 7; i <= NF; i++) { pages += $i * size; size *= 2 } } "
@@ -198,7 +198,7 @@ def _scatter(lab: Lab, guest: Guest) -> int:
         )
         taken = before - int(guest.exec(f"awk '{SINGLES}' /proc/buddyinfo")[1])
         lab.note(f"at {target} MiB, the balloon has taken {taken} single pages")
-        if taken > 4 * MANY_HOLES:
+        if taken > 2 * MANY_HOLES:
             break
     lab.parameters["target"] = str(target)
     return _mem_total(guest)
