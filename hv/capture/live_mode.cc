@@ -75,13 +75,7 @@ Result<> Live::take_instant() {
 Result<> Live::look() {
   auto status = status_of(record_.uuid);
   if (!status) return fail(std::move(status));
-  if (status->shutdown)
-    return fail(ErrorCode::kBusy, "the domain has shut down; --mode copy captures it");
-  if (status->paused) return fail(ErrorCode::kBusy, "the domain is paused; `xl unpause` it first");
-  if (world_.config.kind == nullptr || !world_.config.kind->has_dirty_log)
-    return fail(ErrorCode::kUnsupported,
-                "Xen does not log the writes of a domain of this type; only a PVH or HVM guest can "
-                "be captured while it runs");
+  if (auto done = check_live(*status, world_.config.kind); !done) return done;
   findings_.status = std::move(*status);
   auto found = survey();
   if (!found) return fail(std::move(found), "examining the guest's frames");
@@ -247,6 +241,18 @@ void Live::remove_directory() const {
 }
 
 }  // namespace
+
+Result<> check_live(const DomainStatus& status, const GuestKind* kind) {
+  if (status.shutdown)
+    return fail(ErrorCode::kBusy, "the domain has shut down; --mode copy captures it");
+  if (status.paused) return fail(ErrorCode::kBusy, "the domain is paused; `xl unpause` it first");
+  if (kind != nullptr && kind->has_dirty_log) return {};
+  return fail(
+      ErrorCode::kUnsupported,
+      fmt::format("Xen does not log the writes of a {} guest; only a PVH or HVM guest can be "
+                  "captured while it runs",
+                  kind == nullptr ? "strange" : kind->name));
+}
 
 Result<> live_domain(const CaptureWorld& world, CaptureRecord& record) {
   return Live(world, record).run();

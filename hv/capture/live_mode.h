@@ -5,6 +5,11 @@
 
 namespace hadump {
 
+/// Whether a domain that is so can be captured while it runs. @param kind  null: none that is
+/// known.
+/// @return kBusy when it does not run, kUnsupported when Xen has no log of its writes.
+Result<> check_live(const DomainStatus& status, const GuestKind* kind);
+
 /// A running domain's memory as it was at one instant, by docs/spec/capture.md. A run goes as far
 /// as the record's state says:
 /// - kExamining: takes the instant into an image beside the target. Afterwards the record is in

@@ -158,7 +158,6 @@ class Caretaker {
   void aside_failed(const CaptureRecord& record, const Error& error);
 
   // caretaker_live.cc: captures of domains that run
-  Result<> check_live(const DomainStatus& status, const Ward& ward) const;
   void see_to_live();
   void live_taken(unsigned domid, const std::string& uuid, const std::string& name,
                   const Result<>& done);

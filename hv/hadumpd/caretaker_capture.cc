@@ -7,6 +7,7 @@
 
 #include "core/base/text.h"
 #include "hv/capture/capture_modes.h"
+#include "hv/capture/live_mode.h"
 #include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/capture_order.h"
 #include "hv/hadumpd/caretaker.h"
@@ -123,7 +124,7 @@ Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
     return fail(std::move(ram), "the domain cannot be captured");
   const bool is_live = order.mode == kLiveMode;
   if (is_live)
-    if (auto done = check_live(status, ward); !done) return done;
+    if (auto done = check_live(status, ward.config.kind); !done) return done;
   if (!is_live && !status.shutdown)
     return fail(ErrorCode::kBusy, "the domain runs; --mode live captures one that does");
   if (world_.jobs.busy(status.domid) || ward.departure)

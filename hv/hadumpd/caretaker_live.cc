@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/caretaker.h"
 
 namespace hadump {
@@ -14,19 +13,6 @@ namespace {
 constexpr unsigned kFirstWriter = 1U << 16;
 
 }  // namespace
-
-Result<> Caretaker::check_live(const DomainStatus& status, const Ward& ward) const {
-  if (status.shutdown)
-    return fail(ErrorCode::kBusy, "the domain has shut down; --mode copy captures it");
-  if (status.paused) return fail(ErrorCode::kBusy, "the domain is paused; `xl unpause` it first");
-  if (!ward.config.kind->has_dirty_log)
-    return fail(
-        ErrorCode::kUnsupported,
-        fmt::format("Xen does not log the writes of a {} guest; only a PVH or HVM guest can "
-                    "be captured while it runs",
-                    ward.config.kind->name));
-  return {};
-}
 
 void Caretaker::see_to_live() {
   for (const CaptureView& view : world_.captures.all()) {

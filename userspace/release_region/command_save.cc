@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/release_region/command_save.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "core/base/text.h"
@@ -21,8 +19,6 @@ namespace hadump {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr const char* kStateDir = "/var/lib/hadump";
 
 po::options_description describe() {
   using Words = std::vector<std::string>;
@@ -56,11 +52,6 @@ po::options_description describe() {
        "descriptor; without it, saving to a stream releases nothing");
   // clang-format on
   return options;
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 int check_only(const SaveOptions& options, const CommandCall& call) {

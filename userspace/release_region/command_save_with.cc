@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -19,8 +18,6 @@ namespace hadump {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr const char* kStateDir = "/var/lib/hadump";
 
 po::options_description describe() {
   po::options_description options("Options");
@@ -97,13 +94,8 @@ int report(const SaveWithFailure& failure, spdlog::logger& log) {
   }
   const bool asked = failure.error.code() == ErrorCode::kCancelled;
   log.error("{}{}", asked ? "stopped: " : "", failure.error.what());
-  log.error("nothing was released. What to do next: {}", what_next(failure.reason));
+  log.error("this command has released nothing. What to do next: {}", what_next(failure.reason));
   return exit_code_of(failure.reason);
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 int run(const SaveWithCommandLine& command, const CommandCall& call) {

@@ -53,6 +53,11 @@ bool is_dump_id(const std::string& text) {
 
 }  // namespace
 
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob) {
   if (blob.size() > HADUMP_MAX_NODE_SIZE || fdt_check_full(blob.data(), blob.size()) != 0)
     return fail(ErrorCode::kBadData, "the dump node is not a flattened device tree");

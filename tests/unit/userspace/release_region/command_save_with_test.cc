@@ -69,7 +69,7 @@ TEST_F(RunningSaveWith, EndsAsTheManPageSays) {
   EXPECT_EQ(run({"/bin/true"}, ProgramEnd{0, SIGKILL}), kExitCancelled);
   EXPECT_EQ(run({"/bin/true"}, fail_os(ENOEXEC, "starting /bin/true")), kExitUsage);
   EXPECT_EQ(run({"/bin/none"}, ProgramEnd{}), kExitUsage);
-  EXPECT_THAT(messages_.str(), HasSubstr("nothing was released. What to do next: "));
+  EXPECT_THAT(messages_.str(), HasSubstr("this command has released nothing. What to do next: "));
   EXPECT_FALSE(machine_.all_back());
   ASSERT_TRUE(machine_.release_by_hand({Gfn{300}, Gfn{301}}));
   EXPECT_EQ(run({"/bin/true"}, ProgramEnd{}), kExitEarlier);
