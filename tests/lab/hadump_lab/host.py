@@ -158,7 +158,8 @@ class Host:
         """Starts a bash command in dom0 in a session of its own; returns a name for it."""
         job = f"{time.time_ns():x}-{secrets.token_hex(2)}"
         lines = [f"export {name}={shlex.quote(value)}" for name, value in (env or {}).items()]
-        text = "\n".join([*lines, "cd /scratch || exit 99", command, ""])
+        start = [f"echo $$ >/share/out/{job}.pid", *lines, "cd /scratch || exit 99"]
+        text = "\n".join([*start, command, ""])
         hidden = self.share / "cmd" / f".{job}"
         hidden.write_text(text, encoding="utf-8")
         hidden.rename(self.share / "cmd" / f"{job}.run")
@@ -191,10 +192,13 @@ class Host:
     def finished(self, job: str) -> Result | None:
         """The result of a command that begin() started, once there is one."""
         try:
-            status = int((self.share / "out" / f"{job}.rc").read_text(encoding="ascii"))
+            status = (self.share / "out" / f"{job}.rc").read_text(encoding="ascii")
         except FileNotFoundError:
             return None
-        return Result(status, self.output(job))
+        if not status.endswith("\n"):
+            return None
+        (self.share / "cmd" / f"{job}.run").unlink(missing_ok=True)
+        return Result(int(status), self.output(job))
 
     def output(self, job: str) -> str:
         """What a command has printed so far."""

@@ -159,6 +159,8 @@ def _dom0_tree(archive: Archive, packages: list[Package], kern: Kernel) -> Tree:
     tree.file("etc/hosts", "127.0.0.1 localhost dom0\n")
     tree.file("init", LAB_DIR / "images" / "dom0-init", 0o755)
     tree.file("usr/lib/hadump-lab/dom0-agent", LAB_DIR / "images" / "dom0-agent", 0o755)
+    for script in ("quick-block", "quick-vif"):
+        tree.file(f"etc/xen/scripts/{script}", LAB_DIR / "images" / script, 0o755)
     return tree
 
 

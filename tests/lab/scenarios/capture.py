@@ -56,7 +56,7 @@ def run(lab: Lab) -> None:
     guest = host.create_guest(
         GuestConfig(
             NAME, memory, vcpus=lab.number("vcpus", 2), qdisk="qdisk" in lab.parameters,
-            kind=kind, cmdline="xen_legacy_crash" if kind == "hvm" else "",
+            kind=kind, xen_scripts=True, cmdline="xen_legacy_crash" if kind == "hvm" else "",
             overlay=load.with_load(Overlay(), lab.program("lab-load")),
         )
     )  # fmt: skip

@@ -6,8 +6,8 @@ kernel (a package), compressed=1 (boot its bzImage), kaslr=1 (a boot loader star
 randomises its layout), scatter and singles (MiB): all but the former is free in single pages only,
 and the balloon takes what lies together and the latter; format=elf|kdump, raw=1 (keep the truth's
 bytes and show what differs), qdisk=1 (a QEMU in dom0 serves the disk), shipped=1 (a command line without
-what makes a boot quicker here), leaks=1 (afterwards a new domain
-gets all free memory, and nothing of this guest's is in it).
+what makes a boot quicker here, and Xen's scripts), scripts=1 (Xen's own scripts for disk and network),
+leaks=1 (afterwards a new domain gets all free memory, and nothing of this guest's is in it).
 """
 
 import re
@@ -116,6 +116,7 @@ def _guest_config(lab: Lab, memory: int) -> GuestConfig:
         boot_loader=lab.number("kaslr", 0) == 1,
         qdisk=lab.number("qdisk", 0) == 1,
         shipped=lab.number("shipped", 0) == 1,
+        xen_scripts=lab.number("scripts", 0) == 1,
         extra=f"maxvcpus={lab.parameters['maxvcpus']}" if "maxvcpus" in lab.parameters else "",
         overlay=overlay,
     )

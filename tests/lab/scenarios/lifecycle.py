@@ -148,7 +148,7 @@ def _honest(lab: Lab, agent: Agent, memory: int) -> None:
 
 
 def _renamed(lab: Lab, agent: Agent, memory: int) -> None:
-    config = GuestConfig("renamed", memory, on_reboot="rename-restart")
+    config = GuestConfig("renamed", memory, on_reboot="rename-restart", xen_scripts=True)
     rescue, domid, up = _triggered(lab, agent, config)
     guest = rescue.guest
     rescue.wait_saved(up.index)

@@ -62,7 +62,7 @@ def run(lab: Lab) -> None:
     agent = Agent(host, config=CONFIG.format(policy=policy, more=more))
     agent.install()
     agent.start()
-    rescue = _Doomed(lab, agent, GuestConfig(NAME, memory))
+    rescue = _Doomed(lab, agent, GuestConfig(NAME, memory, xen_scripts=True))
     rescue.fill(lab.number("load", 48))
     domid = rescue.guest.domid()
     crash = rescue.crash()
