@@ -10,6 +10,7 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/trusted_path.h"
+#include "hv/domain/json_number.h"
 
 namespace hadump {
 namespace {
@@ -57,7 +58,8 @@ Result<FrameSet> frames_of(const Json& json) {
   FrameSet frames;
   std::uint64_t last = 0;
   for (const Json& one : json) {
-    const auto begin = one.at(0).get<std::uint64_t>(), end = one.at(1).get<std::uint64_t>();
+    const auto begin = json_number<std::uint64_t>(one.at(0)),
+               end = json_number<std::uint64_t>(one.at(1));
     if (begin < last || begin >= end || end > kMaxFrame)
       return fail(ErrorCode::kBadData, "frames that are out of order");
     frames.insert({Gfn{begin}, Gfn{end}});
@@ -112,8 +114,9 @@ Result<std::vector<MovedFrames>> moved_of(const Json& json) {
   constexpr std::uint64_t kMaxFrame = HADUMP_MAX_ADDRESS >> kFrameShift;
   std::vector<MovedFrames> moved;
   for (const Json& one : json) {
-    const FrameRange from{Gfn{one.at(0).get<std::uint64_t>()}, Gfn{one.at(1).get<std::uint64_t>()}};
-    const Gfn to{one.at(2).get<std::uint64_t>()};
+    const FrameRange from{Gfn{json_number<std::uint64_t>(one.at(0))},
+                          Gfn{json_number<std::uint64_t>(one.at(1))}};
+    const Gfn to{json_number<std::uint64_t>(one.at(2))};
     if (to.value > kMaxFrame || from.frames() > kMaxFrame - to.value)
       return fail(ErrorCode::kBadData, "frames that were moved too far");
     moved.push_back({from, to});
@@ -160,7 +163,7 @@ Result<CaptureFacts> parse_facts(const std::string& text) try {
   auto note = bytes_of(json.at("vmcoreinfo").get<std::string>());
   if (!note) return fail(std::move(note));
   facts.domain.vmcoreinfo_note = std::move(*note);
-  facts.domain.page_offset = GuestVirt{json.at("page_offset").get<std::uint64_t>()};
+  facts.domain.page_offset = GuestVirt{json_number<std::uint64_t>(json.at("page_offset"))};
   if (json.contains("moved")) {
     auto moved = moved_of(json["moved"]);
     if (!moved) return fail(std::move(moved));

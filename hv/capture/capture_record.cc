@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hv/domain/domid.h"
+#include "hv/domain/json_number.h"
 
 namespace hadump {
 namespace {
@@ -88,7 +89,7 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("name").get_to(record.name);
   json.at("domain").get_to(record.domain);
   json.at("uuid").get_to(record.uuid);
-  auto domid = checked_domid(json.at("domid").get<std::uint64_t>());
+  auto domid = checked_domid(json_number<std::uint64_t>(json.at("domid")));
   if (!domid) return fail(std::move(domid));
   record.domid = *domid;
   json.at("boot_id").get_to(record.boot_id);
@@ -103,24 +104,24 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   json.at("metadata").get_to(record.metadata);
   json.at("panic").get_to(record.panic);
   json.at("error").get_to(record.error);
-  json.at("begun_ms").get_to(record.begun_ms);
-  json.at("ended_ms").get_to(record.ended_ms);
-  json.at("memory_bytes").get_to(record.memory_bytes);
-  json.at("file_bytes").get_to(record.file_bytes);
+  take_number(json, "begun_ms", record.begun_ms);
+  take_number(json, "ended_ms", record.ended_ms);
+  take_number(json, "memory_bytes", record.memory_bytes);
+  take_number(json, "file_bytes", record.file_bytes);
   json.at("complete").get_to(record.complete);
   json.at("domain_kept").get_to(record.domain_kept);
   // Earlier releases did not have these.
   record.order.pages = json.value("pages", "");
   record.waiting_dump = json.value("waiting_dump", "");
   record.parks = json.value("parks", false);
-  record.order.max_stop_ms = json.value("max_stop_ms", CaptureOrder().max_stop_ms);
+  take_number_if_any(json, "max_stop_ms", record.order.max_stop_ms);
   record.order.if_busy = json.value("if_busy", CaptureOrder().if_busy);
-  record.stop_us = json.value("stop_us", std::uint64_t{0});
+  take_number_if_any(json, "stop_us", record.stop_us);
   record.aside_uuid = json.value("aside_uuid", "");
-  record.begun_kib = json.value("begun_kib", std::uint64_t{0});
-  record.successor_kib = json.value("successor_kib", std::uint64_t{0});
-  record.full_kib = json.value("full_kib", std::uint64_t{0});
-  record.given_back_bytes = json.value("given_back_bytes", std::uint64_t{0});
+  take_number_if_any(json, "begun_kib", record.begun_kib);
+  take_number_if_any(json, "successor_kib", record.successor_kib);
+  take_number_if_any(json, "full_kib", record.full_kib);
+  take_number_if_any(json, "given_back_bytes", record.given_back_bytes);
   auto state = parse_state(json.at("state").get<std::string>());
   if (!state) return fail(std::move(state));
   record.state = *state;

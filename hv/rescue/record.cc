@@ -9,6 +9,7 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 #include "hv/domain/domid.h"
+#include "hv/domain/json_number.h"
 
 namespace hadump {
 namespace {
@@ -58,10 +59,10 @@ nlohmann::ordered_json json_of(const WindowHistory& window) {
 Result<WindowHistory> parse_window(const nlohmann::ordered_json& json) {
   WindowHistory window;
   json.at("had_module").get_to(window.had_module);
-  json.at("failed").get_to(window.failed);
-  json.at("judged").get_to(window.judged);
-  json.at("saving").get_to(window.saving);
-  json.at("stopped").get_to(window.stopped);
+  take_number(json, "failed", window.failed);
+  take_number(json, "judged", window.judged);
+  take_number(json, "saving", window.saving);
+  take_number(json, "stopped", window.stopped);
   json.at("why").get_to(window.why);
   for (const auto& word : json.at("tried")) {
     auto step = parse_window_step(word.get<std::string>());
@@ -129,7 +130,7 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   DomainRecord record;
   json.at("uuid").get_to(record.uuid);
   json.at("name").get_to(record.name);
-  auto domid = checked_domid(json.at("domid").get<std::uint64_t>());
+  auto domid = checked_domid(json_number<std::uint64_t>(json.at("domid")));
   if (!domid) return fail(std::move(domid));
   record.domid = *domid;
   record.boot_id = json.value("boot_id", "");  // older records have none
@@ -139,31 +140,32 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   auto mode = parse_save_mode(json.at("mode").get<std::string>());
   if (!mode) return fail(std::move(mode));
   record.mode = *mode;
-  auto area = parse_area(json.at("save_area").at("address").get<std::uint64_t>(),
-                         json.at("save_area").at("bytes").get<std::uint64_t>());
+  auto area = parse_area(json_number<std::uint64_t>(json.at("save_area").at("address")),
+                         json_number<std::uint64_t>(json.at("save_area").at("bytes")));
   if (!area) return fail(std::move(area));
   record.save_area = *area;
   auto id = parse_dump_id(json.at("dump_id").get<std::string>());
   if (!id) return fail(std::move(id));
   record.dump_id = *id;
-  json.at("crash_time").get_to(record.crash_time);
-  json.at("boots").get_to(record.boots);
+  take_number(json, "crash_time", record.crash_time);
+  take_number(json, "boots", record.boots);
   json.at("committed").get_to(record.committed);
   record.dump_over = json.value("dump_over", false);  // the same
   json.at("rewrite_pending").get_to(record.rewrite_pending);
-  json.at("window_bytes").get_to(record.window_bytes);
-  json.at("boot_bytes").get_to(record.boot_bytes);
-  json.at("held_bytes").get_to(record.held_bytes);
-  json.at("absent_frames").get_to(record.absent_frames);
+  take_number(json, "window_bytes", record.window_bytes);
+  take_number(json, "boot_bytes", record.boot_bytes);
+  take_number(json, "held_bytes", record.held_bytes);
+  take_number(json, "absent_frames", record.absent_frames);
   json.at("full_scan").get_to(record.full_scan);
-  json.at("old_target_kib").get_to(record.old_target_kib);
-  json.at("raised_target_kib").get_to(record.raised_target_kib);
-  json.at("old_limit_kib").get_to(record.old_limit_kib);
-  json.at("raised_limit_kib").get_to(record.raised_limit_kib);
-  json.at("crashes").get_to(record.crashes);
+  take_number(json, "old_target_kib", record.old_target_kib);
+  take_number(json, "raised_target_kib", record.raised_target_kib);
+  take_number(json, "old_limit_kib", record.old_limit_kib);
+  take_number(json, "raised_limit_kib", record.raised_limit_kib);
+  for (const auto& when : json.at("crashes"))
+    record.crashes.push_back(json_number<std::uint64_t>(when));
   record.crash_counted = json.value("crash_counted", false);  // the same
-  record.quick_restarts = json.value("quick_restarts", 0U);   // the same
-  if (json.contains("window")) {                              // the same
+  take_number_if_any(json, "quick_restarts", record.quick_restarts);
+  if (json.contains("window")) {  // the same
     auto window = parse_window(json["window"]);
     if (!window) return fail(std::move(window));
     record.window = std::move(*window);
@@ -171,11 +173,13 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   json.at("error").get_to(record.error);
   for (const auto& [name, ms] : json.at("times_ms").items())
     record.times.emplace_back(name, ms.get<double>());
-  json.at("noticed_ms").get_to(record.noticed_ms);
-  json.at("started_ms").get_to(record.started_ms);
-  json.at("done_ms").get_to(record.done_ms);
+  take_number(json, "noticed_ms", record.noticed_ms);
+  take_number(json, "started_ms", record.started_ms);
+  take_number(json, "done_ms", record.done_ms);
   return record;
 } catch (const nlohmann::json::exception& e) {
+  return fail(ErrorCode::kBadData, fmt::format("a malformed state file: {}", e.what()));
+} catch (const std::out_of_range& e) {
   return fail(ErrorCode::kBadData, fmt::format("a malformed state file: {}", e.what()));
 }
 

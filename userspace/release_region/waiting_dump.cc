@@ -47,8 +47,17 @@ std::string string_of(std::span<const std::byte> value) {
   return known ? text : std::string();
 }
 
+constexpr std::uint32_t kNodeTreeVersion = 17;
+
 bool is_dump_id(const std::string& text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// Nodes have version 17. Of a tree before 16, libfdt 1.6.1's fdt_check_full() takes the root's name
+// for a path, and reads through the null pointer that says that it is none.
+bool is_whole_tree(std::span<const std::byte> blob) {
+  return blob.size() >= sizeof(fdt_header) && fdt_version(blob.data()) >= kNodeTreeVersion &&
+         fdt_check_full(blob.data(), blob.size()) == 0;
 }
 
 }  // namespace
@@ -59,7 +68,7 @@ std::string host_name() {
 }
 
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob) {
-  if (blob.size() > HADUMP_MAX_NODE_SIZE || fdt_check_full(blob.data(), blob.size()) != 0)
+  if (blob.size() > HADUMP_MAX_NODE_SIZE || !is_whole_tree(blob))
     return fail(ErrorCode::kBadData, "the dump node is not a flattened device tree");
   const void* tree = blob.data();
   const int node = fdt_path_offset(tree, "/" HADUMP_NODE_NAME);

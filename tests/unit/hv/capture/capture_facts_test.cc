@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "tests/unit/hv/bad_numbers.h"
+
 namespace hadump {
 namespace {
 
@@ -46,6 +48,15 @@ TEST(CaptureFactsTest, FramesThatWereMovedAreAnotherVersion) {
     json["moved"] = Json::parse(bad);
     EXPECT_FALSE(parse_facts(json.dump())) << bad;
   }
+}
+
+TEST(CaptureFactsTest, WholeNumbersOnlyAreRead) {
+  CaptureFacts facts;
+  facts.domain.survey.ram = FrameSet{FrameRange{Gfn{0}, Gfn{1000}}};
+  facts.domain.moved = {{{Gfn{0}, Gfn{10}}, Gfn{2000}}};
+  const auto bad = with_bad_numbers(to_json(facts));
+  EXPECT_GE(bad.size(), 7U * 6);
+  for (const std::string& one : bad) EXPECT_FALSE(parse_facts(one)) << one;
 }
 
 TEST(CaptureFactsTest, NothingElseIsRead) {

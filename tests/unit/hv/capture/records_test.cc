@@ -9,6 +9,7 @@
 #include "hv/capture/capture_modes.h"
 #include "hv/capture/capture_record.h"
 #include "hv/capture/panic_line.h"
+#include "tests/unit/hv/bad_numbers.h"
 
 namespace hadump {
 namespace {
@@ -81,6 +82,14 @@ TEST(CaptureRecord, ALiveOnesToo) {
     ASSERT_TRUE(back) << back.error().what();
     EXPECT_EQ(*back, record);
   }
+}
+
+TEST(CaptureRecord, TakesWholeNumbersOnly) {
+  CaptureRecord record = sample();
+  record.order.mode = "live";
+  const auto bad = with_bad_numbers(to_json(record));
+  EXPECT_GE(bad.size(), 12U * 6);
+  for (const std::string& one : bad) EXPECT_FALSE(parse_capture_record(one)) << one;
 }
 
 TEST(CaptureRecord, RefusesWhatIsNone) {

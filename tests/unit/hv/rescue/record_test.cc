@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/abi/hadump_abi.h"
+#include "tests/unit/hv/bad_numbers.h"
 
 namespace hadump {
 namespace {
@@ -54,6 +55,21 @@ TEST(Record, RefusesADomainNumberThatCannotBe) {
     std::string bad = good;
     bad.replace(bad.find("\"domid\": 0"), 10, fmt::format("\"domid\": {}", number));
     EXPECT_FALSE(parse_record(bad)) << bad;
+  }
+}
+
+// nlohmann takes any number for any other; a fraction that is too large is undefined behaviour.
+TEST(Record, TakesWholeNumbersOnly) {
+  DomainRecord record;
+  record.crashes = {5};
+  const std::string good = to_json(record);
+  const auto bad = with_bad_numbers(good, "/times_ms");
+  EXPECT_GE(bad.size(), 20U * 6);
+  for (const std::string& one : bad) EXPECT_FALSE(parse_record(one)) << one;
+  for (const char* key : {"boots", "quick_restarts"}) {
+    auto json = nlohmann::ordered_json::parse(good);
+    json[key] = 1ULL << 32;
+    EXPECT_FALSE(parse_record(json.dump())) << "it has 32 bits: " << key;
   }
 }
 

@@ -47,5 +47,15 @@ TEST(DumpNode, SurvivesEveryDamagedByte) {
     }
 }
 
+// libfdt looks for a path in the root's name then, and does not see that it has found none.
+TEST(DumpNode, RefusesTreesOfOldVersions) {
+  for (std::uint32_t version = 0; version < 17; ++version) {
+    auto node = make_node();
+    fdt_set_version(node.data(), version);
+    fdt_set_last_comp_version(node.data(), version);
+    EXPECT_FALSE(parse_dump_node(node)) << version;
+  }
+}
+
 }  // namespace
 }  // namespace hadump
