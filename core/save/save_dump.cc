@@ -75,6 +75,10 @@ SaveResult save_alone(const SaveContext& context) {
   if (plan->may_release)
     blocks.emplace(*context.seams.releaser, ledger, context.seams.block_bytes,
                    [&](const std::string& text) { context.reporter.warn(text + ", continuing"); });
+  // To look through a large guest's pages takes minutes, and should it crash meanwhile, the host is
+  // to know that its window was good for a save: docs/abi/xenstore.md.
+  if (context.seams.releaser != nullptr)
+    static_cast<void>(context.seams.releaser->report_progress("saving   0%"));
   auto dump = plan->is_published()
                   ? take_published(context, *plan, ledger)
                   : write_dump(context, *plan, ledger, blocks ? &*blocks : nullptr);

@@ -267,9 +267,12 @@ class Run:
         agent.signal("STOP")
         panic = "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"
         mark = guest.mark()
-        # A second later than drawn: the guest must have answered before.
-        delay = 1 + mishap.after * self.rescue.save_seconds
-        self._run_in_guest(f"(sleep {delay:.2f}; {panic}) </dev/null >/dev/null 2>&1 &")
+        # The guest must have answered before; and the module tells of a saver within a second. A boot
+        # that ends without one is a failed window, of which two are too many.
+        begun = '[ "$(wc -c </sys/kernel/hadump/progress)" -gt 1 ]'
+        delay = 1.5 + mishap.after * self.rescue.save_seconds
+        wait = f"until {begun}; do usleep 100000; done; sleep {delay:.2f}"
+        self._run_in_guest(f"({wait}; {panic}) </dev/null >/dev/null 2>&1 &")
         seen = guest.wait_for("Kernel panic - not syncing", 60, mark)
         done = guest.log.find(ENDED, self.since)
         if done and int(done.match.group(1)) in (SAVED, WITH_LOSS):
