@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by hadump-memory, with say(), $kernel_dir and $proc: sets what hadump.held= names, and
+# Sourced by hadump-memory, with say(), lack(), $kernel_dir and $proc: sets what hadump.held= names, and
 # $failed if huge pages are missing then.
 # shellcheck shell=sh
 
@@ -25,7 +25,7 @@ raise() {
 		echo 1 2>/dev/null >"${proc:?}/sys/vm/compact_memory" || :
 		echo "$2" 2>/dev/null >"$1" || :
 	done
-	say "$3: $2 are wanted, ${has:-none} are there; for more: echo $2 > $1"
+	lack "$3: $2 are wanted, ${has:-none} are there; for more: echo $2 > $1"
 	# shellcheck disable=SC2034 # hadump-memory ends with it.
 	failed=1
 }
@@ -56,7 +56,7 @@ pages() {
 # bring_back VALUE
 bring_back() {
 	if [ ${#1} -gt "$max_held" ]; then
-		say "hadump.held= is too long, ignoring it"
+		lack "hadump.held= is too long, ignoring it"
 		return 0
 	fi
 	rest_items=$1\; never=''
@@ -65,11 +65,11 @@ bring_back() {
 		case "$item" in
 		'') ;;
 		hugepages=* | hugepages-*kB=*)
-			pages "${item%%=*}" "${item#*=}" || say "'$item' in hadump.held= is not known, ignoring it"
+			pages "${item%%=*}" "${item#*=}" || lack "'$item' in hadump.held= is not known, ignoring it"
 			;;
-		*[!a-z0-9_.]*) say "'$item' in hadump.held= is not known, ignoring it" ;;
+		*[!a-z0-9_.]*) lack "'$item' in hadump.held= is not known, ignoring it" ;;
 		*) never="$never $item" ;;
 		esac
 	done
-	[ -z "$never" ] || say "not before the next reboot:$never"
+	[ -z "$never" ] || lack "not before the next reboot:$never"
 }

@@ -25,6 +25,11 @@ stub release-region 'exit 0'
 stub systemd-sysctl 'exit 0'
 stub sleep 'exit 0'
 
+# expect_noted TEXT: for release-region status.
+expect_noted() {
+	grep -qF -- "$1" "$scratch/run/hadump/not-restored" || fail "it is not noted: $1"
+}
+
 # cmdline WORD…: and nothing is set yet.
 cmdline() {
 	printf '%s\n' "root=/dev/xvda $*" >"$scratch/proc/cmdline"
@@ -59,6 +64,7 @@ begin "what cannot come back is named"
 cmdline "hadump.held=crashkernel;hugepages=2;cma"
 expect_code 0 "$memory" restore
 expect_said "not before the next reboot: crashkernel cma"
+expect_noted "not before the next reboot: crashkernel cma"
 expect_pages "$two" 2
 
 begin "more than was asked for stays"
@@ -87,6 +93,7 @@ cmdline "hadump.held=hugepages-4kB=1;hugepages-2048kB=9:1;hugepages-1048576kB=4"
 expect_code 1 "$memory" restore
 expect_said "huge pages of 4 kB: 1 are wanted, none are there"
 expect_said "huge pages of 2048 kB on node 9: 1 are wanted, none are there"
+expect_noted "huge pages of 2048 kB on node 9: 1 are wanted"
 expect_pages "$one" 4
 # A file that takes nothing, not even from root: like a kernel without room.
 ln -sf /proc/sys/kernel/ngroups_max "$two"
@@ -94,6 +101,11 @@ printf '%s\n' hadump.held=hugepages=99999999 >"$scratch/proc/cmdline"
 expect_code 1 "$memory" restore
 expect_said "huge pages of 2048 kB: 99999999 are wanted, 65536 are there"
 rm "$two"
+
+begin "what has been set meanwhile is not missing any more"
+cmdline hadump.held=hugepages=4
+expect_code 0 "$memory" restore
+[ -z "$(ls "$scratch/run/hadump")" ] || fail "notes are left"
 
 begin "what is damaged does no harm"
 # shellcheck disable=SC2016 # Nothing is to be expanded.

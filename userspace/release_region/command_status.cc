@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <sstream>
 
 #include "core/base/file.h"
+#include "core/base/printable.h"
 #include "core/base/text.h"
 #include "core/base/time_text.h"
 #include "userspace/cli/command_line.h"
@@ -19,6 +21,9 @@ namespace {
 
 namespace po = boost::program_options;
 
+constexpr const char* kNotRestored = "/run/hadump/not-restored";
+constexpr std::uint64_t kMaxNotRestored = 64_KiB;
+
 struct Status {
   bool enabled = false;
   std::string refusal;  ///< why not, in the module's words
@@ -30,6 +35,8 @@ struct Status {
   std::uint64_t released = 0;
   std::uint64_t save_area = 0;
   std::string progress;
+  /// What the system does not have again although all memory is back.
+  std::vector<std::string> not_restored;
 };
 
 po::options_description describe() {
@@ -49,7 +56,15 @@ std::string read_line(const std::string& path) {
   return text->substr(0, text->find('\n'));
 }
 
-Result<Status> read_status(const std::string& kernel_dir) {
+// A file of the boot scripts: at most a few lines. What is not there has not failed.
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_text_file(path, kMaxNotRestored).value_or(""));
+  for (std::string line; std::getline(text, line);) lines.push_back(printable(line));
+  return lines;
+}
+
+Result<Status> read_status(const std::string& kernel_dir, const std::string& not_restored) {
   const std::string directory = kernel_dir + "/hadump/";
   if (auto enabled = read_text_file(directory + "enabled", 64); !enabled)
     return fail(std::move(enabled), "is hadump.ko loaded?");
@@ -59,6 +74,7 @@ Result<Status> read_status(const std::string& kernel_dir) {
   status.registered = read_line(directory + "registered") == "1";
   status.kdump_loaded = read_line(kernel_dir + "/kexec_crash_loaded") == "1";
   status.progress = read_line(directory + "progress");
+  status.not_restored = lines_of(not_restored);
   auto dump = read_waiting_dump(kernel_dir);
   if (!dump && dump.error().code() == ErrorCode::kNotFound) return status;
   if (!dump) return fail(std::move(dump));
@@ -79,6 +95,8 @@ void print_text(const Status& status, std::ostream& out) {
   if (status.kdump_loaded)
     out << "warning: a kdump kernel is loaded, and takes over a panic before the host sees it. To "
            "use hadump instead: kdump-config unload, and disable kdump-tools\n";
+  for (const std::string& what : status.not_restored)
+    out << "not as before the crash: " << what << '\n';
   if (!status.dump) {
     out << "no dump waits\n";
     return;
@@ -106,11 +124,12 @@ void print_json(const Status& status, std::ostream& out) {
   json["bytes_released"] = status.released;
   json["bytes_save_area"] = status.save_area;
   json["progress"] = status.progress;
+  json["not_restored"] = status.not_restored;
   out << json_text(json) << '\n';
 }
 
 int run(const StatusOptions& options, const CommandCall& call) {
-  return run_status(options, kKernelDir, call.io);
+  return run_status(options, kKernelDir, kNotRestored, call.io);
 }
 
 }  // namespace
@@ -125,8 +144,9 @@ Result<StatusOptions> parse_status(const std::vector<std::string>& args) {
   return StatusOptions{values->count("help") > 0, values->count("json") > 0};
 }
 
-int run_status(const StatusOptions& options, const std::string& kernel_dir, Streams io) {
-  const auto status = read_status(kernel_dir);
+int run_status(const StatusOptions& options, const std::string& kernel_dir,
+               const std::string& not_restored, Streams io) {
+  const auto status = read_status(kernel_dir, not_restored);
   if (!status) {
     io.err << "release-region status: " << status.error().what() << '\n';
     return kExitFailed;
