@@ -16,6 +16,7 @@
 #include "hv/hadumpd/capturer.h"
 #include "hv/hadumpd/core_directory.h"
 #include "hv/hadumpd/domain_view.h"
+#include "hv/hadumpd/guest_observer.h"
 #include "hv/hadumpd/jobs.h"
 #include "hv/hadumpd/preparer.h"
 #include "hv/hadumpd/record_book.h"
@@ -47,6 +48,7 @@ class Caretaker {
     std::function<Result<>(const CaptureTask&)> capture;
     std::function<std::uint64_t()> wall_ms;                  ///< milliseconds since 1970
     std::function<std::chrono::milliseconds()> monotonic{};  ///< a clock that does not jump
+    std::function<std::uint64_t()> ask_guests{};             ///< GuestObserver::ask()
   };
 
   explicit Caretaker(World world) : world_(std::move(world)) {}
@@ -59,8 +61,7 @@ class Caretaker {
   /// Looks at every domain and starts what is due. Cheap when nothing is.
   Result<> look_around();
 
-  /// What xenstore said last, by domid.
-  void heard(std::map<unsigned, GuestNews> news) { news_ = std::move(news); }
+  void heard(GuestsHeard heard) { heard_ = std::move(heard); }
   /// The domains whose words matter, and whether all of them do or their state only.
   std::map<unsigned, bool> listened_to() const;
 
@@ -119,6 +120,8 @@ class Caretaker {
   void give_up(unsigned domid, Ward& ward, const std::string& why);
   void attempt_failed(unsigned domid, Ward& ward, const Error& error);
   void save(const DomainRecord& record);
+
+  bool has_last_news(unsigned domid, Ward& ward);
 
   // caretaker_window.cc: boots in the window that fail, or that hang
   GuestProgress last_words(unsigned domid, const Ward& ward, const DomainRecord& record) const;
@@ -192,7 +195,7 @@ class Caretaker {
   World world_;
   PolicyTable policies_;
   bool wards_are_new_ = false;
-  std::map<unsigned, GuestNews> news_;       ///< by domid
+  GuestsHeard heard_;
   std::map<unsigned, Ward> wards_;           ///< by domid
   std::map<std::string, Attempts> asides_;   ///< by capture: at going on, or discarding it
   std::map<std::string, unsigned> writers_;  ///< jobs' keys by live capture: they have no domain

@@ -62,6 +62,7 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
   ward.why.clear();
   ward.attempts.reset();
   ward.departure.reset();
+  ward.end.reset();
   ward.captured = false;
   forget_captures_of(status.domid, status.uuid);  // another crash is another memory
   auto record = world_.book.find(status.uuid);
@@ -80,7 +81,23 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
   if (!world_.jobs.busy(status.domid)) see_to_dump(status, ward);
 }
 
+// What a guest said in its last second decides what becomes of it, and a hadumpd that was away, or
+// has just begun, has not heard that.
+// @return whether xenstore was read after the guest's end, or does not answer.
+bool Caretaker::has_last_news(unsigned domid, Ward& ward) {
+  constexpr std::chrono::seconds kPatience{3};
+  if (!world_.ask_guests) return true;
+  if (!ward.end) ward.end = GuestEnd{world_.ask_guests(), world_.monotonic()};
+  if (heard_.look >= ward.end->ticket) return true;
+  if (world_.monotonic() - ward.end->noticed < kPatience) return false;
+  if (!std::exchange(ward.end->is_old_news, true))
+    spdlog::warn("domain {} ({}): xenstored does not answer; going by what the guest said before",
+                 domid, ward.config.name);
+  return true;
+}
+
 void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
+  if (!has_last_news(status.domid, ward)) return;
   if (see_to_capture(status, ward)) return;
   const auto record = world_.book.find(status.uuid);
   const bool never_up = record && may_hang(*record, last_words(status.domid, ward, *record));
@@ -130,15 +147,16 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
 }
 
 bool Caretaker::was_renamed(const DomainStatus& status, const Ward& ward) const {
-  const auto news = news_.find(status.domid);
-  return news != news_.end() && !news->second.name.empty() && news->second.name != ward.config.name;
+  const auto news = heard_.news.find(status.domid);
+  return news != heard_.news.end() && !news->second.name.empty() &&
+         news->second.name != ward.config.name;
 }
 
 void Caretaker::see_to_dump(const DomainStatus& status, Ward& ward) {
   auto record = world_.book.find(status.uuid);
   if (!record || record->step != Step::kStarted) return;
-  const auto news = news_.find(status.domid);
-  const std::uint64_t target_kib = news == news_.end() ? 0 : news->second.balloon_target_kib;
+  const auto news = heard_.news.find(status.domid);
+  const std::uint64_t target_kib = news == heard_.news.end() ? 0 : news->second.balloon_target_kib;
   if (note_memory_wish(*record, ward.config.memory_bytes >> 10, status.max_memory_kib,
                        target_kib)) {
     if (ward.keepings.due(world_.monotonic())) start_keeping(status.domid, ward, *record);

@@ -60,6 +60,7 @@ Result<JobNumber> Caretaker::start_rescue(unsigned domid, Ward& ward) {
     ward.job = *started;
     ward.rescuing = true;
     ward.given_up = ward.captured = false;
+    ward.end.reset();                             // what it says next is another kernel's
     forget_captures_of(domid, ward.config.uuid);  // its memory changes
   } else if (!world_.jobs.busy(domid)) {
     attempt_failed(domid, ward, started.error());

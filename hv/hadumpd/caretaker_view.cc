@@ -9,8 +9,8 @@
 namespace hadump {
 
 GuestProgress Caretaker::progress(unsigned domid, const Ward& ward) const {
-  const auto found = news_.find(domid);
-  if (found == news_.end() || ward.ram.empty()) return {};
+  const auto found = heard_.news.find(domid);
+  if (found == heard_.news.end() || ward.ram.empty()) return {};
   return check_progress(found->second.keys, ward.ram);
 }
 

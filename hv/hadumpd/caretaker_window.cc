@@ -23,6 +23,8 @@ constexpr std::chrono::seconds kNewsAreOfThisBoot{5};
 // The words of the boot that the record is about; none that may be an earlier kernel's.
 GuestProgress Caretaker::last_words(unsigned domid, const Ward& ward,
                                     const DomainRecord& record) const {
+  // A boot begins without keys: those read after its end are its own.
+  if (ward.end && heard_.look >= ward.end->ticket) return progress(domid, ward);
   const bool is_new = ward.boot.id != record.started_ms || ward.boot.lived < kNewsAreOfThisBoot;
   if (ward.boot.id != 0 && is_new) return {};
   return progress(domid, ward);
@@ -151,7 +153,7 @@ void Caretaker::watch_boot(const DomainStatus& status, Ward& ward) {
   }
   const auto limit = ward.policy.window_boot_timeout;
   if (limit.count() == 0 || ward.boot.lived < limit || !may_hang(*record, words) ||
-      !news_.contains(status.domid))
+      !heard_.news.contains(status.domid))
     return;
   record->window.stopped = record->boots;
   save(*record);

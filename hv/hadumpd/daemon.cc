@@ -233,14 +233,14 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
   auto wakeup = Wakeup::create();
   if (!wakeup) return fail(std::move(wakeup));
   ThreadJobs jobs(*wakeup);
+  GuestObserver guests(reader_of(xen.handles), *wakeup);
   Caretaker caretaker({*xen.host, jobs, book, states, cores, preparer, rescuer, captures, capturer,
-                       wall_ms, monotonic});
+                       wall_ms, monotonic, [&guests] { return guests.ask(); }});
   caretaker.set_policies(policies);
   if (auto done = caretaker.load(); !done) return done;
   capturer.forget_ended();
   if (!options.once.empty()) return rescue_one(options.once, *xen.host, policies, book, rescuer);
 
-  GuestObserver guests(reader_of(xen.handles), *wakeup);
   auto streams = StreamSide::open({*xen.host, reports.log, *wakeup, stopping});
   if (!streams) return fail(std::move(streams));
   auto server = StatusServer::listen(options.run_directory + "/hadumpd.sock", monotonic);

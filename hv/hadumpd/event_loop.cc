@@ -86,7 +86,7 @@ void EventLoop::look() {
   parts_.wakeup.clear();
   parts_.jobs.collect();
   clock_.ended("jobs");
-  parts_.caretaker.heard(parts_.guests.news());
+  parts_.caretaker.heard(parts_.guests.heard());
   clock_.ended("guests");
   if (auto done = parts_.caretaker.look_around(); !done) spdlog::error("{}", done.error().what());
   clock_.ended("domains");

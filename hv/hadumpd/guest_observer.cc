@@ -39,9 +39,9 @@ bool GuestObserver::answered(std::uint64_t ticket) const {
   return ended_ >= ticket;
 }
 
-std::map<unsigned, GuestNews> GuestObserver::news() const {
+GuestsHeard GuestObserver::heard() const {
   const std::lock_guard lock(mutex_);
-  return news_;
+  return {news_, ended_};
 }
 
 std::map<unsigned, GuestNews> GuestObserver::look(const std::map<unsigned, bool>& closely, bool all,

@@ -13,6 +13,12 @@
 
 namespace hadump {
 
+/// What was read last, by domid; a domain that could not be read is missing.
+struct GuestsHeard {
+  std::map<unsigned, GuestNews> news;
+  std::uint64_t look = 0;  ///< not less than a ticket of ask(): it was read after that
+};
+
 /// Reads what xenstore says of guests, every second and when it is asked to, so that the event loop
 /// never waits for xenstored.
 ///
@@ -36,8 +42,7 @@ class GuestObserver {
   std::uint64_t ask();
   /// Whether a look has ended that began after the ticket was given.
   bool answered(std::uint64_t ticket) const;
-  /// What was read last, by domid. A domain that could not be read is missing.
-  std::map<unsigned, GuestNews> news() const;
+  GuestsHeard heard() const;
 
  private:
   void work(const std::stop_token& stop);

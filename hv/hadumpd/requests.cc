@@ -85,7 +85,7 @@ std::optional<std::string> Requests::answer(StatusServer::Query& query) {
 std::optional<std::string> Requests::list(StatusServer::Query& query) {
   if (query.ticket == 0) query.ticket = guests_.ask();
   if (!guests_.answered(query.ticket) && query.waited < kGuestsPatience) return {};
-  caretaker_.heard(guests_.news());
+  caretaker_.heard(guests_.heard());
   return to_json(caretaker_.views(), caretaker_.captures(), streams_.views());
 }
 

@@ -54,7 +54,7 @@ void StreamSide::look(const std::map<unsigned, StreamGuest>& guests, const Strea
   std::map<unsigned, bool> all;
   for (const auto& [domid, guest] : guests) all.emplace(domid, true);
   offers_.follow(std::move(all));
-  keeper_.look(guests, offers_.news(), limits);
+  keeper_.look(guests, offers_.heard().news, limits);
 }
 
 }  // namespace hadump

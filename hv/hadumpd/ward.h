@@ -22,6 +22,13 @@ struct WatchedBoot {
   std::chrono::milliseconds lived{};   ///< while somebody has looked, and it was not paused
 };
 
+/// That a guest has ended, and what it said last is asked for.
+struct GuestEnd {
+  std::uint64_t ticket = 0;           ///< of GuestObserver::ask()
+  std::chrono::milliseconds noticed;  ///< monotonic
+  bool is_old_news = false;           ///< nobody has answered in time
+};
+
 /// A domain that hadumpd knows. The event loop's; a job has copies of what it needs.
 struct Ward {
   DomainConfig config;
@@ -40,6 +47,7 @@ struct Ward {
   Attempts endings;        ///< at ending the dump that waits in it
   Attempts keepings;       ///< at keeping its memory as that dump needs it
   WatchedBoot boot;
+  std::optional<GuestEnd> end;  ///< of the boot that has just ended
   /// Shared with the job that carries it out, and read here only when that job is over.
   std::shared_ptr<Departure> departure;
 };

@@ -63,7 +63,7 @@ TEST_F(AdministratorTest, OldNewsIsNoOtherWish) {
   look();
   jobs.finish();
   ASSERT_EQ(resident().store.target_kib, kFull);
-  caretaker->heard(old);
+  caretaker->heard({old, 0});
   ASSERT_TRUE(caretaker->look_around());
   EXPECT_THAT(jobs.waiting(), IsEmpty());
 }
@@ -72,7 +72,7 @@ TEST_F(AdministratorTest, UndoingIsTriedAgain) {
   host.fail_next("open", Error(ErrorCode::kOs, "no handle"));
   const auto news = said();
   set(kFull, kFull);
-  caretaker->heard(news);
+  caretaker->heard({news, 0});
   ASSERT_TRUE(caretaker->look_around());
   host.fail_next("open", Error(ErrorCode::kOs, "no handle"));
   jobs.finish();

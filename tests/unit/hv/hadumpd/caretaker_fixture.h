@@ -42,7 +42,7 @@ class CaretakerTest : public testing::Test {
                          [this](const RescueOrder& order) { return rescue(order); }, *captures,
                          [this](const CaptureTask& task) { return capture(task); },
                          [this] { return 1700000000000 + static_cast<std::uint64_t>(now.count()); },
-                         [this] { return now; }});
+                         [this] { return now; }, [this] { return ++asked; }});
     caretaker->set_policies(policies);
     EXPECT_TRUE(caretaker->load());
   }
@@ -81,7 +81,11 @@ class CaretakerTest : public testing::Test {
     return domid;
   }
   void look() {
-    caretaker->heard(said());
+    caretaker->heard({said(), asked});
+    ASSERT_TRUE(caretaker->look_around());
+    // When it has asked, it is woken with the answer.
+    if (std::exchange(answered, asked) == asked) return;
+    caretaker->heard({said(), asked});
     ASSERT_TRUE(caretaker->look_around());
   }
   /// Looks, and lets the jobs run, until nothing happens any more.
@@ -112,6 +116,8 @@ class CaretakerTest : public testing::Test {
 
   std::string directory = new_directory();
   std::chrono::milliseconds now{1000000};
+  std::uint64_t asked = 0;     ///< how often xenstore was to be read
+  std::uint64_t answered = 0;  ///< and was
   PolicyTable policies;
   InMemoryHost host;
   ManualJobs jobs;
@@ -170,6 +176,7 @@ class CaretakerTest : public testing::Test {
     InMemoryDomain& domain = host.at(order.domid).domain;
     EXPECT_TRUE(domain.pause());
     EXPECT_TRUE(domain.reset({}));
+    EXPECT_TRUE(host.at(order.domid).store.clear_guest_keys());
     EXPECT_TRUE(domain.start());
     if (record.step == Step::kStarted) {
       ++record.boots;

@@ -229,12 +229,65 @@ TEST_F(CaretakerWindowTest, ACrashWhileTheDumpIsSavedIsNoFailureOfTheWindow) {
   EXPECT_EQ(newest().state, CaptureState::kKept) << "it is not left down at the limit";
 }
 
-// The guest's last kernel has said that; it is in xenstore until the next one is told.
 TEST_F(CaretakerWindowTest, OldWordsAreNotTheNewKernels) {
   const unsigned domid = waiting("web");
   says(domid, HADUMP_STATE_SAVING);
   crash(domid);
+  EXPECT_EQ(record("web").window.failed, 0U);
+  crash(domid);
   EXPECT_EQ(record("web").window.failed, 1U);
+}
+
+// Whoever was stopped, slow or not there has heard only what was said before.
+TEST_F(CaretakerWindowTest, WhatWasSaidInTheLastSecondCounts) {
+  const unsigned domid = waiting("web");
+  live(8s);
+  const auto before = said();
+  says(domid, HADUMP_STATE_SAVING);
+  host.at(domid).domain.crash_again();
+  for (int i = 0; i < 3; ++i) {
+    caretaker->heard({before, 0});
+    ASSERT_TRUE(caretaker->look_around());
+    EXPECT_EQ(record("web").boots, 1U) << "it waits for the answer";
+    EXPECT_THAT(jobs.waiting(), IsEmpty());
+    pass(900ms);
+  }
+  settle();
+  EXPECT_EQ(record("web").window.failed, 0U);
+  EXPECT_EQ(record("web").boots, 2U);
+}
+
+TEST_F(CaretakerWindowTest, AndAnXenstoredThatDoesNotAnswerIsNotWaitedForLong) {
+  const unsigned domid = waiting("web");
+  live(8s);
+  const auto before = said();
+  says(domid, HADUMP_STATE_SAVING);
+  host.at(domid).domain.crash_again();
+  for (int i = 0; i < 5; ++i) {
+    caretaker->heard({before, 0});
+    ASSERT_TRUE(caretaker->look_around());
+    pass(900ms);
+  }
+  EXPECT_EQ(record("web").window.failed, 1U);
+  settle();
+  EXPECT_EQ(record("web").boots, 2U);
+}
+
+// Its memory is given back, so this is the crash of another kernel.
+TEST_F(CaretakerWindowTest, ADumpThatWasDoneUnheardDoesNotWaitAnyMore) {
+  const unsigned domid = waiting("web");
+  live(8s);
+  says(domid, HADUMP_STATE_DONE);
+  host.at(domid).domain.crash_again();
+  restart();
+  caretaker->heard({});
+  ASSERT_TRUE(caretaker->look_around());
+  jobs.finish();
+  caretaker->heard({});
+  ASSERT_TRUE(caretaker->look_around());
+  settle();
+  EXPECT_EQ(record("web").window.failed, 0U);
+  EXPECT_EQ(record("web").window.judged, 0U) << "no window has ended";
 }
 
 TEST_F(CaretakerWindowTest, ABootWithoutASignOfLifeIsStopped) {
