@@ -24,9 +24,9 @@ struct WatchedBoot {
 
 /// That a guest has ended, and what it said last is asked for.
 struct GuestEnd {
-  std::uint64_t ticket = 0;           ///< of GuestObserver::ask()
-  std::chrono::milliseconds noticed;  ///< monotonic
-  bool is_old_news = false;           ///< nobody has answered in time
+  std::uint64_t ticket = 0;             ///< of GuestObserver::ask()
+  std::chrono::milliseconds noticed{};  ///< monotonic
+  bool is_old_news = false;             ///< nobody has answered in time
 };
 
 /// A domain that hadumpd knows. The event loop's; a job has copies of what it needs.
