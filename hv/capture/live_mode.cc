@@ -249,9 +249,9 @@ Result<> check_live(const DomainStatus& status, const GuestKind* kind) {
   if (kind != nullptr && kind->has_dirty_log) return {};
   return fail(
       ErrorCode::kUnsupported,
-      fmt::format("Xen does not log the writes of a {} guest; only a PVH or HVM guest can be "
-                  "captured while it runs",
-                  kind == nullptr ? "strange" : kind->name));
+      fmt::format("Xen does not log the writes of {}; only a PVH or HVM guest can be captured "
+                  "while it runs",
+                  kind == nullptr ? "this type of guest" : fmt::format("a {} guest", kind->name)));
 }
 
 Result<> live_domain(const CaptureWorld& world, CaptureRecord& record) {

@@ -5,8 +5,8 @@
 
 namespace hadump {
 
-/// Whether a domain that is so can be captured while it runs. @param kind  null: none that is
-/// known.
+/// Whether a domain in this state can be captured while it runs.
+/// @param kind  null when it is not known.
 /// @return kBusy when it does not run, kUnsupported when Xen has no log of its writes.
 Result<> check_live(const DomainStatus& status, const GuestKind* kind);
 

@@ -2,10 +2,8 @@
 #include "hv/hadumpd/capturer.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <array>
-
+#include "core/base/host_name.h"
 #include "core/base/text.h"
 #include "hv/agent/care_rules.h"
 #include "hv/capture/capture_facts.h"
@@ -15,15 +13,6 @@
 #include "hv/rescue/waiting_memory.h"
 
 namespace hadump {
-namespace {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
-}  // namespace
-
 Result<> Capturer::operator()(CaptureTask task) const {
   const CaptureMode* mode = find_capture_mode(task.record.order.mode);
   if (mode == nullptr) return fail(ErrorCode::kUnsupported, "a capture of an unknown mode");

@@ -121,7 +121,7 @@ class Caretaker {
   void attempt_failed(unsigned domid, Ward& ward, const Error& error);
   void save(const DomainRecord& record);
 
-  bool has_last_news(unsigned domid, Ward& ward);
+  bool has_last_words(unsigned domid, Ward& ward);
 
   // caretaker_window.cc: boots in the window that fail, or that hang
   GuestProgress last_words(unsigned domid, const Ward& ward, const DomainRecord& record) const;

@@ -83,21 +83,30 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
 
 // What a guest said in its last second decides what becomes of it, and a hadumpd that was away, or
 // has just begun, has not heard that.
-// @return whether xenstore was read after the guest's end, or does not answer.
-bool Caretaker::has_last_news(unsigned domid, Ward& ward) {
+// @return whether there is nothing to wait for any more: ward.end says what was heard.
+bool Caretaker::has_last_words(unsigned domid, Ward& ward) {
   constexpr std::chrono::seconds kPatience{3};
-  if (!world_.ask_guests) return true;
+  using Words = GuestEnd::Words;
+  if (ward.ram.empty()) return true;  // nobody listens to it
   if (!ward.end) ward.end = GuestEnd{world_.ask_guests(), world_.monotonic()};
-  if (heard_.look >= ward.end->ticket) return true;
-  if (world_.monotonic() - ward.end->noticed < kPatience) return false;
-  if (!std::exchange(ward.end->is_old_news, true))
+  GuestEnd& end = *ward.end;
+  if (end.words != Words::kAsked) return true;
+  if (heard_.look >= end.ticket) {
+    if (heard_.news.contains(domid))
+      end.words = Words::kHeard;
+    else  // it could not be read, or was not listened to yet
+      end.ticket = world_.ask_guests();
+  }
+  if (end.words == Words::kAsked && world_.monotonic() - end.noticed >= kPatience) {
+    end.words = Words::kUnheard;
     spdlog::warn("domain {} ({}): xenstored does not answer; going by what the guest said before",
                  domid, ward.config.name);
-  return true;
+  }
+  return end.words != Words::kAsked;
 }
 
 void Caretaker::see_to_shutdown(const DomainStatus& status, Ward& ward) {
-  if (!has_last_news(status.domid, ward)) return;
+  if (!has_last_words(status.domid, ward)) return;
   if (see_to_capture(status, ward)) return;
   const auto record = world_.book.find(status.uuid);
   const bool never_up = record && may_hang(*record, last_words(status.domid, ward, *record));

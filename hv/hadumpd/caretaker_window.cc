@@ -24,7 +24,7 @@ constexpr std::chrono::seconds kNewsAreOfThisBoot{5};
 GuestProgress Caretaker::last_words(unsigned domid, const Ward& ward,
                                     const DomainRecord& record) const {
   // A boot begins without keys: those read after its end are its own.
-  if (ward.end && heard_.look >= ward.end->ticket) return progress(domid, ward);
+  if (ward.end && ward.end->words == GuestEnd::Words::kHeard) return progress(domid, ward);
   const bool is_new = ward.boot.id != record.started_ms || ward.boot.lived < kNewsAreOfThisBoot;
   if (ward.boot.id != 0 && is_new) return {};
   return progress(domid, ward);

@@ -41,7 +41,7 @@ bool GuestObserver::answered(std::uint64_t ticket) const {
 
 GuestsHeard GuestObserver::heard() const {
   const std::lock_guard lock(mutex_);
-  return {news_, ended_};
+  return heard_;
 }
 
 std::map<unsigned, GuestNews> GuestObserver::look(const std::map<unsigned, bool>& closely, bool all,
@@ -66,8 +66,8 @@ void GuestObserver::work(const std::stop_token& stop) {
       lock.unlock();
       std::map<unsigned, GuestNews> news = look(closely, asked, stop);
       lock.lock();
-      if (news != news_ || asked) wakeup_.notify();
-      news_ = std::move(news);
+      if (news != heard_.news || asked) wakeup_.notify();
+      heard_ = {std::move(news), begun_};
     } catch (const std::bad_alloc&) {  // what was read before is still there
       if (!lock.owns_lock()) lock.lock();
     }

@@ -16,7 +16,7 @@ namespace hadump {
 /// What was read last, by domid; a domain that could not be read is missing.
 struct GuestsHeard {
   std::map<unsigned, GuestNews> news;
-  std::uint64_t look = 0;  ///< not less than a ticket of ask(): it was read after that
+  std::uint64_t look = 0;  ///< if not less than a ticket of ask(), it was read after that
 };
 
 /// Reads what xenstore says of guests, every second and when it is asked to, so that the event loop
@@ -54,7 +54,7 @@ class GuestObserver {
   mutable std::mutex mutex_;  ///< of all that follows; not held while anything is read
   std::condition_variable_any wake_;
   std::map<unsigned, bool> closely_;
-  std::map<unsigned, GuestNews> news_;
+  GuestsHeard heard_;
   std::uint64_t begun_ = 0;
   std::uint64_t ended_ = 0;
   bool asked_ = false;

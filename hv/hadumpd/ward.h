@@ -22,11 +22,13 @@ struct WatchedBoot {
   std::chrono::milliseconds lived{};   ///< while somebody has looked, and it was not paused
 };
 
-/// That a guest has ended, and what it said last is asked for.
+/// A guest has ended, and xenstore is asked for what it said last.
 struct GuestEnd {
+  enum class Words { kAsked, kHeard, kUnheard };  ///< the last: nobody has answered in time
+
   std::uint64_t ticket = 0;             ///< of GuestObserver::ask()
   std::chrono::milliseconds noticed{};  ///< monotonic
-  bool is_old_news = false;             ///< nobody has answered in time
+  Words words = Words::kAsked;
 };
 
 /// A domain that hadumpd knows. The event loop's; a job has copies of what it needs.

@@ -38,7 +38,10 @@ Result<GuestNews> XenGuestStore::news(bool all) const {
   } else if (auto state = guest_key(HADUMP_XS_STATE)) {
     news.keys.emplace(HADUMP_XS_STATE, std::move(*state));
   }
-  news.name = store_.read(home_ + "/name").value_or("");
+  // Keys may be missing; what cannot be read at all is no news.
+  auto name = store_.read(home_ + "/name");
+  if (!name && errno != ENOENT) return fail_os(errno, "reading a domain's name in xenstore");
+  news.name = name.value_or("");
   news.balloon_target_kib = balloon_target_kib().value_or(0);
   return news;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/host_name.h"
 #include "core/base/text.h"
 #include "core/save/save_plan.h"
 #include "userspace/cli/command_line.h"

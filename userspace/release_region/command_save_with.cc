@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/base/host_name.h"
 #include "core/base/text.h"
 #include "core/save/target.h"
 #include "userspace/cli/command_line.h"

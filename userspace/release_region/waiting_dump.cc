@@ -62,11 +62,6 @@ bool is_whole_tree(std::span<const std::byte> blob) {
 
 }  // namespace
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
-}
-
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob) {
   if (blob.size() > HADUMP_MAX_NODE_SIZE || !is_whole_tree(blob))
     return fail(ErrorCode::kBadData, "the dump node is not a flattened device tree");

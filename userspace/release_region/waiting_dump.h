@@ -14,9 +14,6 @@ inline constexpr const char* kKernelDir = "/sys/kernel";
 /// Where saves of a dump that waits are noted and locked (SaveSeams::state_dir).
 inline constexpr const char* kStateDir = "/var/lib/hadump";
 
-/// This machine's name (SaveSeams::host); empty when it has none.
-std::string host_name();
-
 /// Takes the properties out of a dump node. Source: docs/spec/dump-node.md.
 /// A property that is missing or has a wrong length stays at its "not known" value: the dump can be
 /// saved without it. @return kBadData for something that is not a flattened tree with a dump node.

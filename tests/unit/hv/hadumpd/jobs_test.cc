@@ -163,6 +163,7 @@ TEST_F(JobsTest, GuestsAreReadWhenAskedFor) {
   const auto look = [&] {
     const auto ticket = guests.ask();
     while (!guests.answered(ticket)) wait();
+    EXPECT_GE(guests.heard().look, ticket);
     return guests.heard().news;
   };
   auto keys = look();
@@ -175,6 +176,15 @@ TEST_F(JobsTest, GuestsAreReadWhenAskedFor) {
   }
   EXPECT_EQ(look().at(3).keys.at(HADUMP_XS_STATE), "done")
       << "a look that began after the question";
+}
+
+// What was read before is still there, and nobody takes it for an answer.
+TEST_F(JobsTest, ALookWithoutMemoryIsNoAnswer) {
+  GuestObserver guests([](unsigned, bool) -> Result<GuestNews> { throw std::bad_alloc(); }, wakeup);
+  guests.follow({{3, false}});
+  const auto ticket = guests.ask();
+  while (!guests.answered(ticket)) std::this_thread::yield();
+  EXPECT_LT(guests.heard().look, ticket);
 }
 
 TEST_F(JobsTest, AXenstoredThatHangsKeepsNobodyWaiting) {
@@ -193,6 +203,7 @@ TEST_F(JobsTest, AXenstoredThatHangsKeepsNobodyWaiting) {
 
   EXPECT_FALSE(guests.answered(ticket));
   EXPECT_TRUE(guests.heard().news.empty());
+  EXPECT_LT(guests.heard().look, ticket);
   guests.follow({});
   released.set_value();
 }

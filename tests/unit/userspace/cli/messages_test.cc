@@ -37,6 +37,16 @@ TEST(Messages, TheFilesAreToldToWhoeverAsks) {
   EXPECT_EQ(*read_text_file(dir / "names", 4096), (dir / "guest-20010909T014640/vmcore\n"));
 }
 
+TEST(Messages, TheHostIsToldBeforeAnythingIsRead) {
+  FakeMachine machine(9, 1, 4);
+  const TemporaryDirectory dir;
+  std::uint64_t told = 0;
+  const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")),
+                                kNoLimit, "", -1, [&] { told = machine.told_host(); });
+  EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
+  EXPECT_EQ(told, 1U);
+}
+
 // The other dump's log is not this one's to replace.
 TEST(Messages, TheLogOfAnotherDumpStays) {
   FakeMachine machine(1, 2, 8);

@@ -329,16 +329,6 @@ TEST(Save, ReleasesNothingWhenToldSo) {
   EXPECT_TRUE(machine.all_back());
 }
 
-TEST(Save, TellsTheHostBeforeItReadsAnything) {
-  FakeMachine machine(9, 1, 4);
-  const TemporaryDirectory dir;
-  std::uint64_t told = 0;
-  const SaveRun run = save_here(machine, save_options(dir / "vmcore", find_output_format("elf")),
-                                kNoLimit, "", -1, [&] { told = machine.told_host(); });
-  EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
-  EXPECT_EQ(told, 1U);
-}
-
 TEST(Save, LeavesAnotherDumpsFileAlone) {
   FakeMachine machine(8, 1, 4);
   const TemporaryDirectory dir;
