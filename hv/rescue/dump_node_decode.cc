@@ -5,8 +5,8 @@
 
 #include "core/abi/hadump_abi.h"
 #include "core/base/endian.h"
+#include "core/base/flat_tree.h"
 #include "hv/rescue/dump_node.h"
-#include "hv/rescue/flat_tree.h"
 
 namespace hadump {
 namespace {

@@ -18,7 +18,7 @@ constexpr std::uint64_t kMaxNode = 1023;             // Linux' MAX_NUMNODES on x
 constexpr std::uint64_t kMaxHugePages = 1ULL << 40;  // more than 2^46 bytes have
 
 // A decimal number, which is taken off the text.
-std::optional<std::uint64_t> take_number(std::string_view& text, std::uint64_t limit) {
+std::optional<std::uint64_t> take_size(std::string_view& text, std::uint64_t limit) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || number > limit) return {};
@@ -31,14 +31,14 @@ std::optional<std::uint64_t> take_number(std::string_view& text, std::uint64_t l
 std::optional<std::string> plain_counts(std::string_view value) {
   std::string plain;
   for (bool first = true;; first = false) {
-    auto number = take_number(value, kMaxHugePages);
+    auto number = take_size(value, kMaxHugePages);
     if (!number) return {};
     if (!value.starts_with(':')) {
       if (!first) return {};
       return *number == 0 ? std::string() : std::to_string(*number);
     }
     value.remove_prefix(1);
-    const auto pages = take_number(value, kMaxHugePages);
+    const auto pages = take_size(value, kMaxHugePages);
     if (!pages || *number > kMaxNode) return {};
     if (*pages != 0) plain += fmt::format("{}{}:{}", plain.empty() ? "" : ",", *number, *pages);
     if (!value.starts_with(',')) return plain;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/release_region/waiting_dump.h"
 
-#include <libfdt.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,17 +9,16 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/endian.h"
 #include "core/base/file.h"
+#include "core/base/flat_tree.h"
 #include "userspace/cli/exit_codes.h"
 
 namespace hadump {
 namespace {
 
 // The property's bytes; empty when it is not there.
-std::span<const std::byte> property(const void* tree, int node, const char* name) {
-  int bytes = 0;
-  const void* value = fdt_getprop(tree, node, name, &bytes);
-  if (value == nullptr || bytes < 0) return {};
-  return {static_cast<const std::byte*>(value), static_cast<std::size_t>(bytes)};
+std::span<const std::byte> property(const FlatTreeNode& node, const char* name) {
+  const auto value = node.property(name);
+  return value ? *value : std::span<const std::byte>();
 }
 
 template <typename T>
@@ -47,34 +46,23 @@ std::string string_of(std::span<const std::byte> value) {
   return known ? text : std::string();
 }
 
-constexpr std::uint32_t kNodeTreeVersion = 17;
-
 bool is_dump_id(const std::string& text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-// Nodes have version 17. Of a tree before 16, libfdt 1.6.1's fdt_check_full() takes the root's name
-// for a path, and reads through the null pointer that says that it is none.
-bool is_whole_tree(std::span<const std::byte> blob) {
-  return blob.size() >= sizeof(fdt_header) && fdt_version(blob.data()) >= kNodeTreeVersion &&
-         fdt_check_full(blob.data(), blob.size()) == 0;
 }
 
 }  // namespace
 
 Result<WaitingDump> parse_dump_node(std::span<const std::byte> blob) {
-  if (blob.size() > HADUMP_MAX_NODE_SIZE || !is_whole_tree(blob))
-    return fail(ErrorCode::kBadData, "the dump node is not a flattened device tree");
-  const void* tree = blob.data();
-  const int node = fdt_path_offset(tree, "/" HADUMP_NODE_NAME);
-  if (node < 0) return fail(ErrorCode::kBadData, "the tree has no dump node");
+  const auto node = FlatTreeNode::read(blob, HADUMP_NODE_NAME);
+  if (!node)
+    return fail(node.error().code(), fmt::format("the dump node: {}", node.error().what()));
 
   WaitingDump dump;
-  const auto id = property(tree, node, HADUMP_PROP_DUMP_ID);
+  const auto id = property(*node, HADUMP_PROP_DUMP_ID);
   if (id.size() == 16) dump.dump_id = hex_text(id);
-  dump.mode = string_of(property(tree, node, HADUMP_PROP_MODE));
-  dump.crash_time = number<std::uint64_t>(property(tree, node, HADUMP_PROP_CRASH_TIME));
-  dump.boots = number<std::uint32_t>(property(tree, node, HADUMP_PROP_BOOTS));
+  dump.mode = string_of(property(*node, HADUMP_PROP_MODE));
+  dump.crash_time = number<std::uint64_t>(property(*node, HADUMP_PROP_CRASH_TIME));
+  dump.boots = number<std::uint32_t>(property(*node, HADUMP_PROP_BOOTS));
   return dump;
 }
 

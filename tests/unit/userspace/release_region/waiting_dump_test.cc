@@ -57,5 +57,18 @@ TEST(DumpNode, RefusesTreesOfOldVersions) {
   }
 }
 
+// The fuzzer's: libfdt adds the mode's length to an offset, which wraps around to where it was.
+TEST(DumpNode, EndsWhenALengthWrapsAround) {
+  auto node = make_node();
+  const void* mode = fdt_getprop(node.data(), fdt_path_offset(node.data(), "/dump-kernel"),
+                                 "hadump,mode", nullptr);
+  const auto at = static_cast<const std::byte*>(mode) - node.data() - 8;
+  for (unsigned last = 0; last < 256; ++last) {
+    std::fill_n(node.begin() + at, 3, std::byte{0xff});
+    node[static_cast<std::size_t>(at) + 3] = std::byte(last);
+    EXPECT_FALSE(parse_dump_node(node)) << last;
+  }
+}
+
 }  // namespace
 }  // namespace hadump

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hv/rescue/flat_tree.h"
+#include "core/base/flat_tree.h"
 
 #include <fmt/format.h>
 #include <libfdt.h>
@@ -43,7 +43,7 @@ class FlatTreeNode::Reader {
           --depth_;
           break;
         case FDT_PROP:
-          done = property(offset);
+          done = property(offset, next);
           break;
         case FDT_END:
           if (depth_ != 0) return bad("a node does not end");
@@ -68,17 +68,21 @@ class FlatTreeNode::Reader {
     return {};
   }
 
-  Result<> property(int offset) {
+  /// @param next  where libfdt goes on: its sum of offset and length may have wrapped around.
+  Result<> property(int offset, int next) {
     if (++count_ > HADUMP_MAX_NODE_PROPERTIES)
       return bad(fmt::format("more than {} properties", HADUMP_MAX_NODE_PROPERTIES));
     if (depth_ == 0) return bad("a property stands outside every node");
     const auto* at = static_cast<const struct fdt_property*>(
         fdt_offset_ptr(tree_, offset, static_cast<unsigned>(sizeof(struct fdt_property))));
+    const std::uint32_t bytes = fdt32_to_cpu(at->len);
+    if (bytes > static_cast<std::uint32_t>(std::max(next - offset - int{sizeof(*at)}, 0)))
+      return bad("a property is longer than the tree");
     const auto name = name_at(fdt32_to_cpu(at->nameoff));
     if (!name) return bad("a property's name is too long, or outside the tree");
     if (!inside_ || depth_ != 2) return {};
     if (node_.find(*name) != nullptr) return bad(fmt::format("{} is there twice", *name));
-    const std::span value(reinterpret_cast<const std::byte*>(at->data), fdt32_to_cpu(at->len));
+    const std::span value(reinterpret_cast<const std::byte*>(at->data), bytes);
     node_.properties_.push_back({*name, value});
     return {};
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Trees that nothing of ours writes: as large as they may be, and as slow to read as they can.
-#include "hv/rescue/flat_tree.h"
+#include "core/base/flat_tree.h"
 
 #include <gmock/gmock.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "core/base/endian.h"
-#include "hv/rescue/dump_node.h"
+#include "core/base/units.h"
 
 namespace hadump {
 namespace {
@@ -34,6 +34,12 @@ class RawTree {
   }
   RawTree& property(const std::string& name, std::string_view value = {}) {
     return property(add_string(name), value);
+  }
+  /// Says of itself that its value has so many bytes; none follow.
+  RawTree& claim(const std::string& name, std::uint32_t bytes) {
+    token(3);
+    token(bytes);
+    return token(add_string(name));
   }
   std::uint32_t add_string(const std::string& name) {
     const auto at = static_cast<std::uint32_t>(strings_.size());
@@ -129,6 +135,17 @@ TEST(FlatTreeNode, RefusesAStructureBlockThatIsNotAligned) {
   }
 }
 
+// Found by the fuzzer: libfdt 1.6.1 adds a length to an offset and does not see it wrap around. So
+// near to 2^32 it stands still or goes on inside the property, and the value reaches beyond the
+// tree.
+TEST(FlatTreeNode, RefusesAPropertyLongerThanTheTree) {
+  for (std::uint32_t bytes = 0xffff'ffff; bytes >= 0xffff'ffd0; --bytes) {
+    RawTree tree;
+    tree.begin("").begin("x").claim("a", bytes).end().end();
+    EXPECT_THAT(complaint(tree), HasSubstr("no device tree: ")) << std::hex << bytes;
+  }
+}
+
 TEST(FlatTreeNode, CountsProperties) {
   for (const unsigned more : {0U, 1U}) {
     RawTree tree;
@@ -150,32 +167,10 @@ TEST(FlatTreeNode, ReadsNoNameBeyondItsLimit) {
 // Took 31 s: each property's name was read to its end, again and again.
 TEST(FlatTreeNode, RefusesTheSlowestTreeAtItsFirstName) {
   RawTree tree;
-  tree.begin("").begin(HADUMP_NODE_NAME);
+  tree.begin("").begin("x");
   const std::uint32_t name = tree.add_string(std::string(1_MiB, 'n'));
   while (tree.size() + 64 < HADUMP_MAX_NODE_SIZE) tree.property(name);
-  const auto node = decode_dump_node(tree.end().end().finish());
-  ASSERT_FALSE(node);
-  EXPECT_THAT(node.error().what(), HasSubstr("too long"));
-}
-
-// The largest that is accepted: every other frame released, as many ranges as fit.
-TEST(FlatTreeNode, TheLargestDumpNodeComesBack) {
-  DumpNode node;
-  node.boot_regions = {{frames_of_bytes(0, 128_MiB), GuestPhys{4_GiB + 4_MiB}}};
-  node.save_area = frames_of_bytes(4_GiB, 160_MiB);
-  std::uint64_t gfn = 1_GiB >> kFrameShift;
-  for (unsigned i = 0; i < HADUMP_MAX_RANGES; ++i, gfn += 4) {
-    node.held.insert({Gfn{gfn}, Gfn{gfn + 1}});
-    node.released.insert({Gfn{gfn + 2}, Gfn{gfn + 3}});
-  }
-  node.block_table = {GuestPhys{4_GiB + 0x1000}, 5};
-  node.elf_header = node.cpu_state = node.hpte = {GuestPhys{4_GiB + 0x2000}, 700};
-  const auto tree = encode_dump_node(node);
-  ASSERT_TRUE(tree) << tree.error().what();
-  ASSERT_GT(tree->size(), HADUMP_MAX_NODE_SIZE - 64_KiB);
-  const auto back = decode_dump_node(*tree);
-  ASSERT_TRUE(back) << back.error().what();
-  EXPECT_EQ(*back, node);
+  EXPECT_THAT(complaint(tree.end().end()), HasSubstr("too long"));
 }
 
 TEST(FlatTreeNode, TakesATreeOfNothingButGaps) {
