@@ -41,11 +41,6 @@ function(hadump_skip_part name reason)
   set_property(GLOBAL APPEND PROPERTY HADUMP_SKIPPED_PARTS "${name}: ${reason}")
 endfunction()
 
-# hadump_one_by_one(TARGET…): commands have functions of the same names, which cannot be in one unit.
-function(hadump_one_by_one)
-  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD OFF)
-endfunction()
-
 # hadump_add_test(NAME LABEL label SHARDS n TIMEOUT s SOURCES … LIBS …): a GoogleTest program as one
 # CTest entry, or as NAME_1 to NAME_n, which have a part of its tests each: for one that takes so long
 # that other processors would wait for it.
@@ -58,6 +53,9 @@ function(hadump_add_test name)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
+  if(TARGET hadump_sanitizer_options)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:hadump_sanitizer_options>)
+  endif()
   target_link_libraries(${name} PRIVATE hadump_cxx ${arg_LIBS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES HADUMP_IS_TEST TRUE)
   if(NOT arg_SHARDS)

@@ -11,7 +11,7 @@ namespace {
 namespace po = boost::program_options;
 using Words = std::vector<std::string>;
 
-po::options_description describe() {
+po::options_description convert_options() {
   po::options_description options("Options");
   options.add_options()("help,h", "show this text");
   describe_writing(options);
@@ -23,7 +23,7 @@ po::options_description describe() {
   return options;
 }
 
-int run(const SaveCommandLine& command, const CommandCall& call) {
+int call_convert(const SaveCommandLine& command, const CommandCall& call) {
   const SaveProgram program(call.program + " convert", command, call.io);
   return run_save(command, program.file_seams(), program.console());
 }
@@ -37,11 +37,11 @@ std::string help_convert(const std::string& program) {
       "Writes the dump IN (ELF core, kdump-compressed, flattened) to OUT in another format, with\n"
       "another compression, or with fewer pages. IN may be - for standard input, OUT for standard\n"
       "output.",
-      describe());
+      convert_options());
 }
 
 Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {
-  po::options_description known = describe();
+  po::options_description known = convert_options();
   known.add_options()("file", po::value<Words>());
   po::positional_options_description positional;
   positional.add("file", 2);
@@ -65,7 +65,7 @@ Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {
 }
 
 int convert_command(const CommandCall& call) {
-  return parse_and_run(call, "convert", parse_convert, help_convert, run);
+  return parse_and_run(call, "convert", parse_convert, help_convert, call_convert);
 }
 
 }  // namespace hadump

@@ -14,7 +14,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description describe(bool with_positional) {
+po::options_description dmesg_options(bool with_positional) {
   po::options_description options("Options");
   options.add_options()("help,h", "show this text")("json", "print JSON, as dmesg --json does");
   describe_vmcoreinfo(options);
@@ -53,7 +53,7 @@ Result<> print_json(const VmcoreSource& source, std::ostream& out) {
   return {};
 }
 
-int run(const DmesgOptions& options, const CommandCall& call) {
+int call_dmesg(const DmesgOptions& options, const CommandCall& call) {
   const auto source = open_for(call, "dmesg", options.files, options.vmcoreinfo);
   return source ? run_dmesg(options, *source, call) : kExitFailed;
 }
@@ -64,13 +64,13 @@ std::string help_dmesg(const std::string& program) {
   return help_text(program,
                    "dmesg [--json] [FILE…]\nPrints the log of the crashed kernel: of the dump that "
                    "waits, or of FILE.\nSeveral files: the parts of one split dump.",
-                   describe(false));
+                   dmesg_options(false));
 }
 
 Result<DmesgOptions> parse_dmesg(const std::vector<std::string>& args) {
   po::positional_options_description positional;
   positional.add("file", -1);
-  auto values = parse_command_line(args, describe(true), positional);
+  auto values = parse_command_line(args, dmesg_options(true), positional);
   if (!values) return fail(std::move(values));
   DmesgOptions options;
   options.help = values->count("help") > 0;
@@ -90,7 +90,7 @@ int run_dmesg(const DmesgOptions& options, const VmcoreSource& source, const Com
 }
 
 int dmesg_command(const CommandCall& call) {
-  return parse_and_run(call, "dmesg", parse_dmesg, help_dmesg, run);
+  return parse_and_run(call, "dmesg", parse_dmesg, help_dmesg, call_dmesg);
 }
 
 }  // namespace hadump

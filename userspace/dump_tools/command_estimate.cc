@@ -27,7 +27,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description describe() {
+po::options_description estimate_options() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -174,7 +174,7 @@ std::string default_source() {
   return waits ? "/proc/vmcore" : "/proc/kcore";
 }
 
-int run(const EstimateOptions& options, const CommandCall& call) {
+int call_estimate(const EstimateOptions& options, const CommandCall& call) {
   std::vector<std::string> files = options.vmcore;
   if (files.empty()) files = {default_source()};
   const auto source = open_for(call, "estimate", files, options.vmcoreinfo);
@@ -187,11 +187,11 @@ int run(const EstimateOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_estimate(const std::string& program) {
-  return help_text(program, "estimate [--to DIRECTORY] [options]", describe());
+  return help_text(program, "estimate [--to DIRECTORY] [options]", estimate_options());
 }
 
 Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, describe());
+  auto values = parse_command_line(args, estimate_options());
   if (!values) return fail(std::move(values));
   EstimateOptions options;
   options.help = values->count("help") > 0;
@@ -239,7 +239,7 @@ int run_estimate(const EstimateOptions& options, const VmcoreSource& source, con
 }
 
 int estimate_command(const CommandCall& call) {
-  return parse_and_run(call, "estimate", parse_estimate, help_estimate, run);
+  return parse_and_run(call, "estimate", parse_estimate, help_estimate, call_estimate);
 }
 
 }  // namespace hadump

@@ -43,7 +43,7 @@ constexpr const char* kClassNames[kPageClasses] = {
     "kept", "zero", "page cache",        "private page cache",
     "user", "free", "hardware-poisoned", "offline"};
 
-po::options_description describe(bool with_positional) {
+po::options_description info_options(bool with_positional) {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -192,7 +192,7 @@ void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
   out << json_text(json) << '\n';
 }
 
-int run(const InfoOptions& options, const CommandCall& call) {
+int call_info(const InfoOptions& options, const CommandCall& call) {
   const auto source = open_for(call, "info", options.files, options.vmcoreinfo);
   return source ? run_info(options, *source, call.io) : kExitFailed;
 }
@@ -202,13 +202,13 @@ int run(const InfoOptions& options, const CommandCall& call) {
 std::string help_info(const std::string& program) {
   return help_text(program,
                    "info [--json] FILE [FILE…]\nSeveral files: the parts of one split dump.",
-                   describe(false));
+                   info_options(false));
 }
 
 Result<InfoOptions> parse_info(const std::vector<std::string>& args) {
   po::positional_options_description positional;
   positional.add("file", -1);
-  auto values = parse_command_line(args, describe(true), positional);
+  auto values = parse_command_line(args, info_options(true), positional);
   if (!values) return fail(std::move(values));
   InfoOptions options;
   options.help = values->count("help") > 0;
@@ -234,7 +234,7 @@ int run_info(const InfoOptions& options, const VmcoreSource& source, Streams io)
 }
 
 int info_command(const CommandCall& call) {
-  return parse_and_run(call, "info", parse_info, help_info, run);
+  return parse_and_run(call, "info", parse_info, help_info, call_info);
 }
 
 }  // namespace hadump

@@ -23,7 +23,7 @@ constexpr std::size_t kBatchFrames = 256;
 constexpr std::uint64_t kBatchesPerLook = 64;  // at whether to stop
 constexpr std::size_t kShownRanges = 20;
 
-po::options_description describe(bool with_positional) {
+po::options_description verify_options(bool with_positional) {
   po::options_description options("Options");
   options.add_options()("help,h", "show this text");
   if (with_positional) options.add_options()("file", po::value<std::vector<std::string>>());
@@ -124,7 +124,7 @@ class Reader {
   Counts counts_;
 };
 
-int run(const VerifyOptions& options, const CommandCall& call) {
+int call_verify(const VerifyOptions& options, const CommandCall& call) {
   const SignalStop stop;
   const auto source = open_inputs(options.files);
   if (!source) {
@@ -144,13 +144,13 @@ int run(const VerifyOptions& options, const CommandCall& call) {
 
 std::string help_verify(const std::string& program) {
   return help_text(program, "verify FILE [FILE…]\nSeveral files: the parts of one split dump.",
-                   describe(false));
+                   verify_options(false));
 }
 
 Result<VerifyOptions> parse_verify(const std::vector<std::string>& args) {
   po::positional_options_description positional;
   positional.add("file", -1);
-  auto values = parse_command_line(args, describe(true), positional);
+  auto values = parse_command_line(args, verify_options(true), positional);
   if (!values) return fail(std::move(values));
   VerifyOptions options;
   options.help = values->count("help") > 0;
@@ -187,7 +187,7 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
 }
 
 int verify_command(const CommandCall& call) {
-  return parse_and_run(call, "verify", parse_verify, help_verify, run);
+  return parse_and_run(call, "verify", parse_verify, help_verify, call_verify);
 }
 
 }  // namespace hadump

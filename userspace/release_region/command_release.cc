@@ -16,7 +16,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description describe(bool with_positional) {
+po::options_description release_options(bool with_positional) {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -60,7 +60,7 @@ int dry_run(FrameRange range, RegionReleaser& releaser, Streams io) {
   return kExitOk;
 }
 
-int run(const ReleaseOptions& options, const CommandCall& call) {
+int call_release(const ReleaseOptions& options, const CommandCall& call) {
   const auto dump = read_waiting_dump(kKernelDir);
   if (!dump) return no_dump(call, "release", dump.error());
   SysfsReleaser releaser(kKernelDir);
@@ -75,13 +75,13 @@ std::string help_release(const std::string& program) {
       "release START LENGTH [--dry-run]\n"
       "START and LENGTH are hexadecimal byte values, multiples of 0x1000. Releasing cannot be\n"
       "undone: released memory can no longer be saved.",
-      describe(false));
+      release_options(false));
 }
 
 Result<ReleaseOptions> parse_release(const std::vector<std::string>& args) {
   po::positional_options_description positional;
   positional.add("range", 2);
-  auto values = parse_command_line(args, describe(true), positional);
+  auto values = parse_command_line(args, release_options(true), positional);
   if (!values) return fail(std::move(values));
 
   ReleaseOptions options;
@@ -109,7 +109,7 @@ int run_release(const ReleaseOptions& options, RegionReleaser& releaser, Streams
 }
 
 int release_command(const CommandCall& call) {
-  return parse_and_run(call, "release", parse_release, help_release, run);
+  return parse_and_run(call, "release", parse_release, help_release, call_release);
 }
 
 }  // namespace hadump

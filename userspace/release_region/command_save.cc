@@ -21,7 +21,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description describe() {
+po::options_description save_options() {
   using Words = std::vector<std::string>;
   po::options_description options("Options");
   // clang-format off
@@ -99,7 +99,7 @@ void tell_of_part(const HostCopy& copy, const SaveConsole& console) {
       format_size(copy.durable), copy.file);
 }
 
-int run(const SaveCommandLine& command, const CommandCall& call) {
+int call_save(const SaveCommandLine& command, const CommandCall& call) {
   if (command.check) return check_only(command.save, call);
   const SaveProgram program(call.program, command, call.io);
   // A save of a file has nothing to do with the dump that waits.
@@ -146,11 +146,11 @@ std::string help_save(const std::string& program) {
       "Writes the crashed kernel's log, then its memory in portions; each portion is given back\n"
       "to the running system once it is safe on disk. The same command continues an interrupted\n"
       "save.",
-      describe());
+      save_options());
 }
 
 Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, describe());
+  auto values = parse_command_line(args, save_options());
   if (!values) return fail(std::move(values));
   SaveCommandLine command;
   command.help = values->count("help") > 0;
@@ -182,7 +182,7 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
 }
 
 int save_command(const CommandCall& call) {
-  return parse_and_run(call, "save", parse_save, help_save, run);
+  return parse_and_run(call, "save", parse_save, help_save, call_save);
 }
 
 }  // namespace hadump

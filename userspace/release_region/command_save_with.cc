@@ -20,7 +20,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description describe() {
+po::options_description save_with_options() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -99,7 +99,7 @@ int report(const SaveWithFailure& failure, spdlog::logger& log) {
   return exit_code_of(failure.reason);
 }
 
-int run(const SaveWithCommandLine& command, const CommandCall& call) {
+int call_save_with(const SaveWithCommandLine& command, const CommandCall& call) {
   const SaveProgram program(call.program, {}, call.io);
   SaveSeams seams = program.file_seams();
   seams.state_dir = kStateDir;
@@ -127,12 +127,12 @@ std::string help_save_with(const std::string& program) {
       "it has ended with status 0, nothing was released meanwhile, and the machine's disks have\n"
       "written what it wrote; nothing otherwise. PROGRAM is an absolute path; no shell reads the\n"
       "arguments. {} in them stands for HOST-TIME, the name of this dump.",
-      describe());
+      save_with_options());
 }
 
 Result<SaveWithCommandLine> parse_save_with(const std::vector<std::string>& args) {
   const auto end = std::find(args.begin(), args.end(), "--");
-  auto values = parse_command_line({args.begin(), end}, describe());
+  auto values = parse_command_line({args.begin(), end}, save_with_options());
   if (!values) return fail(std::move(values));
   SaveWithCommandLine command;
   command.help = values->count("help") > 0;
@@ -167,7 +167,7 @@ int run_save_with(const SaveWithCommandLine& command, const SaveSeams& seams, co
 }
 
 int save_with_command(const CommandCall& call) {
-  return parse_and_run(call, "save-with", parse_save_with, help_save_with, run);
+  return parse_and_run(call, "save-with", parse_save_with, help_save_with, call_save_with);
 }
 
 }  // namespace hadump

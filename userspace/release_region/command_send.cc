@@ -110,7 +110,7 @@ Result<> send_input(const SendOptions& options, const SendWorld& world,
   return send_rest(input, buffer, *have, *sender);
 }
 
-int run(const SendOptions& options, const CommandCall& call) {
+int call_send(const SendOptions& options, const CommandCall& call) {
   if (::isatty(STDIN_FILENO) == 1) {
     complain(call, "send", "standard input is a terminal; pipe a dump into it");
     return kExitUsage;
@@ -164,7 +164,7 @@ int run_send(const SendOptions& options, const SendWorld& world, const CommandCa
 }
 
 int send_command(const CommandCall& call) {
-  return parse_and_run(call, "send", parse_send, help_send, run);
+  return parse_and_run(call, "send", parse_send, help_send, call_send);
 }
 
 }  // namespace hadump

@@ -19,7 +19,7 @@ constexpr RegionState kAllStates[] = {RegionState::kWindow,  RegionState::kHeld,
                                       RegionState::kPartial, RegionState::kReleased,
                                       RegionState::kHole,    RegionState::kSaveArea};
 
-po::options_description describe() {
+po::options_description show_options() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -56,7 +56,7 @@ void print_json(const WaitingDump& dump, const RegionTable& table, std::ostream&
   out << json_text(json) << '\n';
 }
 
-int run(const ShowOptions& options, const CommandCall& call) {
+int call_show(const ShowOptions& options, const CommandCall& call) {
   const auto dump = read_waiting_dump(kKernelDir);
   if (!dump) return no_dump(call, "show", dump.error());
   SysfsReleaser releaser(kKernelDir);
@@ -66,11 +66,11 @@ int run(const ShowOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_show(const std::string& program) {
-  return help_text(program, "show [--json]", describe());
+  return help_text(program, "show [--json]", show_options());
 }
 
 Result<ShowOptions> parse_show(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, describe());
+  auto values = parse_command_line(args, show_options());
   if (!values) return fail(std::move(values));
   return ShowOptions{values->count("help") > 0, values->count("json") > 0};
 }
@@ -90,7 +90,7 @@ int run_show(const ShowOptions& options, const WaitingDump& dump, RegionReleaser
 }
 
 int show_command(const CommandCall& call) {
-  return parse_and_run(call, "show", parse_show, help_show, run);
+  return parse_and_run(call, "show", parse_show, help_show, call_show);
 }
 
 }  // namespace hadump

@@ -39,7 +39,7 @@ struct Status {
   std::vector<std::string> not_restored;
 };
 
-po::options_description describe() {
+po::options_description status_options() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -128,18 +128,18 @@ void print_json(const Status& status, std::ostream& out) {
   out << json_text(json) << '\n';
 }
 
-int run(const StatusOptions& options, const CommandCall& call) {
+int call_status(const StatusOptions& options, const CommandCall& call) {
   return run_status(options, kKernelDir, kNotRestored, call.io);
 }
 
 }  // namespace
 
 std::string help_status(const std::string& program) {
-  return help_text(program, "status [--json]", describe());
+  return help_text(program, "status [--json]", status_options());
 }
 
 Result<StatusOptions> parse_status(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, describe());
+  auto values = parse_command_line(args, status_options());
   if (!values) return fail(std::move(values));
   return StatusOptions{values->count("help") > 0, values->count("json") > 0};
 }
@@ -159,7 +159,7 @@ int run_status(const StatusOptions& options, const std::string& kernel_dir,
 }
 
 int status_command(const CommandCall& call) {
-  return parse_and_run(call, "status", parse_status, help_status, run);
+  return parse_and_run(call, "status", parse_status, help_status, call_status);
 }
 
 }  // namespace hadump

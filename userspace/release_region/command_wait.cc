@@ -23,7 +23,7 @@ using std::chrono::seconds;
 constexpr seconds kOnlineLimit{10};
 constexpr std::uint64_t kMaxTimeout = 366ULL * 86400;
 
-po::options_description describe() {
+po::options_description wait_options() {
   po::options_description options("Options");
   // clang-format off
   options.add_options()
@@ -67,7 +67,7 @@ std::uint64_t available(const WaitWorld& world) {
   return kib ? *kib << 10 : 0;
 }
 
-int run(const WaitOptions& options, const CommandCall& call) {
+int call_wait(const WaitOptions& options, const CommandCall& call) {
   const SteadyClock clock;
   return run_wait(options,
                   {kKernelDir, "/sys/devices/system/memory", "/proc/meminfo", clock,
@@ -78,11 +78,11 @@ int run(const WaitOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_wait(const std::string& program) {
-  return help_text(program, "wait [--memory SIZE] [--timeout SECONDS]", describe());
+  return help_text(program, "wait [--memory SIZE] [--timeout SECONDS]", wait_options());
 }
 
 Result<WaitOptions> parse_wait(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, describe());
+  auto values = parse_command_line(args, wait_options());
   if (!values) return fail(std::move(values));
   WaitOptions options;
   options.help = values->count("help") > 0;
@@ -121,7 +121,7 @@ int run_wait(const WaitOptions& options, const WaitWorld& world, Streams io) {
 }
 
 int wait_command(const CommandCall& call) {
-  return parse_and_run(call, "wait", parse_wait, help_wait, run);
+  return parse_and_run(call, "wait", parse_wait, help_wait, call_wait);
 }
 
 }  // namespace hadump
