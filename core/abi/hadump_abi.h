@@ -164,6 +164,7 @@ struct hadump_hpte {
 #define HADUMP_XS_DUMP_ID "dump-id"		/* 32 hex digits, while a dump waits */
 #define HADUMP_XS_MEM_HELD "mem-held"		/* decimal bytes still held */
 #define HADUMP_XS_PROGRESS "progress"		/* one line from the saver, printable, at most 200 bytes */
+#define HADUMP_XS_BOOT_MEMORY "boot-memory"	/* decimal KiB that the boot has taken */
 #define HADUMP_XS_MAX_VALUE 256
 #define HADUMP_XS_STREAMS "stream"		/* "stream/SLOT/…": docs/spec/stream.md */
 #define HADUMP_XS_STREAM_ID "id"		/* 16 hex digits: the slot is ready */

@@ -194,6 +194,14 @@ void hadump_get_progress(char *buf);
 /* @length: at most HADUMP_PROGRESS_MAX. */
 void hadump_set_progress(const char *line, size_t length);
 
+/* boot_memory.c */
+/* Notes what the boot has taken so far. */
+void hadump_measure_boot(void);
+/* KiB. */
+u64 hadump_boot_memory(void);
+/* What the boot scripts have measured. Returns 0, or -EINVAL for more than the system has. */
+int hadump_set_boot_memory(u64 kib);
+
 /* suspend.c */
 void hadump_suspend_init(void);
 void hadump_suspend_exit(void);

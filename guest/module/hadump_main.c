@@ -89,6 +89,7 @@ static int __init hadump_init(void)
 			pr_err("it cannot be released: %s\n", hadump_refusal());
 	}
 
+	hadump_measure_boot();
 	hadump_suspend_init();
 	rc = hadump_sysfs_init();
 	if (rc)

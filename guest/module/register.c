@@ -146,6 +146,7 @@ static void make_report(struct hadump_report *r)
 		r->save_area = reg.reservation.range;
 	}
 	mutex_unlock(&hadump_lock);
+	r->boot_kib = hadump_boot_memory();
 	hadump_get_progress(r->progress);
 }
 

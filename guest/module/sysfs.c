@@ -166,6 +166,23 @@ static ssize_t progress_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return count;
 }
 
+static ssize_t boot_memory_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", hadump_boot_memory());
+}
+
+/* Input: KiB, decimal. -EINVAL for anything else, and for more than there is. */
+static ssize_t boot_memory_store(struct kobject *kobj, struct kobj_attribute *attr,
+				 const char *buf, size_t count)
+{
+	u64 kib;
+	int rc = kstrtoull(buf, 10, &kib);
+
+	if (!rc)
+		rc = hadump_set_boot_memory(kib);
+	return rc ? -EINVAL : count;
+}
+
 /* ---- binary: longer than a page ---- */
 
 /*
@@ -201,6 +218,7 @@ static struct kobj_attribute mem_held_attr = __ATTR_RO(mem_held);
 static struct kobj_attribute release_mem_attr = __ATTR(release_mem, 0200, NULL, release_mem_store);
 static struct kobj_attribute dump_id_attr = __ATTR_RO(dump_id);
 static struct kobj_attribute progress_attr = __ATTR_RW_MODE(progress, 0600);
+static struct kobj_attribute boot_memory_attr = __ATTR_RW_MODE(boot_memory, 0600);
 
 static struct attribute *hadump_attrs[] = {
 	&enabled_attr.attr,
@@ -210,6 +228,7 @@ static struct attribute *hadump_attrs[] = {
 	&release_mem_attr.attr,
 	&dump_id_attr.attr,
 	&progress_attr.attr,
+	&boot_memory_attr.attr,
 	NULL
 };
 

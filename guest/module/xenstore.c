@@ -81,6 +81,8 @@ static int write_keys(struct xenbus_transaction t, const struct hadump_report *r
 	}
 	snprintf(text, sizeof(text), "%llu", r->held);
 	put_key(t, &rc, HADUMP_XS_MEM_HELD, text);
+	snprintf(text, sizeof(text), "%llu", r->boot_kib);
+	put_key(t, &rc, HADUMP_XS_BOOT_MEMORY, text);
 	put_key(t, &rc, HADUMP_XS_PROGRESS, r->progress);
 	put_key(t, &rc, HADUMP_XS_STATE, r->state);
 	return rc;

@@ -14,6 +14,7 @@ struct hadump_report {
 	bool registered_mode;
 	struct hadump_range save_area;	/* only in registered mode */
 	u64 held;
+	u64 boot_kib;		/* 0: not known */
 	char progress[HADUMP_PROGRESS_MAX + 1];
 };
 

@@ -59,7 +59,9 @@ std::string why_not_in_place(const DomainConfig& config, const DomainPolicy& pol
   if (config.kernel.empty())
     return "its kernel came from a boot loader (bootloader=) and was not kept; name "
            "`kernel =`, `ramdisk =` and `cmdline =` for it in hadumpd.conf";
-  if (auto plan = plan_window(*ram, policy.window_bytes); !plan) return plan.error().what();
+  if (auto plan = plan_window(*ram, policy.window_bytes); !plan)
+    return fmt::format("{}; with `on-crash = capture` in hadumpd.conf the host keeps its memory",
+                       plan.error().what());
   return "";
 }
 

@@ -62,6 +62,11 @@ Result<std::uint64_t> parse_window(const std::string& text) {
   return bytes;
 }
 
+Result<> apply_window(const std::string& value, DomainPolicy& policy) {
+  policy.window_auto = value == "auto";
+  return policy.window_auto ? Result<>() : assign(policy.window_bytes, parse_window(value));
+}
+
 Result<OnCrash> parse_on_crash(const std::string& text) {
   if (text == "reboot-in-place") return OnCrash::kRebootInPlace;
   if (text == "capture") return OnCrash::kCapture;
@@ -133,7 +138,8 @@ Result<> PolicyTable::apply(const Rule& rule, DomainPolicy& policy) {
                                 policy.window_cmdline);
   if (rule.key == "on-crash") return assign(policy.on_crash, parse_on_crash(rule.value));
   if (rule.key == "enabled") return assign(policy.enabled, parse_switch(rule.value));
-  if (rule.key == "window") return assign(policy.window_bytes, parse_window(rule.value));
+  if (rule.key == "window") return apply_window(rule.value, policy);
+  if (rule.key == "window-max") return assign(policy.window_max, parse_window(rule.value));
   if (rule.key == "save-area") return assign(policy.save_area, parse_save_mode(rule.value));
   if (rule.key == "max-crashes")
     return assign(policy.max_crashes, parse_at_most(rule.value, kMaxCrashLimit));

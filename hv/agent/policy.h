@@ -13,6 +13,7 @@
 #include "hv/agent/host_limits.h"
 #include "hv/agent/stream_limit.h"
 #include "hv/agent/window_failure.h"
+#include "hv/agent/window_size.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/window_cmdline.h"
 
@@ -40,7 +41,9 @@ struct DomainPolicy {
   OnCrash on_crash = OnCrash::kRebootInPlace;
   CapturePolicy capture;
   StreamPolicy stream;
-  std::uint64_t window_bytes = 256ULL << 20;
+  bool window_auto = true;  ///< choose_window() sets window_bytes
+  std::uint64_t window_bytes = kLeastWindow;
+  std::uint64_t window_max = kMostWindow;  ///< of what is chosen
   CmdlinePolicy window_cmdline;
   SaveMode save_area = SaveMode::kAdded;
   unsigned max_crashes = 3;  ///< within crash_period; at one more the domain is left as it is

@@ -101,6 +101,8 @@ class GuestMemory {
   /// @param keep_free_bytes  what the host must have left afterwards.
   /// @return kNoSpace when the host has not enough free memory; kOs otherwise.
   Result<> populate(const FrameSet& frames, std::uint64_t keep_free_bytes = 0);
+  /// What the host has to give. @return kOs.
+  Result<std::uint64_t> free_on_host() const { return host_free_bytes(); }
 
   /// Clears those frames of `range` that are present, then takes them away. Absent ones are no
   /// error, so an interrupted populate() can be undone. The one way for memory to leave a domain:

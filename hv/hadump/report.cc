@@ -78,6 +78,13 @@ std::string capture_row(const Json& capture) {
                      written(capture), rate, left, note);
 }
 
+// Of the next crash.
+std::string next_window_text(const Json& window) {
+  const std::string why = text_at(window, "why");
+  return fmt::format("  window    {}{}\n", format_size(number_at(window, "bytes")),
+                     why.empty() ? "" : ", chosen: " + why);
+}
+
 bool dump_waits(const Json& domain) {
   return domain.contains("dump") && text_at(domain["dump"], "step") == "started";
 }
@@ -145,18 +152,19 @@ Result<unsigned> domain_to_trigger(const Json& domains, const std::string& wante
 }
 
 std::string list_text(const Json& domains, std::uint64_t now_ms) {
-  std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}\n", "NAME", "ID",
-                                "STATE", "SINCE", "MEMORY", "HELD", "SAVED");
+  std::string out = fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>9} {:>5}\n", "NAME", "ID",
+                                "STATE", "SINCE", "MEMORY", "WINDOW", "HELD", "SAVED");
   std::string captures;
   for (const Json& domain : domains) {
     if (domain.contains("captures"))
       for (const Json& capture : domain["captures"]) captures += capture_row(capture);
     if (text_at(domain, "state") == kGone) continue;
-    out += fmt::format("{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>5}{}\n", text_at(domain, "name"),
-                       number_at(domain, "domid"), text_at(domain, "state"),
-                       age(number_at(domain, "since_ms"), now_ms),
-                       format_size(number_at(domain, "memory_bytes")), held(domain), saved(domain),
-                       text_at(domain, "note").empty() ? "" : "  " + text_at(domain, "note"));
+    out += fmt::format(
+        "{:<24} {:>5} {:<11} {:>9} {:>9} {:>9} {:>9} {:>5}{}\n", text_at(domain, "name"),
+        number_at(domain, "domid"), text_at(domain, "state"),
+        age(number_at(domain, "since_ms"), now_ms), format_size(number_at(domain, "memory_bytes")),
+        domain.contains("window") ? size_or_dash(domain["window"], "bytes") : "-", held(domain),
+        saved(domain), text_at(domain, "note").empty() ? "" : "  " + text_at(domain, "note"));
   }
   if (!captures.empty())
     out += fmt::format("\n{:<32} {:<9} {:<5} {:>9} {:>5} {:>9} {:>11} {:>8}  FILE\n", "CAPTURE",
@@ -237,6 +245,7 @@ std::string status_text(const Json& domain, std::uint64_t now_ms) {
       "{} (domain {}, {})\n  state     {}, for {}\n  memory    {}\n", text_at(domain, "name"),
       number_at(domain, "domid"), text_at(domain, "uuid"), text_at(domain, "state"),
       age(number_at(domain, "since_ms"), now_ms), format_size(number_at(domain, "memory_bytes")));
+  if (domain.contains("window")) out += next_window_text(domain["window"]);
   if (!text_at(domain, "note").empty()) out += "  note      " + text_at(domain, "note") + "\n";
   if (domain.contains("guest") && text_at(domain["guest"], "state") != "none")
     out += fmt::format("  guest     {} {}\n", text_at(domain["guest"], "state"),

@@ -62,7 +62,7 @@ class Caretaker {
   Result<> look_around();
 
   void heard(GuestsHeard heard) { heard_ = std::move(heard); }
-  /// The domains whose words matter, and whether all of them do or their state only.
+  /// The domains whose words matter, and whether all of them do, or what every guest says only.
   std::map<unsigned, bool> listened_to() const;
 
   /// Tries again where an attempt has failed, and asks the policies again.
@@ -134,6 +134,7 @@ class Caretaker {
   void rescue_failed(unsigned domid, Ward& ward, const Error& error);
   void forget_window_steps();
   void watch_boot(const DomainStatus& status, Ward& ward);
+  void review_window(unsigned domid, Ward& ward);
   void stop_boot(unsigned domid, Ward& ward, const DomainRecord& record);
 
   // caretaker_capture.cc: captures of the memory of domains that have shut down

@@ -63,8 +63,9 @@ void Caretaker::adopted(const DomainStatus& status, Result<Ward> ward) {
                               {ward->policy.window_bytes, ward->policy.window_cmdline});
     wards_are_new_ = true;
     if (in_place)
-      spdlog::info("domain {} ({}): watching, window {}, save area {}", status.domid,
+      spdlog::info("domain {} ({}): watching, window {}{}, save area {}", status.domid,
                    ward->config.name, format_size(ward->policy.window_bytes),
+                   ward->window_why.empty() ? "" : fmt::format(" ({})", ward->window_why),
                    to_string(ward->policy.save_area));
     else
       spdlog::info("domain {} ({}): watching, to be captured to {}", status.domid,

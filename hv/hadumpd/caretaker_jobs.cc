@@ -39,6 +39,7 @@ CrashPolicy Caretaker::policy_of(const Ward& ward) const {
   for (const DomainRecord& record : all) records.push_back(&record);
   const HostLimits& limits = policies_.host();
   return {.window_bytes = ward.policy.window_bytes,
+          .least_window_bytes = ward.policy.window_auto ? kLeastWindow : 0,
           .mode = ward.policy.save_area,
           .backend_deadline = ward.policy.backend_timeout,
           .keep_free_bytes = limits.keep_free_bytes,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/caretaker.h"
 
 namespace hadump {
@@ -63,6 +64,10 @@ std::vector<DomainView> Caretaker::views() {
     view.state = shown.state();
     view.since_ms = shown.since_ms();
     view.memory_bytes = ward.config.memory_bytes;
+    if (ward.config.kind != nullptr && ward.config.kind->boots_in_place && ward.note.empty()) {
+      view.window_bytes = ward.policy.window_bytes;
+      view.window_why = ward.window_why;
+    }
     view.note = note_of(domid, ward);
     view.record = world_.book.find(ward.config.uuid);
     view.progress = progress(domid, ward);

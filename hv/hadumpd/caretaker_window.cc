@@ -163,6 +163,28 @@ void Caretaker::watch_boot(const DomainStatus& status, Ward& ward) {
   stop_boot(status.domid, ward, *record);
 }
 
+// What a boot takes is known when it is over, and the guest's next one may take more or less.
+void Caretaker::review_window(unsigned domid, Ward& ward) {
+  const GuestProgress words = progress(domid, ward);
+  // A boot in a window is no measure. What a guest has reserved fits the window that it was told
+  // of.
+  if (!ward.policy.window_auto || ward.policy.save_area == SaveMode::kRegistered ||
+      words.state != GuestState::kRegistered || words.boot_bytes == 0 ||
+      words.boot_bytes == ward.need.measured)
+    return;
+  const std::uint64_t before = ward.policy.window_bytes;
+  ward.need.measured = words.boot_bytes;
+  choose_window(ward);
+  if (ward.policy.window_bytes == before || ward.policy.on_crash == OnCrash::kCapture ||
+      !why_not_in_place(ward.config, ward.policy).empty())
+    return;
+  spdlog::info("domain {} ({}): window {} from now on, {} before: {}", domid, ward.config.name,
+               format_size(ward.policy.window_bytes), format_size(before), ward.window_why);
+  world_.preparer.prepare(domid, ward.config,
+                          {ward.policy.window_bytes, ward.policy.window_cmdline});
+  start_publishing(domid, ward);
+}
+
 void Caretaker::stop_boot(unsigned domid, Ward& ward, const DomainRecord& record) {
   const std::string what =
       fmt::format("domain {} ({}): stopping its boot", domid, ward.config.name);

@@ -139,6 +139,7 @@ Result<> rescue_one(const std::string& text, Host& host, const PolicyTable& poli
   if (!status->crashed() && !unfinished)
     return fail(ErrorCode::kBusy, "the domain has not crashed");
   const CrashPolicy policy{.window_bytes = ward->policy.window_bytes,
+                           .least_window_bytes = ward->policy.window_auto ? kLeastWindow : 0,
                            .mode = ward->policy.save_area,
                            .backend_deadline = ward->policy.backend_timeout,
                            .keep_free_bytes = policies.host().keep_free_bytes,

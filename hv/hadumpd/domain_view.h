@@ -19,6 +19,8 @@ struct DomainView {
   std::string state;  ///< docs/man/hadump.8.md has them all
   std::uint64_t since_ms = 0;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t window_bytes = 0;  ///< after the next crash; 0: it is not booted in place
+  std::string window_why;          ///< empty when the admin has chosen it
   GuestProgress progress;
   std::optional<DomainRecord> record;
   /// Why it is ignored, what the last attempt failed at and when the next is, or what a crash would

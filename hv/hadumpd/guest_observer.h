@@ -25,7 +25,7 @@ struct GuestsHeard {
 /// Threads: all functions are for any thread; reading is done on one of its own.
 class GuestObserver {
  public:
-  /// @param all  every key of the guest's, or HADUMP_XS_STATE only.
+  /// @param all  every key of the guest's, or its state and its boot's memory only.
   using Read = std::function<Result<GuestNews>(unsigned domid, bool all)>;
 
   /// @param read  called on the observer's thread only.

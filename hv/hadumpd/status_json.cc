@@ -50,6 +50,10 @@ std::string to_json(const std::vector<DomainView>& views, const std::vector<Capt
     domain["state"] = view.state;
     domain["since_ms"] = view.since_ms;
     domain["memory_bytes"] = view.memory_bytes;
+    if (view.window_bytes != 0)
+      domain["window"] = {{"bytes", view.window_bytes},
+                          {"chosen", !view.window_why.empty()},
+                          {"why", view.window_why}};
     domain["note"] = view.note;
     if (view.job != 0) domain["job"] = view.job;
     domain["failures"] = view.failures;

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,27 @@ void apply_boot_files(const DomainPolicy& policy, DomainConfig& config) {
   if (!policy.cmdline.empty()) config.cmdline = policy.cmdline;
 }
 
+// What its boot takes, as far as anybody knows. A guest that cannot be asked has said nothing.
+BootNeed need_of(Host& host, unsigned domid, const DomainConfig& config, const FrameSet& ram) {
+  BootNeed need{.memory = config.memory_bytes, .vcpus = config.max_vcpus};
+  std::error_code error;
+  const auto size = std::filesystem::file_size(config.ramdisk, error);
+  if (!error) need.ramdisk = size;
+  auto open = host.open(domid);
+  if (!open) return need;
+  if (const auto keys = (*open)->store().guest_keys())
+    need.measured = check_progress(*keys, ram).boot_bytes;
+  return need;
+}
+
 }  // namespace
+
+void choose_window(Ward& ward) {
+  if (!ward.policy.window_auto) return;
+  WindowSize size = choose_window(ward.need, ward.policy.window_max);
+  ward.policy.window_bytes = size.bytes;
+  ward.window_why = std::move(size.why);
+}
 
 Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
   auto config = host.config(newcomer.status.domid);
@@ -39,10 +60,12 @@ Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
   apply_boot_files(ward.policy, *config);
   ward.config = std::move(*config);
   ward.config.uuid = newcomer.status.uuid;  // the hypervisor's word counts
+  if (auto ram = ram_of(ward.config)) ward.ram = std::move(*ram);
+  ward.need = need_of(host, newcomer.status.domid, ward.config, ward.ram);
+  choose_window(ward);
   ward.note = ward.config.name.starts_with(kTwinPrefix)
                   ? "made by hadumpd itself"
                   : why_not_watched(ward.config, ward.policy, pointer_to(newcomer.record));
-  if (auto ram = ram_of(ward.config)) ward.ram = std::move(*ram);
   if (ward.note.empty() && !newcomer.status.shutdown) {
     publish_policy(host, newcomer.status.domid, ward, newcomer.record);
     ward.published = true;

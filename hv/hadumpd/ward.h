@@ -36,6 +36,8 @@ struct Ward {
   DomainConfig config;
   DomainPolicy policy;
   FrameSet ram;
+  BootNeed need;           ///< what the window was chosen by
+  std::string window_why;  ///< a clause; empty when the admin has chosen it
   std::string note;        ///< why it is ignored; empty when it is watched
   bool published = false;  ///< what the policy asks for is in its xenstore
   bool stale = false;      ///< there is another configuration; it is looked at anew
@@ -64,6 +66,9 @@ struct Newcomer {
 /// Asks the toolstack about the domain and, when it lives, publishes what the policy asks for.
 /// Waits for both. @return the errors of Host::config().
 Result<Ward> make_ward(Host& host, const Newcomer& newcomer);
+
+/// Chooses the window where the policy leaves that to hadumpd.
+void choose_window(Ward& ward);
 
 /// Writes into the domain's xenstore what the guest is asked for. A value that cannot be written is
 /// a line in the log. @pre the domain runs: the event that xenstored sends with it would change the

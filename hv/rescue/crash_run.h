@@ -55,6 +55,7 @@ struct CrashWorld {
 
 struct CrashPolicy {
   std::uint64_t window_bytes = 256ULL << 20;
+  std::uint64_t least_window_bytes = 0;  ///< for a host that has no room for that; 0: none less
   SaveMode mode = SaveMode::kAdded;
   std::chrono::milliseconds backend_deadline{10000};
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
@@ -110,6 +111,7 @@ class CrashRun {
 
   // The snapshot of a crash (crash_snapshot.cc).
   Result<Fresh> take_snapshot(DomainRecord& record, const FrameSet& ram);
+  void fit_window(const FrameSet& ram);
   Result<Findings> inspect(const FrameSet& ram);
   Result<std::vector<std::byte>> vmcoreinfo_of(const FrameSet& frames,
                                                const Registration& registration);

@@ -33,6 +33,24 @@ void CrashRun::undo(DomainRecord& record) {
   static_cast<void>(world_.records.save(record));  // the next save tells, if this one could not
 }
 
+// A large window is a wish: with a small one the guest probably boots, without a save area it does
+// not.
+void CrashRun::fit_window(const FrameSet& ram) {
+  const std::uint64_t least = policy_.least_window_bytes;
+  if (least == 0 || least >= policy_.window_bytes || policy_.mode != SaveMode::kAdded) return;
+  const auto plan = plan_window(ram, policy_.window_bytes);
+  const auto free = world_.memory.free_on_host();
+  if (!plan || !free) return;  // told by what comes next
+  const std::uint64_t needed =
+      save_area_reserve(ram, *plan, config_.max_vcpus) + policy_.keep_free_bytes;
+  if (*free >= needed) return;
+  world_.warn(
+      fmt::format("the host has no room for a window of {} ({} free, {} needed): {} instead",
+                  format_size(policy_.window_bytes), format_size(*free), format_size(needed),
+                  format_size(least)));
+  policy_.window_bytes = least;
+}
+
 Result<CrashRun::Findings> CrashRun::inspect(const FrameSet& ram) {
   Findings findings;
   SnapshotInput& input = findings.input;
@@ -71,6 +89,7 @@ Result<CrashRun::Fresh> CrashRun::take_snapshot(DomainRecord& record, const Fram
   if (!cpus) return fail(std::move(cpus), "saving the vCPUs");
   if (auto done = reached(record, Step::kVcpusSaved, "cpu"); !done) return fail(std::move(done));
 
+  fit_window(ram);
   auto findings = inspect(ram);
   if (!findings) return fail(std::move(findings));
   record.window.had_module = findings->registered;

@@ -140,6 +140,9 @@ GuestProgress check_progress(const GuestKeys& keys, const FrameSet& ram) {
   if (const std::string* text = find(keys, HADUMP_XS_MEM_HELD))
     if (auto bytes = parse_decimal(*text); bytes && *bytes <= ram.bytes())
       progress.held_bytes = *bytes;
+  if (const std::string* text = find(keys, HADUMP_XS_BOOT_MEMORY))
+    if (auto kib = parse_decimal(*text); kib && *kib <= ram.bytes() >> 10)
+      progress.boot_bytes = *kib << 10;
   if (const std::string* text = find(keys, HADUMP_XS_PROGRESS))
     if (text->size() <= kMaxProgressText && is_printable(*text)) {
       progress.text = *text;

@@ -37,6 +37,7 @@ struct GuestProgress {
   std::optional<std::uint64_t> held_bytes;
   std::optional<unsigned> saved_percent;  ///< of the dump, from `text`
   std::string text;                       ///< printable
+  std::uint64_t boot_bytes = 0;           ///< what its boot has taken; 0: it has not said
 };
 /// Anything malformed is left out.
 GuestProgress check_progress(const GuestKeys& keys, const FrameSet& ram);

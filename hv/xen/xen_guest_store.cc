@@ -35,8 +35,9 @@ Result<GuestNews> XenGuestStore::news(bool all) const {
     auto keys = guest_keys();
     if (!keys) return fail(std::move(keys));
     news.keys = std::move(*keys);
-  } else if (auto state = guest_key(HADUMP_XS_STATE)) {
-    news.keys.emplace(HADUMP_XS_STATE, std::move(*state));
+  } else {
+    for (const char* key : {HADUMP_XS_STATE, HADUMP_XS_BOOT_MEMORY})
+      if (auto value = guest_key(key)) news.keys.emplace(key, std::move(*value));
   }
   // Keys may be missing; what cannot be read at all is no news.
   auto name = store_.read(home_ + "/name");

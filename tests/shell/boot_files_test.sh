@@ -64,7 +64,7 @@ grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-s
 
 begin "systemd takes the units"
 command -v systemd-analyze >/dev/null || fail "systemd-analyze is not installed"
-for unit in hadump-save.service hadump-window.service hadump-memory.service hadump-memory-wait.service \
+for unit in hadump-save.service hadump-boot-memory.service hadump-window.service hadump-memory.service hadump-memory-wait.service \
 	hadump-memory.target; do
 	sed "s|^Exec\([A-Za-z]*\)=.*|Exec\1=/bin/true|;/^Documentation/d" "$boot/systemd/$unit" >"$scratch/$unit"
 done
@@ -73,7 +73,9 @@ expect_code 0 systemd-analyze verify "$scratch"/hadump-*.service "$scratch/hadum
 
 begin "settings are kept away before systemd-sysctl, and no boot waits for the memory"
 grep -qx 'Before=systemd-sysctl.service' "$boot/systemd/hadump-window.service" || fail "not before systemd-sysctl"
-grep -qx 'Type=exec' "$boot/systemd/hadump-memory.service" || fail "what multi-user.target wants waits"
+for unit in hadump-memory hadump-boot-memory; do
+	grep -qx 'Type=exec' "$boot/systemd/$unit.service" || fail "what multi-user.target wants waits"
+done
 ! grep -q '^WantedBy=' "$boot/systemd/hadump-memory-wait.service" "$boot/systemd/hadump-memory.target" ||
 	fail "a boot waits"
 

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 script=$here/../../guest/boot/init.d/hadump-save
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_SAVER="$scratch/bin/saver"
-export HADUMP_MEMORY="$scratch/bin/memory"
+export HADUMP_MEMORY="$scratch/bin/memory" HADUMP_BOOT_MEMORY="$scratch/bin/boot-memory"
 export HADUMP_RUN_DIR="$scratch/run" HADUMP_LOG="$scratch/log"
 
 wait_for_call() {
@@ -21,13 +21,16 @@ wait_for_call() {
 
 stub saver 'exec sleep 60'
 stub memory 'exit 0'
+stub boot-memory 'exit 0'
 
-begin "does nothing without a dump"
+begin "without a dump it says what the boot has taken, and does nothing else"
 expect_code 0 "$script" start
+wait_for_call boot-memory
 [ ! -e "$scratch/run/hadump-save.pid" ] || fail "started something"
 expect_code 3 "$script" status
 
 : >"$scratch/kernel/release_region"
+: >"$scratch/calls"
 
 begin "starts the saver in the background, once"
 expect_code 0 "$script" start

@@ -16,6 +16,7 @@ cat >"$scratch/expected" <<'FILES'
 755 /etc/init.d/hadump-save
 755 /usr/lib/dracut/modules.d/90hadump/hadump-load.sh
 755 /usr/lib/dracut/modules.d/90hadump/module-setup.sh
+755 /usr/lib/hadump/hadump-boot-memory
 755 /usr/lib/hadump/hadump-memory
 755 /usr/lib/hadump/hadump-save
 644 /usr/lib/hadump/held-pages.sh
@@ -25,6 +26,7 @@ cat >"$scratch/expected" <<'FILES'
 644 /usr/lib/hadump/save-files.sh
 644 /usr/lib/hadump/save-target.sh
 644 /usr/lib/modules-load.d/hadump.conf
+644 /usr/lib/systemd/system/hadump-boot-memory.service
 644 /usr/lib/systemd/system/hadump-memory-wait.service
 644 /usr/lib/systemd/system/hadump-memory.service
 644 /usr/lib/systemd/system/hadump-memory.target

@@ -81,6 +81,7 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
         .module(module_for(kern), kern.release)
         .program(program("userspace/release_region/release-region"))
         .file("usr/lib/hadump/hadump-save", _BOOT / "hadump-save", 0o755)
+        .file("usr/lib/hadump/hadump-boot-memory", _BOOT / "hadump-boot-memory", 0o755)
         .file("usr/lib/hadump/hadump-memory", _BOOT / "hadump-memory", 0o755)
         .file("usr/lib/hadump/held-pages.sh", _BOOT / "held-pages.sh")
         .file("usr/lib/hadump/other-saver.sh", _BOOT / "other-saver.sh")

@@ -26,6 +26,22 @@ TEST(Policies, LaterAndNarrowerSectionsWin) {
   EXPECT_FALSE(table->for_domain("db-test").enabled);
 }
 
+TEST(Policies, ChooseTheWindowOrNot) {
+  const auto table = parse_policies(
+      "[domain db]\nwindow = 512M\n[domain web]\nwindow-max = 2G\n"
+      "[domain db-2]\nwindow = 512M\n[domain db-*]\nwindow = auto\n",
+      "file");
+  ASSERT_TRUE(table) << table.error().what();
+  EXPECT_TRUE(table->for_domain("any").window_auto) << "the default";
+  EXPECT_EQ(table->for_domain("any").window_max, 1ULL << 30);
+  EXPECT_FALSE(table->for_domain("db").window_auto);
+  EXPECT_EQ(table->for_domain("web").window_max, 2ULL << 30);
+  EXPECT_TRUE(table->for_domain("db-2").window_auto) << "the later one";
+  for (const char* bad : {"window = some\n", "window =\n", "window-max = auto\n",
+                          "window-max = 0\n", "window-max = 200M\n"})
+    EXPECT_FALSE(parse_policies("[default]\n" + std::string(bad), "file")) << bad;
+}
+
 TEST(Policies, SayWhoMaySendStreams) {
   const auto table = parse_policies(
       "[domain db-*]\nstream = yes\nstream-max-size = 2G\nstream-max-count = 3\n"

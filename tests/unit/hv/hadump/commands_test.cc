@@ -318,15 +318,22 @@ TEST(Report, ShowsWhatIsBeingSent) {
 TEST(Report, ShowsWhatIsHeldAndForHowLong) {
   const auto domains = nlohmann::ordered_json::parse(R"([
     {"name": "g1", "uuid": "u", "domid": 7, "state": "saving", "since_ms": 1000,
-     "memory_bytes": 1073741824, "note": "", "guest": {"state": "saving", "saved_percent": 42},
+     "memory_bytes": 1073741824, "window": {"bytes": 402653184, "why": "its boot took 143 MiB"},
+     "note": "", "guest": {"state": "saving", "saved_percent": 42},
      "dump": {"step": "started", "held_bytes": 805306368, "released_bytes": 268435456}},
     {"name": "g2", "uuid": "v", "domid": 8, "state": "ignored", "since_ms": 1000,
      "memory_bytes": 536870912, "note": "not a PVH guest"}])");
-  EXPECT_EQ(list_text(domains, 62000),
-            "NAME                        ID STATE           SINCE    MEMORY      HELD SAVED\n"
-            "g1                           7 saving       00:01:01     1 GiB   512 MiB   42%\n"
-            "g2                           8 ignored      00:01:01   512 MiB         -     -  not a "
-            "PVH guest\n");
+  EXPECT_EQ(
+      list_text(domains, 62000),
+      "NAME                        ID STATE           SINCE    MEMORY    WINDOW      HELD "
+      "SAVED\n"
+      "g1                           7 saving       00:01:01     1 GiB   384 MiB   512 MiB   "
+      "42%\n"
+      "g2                           8 ignored      00:01:01   512 MiB         -         -     "
+      "-  not a PVH guest\n");
+  EXPECT_THAT(status_text(domains[0], 62000),
+              HasSubstr("  window    384 MiB, chosen: its boot took 143 MiB\n"));
+  EXPECT_THAT(status_text(domains[1], 62000), Not(HasSubstr("window")));
   const nlohmann::ordered_json answer = {{"ok", true}, {"domains", domains}};
   EXPECT_EQ(choose(answer, ""), domains);
   EXPECT_EQ(choose(answer, "8"), nlohmann::ordered_json::array({domains[1]}));

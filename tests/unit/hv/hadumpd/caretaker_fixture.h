@@ -135,6 +135,7 @@ class CaretakerTest : public testing::Test {
   std::vector<Error> capture_failures;                   ///< of the next captures
   std::function<Result<>(CaptureRecord&)> capture_hook;  ///< what they do instead
   std::vector<unsigned> rescued;                         ///< in order, by domid
+  std::vector<std::uint64_t> windows;                    ///< of those
   std::vector<Error> rescue_failures;                    ///< of the next crash runs
   bool commits_before_it_fails = false;
   std::function<void()> rescue_hook;          ///< after a crash run that has failed
@@ -161,6 +162,7 @@ class CaretakerTest : public testing::Test {
   }
   Result<> rescue(const RescueOrder& order) {
     rescued.push_back(order.domid);
+    windows.push_back(order.policy.window_bytes);
     if (!order.policy.may_add_save_area)
       return fail(ErrorCode::kBusy, "the host has as many save areas as it may have");
     DomainRecord record = order.record;

@@ -105,6 +105,32 @@ TEST_F(CrashRunTest, LeavesTheDomainAloneWhenTheHostMustKeepItsMemory) {
   expect_untouched();
 }
 
+TEST_F(CrashRunTest, TakesASmallerWindowWhereTheHostHasNoRoomForTheOneThatWasChosen) {
+  policy.window_bytes = 256_MiB;
+  policy.least_window_bytes = 128_MiB;
+  guest.set_free_frames(200_MiB >> kFrameShift);
+
+  const auto done = run();
+
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(record.window_bytes, 128_MiB);
+  EXPECT_THAT(warnings, Contains(HasSubstr("no room for a window of 256 MiB")));
+}
+
+TEST_F(CrashRunTest, KeepsTheWindowThatAnAdminHasChosen) {
+  policy.window_bytes = 256_MiB;
+  guest.set_free_frames(200_MiB >> kFrameShift);
+  const auto done = run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+  expect_untouched();
+
+  guest.set_free_frames(300_MiB >> kFrameShift);
+  policy.least_window_bytes = 128_MiB;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(record.window_bytes, 256_MiB) << "there is room";
+}
+
 TEST_F(CrashRunTest, AddsNoSaveAreaBeyondTheHostsLimit) {
   policy.may_add_save_area = false;
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace hadump {
+
+/// What a window that hadumpd chooses has at least, whatever was measured, and the default limit.
+inline constexpr std::uint64_t kLeastWindow = 256ULL << 20;
+inline constexpr std::uint64_t kMostWindow = 1ULL << 30;
+
+/// What is known about the memory that a guest's boot takes. Bytes; 0: not known.
+struct BootNeed {
+  std::uint64_t memory = 0;    ///< the guest's
+  std::uint64_t ramdisk = 0;   ///< the initrd's file
+  std::uint64_t measured = 0;  ///< by the guest (HADUMP_XS_BOOT_MEMORY); it may lie
+  unsigned vcpus = 1;
+  bool operator==(const BootNeed&) const = default;
+};
+
+struct WindowSize {
+  std::uint64_t bytes = kLeastWindow;
+  std::string why;  ///< a clause for the log
+};
+
+/// The window of a guest whose admin wants it chosen (`window = auto`): what the boot has taken,
+/// and a margin, in blocks of memory.
+/// @param most  a multiple of HADUMP_BLOCK_SIZE; beyond 3 GiB it makes no difference. @return from
+/// kLeastWindow to `most`; smaller where
+///         the guest has so little memory that nothing else leaves a block to hold, and that is
+///         enough for its boot. plan_window() says whether the guest has enough.
+WindowSize choose_window(const BootNeed& need, std::uint64_t most);
+
+}  // namespace hadump
