@@ -38,6 +38,19 @@ def _check_normal_boot(lab: Lab, rescue: DebianRescue, normal: Boot) -> None:
         text.split("\n")[3:] == ["not running", ""] and status == 3, "nor does the init script"
     )
     rescue.guest.exec(ZERO_PAGES_TOO)
+    _check_measured(lab, rescue)
+
+
+def _check_measured(lab: Lab, rescue: DebianRescue) -> None:
+    """The service has measured the end of the boot, or has found that the initramfs took more."""
+    result, kib = rescue.guest.exec(
+        "while systemctl -q is-active hadump-boot-memory; do sleep 1; done;"
+        " systemctl show -P Result hadump-boot-memory; cat /sys/kernel/hadump/boot_memory",
+        timeout=120,
+    )[1].split()
+    lab.check(result == "success", f"the boot's memory is measured: {kib} KiB")
+    window = rescue.agent.status(rescue.guest.config.name)["window"]
+    lab.check("its boot took" in window["why"], f"hadumpd goes by it: {window}")
 
 
 def _saved_by_systemd(lab: Lab, rescue: DebianRescue, normal: Boot) -> None:
