@@ -14,7 +14,7 @@ namespace {
 
 // For a domain that crashes before what it boots from is ready. Unpacking takes seconds, libxl a
 // second; beyond that it hangs.
-constexpr std::chrono::seconds kFilesPatience{60};
+constexpr std::chrono::seconds kFilesPatience{30};
 
 DumpId random_dump_id() {
   std::random_device random;

@@ -11,19 +11,19 @@
 namespace hadump {
 namespace {
 
-FrameRange range(std::uint64_t begin, std::uint64_t end) {
+FrameRange frames_at(std::uint64_t begin, std::uint64_t end) {
   return {Gfn{begin}, Gfn{end}};
 }
 
 std::unique_ptr<InMemoryVmcore> sixteen_frames() {
-  auto memory = std::make_unique<InMemoryVmcore>(FrameSet{range(0, 16)});
+  auto memory = std::make_unique<InMemoryVmcore>(FrameSet{frames_at(0, 16)});
   for (std::uint64_t i = 0; i < 16; ++i) memory->fill(Gfn{i}, std::byte{0x5a});
   return memory;
 }
 
 TEST(WatchedVmcore, ReadsWhatIsLostAsUnreadable) {
   WatchedVmcore watched(sixteen_frames());
-  watched.lose({range(2, 4), range(9, 30)});
+  watched.lose({frames_at(2, 4), frames_at(9, 30)});
   std::vector<std::byte> pages(10 * kFrameSize);
   std::vector<FrameStatus> status(10);
   ASSERT_TRUE(watched.read(Gfn{1}, pages, status));
@@ -37,12 +37,12 @@ TEST(WatchedVmcore, ReadsWhatIsLostAsUnreadable) {
 
 TEST(WatchedVmcore, MapsUpToWhatIsLost) {
   WatchedVmcore watched(sixteen_frames());
-  watched.lose({range(4, 6)});
-  const auto before = watched.map(range(1, 10));
+  watched.lose({frames_at(4, 6)});
+  const auto before = watched.map(frames_at(1, 10));
   ASSERT_TRUE(before);
-  EXPECT_EQ(before->range(), range(1, 4));
-  EXPECT_FALSE(watched.map(range(4, 10)));
-  EXPECT_TRUE(watched.map(range(6, 10)));
+  EXPECT_EQ(before->range(), frames_at(1, 4));
+  EXPECT_FALSE(watched.map(frames_at(4, 10)));
+  EXPECT_TRUE(watched.map(frames_at(6, 10)));
 }
 
 class AllFree : public PageFilter {
@@ -56,10 +56,10 @@ class AllFree : public PageFilter {
 TEST(WatchedFilter, TellsNothingApartWithoutItsTables) {
   WatchedFilter filter(std::make_unique<AllFree>());
   std::vector<PageRun> runs;
-  EXPECT_TRUE(filter.classify(range(0, 8), runs));
-  filter.distrust({range(4, 5)});
-  EXPECT_FALSE(filter.classify(range(0, 8), runs));
-  EXPECT_TRUE(filter.classify(range(5, 8), runs));
+  EXPECT_TRUE(filter.classify(frames_at(0, 8), runs));
+  filter.distrust({frames_at(4, 5)});
+  EXPECT_FALSE(filter.classify(frames_at(0, 8), runs));
+  EXPECT_TRUE(filter.classify(frames_at(5, 8), runs));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace hadump {
 namespace {
 
-AddressSpace opened(LinuxMachine& machine) {
+AddressSpace space_of(LinuxMachine& machine) {
   const InMemoryVmcore& dump = machine.finish();
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text(dump.layout()));
   auto space = AddressSpace::open(dump, *info);
@@ -31,7 +31,7 @@ TEST(AddressSpace, WalksFourAndFiveLevels) {
     LinuxMachine machine({.levels = levels});
     machine.map(0xFFFFC90000123000, 0x5000);
     machine.map(0xFFFFC90000400000, 0x600000, /*large=*/true);
-    const AddressSpace space = opened(machine);
+    const AddressSpace space = space_of(machine);
     EXPECT_EQ(space.levels(), levels);
     const auto small = space.translate(GuestVirt{0xFFFFC90000123456});
     ASSERT_TRUE(small) << small.error().what();
@@ -49,7 +49,7 @@ TEST(AddressSpace, ReadsAcrossPagesThatAreApart) {
   machine.map(0xFFFFC90000000000, 0x9000);
   machine.map(0xFFFFC90000001000, 0x7000);
   machine.put64(0xFFFFC90000000FFC, 0x8877665544332211);
-  const AddressSpace space = opened(machine);
+  const AddressSpace space = space_of(machine);
   const auto value = space.read_value<std::uint64_t>(GuestVirt{0xFFFFC90000000FFC});
   ASSERT_TRUE(value) << value.error().what();
   EXPECT_EQ(*value, 0x8877665544332211u);
@@ -58,7 +58,7 @@ TEST(AddressSpace, ReadsAcrossPagesThatAreApart) {
 TEST(AddressSpace, SaysWhatIsNotMappedAndWhatIsNotThere) {
   LinuxMachine machine({});
   machine.map(0xFFFFC90000000000, 0x7000000000);  // past the end of memory
-  const AddressSpace space = opened(machine);
+  const AddressSpace space = space_of(machine);
   EXPECT_EQ(space.translate(GuestVirt{0xFFFFC90000001000}).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(space.read_value<int>(GuestVirt{0xFFFFC90000000000}).error().code(),
             ErrorCode::kBadData);
@@ -68,27 +68,27 @@ TEST(AddressSpace, SaysWhatIsNotMappedAndWhatIsNotThere) {
 TEST(AddressSpace, FindsTheReleaseWhereVmcoreinfoDoesNotSayWhere) {
   LinuxMachine machine({});
   machine.info.erase("OFFSET(uts_namespace.name)");
-  EXPECT_EQ(opened(machine).levels(), 4u);
+  EXPECT_EQ(space_of(machine).levels(), 4u);
 }
 
 // The direct map of this machine begins where 4-level kernels without KASLR have it.
 TEST(AddressSpace, FindsTheDirectMapByTheTables) {
   LinuxMachine machine({});
-  EXPECT_EQ(opened(machine).page_offset(), GuestVirt{0xFFFF888000000000});
+  EXPECT_EQ(space_of(machine).page_offset(), GuestVirt{0xFFFF888000000000});
 }
 
 TEST(AddressSpace, PrefersTheSegmentsForTheDirectMap) {
   LinuxMachine machine({});
   machine.dump.add_segment({GuestVirt{0xFFFFFFFF81000000}, GuestPhys{0x1000000}, 1, 1, 0});
   machine.dump.add_segment({GuestVirt{0xFFFF9A0000001000}, GuestPhys{0x1000}, 1, 1, 0});
-  EXPECT_EQ(opened(machine).page_offset(), GuestVirt{0xFFFF9A0000000000});
+  EXPECT_EQ(space_of(machine).page_offset(), GuestVirt{0xFFFF9A0000000000});
 }
 
 TEST(AddressSpace, ListsWhatItReadsAndTheTablesOnTheWay) {
   LinuxMachine machine({});
   machine.map(0xFFFFC90000123000, 0x5000);
   machine.map(0xFFFFC90000124000, 0x9000);
-  const AddressSpace space = opened(machine);
+  const AddressSpace space = space_of(machine);
   FrameSet frames;
   space.add_frames(GuestVirt{0xFFFFC90000123FF8}, 8, frames);
   EXPECT_EQ(frames.frames(), 5u);
@@ -127,7 +127,7 @@ TEST(AddressSpace, RefusesMissingAndAbsurdRoots) {
 // A table whose entries point at itself gives an end after as many steps as there are levels.
 TEST(AddressSpace, TablesInALoopEnd) {
   LinuxMachine machine({});
-  AddressSpace space = opened(machine);
+  AddressSpace space = space_of(machine);
   const std::uint64_t self = address_of(machine.top_table()).value | 3;
   machine.dump.put(GuestPhys{address_of(machine.top_table()).value + 8 * 300},
                    std::as_bytes(std::span(&self, 1)));

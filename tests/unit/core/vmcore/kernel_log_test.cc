@@ -123,15 +123,15 @@ TEST(KernelLog, NeedsLittleMemoryWhateverTheRingClaims) {
 
 // Records that all claim the same text, of 64 KiB of line breaks.
 TEST(KernelLog, KeepsTheNewestOfMoreThanALogMayHave) {
-  constexpr std::uint64_t kRecords = 32, kText = kRing + 0x100000, kLength = 0xFFFF;
+  constexpr std::uint64_t kRecords = 32, kSameText = kRing + 0x100000, kLength = 0xFFFF;
   constexpr std::uint64_t kOldest = 18'446'744'073'000'000'000U;
   LinuxMachine machine({});
   for (std::uint64_t i = 0; i < kRecords; ++i) machine.add_log(kOldest + i * 1000, "x");
   machine.finish();
-  for (std::uint64_t at = 0; at < 128_KiB; at += kFrameSize) machine.map(kText + at, 0x100000);
-  machine.put(kText, std::vector<std::byte>(kFrameSize, std::byte{'\n'}));
+  for (std::uint64_t at = 0; at < 128_KiB; at += kFrameSize) machine.map(kSameText + at, 0x100000);
+  machine.put(kSameText, std::vector<std::byte>(kFrameSize, std::byte{'\n'}));
   machine.put64(kRing + 64, 17);
-  machine.put64(kRing + 72, kText);
+  machine.put64(kRing + 72, kSameText);
   for (std::uint64_t i = 0; i < kRecords; ++i) {
     machine.put64(kDescs + i * 24 + 8, 0);
     machine.put64(kDescs + i * 24 + 16, 8 + kLength);
