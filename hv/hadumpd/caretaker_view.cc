@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "hv/domain/guest_kind.h"
 #include "hv/hadumpd/caretaker.h"
 
 namespace hadump {
@@ -64,7 +63,8 @@ std::vector<DomainView> Caretaker::views() {
     view.state = shown.state();
     view.since_ms = shown.since_ms();
     view.memory_bytes = ward.config.memory_bytes;
-    if (ward.config.kind != nullptr && ward.config.kind->boots_in_place && ward.note.empty()) {
+    if (ward.note.empty() && ward.policy.on_crash != OnCrash::kCapture &&
+        why_not_in_place(ward.config, ward.policy).empty()) {
       view.window_bytes = ward.policy.window_bytes;
       view.window_why = ward.window_why;
     }

@@ -163,14 +163,14 @@ void Caretaker::watch_boot(const DomainStatus& status, Ward& ward) {
   stop_boot(status.domid, ward, *record);
 }
 
-// What a boot takes is known when it is over, and the guest's next one may take more or less.
+// What a boot takes is known when it is over. Of one domain the most counts: its later boots were
+// in a window, and a guest that reboots by itself is another domain.
 void Caretaker::review_window(unsigned domid, Ward& ward) {
   const GuestProgress words = progress(domid, ward);
-  // A boot in a window is no measure. What a guest has reserved fits the window that it was told
+  // Memory is short while a dump waits. What a guest has reserved fits the window that it was told
   // of.
   if (!ward.policy.window_auto || ward.policy.save_area == SaveMode::kRegistered ||
-      words.state != GuestState::kRegistered || words.boot_bytes == 0 ||
-      words.boot_bytes == ward.need.measured)
+      words.state != GuestState::kRegistered || words.boot_bytes <= ward.need.measured)
     return;
   const std::uint64_t before = ward.policy.window_bytes;
   ward.need.measured = words.boot_bytes;

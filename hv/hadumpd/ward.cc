@@ -38,8 +38,10 @@ BootNeed need_of(Host& host, unsigned domid, const DomainConfig& config, const F
   if (!error) need.ramdisk = size;
   auto open = host.open(domid);
   if (!open) return need;
-  if (const auto keys = (*open)->store().guest_keys())
-    need.measured = check_progress(*keys, ram).boot_bytes;
+  const auto keys = (*open)->store().guest_keys();
+  if (!keys) return need;
+  const GuestProgress said = check_progress(*keys, ram);
+  if (said.state == GuestState::kRegistered) need.measured = said.boot_bytes;
   return need;
 }
 

@@ -57,6 +57,13 @@ expect_called "systemctl is-system-running --wait"
 expect_not_called sleep
 expect_measured 241664
 
+begin "it need not wait"
+: >"$scratch/calls"
+echo 1000 >"$measured"
+expect_code 0 "$script" now
+expect_not_called systemctl
+expect_measured 241664
+
 begin "a boot in the window is no measure, also if that was not known at first"
 stub systemctl ": >'$scratch/kernel/release_region'"
 echo 1000 >"$measured"
@@ -75,3 +82,5 @@ echo "MemFree: 40 kB" >>"$scratch/proc/meminfo"
 echo 0 >"$measured"
 expect_code 0 "$script"
 expect_measured 0
+
+echo "all passed"

@@ -10,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 memory=$here/../../guest/boot/hadump-memory
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_PROC_DIR="$scratch/proc" HADUMP_RUN_DIR="$scratch/run"
 export HADUMP_NODES_DIR="$scratch/node" HADUMP_RELEASE_REGION="$scratch/bin/release-region"
+export HADUMP_BOOT_MEMORY="$scratch/bin/boot-memory"
 export HADUMP_SYSCTL="$scratch/bin/systemd-sysctl" HADUMP_TRIES=3
 PATH="$scratch/bin:$PATH"
 override=$scratch/run/sysctl.d/zzzz-hadump-window.conf
@@ -22,6 +23,7 @@ for file in "$two" "$one" "$node0" "$node1"; do mkdir -p "${file%/*}"; done
 printf 'MemTotal: 1 kB\nHugepagesize:       2048 kB\n' >"$scratch/proc/meminfo"
 
 stub release-region 'exit 0'
+stub boot-memory 'exit 0'
 stub systemd-sysctl 'exit 0'
 stub sleep 'exit 0'
 
@@ -79,6 +81,7 @@ stub release-region "[ \"\$(cat '$two')\" = 0 ]"
 cmdline hadump.held=hugepages=64
 expect_code 0 "$memory" restore
 expect_called "release-region wait"
+expect_called "boot-memory now"
 expect_pages "$two" 64
 
 begin "and sets nothing when that fails"
@@ -87,6 +90,7 @@ cmdline hadump.held=hugepages=64
 expect_code 1 "$memory" restore
 expect_pages "$two" 0
 stub release-region 'exit 0'
+stub boot-memory 'exit 0'
 
 begin "a size that the kernel does not have, and pages that there is no room for, are missing"
 cmdline "hadump.held=hugepages-4kB=1;hugepages-2048kB=9:1;hugepages-1048576kB=4"

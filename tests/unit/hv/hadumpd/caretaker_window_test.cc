@@ -93,16 +93,26 @@ TEST_F(CaretakerWindowTest, TheWindowFollowsWhatTheBootTook) {
   says(domid, "saving");
   settle();
   EXPECT_EQ(view("web").window_bytes, 768_MiB) << "a boot in a window is no measure";
+  says(domid, "registered");
+  settle();
+  EXPECT_EQ(view("web").window_bytes, 768_MiB) << "nor is it later";
 }
 
 TEST_F(CaretakerWindowTest, ANewHadumpdKnowsWhatTheBootTook) {
   DomainConfig large = config("web");
   large.memory_bytes = 4_GiB;
   const unsigned domid = host.add(large);
+  says(domid, "registered");
   host.at(domid).store.keys[HADUMP_XS_BOOT_MEMORY] = std::to_string(500_MiB >> 10);
   host.at(domid).domain.crash_again();
   settle();
   EXPECT_THAT(windows, ElementsAre(768_MiB));
+
+  says(domid, "saving");
+  host.at(domid).store.keys[HADUMP_XS_BOOT_MEMORY] = std::to_string(900_MiB >> 10);
+  restart();
+  settle();
+  EXPECT_EQ(view("web").window_bytes, 256_MiB) << "memory is short: that is no measure";
 }
 
 TEST_F(CaretakerWindowTest, WhatAnAdminHasChosenAndWhatIsNonsenseChangeNothing) {
@@ -118,10 +128,13 @@ TEST_F(CaretakerWindowTest, WhatAnAdminHasChosenAndWhatIsNonsenseChangeNothing) 
   caretaker->reconsider();
   settle();
   EXPECT_EQ(view("web").window_bytes, 384_MiB) << "a block must be left to hold";
+  host.at(domid).store.keys[HADUMP_XS_BOOT_MEMORY] = std::to_string(60_MiB >> 10);
+  caretaker->reconsider();
+  settle();
   for (const char* nonsense : {"-1", "1e9", "", "99999999999999999999", "524289", "0x1000"}) {
     host.at(domid).store.keys[HADUMP_XS_BOOT_MEMORY] = nonsense;
     settle();
-    EXPECT_EQ(view("web").window_bytes, 384_MiB) << nonsense;
+    EXPECT_EQ(view("web").window_bytes, 256_MiB) << nonsense;
   }
 }
 
