@@ -60,9 +60,9 @@ def run(lab: Lab) -> None:
     # What a script measures at the end of a boot counts, if it is more.
     guest.exec("umount /taken; /usr/lib/hadump/hadump-boot-memory now")
     lab.check(int(guest.exec("cat /sys/kernel/hadump/boot_memory")[1]) >= measured * 9 // 10, "it keeps the larger")
-    guest.exec("echo $((400 << 10)) >/sys/kernel/hadump/boot_memory")
-    wait_until(lambda: _bytes(agent) == 640 << 20, 20, "the next window is larger")
-    agent.log.wait_for("window 640 MiB from now on", 5, crash.agent_mark)
+    guest.exec("echo $((450 << 10)) >/sys/kernel/hadump/boot_memory")
+    wait_until(lambda: _bytes(agent) == 768 << 20, 20, "the next window is larger")
+    agent.log.wait_for("window 768 MiB from now on", 5, crash.agent_mark)
     status, said = guest.exec("echo $((1 << 40)) >/sys/kernel/hadump/boot_memory || echo refused")
     lab.check("refused" in said, f"more than there is is refused: {status}")
     lab.check(saved.index > up.index, "the dump was saved by the service")
