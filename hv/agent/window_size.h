@@ -26,10 +26,10 @@ struct WindowSize {
 
 /// The window of a guest whose admin wants it chosen (`window = auto`): what the boot has taken,
 /// and a margin, in blocks of memory.
-/// @param most  a multiple of HADUMP_BLOCK_SIZE; beyond 3 GiB it makes no difference. @return from
-/// kLeastWindow to `most`; smaller where
-///         the guest has so little memory that nothing else leaves a block to hold, and that is
-///         enough for its boot. plan_window() says whether the guest has enough.
+/// @param most  a multiple of HADUMP_BLOCK_SIZE; beyond 3 GiB it makes no difference.
+/// @return from kLeastWindow to `most`; smaller where the guest has so little memory that nothing
+///         else leaves a block to hold, and that is enough for its boot. plan_window() says whether
+///         the guest has enough.
 WindowSize choose_window(const BootNeed& need, std::uint64_t most);
 
 }  // namespace hadump
