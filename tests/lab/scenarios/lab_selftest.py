@@ -31,6 +31,7 @@ def run(lab: Lab) -> None:
 
     lab.check("0% packet loss" in guest.exec("ping -c 2 10.99.0.1")[1], "the network works")
     guest.exec("dd if=/dev/zero bs=1M count=8 2>/dev/null | tr '\\0' 'x' >/var/crash/file; sync")
+    guest.flush()
     _check_disk(lab, guest)
     status, output = guest.exec("seq 1 5000; exit 3", check=False)
     lab.check(status == 3 and output.split()[-1] == "5000", "commands return output and status")
