@@ -25,8 +25,16 @@ constexpr std::uint64_t kUnpackedTimes2 = 7;
 constexpr std::uint64_t kFirstPrograms = 48_MiB;
 // It lies below the hole under 4 GiB, where memory ends at 3.75 GiB or somewhat less.
 constexpr std::uint64_t kBelowTheHole = 3_GiB;
+// What a save area has besides the window's copy, and the guest beside both.
+constexpr std::uint64_t kBesideTheCopy = 128_MiB;
 // More than any guest has, so that no sum overflows.
 constexpr std::uint64_t kSane = HADUMP_MAX_ADDRESS;
+
+// The largest whose copy a guest can reserve in what is left.
+std::uint64_t most_beside_its_copy(std::uint64_t memory) {
+  const std::uint64_t both = memory - std::min(memory, kBesideTheCopy);
+  return std::max(kLeastWindow, round_down(both / 2, HADUMP_BLOCK_SIZE));
+}
 
 }  // namespace
 
@@ -43,6 +51,10 @@ WindowSize choose_window(const BootNeed& need, std::uint64_t most) {
                                 : "by the size of its initrd, until its boot has been measured";
   size.bytes = std::clamp(wanted, std::min(kLeastWindow, most), most);
   if (wanted > most) size.why += "; that is more than window-max";
+  if (need.reserves_copy && size.bytes > most_beside_its_copy(need.memory)) {
+    size.bytes = most_beside_its_copy(need.memory);
+    size.why += "; it must have room for the save area, too";
+  }
   const std::uint64_t whole = round_down(need.memory, HADUMP_BLOCK_SIZE);
   const std::uint64_t fits = whole - std::min<std::uint64_t>(whole, HADUMP_BLOCK_SIZE);
   if (fits == 0 || fits >= size.bytes) return size;

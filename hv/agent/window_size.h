@@ -16,6 +16,7 @@ struct BootNeed {
   std::uint64_t ramdisk = 0;   ///< the initrd's file
   std::uint64_t measured = 0;  ///< by the guest (HADUMP_XS_BOOT_MEMORY); it may lie
   unsigned vcpus = 1;
+  bool reserves_copy = false;  ///< the guest has the save area in its own memory
   bool operator==(const BootNeed&) const = default;
 };
 
@@ -27,9 +28,10 @@ struct WindowSize {
 /// The window of a guest whose admin wants it chosen (`window = auto`): what the boot has taken,
 /// and a margin, in blocks of memory.
 /// @param most  a multiple of HADUMP_BLOCK_SIZE; beyond 3 GiB it makes no difference.
-/// @return from kLeastWindow to `most`; smaller where the guest has so little memory that nothing
-///         else leaves a block to hold, and that is enough for its boot. plan_window() says whether
-///         the guest has enough.
+/// @return from kLeastWindow to `most`, and to half of the memory of a guest that reserves the
+///         window's copy, so that there is room for that; smaller where the guest has so little
+///         memory that nothing else leaves a block to hold, and that is enough for its boot.
+///         plan_window() says whether the guest has enough.
 WindowSize choose_window(const BootNeed& need, std::uint64_t most);
 
 }  // namespace hadump

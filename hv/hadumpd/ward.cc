@@ -31,8 +31,12 @@ void apply_boot_files(const DomainPolicy& policy, DomainConfig& config) {
 }
 
 // What its boot takes, as far as anybody knows. A guest that cannot be asked has said nothing.
-BootNeed need_of(Host& host, unsigned domid, const DomainConfig& config, const FrameSet& ram) {
-  BootNeed need{.memory = config.memory_bytes, .vcpus = config.max_vcpus};
+BootNeed need_of(Host& host, unsigned domid, const Ward& ward) {
+  const DomainConfig& config = ward.config;
+  const DomainPolicy& policy = ward.policy;
+  BootNeed need{.memory = config.memory_bytes,
+                .vcpus = config.max_vcpus,
+                .reserves_copy = policy.save_area == SaveMode::kRegistered};
   std::error_code error;
   const auto size = std::filesystem::file_size(config.ramdisk, error);
   if (!error) need.ramdisk = size;
@@ -40,7 +44,7 @@ BootNeed need_of(Host& host, unsigned domid, const DomainConfig& config, const F
   if (!open) return need;
   const auto keys = (*open)->store().guest_keys();
   if (!keys) return need;
-  const GuestProgress said = check_progress(*keys, ram);
+  const GuestProgress said = check_progress(*keys, ward.ram);
   if (said.state == GuestState::kRegistered) need.measured = said.boot_bytes;
   return need;
 }
@@ -63,7 +67,7 @@ Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
   ward.config = std::move(*config);
   ward.config.uuid = newcomer.status.uuid;  // the hypervisor's word counts
   if (auto ram = ram_of(ward.config)) ward.ram = std::move(*ram);
-  ward.need = need_of(host, newcomer.status.domid, ward.config, ward.ram);
+  ward.need = need_of(host, newcomer.status.domid, ward);
   choose_window(ward);
   ward.note = ward.config.name.starts_with(kTwinPrefix)
                   ? "made by hadumpd itself"

@@ -52,6 +52,17 @@ TEST(ChooseWindow, LeavesABlockToHoldWhereThatIsEnough) {
       << "what it would need, for the note that it has too little";
 }
 
+TEST(ChooseWindow, LeavesRoomForACopyThatTheGuestReserves) {
+  BootNeed need{.memory = 704_MiB, .ramdisk = 26_MiB, .reserves_copy = true};
+  EXPECT_EQ(window_of(need), 256_MiB);
+  EXPECT_THAT(choose_window(need, kMostWindow).why, HasSubstr("room for the save area"));
+  need.memory = 1_GiB;
+  EXPECT_EQ(window_of(need), 384_MiB);
+  need.reserves_copy = false;
+  need.memory = 704_MiB;
+  EXPECT_EQ(window_of(need), 384_MiB);
+}
+
 // The guest says what it likes, and the file is what an admin put there.
 TEST(ChooseWindow, CanBePlannedWhateverIsClaimed) {
   std::mt19937_64 random(1);
@@ -61,7 +72,8 @@ TEST(ChooseWindow, CanBePlannedWhateverIsClaimed) {
     BootNeed need{.memory = (64 + any(22)) << 20,
                   .ramdisk = any(63),
                   .measured = any(63),
-                  .vcpus = static_cast<unsigned>(1 + random() % 512)};
+                  .vcpus = static_cast<unsigned>(1 + random() % 512),
+                  .reserves_copy = random() % 2 == 0};
     const std::uint64_t window = window_of(need, most);
     ASSERT_GT(window, 0U);
     ASSERT_LE(window, most);
