@@ -4,8 +4,8 @@
 The ways are hadump (in place), alias (captured while another domain runs) and copy (captured without
 what is free, cache or of users, and then restarted).
 
-Parameters: sizes=512,1024,2048,4096 (MiB), rounds=3, ways=hadump,alias,copy, coredump=1|0.  Measures;
-asserts no time.
+Parameters: sizes=512,1024,2048,4096 (MiB), rounds=3, ways=hadump,alias,copy, coredump=1|0, window=256
+(MiB).  Measures; asserts no time.
 """
 
 import statistics
@@ -24,6 +24,7 @@ SAVE_AREA_MIB = 640
 COREDUMP_LIMIT_S = 300.0
 # The dump is thrown away: what is measured is the way back to userspace.
 CONFIG = """[default]
+window = {window}M
 capture-to = /scratch/dump/
 max-crashes = 1000
 [domain bench-alias]
@@ -49,13 +50,14 @@ class Outcome:
 def run(lab: Lab) -> None:
     sizes = [int(size) for size in lab.parameters.get("sizes", "512,1024,2048,4096").split(",")]
     ways = lab.parameters.get("ways", "hadump,alias,copy").split(",")
-    held = max(sizes) if "alias" in ways else SAVE_AREA_MIB
+    window = lab.number("window", 256)
+    held = max(sizes) if "alias" in ways else SAVE_AREA_MIB - 256 + window
     host = lab.host(HostConfig(guests_mib=max(sizes) + held, dom0_mib=2048))
     host.exec(
         "mkdir -m 700 -p /scratch/dump && rm -rf /var/lib/xen/dump"
         " && ln -s /scratch/dump /var/lib/xen/dump"
     )
-    agent = Agent(host, config=CONFIG)
+    agent = Agent(host, config=CONFIG.format(window=window))
     agent.install()
     agent.start()
     outcomes: list[Outcome] = []
