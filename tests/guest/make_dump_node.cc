@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Writes a made-up waiting dump for a QEMU guest: save.bin (load it at the save area's address) and
-// held-ADDRESS.bin for each held range.
+// Writes a made-up waiting dump for a QEMU guest: save.bin, which belongs to the save area's
+// address, and all of the guest's memory if that is asked for.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <fstream>
 #include <iostream>
@@ -46,14 +47,25 @@ void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
   if (!file.flush()) throw po::error("cannot write " + path);
 }
 
-/// One file for each held range, every page stamped with its address.
-void write_held(const std::string& directory, const std::vector<ByteRange>& held) {
-  for (const ByteRange& r : held) {
-    std::vector<std::byte> bytes(r.bytes());
-    for (std::uint64_t offset = 0; offset < r.bytes(); offset += 4096)
-      hadump::stamp_page(bytes.data() + offset, r.begin + offset);
-    write_file(fmt::format("{}/held-{:x}.bin", directory, r.begin), bytes);
-  }
+/// Sparse, everything at its guest-physical address: every held page stamped with its address. A
+/// piece at a time: half a GiB of new pages takes longer than writing them.
+void write_memory(const std::string& path, const std::vector<ByteRange>& held,
+                  std::uint64_t save_area, const std::vector<std::byte>& saved) {
+  std::ofstream file(path, std::ios::binary);
+  const auto put = [&](std::uint64_t address, const std::byte* bytes, std::uint64_t length) {
+    file.seekp(static_cast<std::streamoff>(address));
+    file.write(reinterpret_cast<const char*>(bytes), static_cast<std::streamsize>(length));
+  };
+  std::vector<std::byte> piece(1 << 20);
+  for (const ByteRange& r : held)
+    for (std::uint64_t begin = r.begin; begin < r.end; begin += piece.size()) {
+      const std::uint64_t length = std::min<std::uint64_t>(piece.size(), r.end - begin);
+      for (std::uint64_t offset = 0; offset < length; offset += 4096)
+        hadump::stamp_page(piece.data() + offset, begin + offset);
+      put(begin, piece.data(), length);
+    }
+  put(save_area, saved.data(), saved.size());
+  if (!file.flush()) throw po::error("cannot write " + path);
 }
 
 void change_tree(std::vector<std::byte>& tree, const po::variables_map& vm) {
@@ -86,7 +98,8 @@ int main(int argc, char** argv) try {
       ("drop", po::value<Strings>(), "leave out this property")
       ("set", po::value<Strings>(), "NAME=HEX: give this property another value")
       ("incomplete", "the save header does not say complete")
-      ("output", po::value<std::string>()->required(), "directory for save.bin and held-ADDRESS.bin");
+      ("memory", po::value<std::string>(), "write the guest's memory to this file")
+      ("output", po::value<std::string>()->required(), "directory for save.bin");
   // clang-format on
   po::variables_map vm;
   po::store(po::parse_command_line(argc, argv, describe), vm);
@@ -107,9 +120,10 @@ int main(int argc, char** argv) try {
   std::vector<std::byte> tree = hadump::build_tree(dump);
   change_tree(tree, vm);
 
-  const std::string directory = vm["output"].as<std::string>();
-  write_file(directory + "/save.bin", hadump::build_save_area(dump, tree));
-  write_held(directory, dump.held);
+  const std::vector<std::byte> saved = hadump::build_save_area(dump, tree);
+  write_file(vm["output"].as<std::string>() + "/save.bin", saved);
+  if (vm.count("memory") > 0)
+    write_memory(vm["memory"].as<std::string>(), dump.held, dump.save_area.begin, saved);
   return 0;
 } catch (const std::exception& e) {
   std::cerr << "make_dump_node: " << e.what() << '\n';
