@@ -14,10 +14,16 @@ namespace hadump {
 struct HostLimits {
   std::uint64_t keep_free_bytes = 64_MiB;  ///< of the host's memory, after a save area was added
   unsigned max_save_areas = 0;             ///< added ones, at a time; 0: as many as fit
+  std::uint64_t max_save_bytes = 0;        ///< of those together; 0: as much as fits
 };
 
-/// Whether one more save area may be added, for the domain `uuid`. Its own does not count.
-bool may_add_save_area(std::span<const DomainRecord* const> records, const std::string& uuid,
-                       const HostLimits& limits);
+/// What one more domain may take.
+struct SaveRoom {
+  bool may_add = true;      ///< false: there are as many save areas as there may be
+  std::uint64_t bytes = 0;  ///< the largest that it may add
+};
+/// @param records  of domains with an added save area, and others; that of `uuid` does not count.
+SaveRoom room_for_save_area(std::span<const DomainRecord> records, const std::string& uuid,
+                            const HostLimits& limits);
 
 }  // namespace hadump

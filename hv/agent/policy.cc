@@ -163,6 +163,7 @@ Result<> PolicyTable::apply(const Rule& rule, HostLimits& limits) {
   if (rule.key == "keep-free") return assign(limits.keep_free_bytes, parse_size(rule.value));
   if (rule.key == "max-save-areas")
     return assign(limits.max_save_areas, parse_at_most(rule.value, kMaxDomid));
+  if (rule.key == "max-save-memory") return assign(limits.max_save_bytes, parse_size(rule.value));
   return fail(ErrorCode::kBadData, fmt::format("unknown key '{}'", rule.key));
 }
 

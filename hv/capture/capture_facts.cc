@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/json_text.h"
 #include "core/base/trusted_path.h"
 #include "hv/domain/json_number.h"
 
@@ -148,7 +149,7 @@ std::string to_json(const CaptureFacts& facts) {
     json["unknown"] = facts.unknown;
   }
   json["blueprint"] = facts.blueprint;
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json) + "\n";
 }
 
 Result<CaptureFacts> parse_facts(const std::string& text) try {

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "hv/domain/domid.h"
 #include "hv/domain/json_number.h"
 
@@ -72,12 +73,13 @@ std::string to_json(const CaptureRecord& record) {
   json["domain_kept"] = record.domain_kept;
   json["waiting_dump"] = record.waiting_dump;
   json["parks"] = record.parks;
+  json["unattended"] = record.unattended;
   json["aside_uuid"] = record.aside_uuid;
   json["begun_kib"] = record.begun_kib;
   json["successor_kib"] = record.successor_kib;
   json["full_kib"] = record.full_kib;
   json["given_back_bytes"] = record.given_back_bytes;
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 Result<CaptureRecord> parse_capture_record(const std::string& text) try {
@@ -114,6 +116,7 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   record.order.pages = json.value("pages", "");
   record.waiting_dump = json.value("waiting_dump", "");
   record.parks = json.value("parks", false);
+  record.unattended = json.value("unattended", false);
   take_number_if_any(json, "max_stop_ms", record.order.max_stop_ms);
   record.order.if_busy = json.value("if_busy", CaptureOrder().if_busy);
   take_number_if_any(json, "stop_us", record.stop_us);

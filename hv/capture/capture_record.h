@@ -64,7 +64,8 @@ struct CaptureRecord {
   /// The dump that waits in the domain, which was booted again since; its id. Empty: the memory of
   /// a domain that has only crashed.
   std::string waiting_dump;
-  bool parks = false;  ///< it is to be kKept
+  bool parks = false;       ///< it is to be kKept
+  bool unattended = false;  ///< no admin has asked for it, or would ask again
 
   // Of a capture whose domain is replaced at once (mode alias).
   std::string aside_uuid;              ///< the domain's when it is put aside; empty: it is not

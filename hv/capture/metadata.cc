@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "core/base/trusted_path.h"
 #include "core/dump/dump_levels.h"
 #include "hv/domain/guest_kind.h"
@@ -36,7 +37,7 @@ bool is_of_dump(const Json& json, const std::string& dump_id) {
 }
 
 std::string text_of(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 std::string hex(std::uint64_t value) {

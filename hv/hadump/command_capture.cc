@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/base/json_text.h"
 #include "core/codec/codec.h"
 #include "core/dump/output_format.h"
 #include "hv/capture/capture_mode.h"
@@ -141,7 +142,7 @@ int capture(const DomainOptions& options, const CaptureOptions& wanted, CommandW
   if (!now)
     return complain(world, fmt::format("capture {}: {}", name, now.error().what()), kAdminFailed);
   if (options.json)
-    world.out << now->dump(2) << '\n';
+    world.out << json_text(*now, 2) << '\n';
   else if (wanted.follow)
     world.out << capture_text(*now);
   return kAdminOk;

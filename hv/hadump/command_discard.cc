@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "hv/hadump/answer.h"
 #include "hv/hadump/job_wait.h"
 #include "hv/hadump/options.h"
@@ -21,7 +22,7 @@ int discard(const DomainOptions& options, CommandWorld& world) {
   auto done = wait_for_job(number_at(*started, "job"), kDeletionSeconds, options.socket, world);
   if (!done) return complain(world, done.error().what(), kAdminFailed);
   if (options.json)
-    world.out << nlohmann::ordered_json({{"discarded", name}}).dump(2) << '\n';
+    world.out << json_text(nlohmann::ordered_json({{"discarded", name}}), 2) << '\n';
   else
     world.out << "capture " << name << " is discarded\n";
   return kAdminOk;

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "hv/hadump/options.h"
 #include "hv/hadump/report.h"
 
@@ -16,7 +17,7 @@ Result<Run> parse_status(const std::vector<std::string>& arguments) {
     auto domains = ask_for_all(options, world, code);
     if (!domains) return complain(world, domains.error().what(), code);
     if (options.json)
-      world.out << domains->dump(2) << '\n';
+      world.out << json_text(*domains, 2) << '\n';
     else
       for (const auto& domain : *domains) world.out << status_text(domain, world.now_ms());
     return kAdminOk;

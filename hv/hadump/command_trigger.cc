@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/base/json_text.h"
 #include "hv/hadump/answer.h"
 #include "hv/hadump/job_wait.h"
 #include "hv/hadump/options.h"
@@ -49,7 +50,7 @@ int trigger(const DomainOptions& options, unsigned wait_seconds, CommandWorld& w
   }
   domains = ask_for_domains(options, world, code);  // as it is now
   if (!domains) return complain(world, domains.error().what(), code);
-  world.out << domains->dump(2) << '\n';
+  world.out << json_text(*domains, 2) << '\n';
   return kAdminOk;
 }
 

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "core/dump/dump_levels.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/kept_vmcore.h"
@@ -21,7 +22,7 @@ unsigned level_of(const CaptureOrder& order) {
 }  // namespace
 
 std::optional<CaptureRecord> kept_record(const nlohmann::ordered_json& capture) {
-  auto record = parse_capture_record(capture.dump());
+  auto record = parse_capture_record(json_text(capture));
   if (!record || !record->is_aside() || record->file.empty()) return {};
   return std::move(*record);
 }

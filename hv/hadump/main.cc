@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/base/json_text.h"
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
 #include "hv/hadumpd/status_socket.h"
@@ -26,7 +27,7 @@ std::uint64_t now_ms() {
 }
 
 Result<Json> ask(const std::string& socket, const Json& request) {
-  auto line = ask_daemon(socket, request.dump());
+  auto line = ask_daemon(socket, json_text(request));
   if (!line) return fail(std::move(line));
   return parse_answer(*line);
 }

@@ -114,7 +114,7 @@ void Caretaker::reconsider() {
     ward.given_up = false;
     ward.attempts.reset();
   }
-  for (auto& [domid, attempts] : adoptions_) attempts.reset();
+  for (auto& [domid, adoption] : adoptions_) adoption.attempts.reset();
   for (auto& [name, attempts] : asides_) attempts.reset();
 }
 

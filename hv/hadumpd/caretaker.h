@@ -95,6 +95,17 @@ class Caretaker {
   const StreamLimits& stream_limits() const { return policies_.streams(); }
 
  private:
+  struct Adoption {
+    std::string uuid;
+    Attempts attempts;
+    std::chrono::milliseconds began{};  ///< the newest attempt
+    /// It is no domain that is just being created.
+    bool is_late() const { return attempts.failures() > kCreationLooks; }
+  };
+  /// Looks at a domain that is being created, a second apart, before it counts as one that the
+  /// toolstack has nothing about.
+  static constexpr unsigned kCreationLooks = 60;
+
   Ward* ward_of(unsigned domid, const std::string& uuid);
   const Ward* ward_of(unsigned domid, const std::string& uuid) const;
   std::map<unsigned, std::string> kernels() const;
@@ -148,10 +159,14 @@ class Caretaker {
                     const Result<>& done);
   void discard_old_captures();
   Result<JobNumber> start_discard(const CaptureRecord& record, const std::string& why);
+  void capture_paused(unsigned domid, const std::string& uuid, CaptureRecord record,
+                      const Error& error);
   void capture_failed(const std::string& name, const Error& error);
+  std::uint64_t kept_free(const CaptureRecord& record) const;
   void capture_crash(unsigned domid, Ward& ward);
+  enum class CaptureCause { kAdmin, kCrash, kWindow, kWindowParks };
   Result<StartedCapture> begin_capture(unsigned domid, Ward& ward, const CaptureOrder& order,
-                                       const DomainRecord* waiting = nullptr, bool parks = false);
+                                       CaptureCause cause, const DomainRecord* waiting = nullptr);
   void let_go_of_captures(const std::vector<DomainStatus>& present);
   void forget_captures_of(unsigned domid, const std::string& uuid);
   void save(const CaptureRecord& record);
@@ -170,6 +185,7 @@ class Caretaker {
   void repair_live(const CaptureRecord& record);
 
   // caretaker_jobs.cc: what is done about it, and what comes of that
+  std::vector<DomainRecord> holders() const;
   CrashPolicy policy_of(const Ward& ward) const;
   Result<JobNumber> start_rescue(unsigned domid, Ward& ward);
   void rescued(unsigned domid, const std::string& uuid, const Result<>& done);
@@ -184,6 +200,7 @@ class Caretaker {
                                  DomainRecord record);
   void ended(unsigned domid, const std::string& uuid, const Result<Ending>& ending);
   void start_publishing(unsigned domid, Ward& ward);
+  void published(unsigned domid, const std::string& uuid, const Result<>& done);
   void start_keeping(unsigned domid, Ward& ward, const DomainRecord& record);
   void kept(unsigned domid, const DomainRecord& record, const Result<>& done);
   void log_times(const DomainRecord& record) const;
@@ -201,7 +218,7 @@ class Caretaker {
   std::map<std::string, Attempts> asides_;   ///< by capture: at going on, or discarding it
   std::map<std::string, unsigned> writers_;  ///< jobs' keys by live capture: they have no domain
   unsigned last_writer_ = 0;
-  std::map<unsigned, Attempts> adoptions_;         ///< by domid: domains that are not wards yet
+  std::map<unsigned, Adoption> adoptions_;         ///< by domid: domains that are not wards yet
   std::map<std::string, ShownState> shown_;        ///< by UUID; outlives a new configuration
   std::map<std::string, std::string> successors_;  ///< blueprints by UUID, of a dead hadumpd
 };

@@ -13,10 +13,9 @@ namespace hadump {
 namespace {
 
 // When hadumpd starts beside hundreds of domains: each of these jobs has connections to xenstored.
+// One that takes longer waits for something else, and may do so forever.
 constexpr std::size_t kMaxAdoptions = 32;
-// Looks at a domain that is being created, a second apart, before it counts as one that the
-// toolstack has nothing about.
-constexpr unsigned kCreationLooks = 60;
+constexpr std::chrono::seconds kAdoptionTakes{5};
 
 /// Whether the domain that we looked after is gone, and xl has created, restored or received one
 /// with its UUID, which xl looks after. @pre one of its UUID is present.
@@ -30,11 +29,16 @@ bool is_of_another(const DomainRecord& record, const std::vector<DomainStatus>& 
 }  // namespace
 
 void Caretaker::adopt(const DomainStatus& status) {
-  const auto running = std::count_if(adoptions_.begin(), adoptions_.end(),
-                                     [&](const auto& one) { return world_.jobs.busy(one.first); });
-  Attempts& attempts = adoptions_[status.domid];
-  if (static_cast<std::size_t>(running) >= kMaxAdoptions || !attempts.due(world_.monotonic()))
+  const auto now = world_.monotonic();
+  const auto running = std::count_if(adoptions_.begin(), adoptions_.end(), [&](const auto& one) {
+    return world_.jobs.busy(one.first) && now - one.second.began < kAdoptionTakes;
+  });
+  Adoption& adoption = adoptions_[status.domid];
+  adoption.uuid = status.uuid;
+  if (static_cast<std::size_t>(running) >= kMaxAdoptions || !adoption.attempts.due(now) ||
+      world_.jobs.busy(status.domid))
     return;
+  adoption.began = now;
   auto started = world_.jobs.start<Ward>(
       status.domid, fmt::format("domain {}: reading its configuration", status.domid),
       [&host = world_.host, newcomer = Newcomer{status, policies_, world_.book.find(status.uuid)}] {
@@ -48,10 +52,15 @@ void Caretaker::adopted(const DomainStatus& status, Result<Ward> ward) {
   if (!ward) {
     // Early in its creation libxl has not written its configuration. The guest should be told
     // before it looks, so a new domain is not left alone for long.
-    Attempts& attempts = adoptions_[status.domid];
-    const unsigned late = std::max(attempts.failures(), kCreationLooks) - kCreationLooks;
-    if (attempts.fail(ward.error().what(), world_.monotonic() + pause_after(late)))
-      spdlog::debug("domain {}: {}, trying again", status.domid, ward.error().what());
+    Adoption& adoption = adoptions_[status.domid];
+    const unsigned late = std::max(adoption.attempts.failures(), kCreationLooks) - kCreationLooks;
+    const bool was_late = adoption.is_late();
+    const auto pause = pause_after(late);
+    if (adoption.attempts.fail(ward.error().what(), world_.monotonic() + pause))
+      spdlog::debug("domain {}: {}, retrying", status.domid, ward.error().what());
+    if (adoption.is_late() && !was_late)
+      spdlog::warn("domain {}: {}; a crash of it is left to xl. Retrying", status.domid,
+                   ward.error().what());
     return;
   }
   adoptions_.erase(status.domid);

@@ -40,10 +40,8 @@ JobNumber Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
     return 0;
   }
   spdlog::info("capture {}: going on with it", record.name);
-  CaptureTask task{{},
-                   record,
-                   policies_.host().keep_free_bytes,
-                   policies_.for_domain(record.domain).backend_timeout};
+  CaptureTask task{
+      {}, record, kept_free(record), policies_.for_domain(record.domain).backend_timeout};
   auto started = world_.jobs.start<void>(
       record.domid,
       fmt::format("domain {} ({}): capture {}", record.domid, record.domain, record.name),

@@ -44,7 +44,8 @@ Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const Captu
   // What counts is the dump that waits, not the kernel that has died since.
   const auto waiting = world_.book.find(ward.config.uuid);
   const bool waits = waiting && waiting->step == Step::kStarted;
-  auto started = begin_capture(domid, ward, order, waits ? &*waiting : nullptr);
+  auto started =
+      begin_capture(domid, ward, order, CaptureCause::kAdmin, waits ? &*waiting : nullptr);
   if (started)
     spdlog::info("domain {} ({}): captured as {} at an admin's request", domid, ward.config.name,
                  started->name);
@@ -82,18 +83,19 @@ Result<Caretaker::StartedCapture> Caretaker::write_kept(CaptureRecord record,
 
 Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward& ward,
                                                            const CaptureOrder& order,
-                                                           const DomainRecord* waiting,
-                                                           bool parks) {
+                                                           CaptureCause cause,
+                                                           const DomainRecord* waiting) {
   CaptureRecord record =
       world_.captures.begin(ward.config.name, ward.config.uuid, domid, world_.wall_ms());
   record.order = order;
   record.domain_kept = !record.is_live();
+  record.unattended = cause == CaptureCause::kCrash;  // see leave_window() for the others
+  record.parks = cause == CaptureCause::kWindowParks;
   if (waiting != nullptr) {
     record.dump_id = record.waiting_dump = to_hex(waiting->dump_id);
-    record.parks = parks;
     // What is tried again and again is one attempt.
     const auto earlier = world_.captures.find(ward.config.uuid, domid);
-    if (earlier && earlier->state == CaptureState::kFailed && earlier->parks == parks &&
+    if (earlier && earlier->state == CaptureState::kFailed && earlier->parks == record.parks &&
         earlier->waiting_dump == record.waiting_dump)
       record.name = earlier->name;
   }
@@ -112,7 +114,7 @@ void Caretaker::capture_crash(unsigned domid, Ward& ward) {
   // An alias would be refused, and the domain stay down.
   if (!ward.config.kind->keeps_memory.empty()) order.mode = "copy";
   auto checked = check_order(order);
-  auto started = checked ? begin_capture(domid, ward, order)
+  auto started = checked ? begin_capture(domid, ward, order, CaptureCause::kCrash)
                          : Result<StartedCapture>(fail(std::move(checked)));
   if (!started) return give_up(domid, ward, started.error().what());
   spdlog::info("domain {} ({}): crashed; captured as {}", domid, ward.config.name, started->name);
@@ -147,13 +149,20 @@ Result<> Caretaker::check_capture(const DomainStatus& status, const Ward& ward,
   return {};
 }
 
+// What is kept with a dump stays until an admin has seen to it: other guests' crashes need memory,
+// too.
+std::uint64_t Caretaker::kept_free(const CaptureRecord& record) const {
+  return policies_.host().keep_free_bytes + (record.parks ? kLeastWindow : 0);
+}
+
 Result<JobNumber> Caretaker::start_capture(unsigned domid, Ward& ward,
                                            const CaptureRecord& record) {
   auto started = world_.jobs.start<void>(
       domid, fmt::format("domain {} ({}): capture {}", domid, ward.config.name, record.name),
       [capture = world_.capture,
-       task = CaptureTask{ward.config, record, policies_.host().keep_free_bytes,
-                          ward.policy.backend_timeout}] { return capture(task); },
+       task = CaptureTask{ward.config, record, kept_free(record), ward.policy.backend_timeout}] {
+        return capture(task);
+      },
       [this, domid, uuid = ward.config.uuid, name = record.name](const Result<>& done) {
         capture_done(domid, uuid, name, done);
       });
@@ -205,11 +214,17 @@ void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std:
   } else if (!done && record && record->is_aside() &&
              done.error().code() != ErrorCode::kIncomplete) {
     return aside_failed(*record, done.error());
+  } else if (!done && record && record->unattended && is_transient(done.error())) {
+    return capture_paused(domid, uuid, *record, done.error());
   } else if (!done) {
     capture_failed(name, done.error());
   }
   asides_.erase(name);
   record = world_.captures.find(name);
+  if (done && record && !record->error.empty()) {
+    record->error.clear();  // of an earlier attempt
+    save(*record);
+  }
   if (done && record && record->state == CaptureState::kKept)
     spdlog::warn("capture {}: {}", name, kept_text(*record));
   else if (done && record)
@@ -219,12 +234,24 @@ void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std:
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->capturing = false;
+  if (done) ward->attempts.reset();
   const bool cancelled = !done && done.error().code() == ErrorCode::kCancelled;
   if (!done && !cancelled && record && !record->waiting_dump.empty())
     return window_step_failed(
         domid, *ward, record->parks ? WindowStep::kRestart : WindowStep::kCapture, done.error());
   if (!done && ward->note.empty())
     give_up(domid, *ward, fmt::format("capture {}: {}", name, done.error().what()));
+}
+
+// What may succeed later is tried again: see_to_capture() goes on with it.
+void Caretaker::capture_paused(unsigned domid, const std::string& uuid, CaptureRecord record,
+                               const Error& error) {
+  record.error = error.what();
+  save(record);
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;  // the domain is gone
+  ward->capturing = false;
+  attempt_failed(domid, *ward, error);
 }
 
 void Caretaker::capture_failed(const std::string& name, const Error& error) {

@@ -76,7 +76,8 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
     return;
   }
   // Not of a crashed domain: the event that xenstored sends with it would change its memory.
-  if (!ward.published) return start_publishing(status.domid, ward);
+  if (!ward.published && ward.publishings.due(world_.monotonic()))
+    return start_publishing(status.domid, ward);
   watch_boot(status, ward);
   review_window(status.domid, ward);
   if (!world_.jobs.busy(status.domid)) see_to_dump(status, ward);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "core/base/text.h"
 #include "hv/hadumpd/caretaker.h"
@@ -13,8 +15,10 @@
 namespace hadump {
 namespace {
 
-// Stands for a save area that is about to be added.
-constexpr FrameRange kPlannedSaveArea{Gfn{0}, Gfn{1}};
+// Stands for memory that is counted by its size alone.
+FrameRange any_frames(std::uint64_t bytes) {
+  return {Gfn{0}, Gfn{std::max<std::uint64_t>(bytes >> kFrameShift, 1)}};
+}
 
 // Longer than it takes to hear of xenstore again.
 constexpr std::chrono::seconds kAfterUndoing{3};
@@ -25,25 +29,36 @@ std::string title(unsigned domid, const Ward& ward, const char* what) {
 
 }  // namespace
 
-// Crash runs that have not added their save area yet count as if they had.
-CrashPolicy Caretaker::policy_of(const Ward& ward) const {
+// Crash runs that have not added their save area yet count as if they had, and a domain that was
+// put aside with its dump with all its memory: its successor has as much once more.
+std::vector<DomainRecord> Caretaker::holders() const {
   std::vector<DomainRecord> all = world_.book.all();
   for (DomainRecord& record : all) {
     const Ward* other = ward_of(record.domid, record.uuid);
     if (other != nullptr && other->rescuing && record.save_area.empty() &&
         other->policy.save_area == SaveMode::kAdded)
-      record.save_area = kPlannedSaveArea;
+      record.save_area = any_frames(other->policy.window_bytes);
   }
-  std::vector<const DomainRecord*> records;
-  records.reserve(all.size());
-  for (const DomainRecord& record : all) records.push_back(&record);
+  for (const CaptureView& view : world_.captures.all()) {
+    if (!view.record.parks || !view.record.is_aside()) continue;
+    DomainRecord aside;
+    aside.uuid = view.record.aside_uuid;
+    aside.save_area = any_frames(view.record.full_kib << 10);
+    all.push_back(std::move(aside));
+  }
+  return all;
+}
+
+CrashPolicy Caretaker::policy_of(const Ward& ward) const {
   const HostLimits& limits = policies_.host();
+  const SaveRoom room = room_for_save_area(holders(), ward.config.uuid, limits);
   return {.window_bytes = ward.policy.window_bytes,
           .least_window_bytes = ward.policy.window_auto ? kLeastWindow : 0,
           .mode = ward.policy.save_area,
           .backend_deadline = ward.policy.backend_timeout,
           .keep_free_bytes = limits.keep_free_bytes,
-          .may_add_save_area = may_add_save_area(records, ward.config.uuid, limits),
+          .may_add_save_area = room.may_add,
+          .most_added_bytes = room.bytes,
           .cmdline = ward.policy.window_cmdline};
 }
 
@@ -124,11 +139,23 @@ void Caretaker::start_publishing(unsigned domid, Ward& ward) {
   auto started = world_.jobs.start<void>(
       domid, title(domid, ward, "publishing its policy"),
       [&host = world_.host, domid, ward, record = world_.book.find(ward.config.uuid)] {
-        publish_policy(host, domid, ward, record);
-        return Result<>();
+        return publish_policy(host, domid, ward, record);
       },
-      [](const Result<>&) {});
+      [this, domid, uuid = ward.config.uuid](const Result<>& done) {
+        published(domid, uuid, done);
+      });
   ward.published = started.has_value();
+}
+
+void Caretaker::published(unsigned domid, const std::string& uuid, const Result<>& done) {
+  Ward* ward = ward_of(domid, uuid);
+  if (ward == nullptr) return;
+  if (done) return ward->publishings.reset();
+  ward->published = false;
+  const auto next = world_.monotonic() + pause_after(ward->publishings.failures() + 1);
+  if (ward->publishings.fail(done.error().what(), next))
+    spdlog::warn("domain {} ({}): telling its guest what is wanted of it: {}, retrying", domid,
+                 ward->config.name, done.error().what());
 }
 
 void Caretaker::start_keeping(unsigned domid, Ward& ward, const DomainRecord& record) {

@@ -39,7 +39,8 @@ std::string Caretaker::note_of(unsigned domid, const Ward& ward) const {
     const auto left = std::max(attempts.next() - now, std::chrono::milliseconds(0));
     return std::chrono::ceil<std::chrono::seconds>(left).count();
   };
-  for (const Attempts* attempts : {&ward.attempts, &ward.endings, &ward.keepings})
+  for (const Attempts* attempts :
+       {&ward.attempts, &ward.endings, &ward.keepings, &ward.publishings})
     if (!attempts->error().empty())
       return fmt::format("{} (attempt {} failed, next in {} s)", attempts->error(),
                          attempts->failures(), seconds(*attempts));
@@ -75,6 +76,17 @@ std::vector<DomainView> Caretaker::views() {
     view.failures = ward.attempts.failures();
     const auto left = ward.attempts.next() - world_.monotonic();
     if (left.count() > 0) view.wait_ms = static_cast<std::uint64_t>(left.count());
+    views.push_back(std::move(view));
+  }
+  for (const auto& [domid, adoption] : adoptions_) {
+    if (!adoption.is_late()) continue;
+    DomainView view;
+    view.name = "(unknown)";
+    view.uuid = adoption.uuid;
+    view.domid = domid;
+    view.state = "unknown";
+    view.note = adoption.attempts.error();
+    view.failures = adoption.attempts.failures();
     views.push_back(std::move(view));
   }
   return views;

@@ -70,9 +70,13 @@ WindowChoices Caretaker::window_choices(const Ward& ward) const {
   choices.capture = true;
   // What is put aside holds memory until an admin has seen to it: one of each domain.
   const auto all = world_.captures.all();
-  choices.restart = std::none_of(all.begin(), all.end(), [&](const CaptureView& view) {
-    return view.record.uuid == ward.config.uuid && view.record.is_aside();
-  });
+  choices.restart =
+      std::none_of(all.begin(), all.end(),
+                   [&](const CaptureView& view) {
+                     return view.record.uuid == ward.config.uuid && view.record.is_aside();
+                   }) &&
+      room_for_save_area(holders(), ward.config.uuid, policies_.host()).bytes >=
+          ward.config.memory_bytes;
   return choices;
 }
 
@@ -82,8 +86,10 @@ void Caretaker::leave_window(unsigned domid, Ward& ward, const DomainRecord& rec
   const bool parks = step == WindowStep::kRestart;
   if (parks) order.mode = "alias";
   auto checked = check_order(order);
-  auto started = checked ? begin_capture(domid, ward, order, &record, parks)
-                         : Result<StartedCapture>(fail(std::move(checked)));
+  auto started =
+      checked ? begin_capture(domid, ward, order,
+                              parks ? CaptureCause::kWindowParks : CaptureCause::kWindow, &record)
+              : Result<StartedCapture>(fail(std::move(checked)));
   if (!started) return window_step_failed(domid, ward, step, started.error());
   spdlog::warn("domain {} ({}): {}; {} as capture {}", domid, ward.config.name, why,
                parks ? "another domain takes its place, and its dump is kept"

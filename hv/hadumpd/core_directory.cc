@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/core_directory.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "core/base/trusted_path.h"
@@ -40,6 +43,14 @@ std::string file_name(std::string name) {
   return name;
 }
 
+// libxl does not wait for the disk, and the domain is destroyed next.
+Result<> sync(const HeldFile& core) {
+  auto file = core.open(O_RDONLY);
+  if (!file) return fail(std::move(file));
+  if (fsync(file->get()) != 0) return fail_os(errno, "writing " + core.path() + " to the disk");
+  return {};
+}
+
 }  // namespace
 
 Result<> CoreDirectory::reserve(const CorePolicy& policy, std::uint64_t bytes) {
@@ -67,7 +78,9 @@ Result<std::string> CoreDirectory::write(
   const auto unfinished = hold_in_own_directory(directory + "/" + base + kUnfinished);
   auto done =
       unfinished.and_then([&](const HeldFile& file) { return dump(file.path_through_proc()); });
+  if (done) done = sync(*unfinished);
   if (done) done = unfinished->rename_to(base + kWhole);
+  if (done) done = unfinished->sync_directory();
   if (!done && unfinished) static_cast<void>(unfinished->remove());  // `done` is the error to tell
   {
     const std::lock_guard lock(mutex_);

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -18,7 +17,6 @@
 #include <system_error>
 #include <thread>
 
-#include "core/abi/hadump_abi.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/base/trusted_path.h"
@@ -31,16 +29,13 @@
 #include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/stream_side.h"
 #include "hv/hadumpd/thread_jobs.h"
-#include "hv/xen/toolstack.h"
+#include "hv/hadumpd/twin_tables.h"
 #include "hv/xen/xen_guest_store.h"
 #include "hv/xen/xen_host.h"
 #include "hv/xen/xen_watcher.h"
 
 namespace hadump {
 namespace {
-
-// For tests: longer than any of them.
-constexpr unsigned kHungSeconds = 24 * 3600;
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -59,37 +54,6 @@ Result<UniqueFd> lock_state(const std::string& directory) {
     return fail_os(errno, "locking " + path);
   }
   return file;
-}
-
-// What we were killed over would otherwise stay forever: nobody starts it, and its memory is the
-// host's. A failure must not keep hadumpd from the others.
-void destroy_leftover_twins(const Toolstack& toolstack, const TwinMark& mark) {
-  auto twins = toolstack.destroy_leftover_twins(mark);
-  if (!twins)
-    spdlog::warn("destroying leftovers of an earlier hadumpd: {}, continuing",
-                 twins.error().what());
-  else
-    for (unsigned domid : *twins)
-      spdlog::info("domain {}: destroyed; an earlier hadumpd had created it for its ACPI tables",
-                   domid);
-}
-
-Result<TwinMark> mark_of(const std::string& state_directory) {
-  struct stat info {};
-  if (stat(state_directory.c_str(), &info) != 0)
-    return fail_os(errno, "looking at " + state_directory);
-  return twin_mark(info.st_dev, info.st_ino);
-}
-
-// Handles of its own each time: it is rare, and no two threads then share one.
-Result<AcpiTables> make_acpi_tables(XenLog& log, unsigned domid, const std::string& run_directory,
-                                    const TwinMark& mark, const std::function<void()>& made) {
-  auto handles = XenHandles::open(log);
-  if (!handles) return fail(std::move(handles));
-  auto libxl = open_libxl(log);
-  if (!libxl) return fail(std::move(libxl));
-  return Toolstack(libxl->get(), *handles)
-      .pristine_acpi_tables(domid, run_directory + "/twin-kernel", mark, made);
 }
 
 // Empty when nobody knows: records and captures then belong to any boot.
@@ -163,8 +127,7 @@ struct Reports {
 // What hadumpd needs of the host, in the order in which it is opened.
 struct Xen {
   std::unique_ptr<XenHost> host;
-  XenHandles handles;  // the observer's, once the twins are gone
-  LibxlHandle libxl;
+  XenHandles handles;  // the observer's
   std::unique_ptr<XenWatcher> watcher;
 };
 
@@ -176,9 +139,6 @@ Result<Xen> open_xen(XenLog& log) {
   auto handles = XenHandles::open(log);
   if (!handles) return fail(std::move(handles));
   xen.handles = std::move(*handles);
-  auto libxl = open_libxl(log);
-  if (!libxl) return fail(std::move(libxl));
-  xen.libxl = std::move(*libxl);
   auto watcher = XenWatcher::create();
   if (!watcher) return fail(std::move(watcher));
   xen.watcher = std::make_unique<XenWatcher>(std::move(*watcher));
@@ -206,26 +166,20 @@ Result<std::optional<Xen>> wait_for_xen(XenLog& log, const DaemonOptions& option
 // Everything that can live beside Xen, until a signal ends it.
 Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& policies,
                     Reports& reports, StartCount& starts, const UniqueFd& signals) {
-  auto mark = mark_of(options.state_directory);
-  if (!mark) return fail(std::move(mark));
-  destroy_leftover_twins(Toolstack(xen.libxl.get(), xen.handles), *mark);
+  auto twins = TwinTables::create(
+      reports.log, reports.twin_stalls,
+      {options.state_directory, options.run_directory, environment("HADUMP_HANG_AT")});
+  if (!twins) return fail(std::move(twins));
+  (*twins)->destroy_leftovers();
 
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
   const std::string boot_id = host_boot_id();
   RecordBook book(states, boot_id);
   CaptureBook captures(states, boot_id);
   CoreDirectory cores;
-  const auto twin_made = [hangs = environment("HADUMP_HANG_AT") == "twin-made"] {
-    if (hangs) sleep(kHungSeconds);  // as libxl could
-  };
   Preparer preparer(
       {options.state_directory + "/cache", options.run_directory},
-      [&](unsigned domid) {
-        const WatchedWork work(
-            reports.twin_stalls,
-            fmt::format("domain {}: creating its ACPI tables with libxl", domid));
-        return make_acpi_tables(reports.log, domid, options.run_directory, *mark, twin_made);
-      },
+      [&twins = **twins](unsigned domid) { return twins.make(domid); },
       [](const std::string& line) { spdlog::warn("{}, continuing", line); });
   const Rescuer rescuer(*xen.host, preparer, book, reports.stalls);
   std::atomic<bool> stopping = false;
@@ -264,7 +218,6 @@ Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies) {
   for (const std::string& path : {options.state_directory, options.run_directory})
     if (auto done = make_own_directory(std::filesystem::absolute(path)); !done) return done;
   auto lock = lock_state(options.state_directory);
-  if (!lock) return fail(std::move(lock));
   StartCount starts(options.run_directory + "/starts");
   const auto pause = options.once.empty() ? starts.begin() : std::chrono::seconds(0);
   if (pause.count() > 0)
@@ -273,6 +226,7 @@ Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies) {
     starts.settled();
     return {};
   }
+  if (!lock) return fail(std::move(lock));  // after the pause: systemd does not give up
   Reports reports;
   auto xen = wait_for_xen(reports.log, options, *signals);
   if (!xen) return fail(std::move(xen));

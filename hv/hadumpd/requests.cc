@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
 #include "hv/domain/domid.h"
 #include "hv/hadumpd/status_json.h"
 
@@ -21,7 +22,7 @@ constexpr milliseconds kGuestsPatience{500};
 constexpr milliseconds kNewcomerPatience{5000};
 
 std::string line_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json) + "\n";
 }
 
 std::string refusal(const std::string& why) {

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_text.h"
+
 namespace hadump {
 
 namespace {
@@ -81,7 +83,7 @@ std::string to_json(const std::vector<DomainView>& views, const std::vector<Capt
                                         {"domains", std::move(domains)},
                                         {"captures", std::move(all_captures)},
                                         {"streams", std::move(all_streams)}};
-  return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(reply) + "\n";
 }
 
 }  // namespace hadump

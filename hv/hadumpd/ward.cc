@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hv/hadumpd/ward.h"
 
-#include <spdlog/spdlog.h>
-
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -37,9 +35,12 @@ BootNeed need_of(Host& host, unsigned domid, const Ward& ward) {
   BootNeed need{.memory = config.memory_bytes,
                 .vcpus = config.max_vcpus,
                 .reserves_copy = policy.save_area == SaveMode::kRegistered};
+  if (!policy.window_auto) return need;
   std::error_code error;
   const auto size = std::filesystem::file_size(config.ramdisk, error);
   if (!error) need.ramdisk = size;
+  // What a guest has reserved fits the window that it was told of before it was measured.
+  if (need.reserves_copy) return need;
   auto open = host.open(domid);
   if (!open) return need;
   const auto keys = (*open)->store().guest_keys();
@@ -72,23 +73,18 @@ Result<Ward> make_ward(Host& host, const Newcomer& newcomer) {
   ward.note = ward.config.name.starts_with(kTwinPrefix)
                   ? "made by hadumpd itself"
                   : why_not_watched(ward.config, ward.policy, pointer_to(newcomer.record));
-  if (ward.note.empty() && !newcomer.status.shutdown) {
-    publish_policy(host, newcomer.status.domid, ward, newcomer.record);
-    ward.published = true;
-  }
+  if (ward.note.empty() && !newcomer.status.shutdown)
+    ward.published = publish_policy(host, newcomer.status.domid, ward, newcomer.record).has_value();
   return ward;
 }
 
-void publish_policy(Host& host, unsigned domid, const Ward& ward,
-                    const std::optional<DomainRecord>& record) {
-  if (!ward.config.kind->boots_in_place) return;  // the guest has no part in it
+Result<> publish_policy(Host& host, unsigned domid, const Ward& ward,
+                        const std::optional<DomainRecord>& record) {
+  if (!ward.config.kind->boots_in_place) return {};  // the guest has no part in it
   auto plan = plan_window(ward.ram, ward.policy.window_bytes);
-  if (!plan) return;  // said when the dump that waits is over
+  if (!plan) return {};  // said when the dump that waits is over
   auto open = host.open(domid);
-  if (!open) {
-    spdlog::warn("domain {}: {}, continuing", domid, open.error().what());
-    return;
-  }
+  if (!open) return fail(std::move(open));
   GuestStore& store = (*open)->store();
   std::vector<std::pair<const char*, std::string>> values = {
       {HADUMP_XS_AGENT_VERSION, std::to_string(HADUMP_ABI_VERSION)},
@@ -101,8 +97,8 @@ void publish_policy(Host& host, unsigned domid, const Ward& ward,
   const std::string_view state = agent_state_for(pointer_to(record), guest);
   if (!state.empty()) values.emplace_back(HADUMP_XS_AGENT_STATE, state);
   for (const auto& [key, value] : values)
-    if (auto done = store.publish(key, value); !done)
-      spdlog::warn("domain {}: {}, continuing", domid, done.error().what());
+    if (auto done = store.publish(key, value); !done) return done;
+  return {};
 }
 
 }  // namespace hadump

@@ -50,6 +50,7 @@ struct Ward {
   Attempts attempts;       ///< at its present crash or shutdown
   Attempts endings;        ///< at ending the dump that waits in it
   Attempts keepings;       ///< at keeping its memory as that dump needs it
+  Attempts publishings;    ///< at telling the guest what the policy asks for
   WatchedBoot boot;
   std::optional<GuestEnd> end;  ///< of the boot that has just ended
   /// Shared with the job that carries it out, and read here only when that job is over.
@@ -63,17 +64,17 @@ struct Newcomer {
   std::optional<DomainRecord> record;
 };
 
-/// Asks the toolstack about the domain and, when it lives, publishes what the policy asks for.
-/// Waits for both. @return the errors of Host::config().
+/// Asks the toolstack about the domain and, when it lives, publishes what the policy asks for, or
+/// leaves that for later. Waits for both. @return the errors of Host::config().
 Result<Ward> make_ward(Host& host, const Newcomer& newcomer);
 
 /// Chooses the window where the policy leaves that to hadumpd.
 void choose_window(Ward& ward);
 
-/// Writes into the domain's xenstore what the guest is asked for. A value that cannot be written is
-/// a line in the log. @pre the domain runs: the event that xenstored sends with it would change the
-/// memory of a crashed one.
-void publish_policy(Host& host, unsigned domid, const Ward& ward,
-                    const std::optional<DomainRecord>& record);
+/// Writes into the domain's xenstore what the guest is asked for. @pre the domain runs: the event
+/// that xenstored sends with it would change the memory of a crashed one.
+/// @return the errors of GuestStore::publish(); a part may be written.
+Result<> publish_policy(Host& host, unsigned domid, const Ward& ward,
+                        const std::optional<DomainRecord>& record);
 
 }  // namespace hadump

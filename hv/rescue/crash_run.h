@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,7 +61,8 @@ struct CrashPolicy {
   std::chrono::milliseconds backend_deadline{10000};
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
   bool may_add_save_area = true;      ///< false: the host has as many as it may have
-  CmdlinePolicy cmdline{};            ///< in the window
+  std::uint64_t most_added_bytes = std::numeric_limits<std::uint64_t>::max();  ///< of a save area
+  CmdlinePolicy cmdline{};                                                     ///< in the window
 };
 
 /// Takes one crashed domain through snapshot, reset and boot (design: the life of one crash, steps

@@ -41,12 +41,13 @@ void CrashRun::fit_window(const FrameSet& ram) {
   const auto plan = plan_window(ram, policy_.window_bytes);
   const auto free = world_.memory.free_on_host();
   if (!plan || !free) return;  // told by what comes next
-  const std::uint64_t needed =
-      save_area_reserve(ram, *plan, config_.max_vcpus) + policy_.keep_free_bytes;
-  if (*free >= needed) return;
+  const std::uint64_t needed = save_area_reserve(ram, *plan, config_.max_vcpus);
+  const std::uint64_t room =
+      std::min(*free - std::min(*free, policy_.keep_free_bytes), policy_.most_added_bytes);
+  if (room >= needed) return;
   world_.warn(
-      fmt::format("the host has no room for a window of {} ({} free, {} needed): {} instead",
-                  format_size(policy_.window_bytes), format_size(*free), format_size(needed),
+      fmt::format("the host has no room for a window of {} ({} may be used, {} needed): {} instead",
+                  format_size(policy_.window_bytes), format_size(room), format_size(needed),
                   format_size(least)));
   policy_.window_bytes = least;
 }
@@ -173,6 +174,12 @@ Result<> CrashRun::place_save_area(DomainRecord& record, const FrameSet& ram, Fi
   if (!policy_.may_add_save_area)
     return fail(ErrorCode::kNoSpace,
                 "as many domains have an added save area as hadumpd.conf allows (max-save-areas)");
+  if (layout.length > policy_.most_added_bytes)
+    return fail(
+        ErrorCode::kNoSpace,
+        fmt::format("its save area takes {}, and hadumpd.conf allows {} more for all domains "
+                    "(max-save-memory)",
+                    format_size(layout.length), format_size(policy_.most_added_bytes)));
   record.mode = input.mode = SaveMode::kAdded;
   const Gfn start = added_save_area_start(ram);
   record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};

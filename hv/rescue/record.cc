@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/abi/hadump_abi.h"
+#include "core/base/json_text.h"
 #include "core/base/text.h"
 #include "hv/domain/domid.h"
 #include "hv/domain/json_number.h"
@@ -120,7 +121,7 @@ std::string to_json(const DomainRecord& record) {
   json["noticed_ms"] = record.noticed_ms;
   json["started_ms"] = record.started_ms;
   json["done_ms"] = record.done_ms;
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 Result<DomainRecord> parse_record(const std::string& text) try {

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 tree=$scratch/tree
 mkdir -p "$tree/tests/shell" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs"
-cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$here/documents.sh" "$tree/tests/shell"
+cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$here/json.sh" "$here/documents.sh" "$tree/tests/shell"
 PATH=$scratch/bin:$PATH
 stub git 'exit 128'
 stub reuse 'exit 0'
@@ -41,6 +41,15 @@ begin "licences: what reuse refuses"
 stub reuse 'echo "Missing licenses: MIT"; exit 1'
 expect_code 1 "$tree/tests/shell/licences.sh"
 expect_said "Missing licenses: MIT"
+
+begin "json: nothing becomes text by itself"
+mkdir -p "$tree/hv"
+echo 'auto text = json_text(json);' >"$tree/hv/good.cc"
+expect_code 0 "$tree/tests/shell/json.sh"
+echo 'out << json.dump(2);' >"$tree/hv/bad.cc"
+expect_code 1 "$tree/tests/shell/json.sh"
+expect_said "hv/bad.cc:1"
+rm -r "$tree/hv"
 
 begin "version: in CMakeLists.txt, and heading the changes"
 echo 'project(hadump VERSION 1.20.3 LANGUAGES C)' >"$tree/CMakeLists.txt"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/cli/json_log.h"
 
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 
 namespace hadump {
 namespace {

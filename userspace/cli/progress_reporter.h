@@ -12,7 +12,7 @@
 #include "core/base/error.h"
 #include "core/save/save.h"
 #include "userspace/cli/clock.h"
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 
 namespace hadump {
 

@@ -6,7 +6,7 @@
 #include "core/vmcore/kernel_log.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 #include "userspace/dump_tools/open_for.h"
 
 namespace hadump {

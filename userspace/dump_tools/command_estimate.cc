@@ -18,7 +18,7 @@
 #include "core/save/dump_contents.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 #include "userspace/dump_tools/open_for.h"
 #include "userspace/dump_tools/page_samples.h"
 

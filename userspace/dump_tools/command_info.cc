@@ -16,7 +16,7 @@
 #include "core/vmcore/vmcoreinfo.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 #include "userspace/cli/progress_reporter.h"
 #include "userspace/dump_tools/open_for.h"
 

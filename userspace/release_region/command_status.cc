@@ -12,7 +12,7 @@
 #include "core/base/time_text.h"
 #include "userspace/cli/command_line.h"
 #include "userspace/cli/exit_codes.h"
-#include "userspace/cli/json_text.h"
+#include "userspace/cli/json.h"
 #include "userspace/release_region/sysfs_releaser.h"
 #include "userspace/release_region/waiting_dump.h"
 

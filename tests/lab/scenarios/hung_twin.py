@@ -2,7 +2,8 @@
 """libxl hangs in hadumpd while a twin of a domain exists, and hadumpd is killed then.
 
 A domain whose files are ready comes back from a crash all the same; the other one is tried again and
-again, with a reason. The next hadumpd destroys the twin, and only it, and brings the other one back.
+again, with a reason. It hangs once more when the next hadumpd is about to destroy the twin: domains
+are looked after all the same. The one after that destroys it, and only it, and brings the other back.
 
 Parameters: memory (MiB, of each of the two).
 """
@@ -51,6 +52,13 @@ def run(lab: Lab) -> None:
     state = agent.status("late")["state"]
     lab.check(state in ("retrying", "booting"), f"the other one is not given up: {state}")
     lab.check("c" in late.state(), "and as it was found")
+    agent.signal("KILL")
+    agent.wait_ended()
+
+    since = agent.log.mark()
+    agent.start(hang_at="leftovers")
+    agent.log.wait_for(r"\(ready\): watching", 30, since)
+    lab.check(len(_twins(host)) == 2, "what hangs at the start of hadumpd keeps no domain waiting")
     agent.signal("KILL")
     agent.wait_ended()
 

@@ -207,12 +207,17 @@ TEST(HostLimits, CountAddedSaveAreasOfOtherDomains) {
   DomainRecord done = added;
   done.uuid = "d";
   done.save_area = {};
-  const DomainRecord* const records[] = {&added, &registered, &done};
+  const std::vector records = {added, registered, done};
 
-  EXPECT_TRUE(may_add_save_area(records, "new", {}));
-  EXPECT_TRUE(may_add_save_area(records, "new", {.max_save_areas = 2}));
-  EXPECT_FALSE(may_add_save_area(records, "new", {.max_save_areas = 1}));
-  EXPECT_TRUE(may_add_save_area(records, "a", {.max_save_areas = 1}));
+  EXPECT_TRUE(room_for_save_area(records, "new", {}).may_add);
+  EXPECT_TRUE(room_for_save_area(records, "new", {.max_save_areas = 2}).may_add);
+  EXPECT_FALSE(room_for_save_area(records, "new", {.max_save_areas = 1}).may_add);
+  EXPECT_TRUE(room_for_save_area(records, "a", {.max_save_areas = 1}).may_add);
+
+  EXPECT_GT(room_for_save_area(records, "new", {}).bytes, 1ULL << 50);
+  EXPECT_EQ(room_for_save_area(records, "new", {.max_save_bytes = 5_MiB}).bytes, 3_MiB);
+  EXPECT_EQ(room_for_save_area(records, "a", {.max_save_bytes = 5_MiB}).bytes, 5_MiB);
+  EXPECT_EQ(room_for_save_area(records, "new", {.max_save_bytes = 1_MiB}).bytes, 0U);
 }
 
 TEST(HostLimits, AreASectionOfTheirOwn) {

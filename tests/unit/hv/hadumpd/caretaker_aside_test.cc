@@ -149,7 +149,7 @@ class CaretakerOnCrashTest : public CaretakerTest {
   CaretakerOnCrashTest() {
     capture_hook = [this](CaptureRecord& record) -> Result<> {
       orders.push_back(record.order);
-      if (fails) return fail(ErrorCode::kNoSpace, "no room");
+      if (failure) return tl::unexpected(*failure);
       record.state = CaptureState::kWritten;
       return captures->save(record);
     };
@@ -163,7 +163,7 @@ class CaretakerOnCrashTest : public CaretakerTest {
     return domid;
   }
   std::vector<CaptureOrder> orders;
-  bool fails = false;
+  std::optional<Error> failure;
 };
 
 TEST_F(CaretakerOnCrashTest, ACrashIsCapturedAndAnotherDomainTakesItsPlace) {
@@ -195,18 +195,56 @@ TEST_F(CaretakerOnCrashTest, TooManyCrashesEndInADomainThatIsKept) {
 
 TEST_F(CaretakerOnCrashTest, AFailedCaptureKeepsTheDomainAndIsRetriedWhenAsked) {
   set_policies("on-crash", "capture");
-  fails = true;
+  failure = Error(ErrorCode::kBadData, "no such memory");
   const unsigned domid = crashed("web");
   EXPECT_EQ(state("web"), "failed");
   EXPECT_THAT(orders, SizeIs(1));
   EXPECT_THAT(host.with_uuid("uuid-of-web"), ElementsAre(domid));
-  fails = false;
+  failure.reset();
   pass(1s);
   caretaker->reconsider();
   settle();
   EXPECT_THAT(orders, SizeIs(2));
   EXPECT_NE(host.with_uuid("uuid-of-web").front(), domid);
   EXPECT_THAT(rescued, IsEmpty());
+}
+
+// No admin is there to ask again.
+TEST_F(CaretakerOnCrashTest, ACaptureThatMaySucceedLaterIsRetried) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  failure = Error(ErrorCode::kNoSpace, "no room");
+  const unsigned domid = crashed("web");
+  for (const auto pause : {1s, 2s, 4s}) {
+    EXPECT_EQ(state("web"), "retrying");
+    EXPECT_THAT(view("web").note, HasSubstr("no room (attempt "));
+    EXPECT_THAT(host.with_uuid("uuid-of-web"), ElementsAre(domid));
+    pass(pause - 1ms);
+    const std::size_t attempts = orders.size();
+    settle();
+    EXPECT_EQ(orders.size(), attempts) << "not before its time";
+    pass(1ms);
+    settle();
+  }
+  EXPECT_THAT(caretaker->captures(), SizeIs(1)) << "one crash is one capture";
+  failure.reset();
+  pass(8s);
+  settle();
+  EXPECT_THAT(orders, SizeIs(5));
+  EXPECT_NE(host.with_uuid("uuid-of-web").front(), domid);
+  EXPECT_EQ(caretaker->captures().back().record.state, CaptureState::kWritten);
+}
+
+TEST_F(CaretakerOnCrashTest, ACaptureIsRetriedByTheNextHadumpd) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  failure = Error(ErrorCode::kNoSpace, "no room");
+  crashed("web");
+  restart();
+  failure.reset();
+  settle();
+  EXPECT_THAT(orders, SizeIs(2));
+  EXPECT_EQ(caretaker->captures().back().record.state, CaptureState::kWritten);
 }
 
 TEST_F(CaretakerOnCrashTest, AutoBootsInPlaceWhereTheGuestCanBeSaved) {
@@ -252,7 +290,7 @@ TEST_F(CaretakerOnCrashTest, AGuestThatHasNoAliasIsCopied) {
 
 TEST_F(CaretakerOnCrashTest, AnHvmGuestIsNotBootedInPlaceByATrigger) {
   set_policies("on-crash", "capture");
-  fails = true;
+  failure = Error(ErrorCode::kBadData, "no such memory");
   DomainConfig hvm = config("hvm");
   hvm.kind = &kHvmGuest;
   const unsigned domid = known(hvm);

@@ -136,6 +136,7 @@ class CaretakerTest : public testing::Test {
   std::function<Result<>(CaptureRecord&)> capture_hook;  ///< what they do instead
   std::vector<unsigned> rescued;                         ///< in order, by domid
   std::vector<std::uint64_t> windows;                    ///< of those
+  std::vector<std::uint64_t> room_for_save_area;         ///< likewise
   std::vector<Error> rescue_failures;                    ///< of the next crash runs
   bool commits_before_it_fails = false;
   std::function<void()> rescue_hook;          ///< after a crash run that has failed
@@ -163,6 +164,7 @@ class CaretakerTest : public testing::Test {
   Result<> rescue(const RescueOrder& order) {
     rescued.push_back(order.domid);
     windows.push_back(order.policy.window_bytes);
+    room_for_save_area.push_back(order.policy.most_added_bytes);
     if (!order.policy.may_add_save_area)
       return fail(ErrorCode::kBusy, "the host has as many save areas as it may have");
     DomainRecord record = order.record;

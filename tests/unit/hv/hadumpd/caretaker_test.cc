@@ -53,6 +53,66 @@ TEST_F(CaretakerTest, LooksAgainAtADomainWithoutAConfiguration) {
   EXPECT_EQ(state("web"), "watching");
 }
 
+// A crash of it would be left to xl, and nobody would know why.
+TEST_F(CaretakerTest, ShowsADomainThatItCannotAskAbout) {
+  const unsigned domid = host.add(config("web"));
+  host.at(domid).has_configuration = false;
+  for (int i = 0; i < 70; ++i) {
+    look();
+    jobs.finish();
+    pass(1s);
+  }
+  ASSERT_EQ(caretaker->views().size(), 1U);
+  const DomainView shown = caretaker->views().front();
+  EXPECT_EQ(shown.domid, domid);
+  EXPECT_EQ(shown.uuid, "uuid-of-web");
+  EXPECT_EQ(shown.state, "unknown");
+  EXPECT_THAT(shown.note, HasSubstr("no configuration"));
+
+  host.at(domid).has_configuration = true;
+  pass(1min);
+  settle();
+  EXPECT_EQ(caretaker->views().size(), 1U);
+  EXPECT_EQ(state("web"), "watching");
+}
+
+TEST_F(CaretakerTest, TellsAGuestLaterWhatItCouldNotBeToldAtOnce) {
+  set_policies("window", "256M");
+  const unsigned domid = host.add(config("web"));
+  host.at(domid).store.hook = [fails = 2](const std::string& call) mutable -> Result<> {
+    if (call == "publish" && fails-- > 0) return fail_os(EAGAIN, "writing to xenstore");
+    return {};
+  };
+  look();
+  jobs.finish();  // while it is looked at for the first time
+  look();
+  jobs.finish();
+  EXPECT_THAT(view("web").note, HasSubstr("writing to xenstore"));
+  const std::size_t told = host.at(domid).store.published.size();
+  look();
+  jobs.finish();
+  EXPECT_EQ(host.at(domid).store.published.size(), told) << "not before its time";
+  pass(1s);
+  settle();
+  EXPECT_EQ(view("web").note, "");
+  EXPECT_TRUE(host.at(domid).store.published.contains(HADUMP_XS_AGENT_MODE));
+  EXPECT_TRUE(host.at(domid).store.published.contains(HADUMP_XS_AGENT_VERSION));
+}
+
+// Each waits for a ramdisk on a server that is gone, say.
+TEST_F(CaretakerTest, DomainsThatCannotBeLookedAtDoNotStopTheOthers) {
+  for (int i = 0; i < 40; ++i) host.add(config("stuck-" + std::to_string(i)));
+  look();  // none of these jobs ever ends
+  const unsigned domid = host.add(config("web"));
+  look();
+  EXPECT_EQ(jobs.waiting().size(), 32U) << "when hundreds are there, they take turns";
+  pass(10s);
+  look();
+  jobs.work(domid);
+  jobs.collect();
+  EXPECT_EQ(state("web"), "watching");
+}
+
 TEST_F(CaretakerTest, RescuesACrashedDomain) {
   const unsigned domid = known(config("web"));
   host.at(domid).domain.crash_again();
@@ -119,6 +179,24 @@ TEST_F(CaretakerTest, TwoCrashesTogetherKeepTheLimitForSaveAreas) {
   settle();
   EXPECT_EQ(state("second"), "waiting")
       << "registered or gone by now: nothing counts for the first";
+}
+
+TEST_F(CaretakerTest, SaveAreasHaveALimitInBytes) {
+  ASSERT_TRUE(policies.add("host", "max-save-memory", "300M"));
+  caretaker->set_policies(policies);
+  DomainRecord other;
+  other.uuid = "uuid-of-other";
+  other.name = "other";
+  other.domid = known(config("other"));
+  other.step = Step::kStarted;
+  other.committed = true;
+  other.mode = SaveMode::kAdded;
+  other.save_area = FrameRange{Gfn{0x80000}, Gfn{0x80000 + (128_MiB >> 12)}};
+  ASSERT_TRUE(book->save(other));
+  const unsigned domid = known(config("web"));
+  host.at(domid).domain.crash_again();
+  settle();
+  EXPECT_THAT(room_for_save_area, ElementsAre(300_MiB - 128_MiB));
 }
 
 TEST_F(CaretakerTest, ADomainHasOneJobAtATime) {

@@ -67,6 +67,25 @@ TEST_F(CaretakerWindowSizeTest, ANewHadumpdKnowsWhatTheBootTook) {
   EXPECT_EQ(view("web").window_bytes, 256_MiB) << "memory is short: that is no measure";
 }
 
+// Its guest has given up no memory for a larger one, and is not asked to: between giving the old
+// one up and getting the new one it would have none.
+TEST_F(CaretakerWindowSizeTest, ARegisteredSaveAreaKeepsItsWindow) {
+  set_policies("save-area", "registered");
+  DomainConfig large = config("web");
+  large.memory_bytes = 4_GiB;
+  const unsigned domid = known(large);
+  const auto reserve = host.at(domid).store.published.at(HADUMP_XS_AGENT_RESERVE);
+  says(domid, "registered");
+  host.at(domid).store.keys[HADUMP_XS_BOOT_MEMORY] = std::to_string(500_MiB >> 10);
+  settle();
+  restart();
+  settle();
+  caretaker->reconsider();
+  settle();
+  EXPECT_EQ(view("web").window_bytes, 256_MiB);
+  EXPECT_EQ(host.at(domid).store.published.at(HADUMP_XS_AGENT_RESERVE), reserve);
+}
+
 TEST_F(CaretakerWindowSizeTest, WhatAnAdminHasChosenAndWhatIsNonsenseChangeNothing) {
   set_policies("window", "128M");
   const unsigned domid = known(config("web"));

@@ -141,6 +141,25 @@ TEST_F(CrashRunTest, AddsNoSaveAreaBeyondTheHostsLimit) {
   expect_untouched();
 }
 
+TEST_F(CrashRunTest, AddsNoMoreThanTheHostAllowsForAllDomains) {
+  policy.window_bytes = 256_MiB;
+  policy.least_window_bytes = 128_MiB;
+  policy.most_added_bytes = 200_MiB;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(record.window_bytes, 128_MiB) << "the smaller window fits";
+  EXPECT_LE(record.save_area.bytes(), 200_MiB);
+}
+
+TEST_F(CrashRunTest, LeavesADomainAloneWhoseSaveAreaIsMoreThanTheHostAllows) {
+  policy.most_added_bytes = 100_MiB;
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what(), HasSubstr("max-save-memory"));
+  expect_untouched();
+}
+
 TEST_F(CrashRunTest, WhatWasAddedLeavesClear) {
   ASSERT_TRUE(run());
   const FrameRange area = record.save_area;

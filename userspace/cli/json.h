@@ -4,12 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/base/json_text.h"
+
 namespace hadump {
 
 /// Keeps the order in which keys are added.
 using Json = nlohmann::ordered_json;
 
-/// On one line, in ASCII. File names need not be UTF-8, JSON must be: what is not becomes U+FFFD.
-std::string json_text(const Json& json);
+/// Also of {{"key", value}, …}.
+inline std::string json_text(const Json& json) { return json_text<Json>(json); }
 
 }  // namespace hadump
