@@ -38,13 +38,23 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
     build = commands.add_parser("build", help="download packages and build the images")
     build.add_argument(
         "--kernel", action="append", help="guest kernel packages (NAME or NAME/SUITE)"
     )
     build.set_defaults(run=_build)
+    _host_parsers(commands)
+    _dom0_parsers(commands)
+    _scenario_parser(
+        commands.add_parser(
+            "scenario", help="run a scenario, or several on one host; without a name, list them"
+        )
+    )
+    _guest_parser(commands.add_parser("guest", help="create, crash, destroy guests"))
+    return parser
 
+
+def _host_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     start = commands.add_parser("start", help="start a host in the background")
     start.add_argument("name")
     start.add_argument(
@@ -65,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
     commands.add_parser("list", help="the running hosts").set_defaults(run=_list)
 
+
+def _dom0_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     execute = commands.add_parser("exec", help="run a command in dom0: exec NAME -- COMMAND…")
     execute.add_argument("name")
     execute.add_argument("--timeout", type=float, default=600)
@@ -94,25 +106,21 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument("guest")
     console.add_argument("-f", "--follow", action="store_true")
     console.set_defaults(run=_console)
-    scenario_parser = commands.add_parser(
-        "scenario", help="run a scenario, or several on one host; without a name, list them"
-    )
-    scenario_parser.add_argument(
+
+
+def _scenario_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "words", nargs="*", metavar="[TITLE:]NAME PARAMETER=VALUE… [+ …]",
         help="what follows a + is run on the same host, which must be clean by then",
     )  # fmt: skip
-    scenario_parser.add_argument("--build", type=Path, default=scenario.default_build())
-    scenario_parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")
-    scenario_parser.add_argument(
+    parser.add_argument("--build", type=Path, default=scenario.default_build())
+    parser.add_argument("--report", type=Path, help="write the scenario's figures as JSON")
+    parser.add_argument(
         "--deadline", type=int, default=0, metavar="SECONDS",
         help="of each: show the logs and end after that",
     )  # fmt: skip
-    scenario_parser.add_argument(
-        "--guests-mib", type=int, default=2560, help="of a host for several"
-    )
-    scenario_parser.set_defaults(run=_scenario)
-    _guest_parser(commands.add_parser("guest", help="create, crash, destroy guests"))
-    return parser
+    parser.add_argument("--guests-mib", type=int, default=2560, help="of a host for several")
+    parser.set_defaults(run=_scenario)
 
 
 def _guest_parser(parser: argparse.ArgumentParser) -> None:
