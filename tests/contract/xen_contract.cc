@@ -95,8 +95,20 @@ TEST_F(OnXen, ARequestThatNobodyHasTakenIsWithdrawn) {
 }
 
 TEST_F(OnXen, GuestStoreKeepsTheContract) {
+  const XenStore raw(handles_.store.get());
+  const std::string home = "/local/domain/" + std::to_string(g_subject.domid) + "/";
+  const GuestWrites guest_writes = [&](const std::string& key, const std::string& value) {
+    ASSERT_TRUE(raw.write(home + HADUMP_XS_GUEST "/" + key, value));
+  };
   XenGuestStore store(handles_.store.get(), g_subject.domid);
-  check_guest_store_contract(store);
+  check_guest_store_contract(store, guest_writes);
+
+  // What is listened to all the time.
+  for (const char* key : kGuestsWords) guest_writes(key, "word");
+  EXPECT_EQ(store.news(true).value().keys, store.guest_keys().value());
+  const GuestKeys few = {{HADUMP_XS_STATE, "word"}, {HADUMP_XS_BOOT_MEMORY, "word"}};
+  EXPECT_EQ(store.news(false).value().keys, few);
+  EXPECT_TRUE(store.clear_guest_keys());
 }
 
 // libxl waits for a child of its own when it destroys a domain, here a twin. In its default mode a

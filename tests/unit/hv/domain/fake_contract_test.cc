@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The fakes keep the contracts that the real parts keep; tests/contract/xen_contract.cc runs the
 // same on Xen.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <regex>
+#include <string>
+#include <vector>
 
 #include "tests/contract/dirty_log_contract.h"
 #include "tests/contract/domain_contract.h"
@@ -42,7 +47,20 @@ TEST(InMemoryDirtyLog, KeepsTheContract) {
 TEST(InMemoryGuestStore, KeepsTheContract) {
   InMemoryGuestStore store;
   store.keys["state"] = "registered";
-  check_guest_store_contract(store);
+  check_guest_store_contract(
+      store, [&](const std::string& key, const std::string& value) { store.keys[key] = value; });
+}
+
+TEST(GuestStoreContract, KnowsEveryWordOfTheAbi) {
+  std::ifstream abi(HADUMP_SOURCE_DIR "/core/abi/hadump_abi.h");
+  const std::regex define("#define HADUMP_XS_[A-Z_]+ \"([a-z-]+)\".*");
+  std::vector<std::string> words;
+  std::string line;
+  while (std::getline(abi, line) && !line.starts_with("#define HADUMP_XS_GUEST ")) {
+  }
+  while (std::getline(abi, line) && !line.starts_with("#define HADUMP_XS_MAX_VALUE "))
+    if (std::smatch found; std::regex_match(line, found, define)) words.push_back(found[1]);
+  EXPECT_THAT(words, testing::ElementsAreArray(kGuestsWords));
 }
 
 }  // namespace
