@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,19 +26,43 @@ bool is_ours(const struct stat& info) {
   return info.st_uid == 0 || info.st_uid == ::geteuid();
 }
 
-bool others_can_write(const struct stat& info) {
-  return (info.st_mode & S_IWOTH) != 0 || ((info.st_mode & S_IWGRP) != 0 && info.st_gid != 0);
+/// Whether more is known of who may do what than owner, group and mode say. A POSIX ACL, which also
+/// may be one for what is made in a directory, turns the group's bits into the most that it allows
+/// to anybody (acl(5)). Of NFSv4's every file has one, and the server makes the group's bits of it
+/// in its own way (RFC 8881, 6.3.1).
+/// @param fd  may be open with O_PATH, which fgetxattr(2) does not take.
+bool has_acl(int fd) {
+  const std::string path = fmt::format("/proc/self/fd/{}", fd);
+  for (const char* name :
+       {"system.posix_acl_access", "system.posix_acl_default", "system.nfs4_acl"}) {
+    if (::getxattr(path.c_str(), name, nullptr, 0) >= 0) return true;
+    if (errno != ENODATA && errno != EOPNOTSUPP) return true;  // Nobody can tell.
+  }
+  return false;
 }
 
-Result<> check_trusted(const struct stat& info, const std::string& path) {
+/// Without the group's right to write, an ACL gives nobody that right either: of a POSIX ACL the
+/// kernel sees to it, and that of an NFSv4 server is taken at the word of the mode.
+bool others_can_write(int fd, const struct stat& info) {
+  if ((info.st_mode & S_IWOTH) != 0) return true;
+  if ((info.st_mode & S_IWGRP) == 0) return false;
+  return info.st_gid != 0 || has_acl(fd);
+}
+
+std::string rights_text(const struct stat& info) {
+  const bool by_acl = (info.st_mode & S_IWOTH) == 0 && info.st_gid == 0;
+  return fmt::format("mode {:04o}, group {}{}", info.st_mode & 07777U, info.st_gid,
+                     by_acl ? ", with an access control list" : "");
+}
+
+Result<> check_trusted(int fd, const struct stat& info, const std::string& path) {
   if (!is_ours(info))
     return fail(ErrorCode::kBadData, fmt::format("{} belongs to user {}", path, info.st_uid));
   const bool is_link = S_ISLNK(info.st_mode);  // Its mode says nothing.
   const bool is_sticky = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
-  if (!is_link && !is_sticky && others_can_write(info))
+  if (!is_link && !is_sticky && others_can_write(fd, info))
     return fail(ErrorCode::kBadData,
-                fmt::format("{} can be changed by others (mode {:04o}, group {})", path,
-                            info.st_mode & 07777U, info.st_gid));
+                fmt::format("{} can be changed by others ({})", path, rights_text(info)));
   return {};
 }
 
@@ -63,6 +88,7 @@ class Walk {
 
   const std::string& directory() const { return at_; }
   const struct stat& info() const { return info_; }
+  bool others_can_write_to_it() const { return others_can_write(fd_.get(), info_); }
   bool is_at_the_end() const { return todo_.empty(); }
   /// What comes next. @pre !is_at_the_end().
   const std::string& next() const { return todo_.front(); }
@@ -94,7 +120,7 @@ Result<Walk> Walk::begin(const std::string& path) {
 Result<> Walk::enter(UniqueFd fd, const std::string& path) {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail_os(errno, "looking at " + path);
-  if (auto trusted = check_trusted(info, path); !trusted) return trusted;
+  if (auto trusted = check_trusted(fd.get(), info, path); !trusted) return trusted;
   if (S_ISLNK(info.st_mode)) return follow(fd, path);
   fd_ = std::move(fd);
   info_ = info;
@@ -169,10 +195,9 @@ Result<Walk> make_own(const std::string& path) {
     if (!further) return fail(Result<bool>(further));
     if (!*further) return fail_os(ENOTDIR, "creating the directory " + wanted);
   }
-  if (others_can_write(walk->info()))
-    return fail(ErrorCode::kBadData,
-                fmt::format("{} is a directory that others can write to (mode {:04o})", path,
-                            walk->info().st_mode & 07777U));
+  if (walk->others_can_write_to_it())
+    return fail(ErrorCode::kBadData, fmt::format("{} is a directory that others can write to ({})",
+                                                 path, rights_text(walk->info())));
   return walk;
 }
 
@@ -220,7 +245,7 @@ Result<> check_trusted_file(int fd, const std::string& path) {
   if (::fstat(fd, &info) != 0) return fail_os(errno, "looking at " + path);
   if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kBadData, path + " is not a regular file");
   if (info.st_nlink > 1) return fail(ErrorCode::kBadData, path + " has another name as well");
-  return check_trusted(info, path);
+  return check_trusted(fd, info, path);
 }
 
 Result<std::string> read_trusted_text_file(const HeldFile& file, std::uint64_t limit) {

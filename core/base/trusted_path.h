@@ -10,8 +10,8 @@
 namespace hadump {
 
 /// Trusted is what only root and this process's user can change: owned by one of them, and writable
-/// by nobody else. Group root may write, and so may others to a sticky directory, where they cannot
-/// replace what is ours.
+/// by nobody else. Group root may write where no access control list gives the group's bits another
+/// meaning, and so may others to a sticky directory, where they cannot replace what is ours.
 
 /// Walks to `path` from the root. When each directory and each link on the way is trusted, nobody
 /// else can make the path lead elsewhere, neither now nor later.

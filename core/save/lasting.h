@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/save/disk_facts.h"
 
 namespace hadump {
 
@@ -19,6 +20,16 @@ class FileSystems {
   virtual Result<std::uint64_t> type(const std::string& directory) const = 0;
   /// The text of /proc/self/mountinfo.
   virtual Result<std::string> mounts() const = 0;
+  /// The number in mountinfo of the mount that a directory is on. kUnsupported when not known.
+  virtual Result<std::uint64_t> mount_id(const std::string& /*directory*/) const {
+    return fail(ErrorCode::kUnsupported, "mounts are told apart by name");
+  }
+  /// See read_disk_facts(): unless an implementation knows more, a disk that is made of nothing.
+  virtual Result<DiskFacts> disk(const std::string& /*device*/) const { return DiskFacts{}; }
+  /// See find_block_device().
+  virtual Result<std::string> block_device(const std::string& path) const {
+    return fail(ErrorCode::kUnsupported, path + " is not known as a block device");
+  }
 };
 
 const FileSystems& system_file_systems();
@@ -27,12 +38,14 @@ const FileSystems& system_file_systems();
 std::string unescape_mount(std::string_view text);
 
 /// Whether files in a directory are still there after the next boot. In memory they are not, nor in
-/// an overlay whose upper directory is in memory (live systems), in a service's private /tmp, which
-/// goes with the service, or in /tmp, which systems empty at boot. A network file system is taken
-/// at its word.
+/// /tmp, which systems empty at boot, by whatever name that is mounted, nor in a service's private
+/// /tmp, which goes with the service; and whatever is on such a place is not: an overlay by its
+/// upper directory (live systems), a loop device by its file, LVM, LUKS and RAID by all of their
+/// disks, of which brd, zram and null_blk are in memory. A network file system is taken at its
+/// word.
 /// @param directory  exists, without links.
-/// @return kBadData with the reason when they are not, or when nobody can tell. kOs when the
-///         directory cannot be looked at.
+/// @return kBadData with the reason when they are not, or when nobody can tell. The error of
+///         FileSystems::type() when the directory cannot be looked at.
 Result<> check_lasting(const std::string& directory, const FileSystems& systems);
 
 }  // namespace hadump

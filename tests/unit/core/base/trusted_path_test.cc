@@ -4,9 +4,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "core/base/file.h"
 #include "core/base/unique_handle.h"
@@ -82,6 +86,52 @@ TEST_F(TrustedPath, IsNotWhatBelongsToOthers) {
   EXPECT_EQ(reason(path("a")), "");  // Group root.
   ASSERT_EQ(::chown(path("a").c_str(), 0, 1), 0);
   EXPECT_THAT(reason(path("a")), HasSubstr("can be changed by others"));
+}
+
+/// An entry of a POSIX ACL, as acl(5) and linux/posix_acl_xattr.h have it.
+struct AclEntry {
+  std::uint16_t tag, permissions;
+  std::uint32_t id;
+};
+constexpr std::uint16_t kAclOwner = 1, kAclUser = 2, kAclGroup = 4, kAclMask = 16, kAclOther = 32;
+constexpr std::uint32_t kNoId = 0xffffffff;
+
+/// Lets user 65534 write. The group's bits become the mask's.
+bool let_somebody_write(const std::string& path, const char* attribute) {
+  std::vector<std::uint8_t> text{2, 0, 0, 0};  // The version.
+  for (const AclEntry& entry : {AclEntry{kAclOwner, 7, kNoId},
+                                {kAclUser, 7, kSomebodyElse},
+                                {kAclGroup, 5, kNoId},
+                                {kAclMask, 7, kNoId},
+                                {kAclOther, 5, kNoId}}) {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&entry);
+    text.insert(text.end(), bytes, bytes + sizeof(entry));
+  }
+  if (::setxattr(path.c_str(), attribute, text.data(), text.size(), 0) == 0) return true;
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  return false;
+}
+
+TEST_F(TrustedPath, IsNotWhatAnAclLetsOthersChange) {
+  if (::geteuid() != 0) GTEST_SKIP() << "a group that may write is root's";
+  fs::create_directories(path("a/b"));
+  fs::create_directories(path("c"));
+  ASSERT_TRUE(write_file_atomically(path("file"), "text", 0664));
+  EXPECT_EQ(read_trusted_text_file(path("file"), 4).value_or(""), "text");
+  if (!let_somebody_write(path("a"), "system.posix_acl_access"))
+    GTEST_SKIP() << "no ACLs on this file system";
+  EXPECT_THAT(reason(path("a/b")), HasSubstr(path("a") + " can be changed by others"));
+  EXPECT_FALSE(make_own_directory(path("a")));
+  set_mode(path("a"), 0755);  // Sets the mask: what the entries say has no effect.
+  EXPECT_EQ(reason(path("a/b")), "");
+  EXPECT_TRUE(make_own_directory(path("a")));
+  set_mode(path("c"), 0775);
+  EXPECT_TRUE(make_own_directory(path("c")));
+  ASSERT_TRUE(let_somebody_write(path("c"), "system.posix_acl_default"));
+  EXPECT_THAT(make_own_directory(path("c")).error().what(), HasSubstr(path("c")));
+  ASSERT_TRUE(let_somebody_write(path("file"), "system.posix_acl_access"));
+  EXPECT_THAT(read_trusted_text_file(path("file"), 4).error().what(),
+              HasSubstr("can be changed by others"));
 }
 
 TEST_F(TrustedPath, OwnDirectoriesAreMadeForUsAlone) {

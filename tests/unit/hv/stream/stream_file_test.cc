@@ -21,7 +21,7 @@ using testing::UnorderedElementsAre;
 class DiskType : public FileSystems {
  public:
   Result<std::uint64_t> type(const std::string& /*directory*/) const override { return type_; }
-  Result<std::string> mounts() const override { return std::string(); }
+  Result<std::string> mounts() const override { return "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"; }
   std::uint64_t type_ = EXT4_SUPER_MAGIC;
 };
 
