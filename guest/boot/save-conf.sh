@@ -56,7 +56,7 @@ is_usable() {
 		[ -n "$1" ] || return 0
 		reason="not an absolute path of a program" && [ -f "$1" ] && [ -x "$1" ] &&
 			[ "${1#/}" != "$1" ] || return 1
-		reason="others can write it or its directory" && only_ours "$1"
+		reason="others can change it, or the way to it" && only_ours "$1"
 		;;
 	esac
 }
@@ -92,7 +92,7 @@ read_conf() {
 	if [ ! -f "$conf" ] || [ ! -r "$conf" ]; then
 		fault "not a readable file, using the defaults" && return 0
 	fi
-	only_ours "$conf" || { fault "others can write it or its directory, using the defaults" && return 0; }
+	only_ours "$conf" || { fault "others can change it, or the way to it: using the defaults" && return 0; }
 	while IFS= read -r value || [ -n "$value" ]; do
 		trim
 		line=$value key=${value%%=*} value=${value#*=}

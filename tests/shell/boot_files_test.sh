@@ -71,6 +71,12 @@ done
 expect_code 0 systemd-analyze verify "$scratch"/hadump-*.service "$scratch/hadump-memory.target"
 [ ! -s "$scratch/output" ] || fail "systemd complains"
 
+begin "a child that is killed for want of memory ends nothing else, and a window's share of threads is no limit"
+for unit in hadump-save hadump-memory hadump-memory-wait; do
+	grep -qx 'OOMPolicy=continue' "$boot/systemd/$unit.service" || fail "$unit stops"
+done
+grep -qx 'TasksMax=infinity' "$boot/systemd/hadump-save.service" || fail "the usual limit"
+
 begin "settings are kept away before systemd-sysctl, and no boot waits for the memory"
 grep -qx 'Before=systemd-sysctl.service' "$boot/systemd/hadump-window.service" || fail "not before systemd-sysctl"
 for unit in hadump-memory hadump-boot-memory; do

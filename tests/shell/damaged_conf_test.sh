@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 saver=$here/../../guest/boot/hadump-save
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_CONF="$scratch/conf"
 export HADUMP_RELEASE_REGION="$scratch/bin/release-region" HADUMP_DEFAULT_TARGET="$scratch/default"
-export HADUMP_MOUNT_SECONDS=0 HADUMP_FSTAB=/dev/null LC_ALL=C
+export HADUMP_MACHINE_ID="$scratch/machine-id" HADUMP_MOUNT_SECONDS=0 HADUMP_FSTAB=/dev/null LC_ALL=C
 : >"$scratch/kernel/release_region"
 # As the real one: a value with anything unusual in it is refused. A save fails, or it succeeds.
 stub release-region "case \" \$* \" in
@@ -20,9 +20,10 @@ stub release-region "case \" \$* \" in
 	*) exit \"\$(cat '$scratch/result')\" ;;
 esac"
 # A damaged TARGET may be anywhere.
-stub mkdir "case \"\$*\" in *' $scratch/'*) exec /bin/mkdir \"\$@\" ;; esac; exit 1"
+stub mkdir "case \" \$*\" in *' $scratch/'*) exec /bin/mkdir \"\$@\" ;; esac; exit 1"
 stub hook "touch '$scratch/hook-ran'"
 
+echo 1 >"$HADUMP_MACHINE_ID"
 host=$(uname -n | tr -c 'A-Za-z0-9.\n-' _)
 old=("$host-20240101T000000" "$host-20250101T000000" "$host-20260101T000000")
 others=(crash/elsewhere-20240101T000000/vmcore crash/notes.txt default/kept precious/vmcore)
@@ -32,7 +33,10 @@ set_up() {
 	local name
 	rm -rf "$scratch"/crash "$scratch"/default "$scratch"/precious "$scratch"/{ran,hook-ran}
 	mkdir -p "${old[@]/#/$scratch/crash/}" "$scratch"/{crash/elsewhere-20240101T000000,default,precious}
-	for name in "${old[@]}"; do : >"$scratch/crash/$name/vmcore"; done
+	for name in "${old[@]}"; do
+		: >"$scratch/crash/$name/vmcore"
+		printf 'hadump 1\n' | sha256sum | cut -c -64 >"$scratch/crash/$name/.hadump-machine"
+	done
 	for name in "${others[@]}"; do echo precious >"$scratch/$name"; done
 	: >"$scratch/kernel/hadump/release_mem"
 }
@@ -102,7 +106,7 @@ for ((seed = ${seeds%-*}; seed < ${seeds#*-}; ++seed)); do
 	ended=0
 	PATH="$scratch/bin:$PATH" timeout 20 "$saver" >"$scratch/output" 2>&1 || ended=$?
 	cp "$HADUMP_CONF" "$scratch/damaged"
-	# A target that cannot be made, or too little room: 1 and 4. Anything else is the save's own.
-	case "$ended" in "$code" | 1 | 4) ;; *) fail "ended with $ended, the save with $code" ;; esac
+	# A target that is not mounted, cannot be made, or has too little room: 1, 2 and 4. Anything else is the save's own.
+	case "$ended" in "$code" | 1 | 2 | 4) ;; *) fail "ended with $ended, the save with $code" ;; esac
 	expect_no_harm "seed $seed"
 done

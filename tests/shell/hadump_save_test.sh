@@ -10,6 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 saver=$here/../../guest/boot/hadump-save
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_CONF="$scratch/conf"
 export HADUMP_RELEASE_REGION="$scratch/bin/release-region"
+export HADUMP_MACHINE_ID="$scratch/machine-id" HADUMP_STATE_DIR="$scratch/state"
+echo 00112233445566778899aabbccddeeff >"$HADUMP_MACHINE_ID"
 
 conf() {
 	printf '%s\n' "TARGET=$scratch/crash" "$@" >"$HADUMP_CONF"
@@ -19,6 +21,7 @@ old_dump() {
 	mkdir -p "$scratch/crash/$1"
 	: >"$scratch/crash/$1/vmcore"
 	: >"$scratch/crash/$1/dmesg.txt"
+	printf 'hadump %s\n' "$(cat "$HADUMP_MACHINE_ID")" | sha256sum | cut -c -64 >"$scratch/crash/$1/.hadump-machine"
 }
 
 begin "does nothing without a dump"
@@ -41,7 +44,7 @@ expect_said "unknown key 'NONSENSE'"
 [ ! -e "$scratch/ran" ] || fail "ran a command from the configuration"
 
 begin "passes the exit code on and keeps the memory"
-stub release-region 'exit 4'
+stub_save 'exit 4'
 conf
 : >"$scratch/kernel/hadump/release_mem"
 expect_code 4 "$saver"
@@ -62,6 +65,15 @@ for code in 2 8 126 127 134 137; do
 	[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
 done
 
+begin "nor because of a target that is refused, or cannot be looked at"
+for code in 1 2; do
+	stub release-region "exit $code"
+	expect_code 2 "$saver"
+	expect_not_called --progress
+	expect_said "What to do next"
+	[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+done
+
 begin "saves with the defaults when release-region refuses the settings"
 stub release-region 'case "$*" in *--compress*) exit 2 ;; esac'
 expect_code 0 "$saver"
@@ -69,7 +81,7 @@ expect_said "saving with the defaults"
 expect_called "release-region save --to $scratch/crash/ --dump-level 1 --progress plain"
 
 begin "never releases after being stopped"
-stub release-region 'exit 6'
+stub_save 'exit 6'
 : >"$scratch/kernel/hadump/release_mem"
 expect_code 6 "$saver"
 [ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
@@ -79,7 +91,7 @@ stub release-region 'exit 0'
 stub df 'echo Filesystem; echo "/dev/x 100 90 1024 90% /"'
 conf MIN_FREE_MB=2
 PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
-expect_not_called "release-region save --to"
+expect_not_called --progress
 expect_said "less than 2 MiB free"
 
 begin "goes on with a save that was begun, with or without room"
@@ -94,7 +106,7 @@ expect_called "release-region save"
 begin "but not with another dump's"
 printf '%s\n' "hadump-journal 1" "dump 00$dump_id" >"$journal"
 PATH="$scratch/bin:$PATH" expect_code 4 "$saver"
-expect_not_called "release-region save --to"
+expect_not_called --progress
 rm -r "$scratch/bin/df" "$scratch/crash/guest-20250101T000000"
 
 begin "waits until the target's file system is mounted"
@@ -125,7 +137,7 @@ for target in "$scratch/a disk" "$scratch/a disk/crash" "$scratch/link"; do
 	echo "/dev/vda1 / ext4 rw 0 0" >"$HADUMP_MOUNTS"
 	printf '%s\n' "TARGET=$target" >"$HADUMP_CONF"
 	PATH="$scratch/bin:$PATH" expect_code 1 "$saver"
-	expect_not_called "release-region save --to"
+	expect_not_called --progress
 	expect_said "nothing is mounted on $scratch/a disk"
 	expect_said "What to do next"
 	[ ! -e "$scratch/a disk/crash" ] || fail "made the target in another file system"
@@ -133,18 +145,17 @@ done
 unset HADUMP_FSTAB HADUMP_MOUNTS HADUMP_MOUNT_SECONDS
 conf
 
-begin "gives up as configured when the target cannot be made"
+begin "releases nothing when the target cannot be made"
 : >"$scratch/file"
+ln -s nowhere "$scratch/dangling"
 : >"$scratch/kernel/hadump/release_mem"
-printf '%s\n' "TARGET=$scratch/file/crash" FAILURE_ACTION=release >"$HADUMP_CONF"
-expect_code 1 "$saver"
-expect_not_called "release-region save --to"
-grep -q 1 "$scratch/kernel/hadump/release_mem" || fail "did not release"
-: >"$scratch/kernel/hadump/release_mem"
-printf '%s\n' "TARGET=$scratch/file/crash" >"$HADUMP_CONF"
-expect_code 1 "$saver"
-expect_said "cannot create $scratch/file/crash"
-[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+for target in file file/crash dangling dangling/crash; do
+	printf '%s\n' "TARGET=$scratch/$target" FAILURE_ACTION=release >"$HADUMP_CONF"
+	expect_code 2 "$saver"
+	expect_not_called --progress
+	expect_said "cannot create $scratch/$target"
+	[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+done
 
 begin "saves all the same when a number of the configuration is none"
 conf MIN_FREE_MB=64M KEEP_OLD=all
@@ -154,7 +165,7 @@ expect_said "KEEP_OLD=all: not a number from 0 to 999999999; using 0"
 expect_called "release-region save"
 
 begin "keeps everything when the earlier save is not found"
-stub release-region 'exit 8'
+stub_save 'exit 8'
 conf FAILURE_ACTION=release
 expect_code 8 "$saver"
 expect_said "What to do next"
@@ -162,7 +173,7 @@ expect_said "What to do next"
 stub release-region 'exit 0'
 
 begin "leaves a dump to whoever is saving it already"
-stub release-region 'exit 9'
+stub_save 'exit 9'
 stub hook 'exit 0'
 conf FAILURE_ACTION=release "POST_HOOK=$scratch/bin/hook"
 : >"$scratch/calls"
@@ -177,14 +188,18 @@ stub uname 'echo guest'
 export PATH="$scratch/bin:$PATH"
 outside=$scratch/outside
 new=$scratch/crash/guest-20250101T000000 # By a host's clock that is wrong.
-stub release-region "mkdir -p '$new'; : >'$new/vmcore'; echo '$new/vmcore' >&3; exit \$(cat '$scratch/code')"
+stub_save "mkdir -p '$new'; : >'$new/vmcore'; echo '$new/vmcore' >&3; exit \$(cat '$scratch/code')"
 reset_dumps() {
 	rm -rf "$scratch/crash" "$outside"
 	for name in guest-20250201T000000 guest-20250301T000000 guest-20250401T000000 \
 		web-20240101T000000 guest-1-20240101T000000 guest-20240101T0000001 guest-2024-T1 \
-		guest-20240101T000000 guest-20240102T000000 guest-20240103T000000 guest-20240104T000000; do
+		guest-20240101T000000 guest-20240102T000000 guest-20240103T000000 guest-20240104T000000 \
+		guest-20240106T000000 guest-20240107T000000; do
 		old_dump "$name"
 	done
+	# Another machine of this name, and one of before that was noted.
+	echo 9999 >"$scratch/crash/guest-20240106T000000/.hadump-machine"
+	rm "$scratch/crash/guest-20240107T000000/.hadump-machine"
 	: >"$scratch/crash/guest-20240101T000000/.vmcore.hadump-journal"
 	: >"$scratch/crash/guest-20240102T000000/.vmcore.hadump-journal.1"
 	: >"$scratch/crash/guest-20240103T000000/vmcore-incomplete"
@@ -202,7 +217,8 @@ reset_dumps() {
 expect_gone() {
 	find "$scratch/crash" "$outside" | grep -vxF -e "$new" -e "$new/vmcore" | sort >"$scratch/after"
 	for name in "$@"; do
-		printf '%s\n' "$scratch/crash/$name" "$scratch/crash/$name/dmesg.txt" "$scratch/crash/$name/vmcore"
+		printf '%s\n' "$scratch/crash/$name" "$scratch/crash/$name/dmesg.txt" "$scratch/crash/$name/vmcore" \
+			"$scratch/crash/$name/.hadump-machine"
 	done | sort >"$scratch/gone"
 	comm -23 "$scratch/before" "$scratch/after" | cmp -s - "$scratch/gone" ||
 		fail "deleted: $(comm -23 "$scratch/before" "$scratch/after" | xargs)"
@@ -213,6 +229,7 @@ echo 0 >"$scratch/code"
 expect_code 0 "$saver"
 expect_gone guest-20250201T000000 guest-20250301T000000
 [ -e "$new/vmcore" ] || fail "deleted the new one"
+grep -qxE '[0-9a-f]{64}' "$new/.hadump-machine" || fail "did not note whose it is"
 
 begin "deletes nothing unless the new dump is complete"
 for code in 1 3 5 6 7 8; do
@@ -255,7 +272,7 @@ expect_said "less than 4 MiB free"
 rm "$scratch/bin/df"
 
 begin "continues on a full target when an old dump can go"
-stub release-region "[ ! -e '$scratch/crash/guest-20250301T000000' ] || exit 4; echo '$new/vmcore' >&3"
+stub_save "[ ! -e '$scratch/crash/guest-20250301T000000' ] || exit 4; echo '$new/vmcore' >&3"
 conf KEEP_OLD=1
 reset_dumps
 expect_code 0 "$saver"
@@ -265,15 +282,39 @@ reset_dumps
 expect_code 4 "$saver"
 expect_gone guest-20250201T000000
 
+begin "also those that were saved under another name"
+stub_save "mkdir -p '$new'; : >'$new/vmcore'; echo '$new/vmcore' >&3"
+conf KEEP_OLD=3
+reset_dumps
+old_dump guest-20230101T000000.x9Yz01
+old_dump guest-20230101T000000.x9Yz012
+find "$scratch/crash" "$outside" | sort >"$scratch/before"
+expect_code 0 "$saver"
+expect_gone guest-20230101T000000.x9Yz01 guest-20250201T000000
+
+begin "makes an id for a machine that has none"
+conf KEEP_OLD=1
+for text in '' uninitialized; do
+	echo "$text" >"$HADUMP_MACHINE_ID"
+	rm -rf "$HADUMP_STATE_DIR"
+	reset_dumps
+	rm "$HADUMP_MACHINE_ID"
+	expect_code 0 "$saver"
+	expect_gone
+	grep -qxE '[0-9a-f]{32}' "$HADUMP_STATE_DIR/machine-id" || fail "no id"
+	grep -qxE '[0-9a-f]{64}' "$new/.hadump-machine" || fail "did not note whose it is"
+done
+mv "$HADUMP_STATE_DIR/machine-id" "$HADUMP_MACHINE_ID"
+
 begin "tells the hook this dump's directory"
-stub release-region "echo '$new/vmcore' >&3"
+stub_save "echo '$new/vmcore' >&3"
 stub hook 'exit 1'
 conf "POST_HOOK=$scratch/bin/hook"
 reset_dumps
 expect_code 0 "$saver"
 grep -qx "hook 0 $new" "$scratch/calls" || fail "another directory"
 expect_said "hook failed"
-stub release-region 'exit 1'
+stub_save 'exit 1'
 expect_code 1 "$saver"
 grep -qx "hook 1 " "$scratch/calls" || fail "a directory although none was begun"
 

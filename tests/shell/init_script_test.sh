@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 script=$here/../../guest/boot/init.d/hadump-save
 export HADUMP_KERNEL_DIR="$scratch/kernel" HADUMP_SAVER="$scratch/bin/saver"
 export HADUMP_MEMORY="$scratch/bin/memory" HADUMP_BOOT_MEMORY="$scratch/bin/boot-memory"
-export HADUMP_RUN_DIR="$scratch/run" HADUMP_LOG="$scratch/log"
+export HADUMP_RUN_DIR="$scratch/run" HADUMP_LOG="$scratch/log" HADUMP_LIB="$here/../../guest/boot"
 
 wait_for_call() {
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -22,6 +22,8 @@ wait_for_call() {
 stub saver 'exec sleep 60'
 stub memory 'exit 0'
 stub boot-memory 'exit 0'
+
+umask 022
 
 begin "without a dump it says what the boot has taken, and does nothing else"
 expect_code 0 "$script" start
@@ -54,6 +56,43 @@ expect_said "still saving"
 expect_code 0 "$script" status
 kill -KILL "$(cat "$scratch/run/hadump-save.pid")"
 rm "$scratch/run/hadump-save.pid"
+
+begin "its log is ours alone, also one that was there"
+stub saver 'echo said'
+start() {
+	expect_code 0 "$script" start
+	wait_for_call saver
+	wait_for_call "memory restore"
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		"$script" status >/dev/null || break
+		sleep 0.1
+	done
+	: >"$scratch/calls"
+}
+[ "$(stat -c %a "$scratch/log")" = 600 ] || fail "made with another mode"
+chmod 644 "$scratch/log"
+start
+[ "$(stat -c %a "$scratch/log")" = 600 ] || fail "keeps another mode"
+[ ! -s "$scratch/output" ] || grep -q "see $scratch/log" "$scratch/output" || fail "complains"
+
+begin "and is written nowhere else"
+mkdir -m 777 "$scratch/open"
+chmod 777 "$scratch/open"
+echo precious >"$scratch/precious"
+ln -s "$scratch/precious" "$scratch/link"
+ln -s "$scratch" "$scratch/open/link"
+for log in open/log link open/link/precious; do
+	rm -f "$scratch/run/hadump-save.log"
+	HADUMP_LOG="$scratch/$log" start
+	expect_said "others can change $scratch/$log, or the way to it"
+	expect_said "see $scratch/run/hadump-save.log"
+done
+[ ! -e "$scratch/open/log" ] || fail "made it"
+[ "$(cat "$scratch/precious")" = precious ] || fail "wrote it"
+ln -sf "$scratch/precious" "$scratch/run/hadump-save.log"
+HADUMP_LOG="$scratch/link" start
+expect_said "see /dev/null"
+[ "$(cat "$scratch/precious")" = precious ] || fail "wrote it"
 
 begin "comes after every file system that the target can be on"
 for word in Start Stop; do

@@ -25,6 +25,7 @@ cat >"$scratch/expected" <<'FILES'
 644 /usr/lib/hadump/save-conf.sh
 644 /usr/lib/hadump/save-files.sh
 644 /usr/lib/hadump/save-target.sh
+644 /usr/lib/hadump/trusted-files.sh
 644 /usr/lib/modules-load.d/hadump.conf
 644 /usr/lib/systemd/system/hadump-boot-memory.service
 644 /usr/lib/systemd/system/hadump-memory-wait.service

@@ -25,7 +25,7 @@ conf() {
 # expect_call LINE: that, and no other save.
 expect_call() {
 	grep -qxF -- "release-region $1" "$scratch/calls" || fail "was not called: release-region $1"
-	[ "$(grep -c '^release-region save' "$scratch/calls")" = 1 ] || fail "several saves"
+	[ "$(grep '^release-region save' "$scratch/calls" | grep -cv -- ' --check ')" = 1 ] || fail "several saves"
 }
 save() {
 	: >"$scratch/calls"
@@ -54,7 +54,7 @@ done
 chmod 757 "$scratch/bin/saver"
 conf "SAVER=command:$scratch/bin/saver"
 expect_code 2 "$boot/hadump-save" --check
-expect_said "others can write it"
+expect_said "others can change it"
 chmod 755 "$scratch/bin/saver"
 
 begin "a failure is one, with FAILURE_ACTION; wrong settings and a killed saver never release"

@@ -146,7 +146,7 @@ for mode in 666 664; do
 	chmod "$mode" "$HADUMP_CONF"
 	if [ "$(id -u)" = 0 ]; then chgrp 1 "$HADUMP_CONF"; fi
 	expect_code 2 "$saver" --check
-	expect_said "others can write it"
+	expect_said "others can change it"
 	expect_code 0 "$saver"
 	expect_called "save --to $scratch/default/ $defaults"
 done

@@ -88,6 +88,7 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
         .file("usr/lib/hadump/save-conf.sh", _BOOT / "save-conf.sh")
         .file("usr/lib/hadump/save-files.sh", _BOOT / "save-files.sh")
         .file("usr/lib/hadump/save-target.sh", _BOOT / "save-target.sh")
+        .file("usr/lib/hadump/trusted-files.sh", _BOOT / "trusted-files.sh")
         .file("etc/hadump/release-region.conf", f"{config}\n{settings}\n")
         .script("00-hadump", _LOAD, early=True)
         .script("50-hadump-save", "/usr/lib/hadump/hadump-save\n")
