@@ -95,33 +95,68 @@ Result<> GuestMemory::remove_piece(FrameRange piece) {
   return leaving.empty() ? Result<>{} : take_away(leaving);
 }
 
-Result<> GuestMemory::replace(const FrameSet& frames, Gfn spare) {
-  if (auto done = remove({spare, Gfn{spare.value + 1}}); !done) return done;
+Result<> GuestMemory::replace(const FrameSet& frames, Gfn spare, std::uint64_t keep_free_bytes,
+                              const NoteReplaced& note) {
+  if (auto done = remove({spare, Gfn{spare.value + kSpareFrames}}); !done) return done;
+  FrameSet batch;
+  const auto replace_batch = [&]() -> Result<> {
+    if (batch.empty()) return {};
+    const FrameRange fresh{spare, Gfn{spare.value + batch.frames()}};
+    if (auto done = copy_to_spare(batch, fresh, keep_free_bytes); !done) return done;
+    if (auto done = note(batch); !done) return done;
+    if (auto done = finish_replace(batch, spare); !done) return done;
+    batch = {};
+    return note(batch);
+  };
   for (FrameRange range : frames.ranges())
-    for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value) {
-      auto kind = kinds({gfn, Gfn{gfn.value + 1}});
-      if (!kind) return fail(std::move(kind));
-      if (kind->front() != FrameKind::kRam) continue;
-      if (auto done = replace_one(gfn, spare); !done) return done;
+    for (FrameRange piece{range.begin, range.begin}; piece.end < range.end;) {
+      const std::uint64_t room = kSpareFrames - batch.frames();
+      piece = {piece.end, Gfn{std::min(piece.end.value + room, range.end.value)}};
+      auto present = frames_of_kind(*this, piece, FrameKind::kRam);
+      if (!present) return fail(std::move(present));
+      batch.insert(*present);
+      if (batch.frames() < kSpareFrames) continue;
+      if (auto done = replace_batch(); !done) return done;
+    }
+  return replace_batch();
+}
+
+Result<> GuestMemory::copy_to_spare(const FrameSet& frames, FrameRange spare,
+                                    std::uint64_t keep_free_bytes) {
+  if (auto done = populate({spare}, keep_free_bytes); !done) return done;
+  auto fresh = map(spare, Access::kReadWrite);
+  if (!fresh) return fail(std::move(fresh));
+  auto old = map_all(frames, Access::kRead);
+  if (!old) return fail(std::move(old));
+  std::size_t next = 0;
+  for (const FrameMapping& mapping : *old)
+    for (std::size_t i = 0; i < mapping.range().frames(); ++i, ++next) {
+      if (!mapping.present(i) || !fresh->present(next))
+        return fail(ErrorCode::kBusy, fmt::format("guest frame {:#x} or its spare cannot be mapped",
+                                                  mapping.range().begin.value + i));
+      std::memcpy(fresh->frame(next).data(), mapping.frame(i).data(), kFrameSize);
     }
   return {};
 }
 
-// The content is in both until it is behind `gfn` again: nothing is lost when we are killed.
-Result<> GuestMemory::replace_one(Gfn gfn, Gfn spare) {
-  auto old = map({gfn, Gfn{gfn.value + 1}}, Access::kReadWrite);
+// The old memory goes to the host as soon as the spare one is behind its frame and nobody has it
+// mapped, so it is cleared while the content is in the spare one. What has no spare one is done.
+Result<> GuestMemory::finish_replace(const FrameSet& noted, Gfn spare) {
+  auto kinds = this->kinds({spare, Gfn{spare.value + noted.frames()}});
+  if (!kinds) return fail(std::move(kinds));
+  auto old = map_all(noted, Access::kReadWrite);
   if (!old) return fail(std::move(old));
-  if (!old->present(0)) return {};
-  const FrameRange added{spare, Gfn{spare.value + 1}};
-  if (auto done = populate({added}); !done) return done;
-  {
-    auto fresh = map(added, Access::kReadWrite);
-    if (!fresh) return fail(std::move(fresh));
-    if (!fresh->present(0)) return fail(ErrorCode::kBusy, "the added frame cannot be mapped");
-    std::memcpy(fresh->frame(0).data(), old->frame(0).data(), kFrameSize);
-  }
-  if (auto done = move_frame(spare, gfn); !done) return done;
-  std::memset(old->frame(0).data(), 0, kFrameSize);
+  std::size_t next = 0;
+  for (const FrameMapping& mapping : *old)
+    for (std::size_t i = 0; i < mapping.range().frames(); ++i, ++next) {
+      if ((*kinds)[next] == FrameKind::kAbsent) continue;
+      const Gfn gfn{mapping.range().begin.value + i};
+      if (!mapping.present(i))
+        return fail(ErrorCode::kBusy,
+                    fmt::format("guest frame {:#x} cannot be cleared", gfn.value));
+      std::memset(mapping.frame(i).data(), 0, kFrameSize);
+      if (auto done = move_frame(Gfn{spare.value + next}, gfn); !done) return done;
+    }
   return {};
 }
 

@@ -111,13 +111,24 @@ class GuestMemory {
   /// @return kBusy when a frame cannot be cleared: it and those after it stay. Can be repeated.
   Result<> remove(FrameRange range);
 
+  /// What replace() must have written down before it goes on: the frames whose content is in the
+  /// spare ones and nowhere else from then on; none when it is behind them again.
+  using NoteReplaced = std::function<Result<>(const FrameSet& frames)>;
+
   /// Puts other memory with the same content behind each of `frames` that is there: whoever has
-  /// mapped one (a grant) keeps what was there, which is cleared, and has no part in the domain's
-  /// memory any more. What is mapped elsewhere goes on counting as the domain's.
-  /// @param spare  a frame that is absent, unless an earlier call was interrupted. Can be repeated.
-  /// @pre the domain's limit has room for one frame more, and for each that is mapped elsewhere.
-  /// @return errors of populate() and remove(): each frame has its old memory or a new one.
-  Result<> replace(const FrameSet& frames, Gfn spare);
+  /// mapped one (a grant) keeps what was there, which is cleared before, and has no part in the
+  /// domain's memory any more. What is mapped elsewhere goes on counting as the domain's.
+  /// @param spare  the first of kSpareFrames that are absent, unless an earlier call was
+  ///               interrupted. Can be repeated, after finish_replace().
+  /// @param keep_free_bytes  as populate().
+  /// @pre the domain's limit has room for all of `frames` once more.
+  /// @return errors of populate(), remove() and `note`, kBusy when a frame cannot be mapped: each
+  ///         frame has its old memory or a new one, but for those that were noted last.
+  Result<> replace(const FrameSet& frames, Gfn spare, std::uint64_t keep_free_bytes,
+                   const NoteReplaced& note);
+  /// Ends what replace() has noted last. Can be repeated.
+  Result<> finish_replace(const FrameSet& noted, Gfn spare);
+  static constexpr std::uint64_t kSpareFrames = 512;
 
   /// The most the domain may have. Domain::status() has the present value.
   virtual Result<> set_limit_kib(std::uint64_t kib) = 0;
@@ -133,7 +144,7 @@ class GuestMemory {
   virtual Result<> move_frame(Gfn from, Gfn to) = 0;
 
  private:
-  Result<> replace_one(Gfn gfn, Gfn spare);
+  Result<> copy_to_spare(const FrameSet& frames, FrameRange spare, std::uint64_t keep_free_bytes);
   Result<> remove_piece(FrameRange piece);
 };
 

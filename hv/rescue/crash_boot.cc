@@ -13,9 +13,43 @@
 namespace hadump {
 namespace {
 
-// Of pages that other domains have mapped: far more than a guest's devices and channels need. Each
-// takes host memory until the other domain lets go of it.
-constexpr std::uint64_t kMaxReplacedFrames = 4096;
+// Of pages that other domains have mapped, beyond those that the next kernel begins with: as many
+// as a table of Xen's default size can name. Each takes host memory until the other domain lets go.
+constexpr std::uint64_t kMaxReplacedFrames = 32768;
+
+// The guest decides their order and number.
+FrameSet all_frames(const std::vector<HeldGrants>& held) {
+  std::vector<FrameRange> ranges;
+  for (const HeldGrants& one : held)
+    ranges.insert(ranges.end(), one.frames.ranges().begin(), one.frames.ranges().end());
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FrameRange& a, const FrameRange& b) { return a.begin < b.begin; });
+  FrameSet all;
+  for (FrameRange range : ranges) all.insert(range);
+  return all;
+}
+
+FrameSet first_of(const FrameSet& frames, std::uint64_t most) {
+  FrameSet first;
+  for (FrameRange range : frames.ranges()) {
+    const std::uint64_t taken = std::min(range.frames(), most);
+    first.insert({range.begin, Gfn{range.begin.value + taken}});
+    most -= taken;
+  }
+  return first;
+}
+
+// "domain 9 (3 pages, 1 writable), domain 12 (1 page), and 2 more". One line for all: a log that is
+// flooded drops the lines of other guests.
+std::string holders(const std::vector<HeldGrants>& held) {
+  constexpr std::size_t kNamed = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(held.size(), kNamed); ++i)
+    text += fmt::format("{}domain {} ({} pages, {} writable)", i == 0 ? "" : ", ", held[i].domid,
+                        held[i].frames.frames(), held[i].writable.frames());
+  if (held.size() > kNamed) text += fmt::format(", and {} more", held.size() - kNamed);
+  return text;
+}
 
 }  // namespace
 
@@ -83,7 +117,7 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
 Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, const Boot& boot,
                                   const Files& files) {
   if (auto done = world_.domain.reset(boot.map); !done) return fail(std::move(done), "resetting");
-  if (auto done = withdraw_grants(record, ram); !done) return done;
+  if (auto done = withdraw_grants(record, ram, boot); !done) return done;
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
 
   if (auto done = fill_memory(record, boot.saved); !done)
@@ -96,44 +130,75 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, con
 }
 
 // The backends have let go by now. Whoever has not is another domain that the crashed kernel had
-// granted memory to, and that memory is the next kernel's: it gets other memory there.
-Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram) {
+// granted memory to, and that memory is the next kernel's: it gets other memory there, or does not
+// start. What fails is tried again, since the run is committed.
+Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram, const Boot& boot) {
+  const Gfn spare = std::max(added_save_area_start(ram), record.save_area.end);
+  if (!record.replaced.empty()) {
+    if (auto done = world_.memory.finish_replace(record.replaced, spare); !done)
+      return fail(std::move(done), "ending the replacement of granted memory");
+    record.replaced = {};
+    if (auto done = world_.records.save(record); !done) return done;
+  }
   auto held = world_.domain.withdraw_grants();
   if (!held) return fail(std::move(held), "withdrawing its grants");
-  FrameSet frames;
-  for (const HeldGrants& one : *held) frames.insert(one.frames);
-  if (frames.empty()) return {};
-  const auto replaced = replace_held(record, ram, frames.intersection(ram));
-  for (const HeldGrants& one : *held)
-    world_.warn(fmt::format(
-        "domain {} still maps {} pages that the crashed kernel had granted, {} of them writable; "
-        "{}",
-        one.domid, one.frames.frames(), one.writable.frames(),
-        replaced ? "the guest has other memory there now, but devices that are given the same "
-                   "references do not work until that domain has let go of them"
-                 : fmt::format("giving the guest other memory there has failed ({}), so do not "
-                               "trust what it does until that domain has let go of them",
-                               replaced.error().what())));
+  FrameSet ours = ram;
+  ours.insert(config_.kind->acpi);
+  ours.insert(record.save_area);
+  const FrameSet frames = all_frames(*held).intersection(ours);
+  FrameSet first;  // what the next kernel has, or is booted with
+  for (const BootRegion& region : boot.saved.node.boot_regions)
+    first.insert(frames.intersection(region.range));
+  first.insert(frames.intersection(config_.kind->acpi));
+  first.insert(frames.intersection(record.save_area));
+  FrameSet others = frames;
+  others.erase(first);
+  const FrameSet left_out = others;
+  others = first_of(others, kMaxReplacedFrames);
+  const std::uint64_t kept = left_out.frames() - others.frames();
+  if (auto done = replace_held(record, first, others, spare); !done)
+    return fail(std::move(done),
+                fmt::format("giving the guest other memory where its pages are still mapped, by {}",
+                            holders(*held)));
+  if (held->empty()) return {};
+  world_.warn(fmt::format(
+      "pages that the crashed kernel had granted are still mapped, by {}; the guest has other "
+      "memory there now, but devices that are given the same references do not work until all of "
+      "that is let go of",
+      holders(*held)));
+  if (kept != 0)
+    world_.warn(
+        fmt::format("{} of these pages are more than are replaced ({}): do not trust what "
+                    "the guest does until they are let go of",
+                    kept, kMaxReplacedFrames));
   return {};
 }
 
 // Pages that are mapped elsewhere go on counting as the domain's, so there must be room for them.
-Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& ram, const FrameSet& held) {
-  if (held.frames() > kMaxReplacedFrames)
-    return fail(ErrorCode::kUnsupported, fmt::format("they are more than {}", kMaxReplacedFrames));
+Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& first, const FrameSet& others,
+                                Gfn spare) {
+  const std::uint64_t frames = first.frames() + others.frames();
+  if (frames == 0) return {};
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
   auto total = world_.memory.total_frames();
   if (!total) return fail(std::move(total));
-  const std::uint64_t wanted_kib = (*total + held.frames() + 1) << (kFrameShift - 10);
+  replaced_frames_ = frames;
+  const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
   if (wanted_kib > status->max_memory_kib) {
     if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
     record.raised_limit_kib = wanted_kib;
     if (auto done = world_.records.save(record); !done) return done;
     if (auto done = world_.memory.set_limit_kib(wanted_kib); !done) return done;
   }
-  const Gfn spare = std::max(added_save_area_start(ram), record.save_area.end);
-  return world_.memory.replace(held, spare);
+  const auto note = [&](const FrameSet& replaced) {
+    record.replaced = replaced;
+    return world_.records.save(record);
+  };
+  for (const FrameSet* part : {&first, &others})
+    if (auto done = world_.memory.replace(*part, spare, policy_.keep_free_bytes, note); !done)
+      return done;
+  return {};
 }
 
 Result<> CrashRun::reconnect(DomainRecord& record) {
@@ -207,8 +272,8 @@ Result<> CrashRun::for_each_missing(const SavedSnapshot& saved,
 }
 
 // Raises the limit, where it is too low for that many frames more. Never beyond what the domain may
-// have at most, with what was added to it: a guest that runs with its dump may have taken memory
-// elsewhere.
+// have at most, with what was added to it and what is still mapped elsewhere: a guest that runs
+// with its dump may have taken memory elsewhere.
 Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
@@ -216,7 +281,8 @@ Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   if (!total) return fail(std::move(total));
   const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
   if (wanted_kib <= status->max_memory_kib) return {};
-  const std::uint64_t added = record.save_area.bytes() + config_.kind->others().bytes();
+  const std::uint64_t added =
+      record.save_area.bytes() + config_.kind->others().bytes() + (replaced_frames_ << kFrameShift);
   const std::uint64_t most_kib = (config_.memory_bytes + added) >> 10;
   if (wanted_kib > most_kib)
     return fail(ErrorCode::kBadData,

@@ -134,8 +134,9 @@ class CrashRun {
                 bool low_is_verified);
   Result<Boot> plan(const DomainRecord& record, const FrameSet& ram, const Files& files,
                     bool low_is_verified);
-  Result<> withdraw_grants(DomainRecord& record, const FrameSet& ram);
-  Result<> replace_held(DomainRecord& record, const FrameSet& ram, const FrameSet& held);
+  Result<> withdraw_grants(DomainRecord& record, const FrameSet& ram, const Boot& boot);
+  Result<> replace_held(DomainRecord& record, const FrameSet& first, const FrameSet& others,
+                        Gfn spare);
   Result<> reset_and_load(DomainRecord& record, const FrameSet& ram, const Boot& boot,
                           const Files& files);
   Result<> reconnect(DomainRecord& record);
@@ -151,6 +152,7 @@ class CrashRun {
   CrashPolicy policy_;
   DomainConfig config_;
   StepTimes times_;
+  std::uint64_t replaced_frames_ = 0;  ///< at most so many old ones still count as the domain's
 };
 
 }  // namespace hadump

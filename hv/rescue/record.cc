@@ -10,6 +10,7 @@
 #include "core/base/json_text.h"
 #include "core/base/text.h"
 #include "hv/domain/domid.h"
+#include "hv/domain/guest_memory.h"
 #include "hv/domain/json_number.h"
 
 namespace hadump {
@@ -30,6 +31,9 @@ constexpr std::array<std::string_view, 13> kStepNames = {"none",
                                                          "done"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::kDone) + 1);
 
+// A hadumpd that does not know of them would lose what is in the spare frames.
+constexpr int kWithReplaced = 2;
+
 Result<DumpId> parse_dump_id(const std::string& text) {
   DumpId id{};
   if (text.size() != 2 * id.size()) return fail(ErrorCode::kBadData, "a malformed dump id");
@@ -46,6 +50,29 @@ Result<FrameRange> parse_area(std::uint64_t address, std::uint64_t bytes) {
       bytes > HADUMP_MAX_ADDRESS || address > HADUMP_MAX_ADDRESS - bytes)
     return fail(ErrorCode::kBadData, "an impossible save area");
   return frames_of_bytes(address, bytes);
+}
+
+// As ranges of frame numbers. Older records have none.
+nlohmann::ordered_json json_of(const FrameSet& frames) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (FrameRange range : frames.ranges()) json.push_back({range.begin.value, range.end.value});
+  return json;
+}
+
+Result<FrameSet> parse_replaced(const nlohmann::ordered_json& record) {
+  FrameSet frames;
+  if (!record.contains("replaced")) return frames;
+  for (const auto& range : record["replaced"]) {
+    const Gfn begin{json_number<std::uint64_t>(range.at(0))};
+    const Gfn end{json_number<std::uint64_t>(range.at(1))};
+    if (begin >= end || end.value > HADUMP_MAX_ADDRESS >> kFrameShift ||
+        end.value - begin.value > GuestMemory::kSpareFrames)
+      return fail(ErrorCode::kBadData, "impossible replaced frames");
+    frames.insert({begin, end});
+  }
+  if (frames.frames() > GuestMemory::kSpareFrames)
+    return fail(ErrorCode::kBadData, "more replaced frames than there are spare ones");
+  return frames;
 }
 
 nlohmann::ordered_json json_of(const WindowHistory& window) {
@@ -87,7 +114,7 @@ Result<Step> parse_step(std::string_view text) {
 
 std::string to_json(const DomainRecord& record) {
   nlohmann::ordered_json json;
-  json["version"] = 1;
+  json["version"] = record.replaced.empty() ? 1 : kWithReplaced;
   json["uuid"] = record.uuid;
   json["name"] = record.name;
   json["domid"] = record.domid;
@@ -111,6 +138,7 @@ std::string to_json(const DomainRecord& record) {
   json["raised_target_kib"] = record.raised_target_kib;
   json["old_limit_kib"] = record.old_limit_kib;
   json["raised_limit_kib"] = record.raised_limit_kib;
+  if (!record.replaced.empty()) json["replaced"] = json_of(record.replaced);
   json["crashes"] = record.crashes;
   json["crash_counted"] = record.crash_counted;
   json["quick_restarts"] = record.quick_restarts;
@@ -126,7 +154,7 @@ std::string to_json(const DomainRecord& record) {
 
 Result<DomainRecord> parse_record(const std::string& text) try {
   const nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
-  if (json.at("version") != 1)
+  if (json.at("version") != 1 && json.at("version") != kWithReplaced)
     return fail(ErrorCode::kUnsupported, "a state file of a newer version");
   DomainRecord record;
   json.at("uuid").get_to(record.uuid);
@@ -162,6 +190,9 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   take_number(json, "raised_target_kib", record.raised_target_kib);
   take_number(json, "old_limit_kib", record.old_limit_kib);
   take_number(json, "raised_limit_kib", record.raised_limit_kib);
+  auto replaced = parse_replaced(json);
+  if (!replaced) return fail(std::move(replaced));
+  record.replaced = std::move(*replaced);
   for (const auto& when : json.at("crashes"))
     record.crashes.push_back(json_number<std::uint64_t>(when));
   record.crash_counted = json.value("crash_counted", false);  // the same

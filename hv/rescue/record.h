@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/frame_set.h"
 #include "hv/rescue/dump_node.h"
 #include "hv/rescue/window_history.h"
 
@@ -63,6 +64,8 @@ struct DomainRecord {
   /// The same for the limit of the domain's memory.
   std::uint64_t old_limit_kib = 0;
   std::uint64_t raised_limit_kib = 0;
+  /// Frames whose content is in spare ones until they are replaced (GuestMemory::replace()).
+  FrameSet replaced;
   std::vector<std::uint64_t> crashes;  ///< when, seconds since the host's start; for the limit
   bool crash_counted = false;          ///< the crash that the domain is in is in `crashes`
   unsigned quick_restarts = 0;  ///< how often in a row the domain was created again within a minute

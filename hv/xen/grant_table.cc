@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <optional>
 #include <utility>
 
 #include "core/base/units.h"
+#include "hv/xen/xen_domain.h"
 
 namespace hadump {
 
@@ -91,15 +93,36 @@ std::uint16_t take_flags(std::uint16_t& flags, std::uint16_t but) {
   return std::atomic_ref<std::uint16_t>(flags).fetch_and(but);
 }
 
-void add(std::vector<HeldGrants>& held, unsigned domid, std::uint64_t frame, unsigned flags) {
+void add(std::vector<HeldFrame>& held, unsigned domid, std::uint64_t frame, unsigned flags) {
   if ((flags & kInUse) == 0) return;
-  auto found = std::find_if(held.begin(), held.end(),
-                            [domid](const HeldGrants& one) { return one.domid == domid; });
-  if (found == held.end())
-    found = held.insert(held.end(), HeldGrants{.domid = domid, .frames = {}, .writable = {}});
-  const FrameRange one{Gfn{frame}, Gfn{frame + 1}};
-  found->frames.insert(one);
-  if ((flags & GTF_writing) != 0) found->writable.insert(one);
+  held.push_back({domid, std::min(frame, kMaxFrame), (flags & GTF_writing) != 0});
+}
+
+// Dom0 is not listed, and always there.
+Result<std::vector<unsigned>> domids_of_host(const XenHandles& handles) {
+  auto domains = list_domains(handles.control.get());
+  if (!domains) return fail(std::move(domains));
+  std::vector<unsigned> domids{0};
+  for (const DomainStatus& status : *domains) domids.push_back(status.domid);
+  std::sort(domids.begin(), domids.end());
+  return domids;
+}
+
+Result<RingFrames> ring_frames(const XenHandles& handles, unsigned domid) {
+  RingFrames rings{};
+  constexpr std::array<int, 2> kParams{HVM_PARAM_CONSOLE_PFN, HVM_PARAM_STORE_PFN};
+  static_assert(GNTTAB_RESERVED_CONSOLE == 0 && GNTTAB_RESERVED_XENSTORE == 1);
+  for (std::size_t i = 0; i < rings.size(); ++i)
+    if (xc_hvm_param_get(handles.control.get(), domid, static_cast<std::uint32_t>(kParams[i]),
+                         &rings[i]) != 0)
+      return fail_os(errno, "asking for the frames of its rings");
+  return rings;
+}
+
+// With those of the next domain behind it: frames come in ascending order, so that a set only grows
+// at its end.
+bool is_before(const HeldFrame& a, const HeldFrame& b) {
+  return a.domid != b.domid ? a.domid < b.domid : a.frame < b.frame;
 }
 
 // Sorted before, since the guest has decided their order.
@@ -115,27 +138,55 @@ FrameSet set_of(std::vector<std::uint64_t> frames) {
 
 }  // namespace
 
-std::vector<HeldGrants> withdraw(std::span<grant_entry_v1_t> entries) {
-  std::vector<HeldGrants> held;
-  for (std::size_t i = kReservedGrants; i < entries.size(); ++i) {
+std::vector<HeldFrame> withdraw(std::span<grant_entry_v1_t> entries, const RingFrames& rings) {
+  std::vector<HeldFrame> held;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
     const grant_entry_v1_t entry = entries[i];
+    if (i < rings.size() && entry.frame == rings[i]) continue;
     add(held, entry.domid, entry.frame, take_flags(entries[i].flags, kInUse));
   }
   return held;
 }
 
-std::vector<HeldGrants> withdraw(std::span<grant_entry_v2_t> entries,
-                                 std::span<const grant_status_t> status) {
-  std::vector<HeldGrants> held;
-  for (std::size_t i = kReservedGrants; i < entries.size(); ++i) {
+// Every type has what identifies the memory in the same place; one that names another domain's
+// (GTF_transitive) is never mapped, and in use only while Xen copies.
+std::vector<HeldFrame> withdraw(std::span<grant_entry_v2_t> entries,
+                                std::span<const grant_status_t> status, const RingFrames& rings) {
+  static_assert(offsetof(grant_entry_v2_t, full_page.frame) ==
+                offsetof(grant_entry_v2_t, sub_page.frame));
+  std::vector<HeldFrame> held;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
     const grant_entry_v2_t entry = entries[i];
-    const bool sub_page = (entry.hdr.flags & GTF_sub_page) != 0;
-    const unsigned type = take_flags(entries[i].hdr.flags, 0) & GTF_type_mask;
-    const std::uint64_t frame =
-        std::min(sub_page ? entry.sub_page.frame : entry.full_page.frame, kMaxFrame);
-    if (type != GTF_invalid && i < status.size()) add(held, entry.hdr.domid, frame, status[i]);
+    if (i < rings.size() && entry.full_page.frame == rings[i]) continue;
+    static_cast<void>(take_flags(entries[i].hdr.flags, 0));
+    if (i < status.size()) add(held, entry.hdr.domid, entry.full_page.frame, status[i]);
   }
   return held;
+}
+
+std::vector<HeldGrants> held_by_domain(std::vector<HeldFrame> held,
+                                       std::span<const unsigned> domids, std::uint64_t* steps) {
+  std::uint64_t count = held.size();
+  std::sort(held.begin(), held.end(), [&count](const HeldFrame& a, const HeldFrame& b) {
+    ++count;
+    return is_before(a, b);
+  });
+  std::vector<HeldGrants> sums;
+  auto domid = domids.begin();
+  for (const HeldFrame& one : held) {
+    for (; domid != domids.end() && *domid < one.domid; ++domid) ++count;
+    if (domid == domids.end()) break;
+    if (*domid != one.domid) continue;
+    if (sums.empty() || sums.back().domid != one.domid)
+      sums.push_back({.domid = one.domid, .frames = {}, .writable = {}});
+    const FrameRange frame{Gfn{one.frame}, Gfn{one.frame + 1}};
+    const auto ranges = sums.back().frames.ranges();
+    count += ranges.empty() || ranges.back().begin <= frame.begin ? 1 : ranges.size();
+    sums.back().frames.insert(frame);
+    if (one.writable) sums.back().writable.insert(frame);
+  }
+  if (steps != nullptr) *steps = count;
+  return sums;
 }
 
 Result<std::vector<HeldGrants>> withdraw_grants(const XenHandles& handles, unsigned domid) {
@@ -145,12 +196,22 @@ Result<std::vector<HeldGrants>> withdraw_grants(const XenHandles& handles, unsig
   auto table =
       TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_shared, size->frames);
   if (!table) return fail(std::move(table));
-  if (size->version == 1) return withdraw(table->entries<grant_entry_v1_t>());
-  const auto entries = table->entries<grant_entry_v2_t>();
-  auto status = TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_status,
-                                   status_frames(entries.size()));
-  if (!status) return fail(std::move(status));
-  return withdraw(entries, status->entries<const grant_status_t>());
+  auto rings = ring_frames(handles, domid);
+  if (!rings) return fail(std::move(rings));
+  std::vector<HeldFrame> held;
+  if (size->version == 1) {
+    held = withdraw(table->entries<grant_entry_v1_t>(), *rings);
+  } else {
+    const auto entries = table->entries<grant_entry_v2_t>();
+    auto status = TableMapping::open(handles, domid, XENMEM_resource_grant_table_id_status,
+                                     status_frames(entries.size()));
+    if (!status) return fail(std::move(status));
+    held = withdraw(entries, status->entries<const grant_status_t>(), *rings);
+  }
+  // Only now: whoever is not there yet can map nothing any more.
+  auto domids = domids_of_host(handles);
+  if (!domids) return fail(std::move(domids));
+  return held_by_domain(std::move(held), *domids);
 }
 
 FrameSet writable_grants(std::span<const grant_entry_v1_t> entries) {

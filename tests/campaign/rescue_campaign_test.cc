@@ -118,6 +118,7 @@ class RescueLife : public CrashRunTest {
           guest.exists(gfn) && !registered_.contains(gfn))
         frames.insert({gfn, Gfn{gfn.value + 1}});
     domain.hold_grants({{.domid = 9, .frames = frames, .writable = frames}});
+    held_ = frames;
   }
 
   // The agent that is there now; a new one when it was killed.
@@ -196,6 +197,11 @@ class RescueLife : public CrashRunTest {
     ASSERT_TRUE(saved) << saved.error().what();
     EXPECT_EQ(guest.mappings(), 0);
     EXPECT_EQ(guest.leaked_frames(), leaked_before_) << "given away with what was in them";
+    // An agent that was killed has withdrawn the grants, but perhaps not replaced the pages.
+    for (FrameRange range : held_.ranges())
+      for (Gfn gfn = range.begin; gfn < range.end; ++gfn.value)
+        EXPECT_GE(guest.moved(gfn), 1U)
+            << "booted with a page that another domain maps: " << gfn.value;
     std::uint64_t wrong = 0;
     for (const Gfn gfn : old_)
       if (content_in(*saved, gfn) != std::to_integer<int>(mark(gfn.value))) ++wrong;
@@ -276,6 +282,7 @@ class RescueLife : public CrashRunTest {
   std::uint64_t fail_at_ = 0;
   std::vector<Gfn> old_;  ///< Frames whose old content must be kept.
   FrameRange registered_;
+  FrameSet held_;  ///< mapped by another domain
   std::uint64_t leaked_before_ = 0;
   std::uint64_t target_before_ = store.target_kib;
   bool hopeless_ = false;  ///< After some attempts its kernel is gone.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <vector>
 
 #include "hv/domain/guest_memory.h"
 
@@ -54,8 +55,14 @@ inline void check_replaced_memory(GuestMemory& memory, Gfn first, Gfn spare) {
     for (std::size_t i = 0; i < 4; ++i)
       std::memset(mapping->frame(i).data(), static_cast<int>(0x40 + i), kFrameSize);
   }
-  auto done = memory.replace(two, spare);
+  std::vector<FrameSet> noted;
+  auto done = memory.replace(two, spare, 0, [&](const FrameSet& frames) -> Result<> {
+    noted.push_back(frames);
+    return {};
+  });
   ASSERT_TRUE(done) << done.error().what();
+  EXPECT_EQ(noted, (std::vector<FrameSet>{two, {}}));
+  ASSERT_TRUE(memory.finish_replace(two, spare)) << "again is no error";
   EXPECT_EQ(memory.total_frames().value(), before);
   EXPECT_EQ(memory.kinds({spare, Gfn{spare.value + 1}}).value().front(), FrameKind::kAbsent);
   auto mapping = memory.map(four, Access::kRead);

@@ -70,7 +70,8 @@ TEST_F(OnXen, WhoeverHasMappedAReplacedFrameKeepsTheOldOne) {
   ASSERT_TRUE(old && old->all_present());
   std::memset(old->bytes().data(), 0x11, kFrameSize);
   ASSERT_TRUE(subject.guest.set_limit_kib((subject.guest.total_frames().value() + 2) * 4));
-  const auto done = subject.guest.replace({frame}, subject.absent().begin);
+  const auto done = subject.guest.replace({frame}, subject.absent().begin, 0,
+                                          [](const FrameSet&) { return Result<>(); });
   ASSERT_TRUE(done) << done.error().what();
   EXPECT_EQ(old->bytes()[0], std::byte{0}) << "what goes back to the host is cleared";
   std::memset(old->bytes().data(), 0x22, kFrameSize);

@@ -157,8 +157,7 @@ class InMemoryGuest : public GuestMemory {
         exists_.at(gfn.value) = false;
         --total_;
         ++free_frames_;
-        static constexpr std::array<std::byte, kFrameSize> kZeros{};
-        if (std::memcmp(page(gfn), kZeros.data(), kFrameSize) != 0) ++leaked_;
+        if (!is_clear(gfn)) ++leaked_;
       }
     used_before_.insert(frames);
     return {};
@@ -169,6 +168,7 @@ class InMemoryGuest : public GuestMemory {
   Result<> move_frame(Gfn from, Gfn to) override {
     if (auto failed = failure("move"); !failed) return failed;
     const std::lock_guard lock(mutex_);
+    if (!is_clear(to)) ++leaked_;  // the host gets it when nobody has it mapped any more
     aside_[to.value] = content(from);
     exists_.at(from.value) = false;
     --total_;
@@ -183,6 +183,10 @@ class InMemoryGuest : public GuestMemory {
       std::memcpy(page(Gfn{it->first}), it->second.data(), kFrameSize);
   }
 
+  bool is_clear(Gfn gfn) const {
+    static constexpr std::array<std::byte, kFrameSize> kZeros{};
+    return std::memcmp(page(gfn), kZeros.data(), kFrameSize) == 0;
+  }
   static constexpr std::uint64_t kArenaBytes = 32_GiB;  // of address space; untouched costs nothing
   std::byte* page(Gfn gfn) const { return arena_ + (gfn.value << kFrameShift); }
   Result<> failure(const std::string& what) const {

@@ -53,6 +53,61 @@ TEST(RemovedMemory, IsNotTouchedWhereItIsBroken) {
   EXPECT_EQ(guest.content(Gfn{9})[0], std::byte{7});
 }
 
+// Whoever is killed after the note finds the content in the spare frames only.
+TEST(ReplacedMemory, IsWrittenDownBeforeItIsCleared) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{16}}};
+  const FrameSet frames{{Gfn{3}, Gfn{5}}, {Gfn{9}, Gfn{10}}};
+  for (std::uint64_t gfn = 0; gfn < 16; ++gfn)
+    guest.fill(Gfn{gfn}, static_cast<std::byte>(gfn + 1));
+  const Gfn spare{1024};
+  FrameSet noted;
+  const auto killed = guest.replace(frames, spare, 0, [&](const FrameSet& now) -> Result<> {
+    noted = now;
+    return fail(ErrorCode::kCancelled, "killed");
+  });
+  ASSERT_FALSE(killed);
+  EXPECT_EQ(noted, frames);
+  for (const std::uint64_t gfn : {3, 4, 9}) EXPECT_EQ(guest.moved(Gfn{gfn}), 0U) << gfn;
+
+  guest.fail_next("move");
+  ASSERT_FALSE(guest.finish_replace(noted, spare));
+  ASSERT_TRUE(guest.finish_replace(noted, spare));
+  ASSERT_TRUE(guest.finish_replace(noted, spare));
+  for (std::uint64_t gfn = 0; gfn < 16; ++gfn) {
+    EXPECT_EQ(guest.content(Gfn{gfn})[0], static_cast<std::byte>(gfn + 1)) << gfn;
+    EXPECT_EQ(guest.moved(Gfn{gfn}), frames.contains(Gfn{gfn}) ? 1U : 0U) << gfn;
+  }
+  EXPECT_EQ(guest.leaked_frames(), 0U) << "whoever has mapped it keeps it until the host gets it";
+}
+
+TEST(ReplacedMemory, LeavesTheHostWhatItMustKeep) {
+  InMemoryGuest guest{{Gfn{0}, Gfn{16}}};
+  guest.set_free_frames(10);
+  const auto note = [](const FrameSet&) { return Result<>(); };
+  const auto done = guest.replace({{Gfn{3}, Gfn{5}}}, Gfn{1024}, 9 * kFrameSize, note);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+  EXPECT_TRUE(guest.replace({{Gfn{3}, Gfn{5}}}, Gfn{1024}, 8 * kFrameSize, note));
+}
+
+TEST(ReplacedMemory, MayBeMoreThanThereAreSpareFrames) {
+  constexpr std::uint64_t kMany = 2 * GuestMemory::kSpareFrames + 100;
+  InMemoryGuest guest{{Gfn{0}, Gfn{kMany}}};
+  for (std::uint64_t gfn = 0; gfn < kMany; ++gfn)
+    guest.fill(Gfn{gfn}, static_cast<std::byte>(gfn % 251));
+  int notes = 0;
+  ASSERT_TRUE(guest.replace({{Gfn{0}, Gfn{kMany + 5}}}, Gfn{4096}, 0, [&](const FrameSet&) {
+    ++notes;
+    return Result<>();
+  }));
+  EXPECT_EQ(notes, 6) << "three times, and that it is over";
+  std::uint64_t wrong = 0;
+  for (std::uint64_t gfn = 0; gfn < kMany; ++gfn)
+    wrong += guest.moved(Gfn{gfn}) != 1 || guest.content(Gfn{gfn})[0] != std::byte(gfn % 251);
+  EXPECT_EQ(wrong, 0U);
+  EXPECT_EQ(guest.total_frames().value(), kMany);
+}
+
 TEST(ParallelForPieces, RunningOutOfMemoryIsAnError) {
   const auto done = parallel_for_pieces({{Gfn{0}, Gfn{64}}}, 1, [](FrameRange piece) -> Result<> {
     if (piece.begin == Gfn{33}) throw std::bad_alloc();

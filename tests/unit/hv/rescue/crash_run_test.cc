@@ -345,43 +345,11 @@ TEST_F(CrashRunTest, IgnoresHostileRegistrationsAndSaysSo) {
   }
 }
 
-// What a dead kernel has granted is the next kernel's memory.
-TEST_F(CrashRunTest, GivesTheGuestOtherMemoryWhereADomainStillMapsIt) {
-  const Gfn in_window{kWindow / 2 >> kFrameShift};
-  const Gfn held{64 * 97 * 8};  // that the dump is looked at for
-  FrameSet frames{{in_window, Gfn{in_window.value + 1}}, {held, Gfn{held.value + 1}}};
-  frames.insert({Gfn{1ULL << 40}, Gfn{(1ULL << 40) + 1}});  // what a guest may have written there
-  const FrameSet writable{{held, Gfn{held.value + 1}}};
-  domain.hold_grants({{.domid = 9, .frames = frames, .writable = writable}});
-  ASSERT_TRUE(run());
-  EXPECT_THAT(warnings, testing::Contains(testing::AllOf(HasSubstr("domain 9 still maps 3 pages"),
-                                                         HasSubstr("1 of them writable"),
-                                                         HasSubstr("has other memory there now"))));
-  EXPECT_EQ(guest.moved(in_window), 1U);
-  EXPECT_EQ(guest.moved(held), 1U);
-  EXPECT_FALSE(guest.exists(record.save_area.end)) << "nothing is left of it";
-  expect_dump_is_true();
-  domain.hold_grants({});
-  ASSERT_TRUE(finish_dump(domain, guest, store, records, record, 5));
-  EXPECT_EQ(guest.limit_kib(), limit_before);
-}
-
 // Asked of a kernel that hung, or has crashed over it.
 TEST_F(CrashRunTest, TheNextKernelIsNotAskedForWhatTheLastOneWas) {
   store.request = "poweroff";
   ASSERT_TRUE(run());
   EXPECT_EQ(store.request, "");
-}
-
-// The guest comes back all the same.
-TEST_F(CrashRunTest, SaysWhenItCannotGiveTheGuestOtherMemory) {
-  const FrameSet frames{{Gfn{64}, Gfn{65}}};
-  domain.hold_grants({{.domid = 9, .frames = frames, .writable = frames}});
-  guest.fail_next("move");
-  ASSERT_TRUE(run());
-  EXPECT_THAT(warnings, testing::Contains(testing::AllOf(HasSubstr("has failed (move"),
-                                                         HasSubstr("do not trust"))));
-  EXPECT_EQ(record.step, Step::kStarted);
 }
 
 }  // namespace

@@ -73,6 +73,27 @@ TEST(Record, TakesWholeNumbersOnly) {
   }
 }
 
+TEST(Record, RemembersFramesThatAreBeingReplaced) {
+  DomainRecord record;
+  EXPECT_EQ(to_json(record).find("replaced"), std::string::npos);
+  EXPECT_EQ(nlohmann::ordered_json::parse(to_json(record))["version"], 1) << "as older ones";
+  record.replaced = {{Gfn{3}, Gfn{5}}, {Gfn{0x100000}, Gfn{0x100001}}};
+  const std::string json = to_json(record);
+  const auto again = parse_record(json);
+  ASSERT_TRUE(again) << again.error().what();
+  EXPECT_EQ(again->replaced, record.replaced);
+
+  EXPECT_EQ(nlohmann::ordered_json::parse(json)["version"], 2) << "an older hadumpd refuses it";
+
+  auto bad = nlohmann::ordered_json::parse(json);
+  for (const char* frames :
+       {"[[5, 3]]", "[[3, 3]]", "[[0, 513]]", "[[0, 300], [400, 700]]", "[[1]]", "[3]", "[[-1, 3]]",
+        "[[18446744073709551614, 18446744073709551615]]"}) {
+    bad["replaced"] = nlohmann::ordered_json::parse(frames);
+    EXPECT_FALSE(parse_record(bad.dump())) << frames;
+  }
+}
+
 TEST(Record, SurvivesDamage) {
   const std::string good = to_json(DomainRecord{});
   std::mt19937 random(2);
