@@ -10,12 +10,10 @@
 
 #include "core/base/file.h"
 #include "core/base/format_range.h"
+#include "userspace/cli/regions_file.h"
 
 namespace hadump {
 namespace {
-
-// Far above what the module prints for HADUMP_MAX_RANGES ranges (about 50 bytes each).
-constexpr std::uint64_t kMaxRegionsText = 32_MiB;
 
 // One write() call: sysfs takes each as a command of its own. Returns 0 or the errno.
 Result<> write_once(const std::string& path, std::string_view text) {
@@ -60,9 +58,7 @@ Error release_error(int errno_value, FrameRange range) {
 }
 
 Result<RegionTable> SysfsReleaser::regions() {
-  auto text = read_text_file(kernel_dir_ + "/hadump/regions", kMaxRegionsText);
-  if (!text) return fail(std::move(text));
-  return RegionTable::parse(*text);
+  return read_regions(kernel_dir_);
 }
 
 Result<> SysfsReleaser::release(FrameRange range) {

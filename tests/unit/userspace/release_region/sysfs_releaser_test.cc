@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "tests/unit/userspace/release_region/with_sysfs.h"
+#include "userspace/cli/regions_file.h"
 
 namespace hadump {
 namespace {
@@ -16,6 +17,32 @@ TEST_F(WithSysfs, ReleaseWritesStartAndLengthInHexadecimal) {
   SysfsReleaser releaser(root());
   ASSERT_TRUE(releaser.release(frames_of_bytes(0x10000000, 0x8000000)));
   EXPECT_EQ(read("release_region"), "0x10000000 0x8000000\n");
+}
+
+// The module has room for so many readers.
+TEST(ReadPatiently, BeginsAgainWhereOthersWereFaster) {
+  int reads = 0, busy = 5;
+  std::chrono::milliseconds paused{};
+  const auto read = [&]() -> Result<std::string> {
+    if (++reads <= busy) return fail_os(EAGAIN, "regions");
+    return "text";
+  };
+  const auto pause = [&](std::chrono::milliseconds time) { paused += time; };
+  EXPECT_EQ(read_patiently(read, pause).value_or(""), "text");
+  EXPECT_EQ(reads, 6);
+  EXPECT_EQ(paused, std::chrono::milliseconds(1 + 2 + 4 + 8 + 16));
+  busy = 1000;
+  reads = 0;
+  EXPECT_EQ(read_patiently(read, pause).error().os_errno(), EAGAIN);
+  EXPECT_EQ(reads, 40);
+  EXPECT_LT(paused, std::chrono::seconds(10));
+  reads = 0;
+  const auto broken = [&]() -> Result<std::string> {
+    ++reads;
+    return fail_os(EIO, "regions");
+  };
+  EXPECT_EQ(read_patiently(broken, pause).error().os_errno(), EIO);
+  EXPECT_EQ(reads, 1);
 }
 
 TEST(ReleaseError, TellsTheReasonsApart) {
