@@ -105,7 +105,8 @@ tl::expected<void, SaveWithFailure> check_untouched(const RegionTable& before,
 /// The program's part, up to what is durable.
 tl::expected<void, SaveWithFailure> have_saved(const SaveWithOptions& options,
                                                const SaveSeams& seams, const RunProgram& run,
-                                               const RegionTable& before, int lock_fd) {
+                                               const RegionTable& before,
+                                               const std::vector<int>& lock_fds) {
   if (bytes_gone(before) != 0)
     return with_failure({ErrorCode::kNotFound,
                          format_size(bytes_gone(before)) +
@@ -119,7 +120,7 @@ tl::expected<void, SaveWithFailure> have_saved(const SaveWithOptions& options,
   // For the host's display only.
   static_cast<void>(seams.releaser->report_progress(
       fmt::format("another program saves: {}", options.words.front()).substr(0, 200)));
-  const auto end = run({options.words, lock_fd, seams.cancelled});
+  const auto end = run({options.words, lock_fds, seams.cancelled});
   if (!end) return with_failure(end.error(), WithReason::kNoProgram);
   if (auto judged = judge(options, *end, seams.cancelled && seams.cancelled()); !judged)
     return judged;
@@ -162,7 +163,7 @@ Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams)
 
 SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
                          const RunProgram& run, SaveReporter& reporter) {
-  const auto lock = lock_dump(seams, options.words.front(), options.wait, reporter);
+  const auto lock = lock_dump(seams, options.words.front(), options.wait, true, reporter);
   if (!lock) {
     const bool locked = lock.error().reason == SaveFailure::Reason::kLocked;
     const bool stopped = lock.error().error.code() == ErrorCode::kCancelled;
@@ -176,7 +177,7 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
   const auto noted = note.exists();
   if (!noted) return with_failure(noted.error());
   if (!*noted) {
-    auto saved = have_saved(options, seams, run, *before, *lock ? (*lock)->fd() : -1);
+    auto saved = have_saved(options, seams, run, *before, lock->fds());
     if (!saved) return tl::unexpected(std::move(saved).error());
     if (auto written = note.write(fmt::format("{}\n", fmt::join(options.words, " "))); !written)
       reporter.warn("a save that is killed from here on cannot be continued: " +

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,6 +60,19 @@ Error release_error(int errno_value, FrameRange range) {
 
 Result<RegionTable> SysfsReleaser::regions() {
   return read_regions(kernel_dir_);
+}
+
+// kernfs has no flock of its own (fs/kernfs/file.c), so that of all file systems serves: it belongs
+// to the file's inode, of which each network namespace's sysfs has its own (fs/sysfs/mount.c).
+Result<UniqueFd> SysfsReleaser::lock() {
+  const std::string path = kernel_dir_ + "/release_region";
+  auto fd = open_file(path, O_RDWR);
+  if (!fd) return fd;
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno == EWOULDBLOCK)
+    return fail(ErrorCode::kBusy,
+                "this dump is already being saved by a process that holds " + path);
+  return fail_os(errno, "locking " + path);
 }
 
 Result<> SysfsReleaser::release(FrameRange range) {

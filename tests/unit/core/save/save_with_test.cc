@@ -133,7 +133,10 @@ TEST_F(SavingWith, IsOneOfAllSaversAndSharesTheLockWithTheProgram) {
   }
   EXPECT_TRUE(save(program({0, 0}, [&] {
     EXPECT_THAT(SaveLock::take(path, "another").error().what(), HasSubstr("/bin/true"));
-    EXPECT_EQ(::flock(call_.shared_fd, LOCK_EX | LOCK_NB), 0);  // It is the same lock.
+    EXPECT_EQ(releaser_->lock().error().code(), ErrorCode::kBusy);
+    EXPECT_EQ(call_.shared_fds.size(), 2U);
+    for (const int fd : call_.shared_fds)  // They are the same locks.
+      EXPECT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
   })));
 }
 
@@ -272,7 +275,7 @@ TEST(RunChildProgram, HasNoSignalBlockedAndInheritsOnlyTheLock) {
       {{"/bin/sh", "-c",
         "ls -l /proc/self/fd | grep -q /lock$ && ! ls -l /proc/self/fd | grep -q /other$ && "
         "grep -q '^SigBlk:.0*$' /proc/self/status"},
-       lock->get()});
+       {lock->get()}});
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
   ASSERT_TRUE(end);
   EXPECT_EQ(end->status, 0);
@@ -283,7 +286,7 @@ TEST(RunChildProgram, StopsItAndWhatItHasStarted) {
   const auto begin = std::chrono::steady_clock::now();
   const std::string pid_file = dir / "pid";
   const auto end =
-      run_child_program({{"/bin/sh", "-c", "sleep 60 & echo $! >" + pid_file + "; wait"}, -1, [&] {
+      run_child_program({{"/bin/sh", "-c", "sleep 60 & echo $! >" + pid_file + "; wait"}, {}, [&] {
                            return std::filesystem::exists(pid_file);
                          }});
   ASSERT_TRUE(end);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "tests/unit/userspace/release_region/with_sysfs.h"
 #include "userspace/cli/regions_file.h"
@@ -17,6 +18,18 @@ TEST_F(WithSysfs, ReleaseWritesStartAndLengthInHexadecimal) {
   SysfsReleaser releaser(root());
   ASSERT_TRUE(releaser.release(frames_of_bytes(0x10000000, 0x8000000)));
   EXPECT_EQ(read("release_region"), "0x10000000 0x8000000\n");
+}
+
+TEST_F(WithSysfs, ItsInterfaceIsLockedByOneAtATime) {
+  SysfsReleaser one(root()), other(root());
+  auto lock = one.lock();
+  ASSERT_TRUE(lock) << lock.error().what();
+  EXPECT_EQ(other.lock().error().code(), ErrorCode::kBusy);
+  EXPECT_TRUE(one.release(frames_of_bytes(0x10000000, 0x8000000))) << "whoever has it";
+  *lock = {};
+  EXPECT_TRUE(other.lock());
+  std::filesystem::remove(dir_ / "release_region");
+  EXPECT_EQ(one.lock().error().code(), ErrorCode::kNotFound);
 }
 
 // The module has room for so many readers.
