@@ -121,7 +121,8 @@ Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
 TargetRules target_rules(const SaveOptions& options, const SaveSeams& seams) {
   // A file that is copied is still where it was.
   const bool waits = !options.vmcore_given;
-  return {waits, waits && options.release && !options.volatile_target, seams.file_systems};
+  const bool memory_goes = options.release || options.memory_ends;
+  return {waits, waits && memory_goes && !options.volatile_target, seams.file_systems};
 }
 
 Result<SaveTarget> find_target(const SaveContext& context) {
