@@ -152,6 +152,32 @@ TEST_F(SavingWith, RefusesATargetThatWillNotLast) {
   EXPECT_EQ(runs_, 0);
 }
 
+// As in `save-with -- /bin/cp /proc/vmcore /dev/shm/x`.
+TEST_F(SavingWith, LooksWhereAnArgumentLeadsIfNobodySaysWhere) {
+  options_.volatile_target = false;
+  for (const char* place :
+       {"/dev/shm/x", "/dev/shm/", "/dev/shm/none/{}.kdump", "of=/dev/shm/x", "--output=/dev/shm/x",
+        "cat /proc/vmcore >/dev/shm/x", "cat </proc/vmcore >'/dev/shm/x'", "/var/../dev/shm/x"}) {
+    options_.words = {"/bin/true", "/proc/vmcore", place};
+    expect_untouched(save(program({0, 0})), Reason::kTarget, "/dev/shm");
+    EXPECT_FALSE(check_save_with(options_, seams_)) << place;
+  }
+  EXPECT_EQ(runs_, 0);
+  for (const char* place : {"/dev/null", "user@host:/dev/shm/x", "ftp://host/dev/shm/x", "-l",
+                            "/usr/lib/none/vmlinux", "/sys/kernel/x"}) {
+    options_.words = {"/bin/true", "/proc/vmcore", place};
+    const auto checked = check_save_with(options_, seams_);
+    EXPECT_TRUE(checked) << place << ": " << checked.error().what();
+  }
+  options_.words = {"/bin/true", "/proc/vmcore", "/dev/shm/x"};
+  options_.volatile_target = true;
+  EXPECT_TRUE(check_save_with(options_, seams_));
+  EXPECT_THAT(words_.said, testing::IsEmpty());
+  options_ = {{"/bin/true", "/proc/vmcore"}, "", false, false};
+  EXPECT_TRUE(save(program({0, 0})));
+  EXPECT_THAT(words_.said, HasSubstr("not known where /bin/true writes"));
+}
+
 /// A disk whose name cannot be opened is none; a directory that is named must be there.
 TEST_F(SavingWith, SaysWhenTheDirectoryIsNotThere) {
   options_.into = dir_ / "none";
