@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <span>
 #include <thread>
 
 #include "core/base/unique_handle.h"
@@ -19,14 +20,21 @@ namespace {
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
 constexpr auto kTermPatience = std::chrono::seconds(10);
 
+bool share(std::span<const int> fds) {
+  for (const int fd : fds)
+    if (::fcntl(fd, F_SETFD, 0) != 0) return false;
+  return true;
+}
+
 /// In the child, between fork() and execv(): only what POSIX allows beside threads.
-[[noreturn]] void become(char* const* words, int shared_fd, pid_t parent, int report_fd) {
+[[noreturn]] void become(char* const* words, std::span<const int> shared_fds, pid_t parent,
+                         int report_fd) {
   sigset_t none;
   sigemptyset(&none);
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const bool ready = ::setpgid(0, 0) == 0 && ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
                      ::getppid() == parent && nothing >= 0 && ::dup2(nothing, 0) == 0 &&
-                     ::dup2(2, 1) == 1 && (shared_fd < 0 || ::fcntl(shared_fd, F_SETFD, 0) == 0) &&
+                     ::dup2(2, 1) == 1 && share(shared_fds) &&
                      ::pthread_sigmask(SIG_SETMASK, &none, nullptr) == 0;
   if (ready) ::execv(words[0], words);
   const int why = errno;
@@ -78,7 +86,7 @@ Result<ProgramEnd> run_child_program(const ProgramCall& call) {
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_os(errno, "starting " + call.words.front());
-  if (child == 0) become(words.data(), call.shared_fd, parent, to.get());
+  if (child == 0) become(words.data(), call.shared_fds, parent, to.get());
   to.reset();
   const int why = wait_for_start(std::move(from));
   const ProgramEnd end = wait_for_end(child, call.cancelled);

@@ -18,9 +18,9 @@ struct ProgramEnd {
 struct ProgramCall {
   std::vector<std::string>
       words;  ///< The program's path, which is not searched for, and arguments.
-  /// A descriptor that it inherits, as do its children: what is locked through it stays locked as
-  /// long as one of them lives. -1: none.
-  int shared_fd = -1;
+  /// Descriptors that it inherits, as do its children: what is locked through them stays locked as
+  /// long as one of them lives.
+  std::vector<int> shared_fds = {};
   /// Asked often; true ends it: SIGTERM to its process group, and SIGKILL ten seconds later.
   std::function<bool()> cancelled = {};
 };

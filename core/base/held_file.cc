@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 
 namespace hadump {
 namespace {
@@ -121,6 +122,22 @@ Result<> HeldFile::put(std::string_view content, unsigned mode, bool synced) con
   if (done) done = file.rename_to(name());
   if (!done) static_cast<void>(file.remove());  // The first error is the one to tell.
   return done;
+}
+
+Result<UniqueFd> HeldFile::replace_locked(std::string_view content, unsigned mode,
+                                          bool only_new) const {
+  auto temporary = create_temporary(*this, mode);
+  if (!temporary) return fail(std::move(temporary));
+  auto& [file, fd] = *temporary;
+  auto done = lock_for_writing(fd.get(), file.path());
+  if (done) done = write_all(fd.get(), std::as_bytes(std::span(content)), file.path());
+  if (done && (::fcntl(fd.get(), F_SETFL, O_APPEND) != 0 || ::fsync(fd.get()) != 0))
+    done = fail_os(errno, "syncing " + file.path());
+  if (done) done = only_new ? file.rename_to_new(name()) : file.rename_to(name());
+  if (!done) static_cast<void>(file.remove());  // The first error is the one to tell.
+  if (done) done = sync_directory();
+  if (!done) return fail(std::move(done));
+  return std::move(fd);
 }
 
 Result<> HeldFile::sync_directory() const {

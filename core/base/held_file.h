@@ -48,7 +48,10 @@ class HeldFile {
   Result<> remove() const;
   /// See write_file_atomically().
   Result<> replace(std::string_view content, unsigned mode) const;
-  /// The same, but a power cut may undo it or leave an empty file.
+  /// As replace(), but keeps the new file: open for appending, and locked (lock_for_writing()) from
+  /// before it has the name. @param only_new  EEXIST when something has the name already.
+  Result<UniqueFd> replace_locked(std::string_view content, unsigned mode, bool only_new) const;
+  /// As replace(), but a power cut may undo it or leave an empty file.
   Result<> replace_unsynced(std::string_view content, unsigned mode) const;
   /// fsync of the directory: makes a rename or a new name durable.
   Result<> sync_directory() const;

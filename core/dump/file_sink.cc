@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "core/base/trusted_path.h"
 #include "core/base/unique_handle.h"
 #include "core/base/units.h"
@@ -32,7 +33,11 @@ Result<OpenedTemporary> create_temporary(const HeldFile& wanted) {
     const HeldFile file = wanted.beside(n == 0 ? wanted.name() + "-incomplete"
                                                : fmt::format("{}-incomplete.{}", wanted.name(), n));
     auto fd = file.open(O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (fd) return OpenedTemporary{std::move(*fd), file};
+    if (fd) {
+      if (auto locked = lock_for_writing(fd->get(), file.path()); !locked)
+        return fail(std::move(locked));
+      return OpenedTemporary{std::move(*fd), file};
+    }
     if (fd.error().os_errno() != EEXIST) return fail(std::move(fd));
   }
   return fail_os(EEXIST,
@@ -151,6 +156,7 @@ Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial, c
   auto fd = there.open(O_RDWR);
   if (!fd) return fail(std::move(fd));
   if (auto ours = check_trusted_file(fd->get(), there.path()); !ours) return fail(std::move(ours));
+  if (auto free = lock_for_writing(fd->get(), there.path()); !free) return fail(std::move(free));
   return make_sink({std::move(*fd), std::move(there)}, file, options);
 }
 

@@ -25,6 +25,8 @@ struct FileSinkOptions {
 /// At most kMaxDirtyBytes of what was written are in the page cache and not yet on their way to
 /// the disk, so that a small machine does not run out of memory by its own dump.
 ///
+/// While it is open it is locked (lock_for_writing()).
+///
 /// @return kOs with EEXIST when PATH exists already and is not to be replaced, or what open(2)
 /// said.
 Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
@@ -35,7 +37,9 @@ Result<std::unique_ptr<DumpSink>> open_file_sink(const std::string& path,
 /// Goes on with a file that an earlier sink left behind: nothing of it is cut off or overwritten by
 /// opening it.
 /// @param partial  its temporary name; what publish() renames to that of `file`.
-/// @return kOs with EEXIST when `file` exists already, or what open(2) said.
+/// @return kOs with EEXIST when `file` exists already, or what open(2) said; kBusy when another
+/// sink
+///         has the file, in whatever process; kBadData when others can change it.
 Result<std::unique_ptr<DumpSink>> reopen_file_sink(const std::string& partial, const HeldFile& file,
                                                    const FileSinkOptions& options = {});
 

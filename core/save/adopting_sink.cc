@@ -9,6 +9,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "core/base/trusted_path.h"
+
 namespace hadump {
 namespace {
 
@@ -21,6 +23,8 @@ Result<std::unique_ptr<AdoptingSink>> AdoptingSink::open(std::unique_ptr<DumpSin
                                                          const HeldFile& partial) {
   auto fd = partial.open(O_RDWR);
   if (!fd) return fail(std::move(fd));
+  if (auto ours = check_trusted_file(fd->get(), partial.path()); !ours)
+    return fail(std::move(ours));
   return std::unique_ptr<AdoptingSink>(new AdoptingSink(std::move(inner), std::move(*fd)));
 }
 

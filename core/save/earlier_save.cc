@@ -67,6 +67,18 @@ std::optional<std::string> misfit(const HeldFile& journal, const JournalContent&
   return std::nullopt;
 }
 
+/// To read. In a directory that is sticky, anybody can put anything under a name that is free.
+Result<UniqueFd> open_ours(const HeldFile& file) {
+  auto fd = file.open(O_RDONLY | O_NONBLOCK);
+  if (!fd) return fd;
+  if (auto ours = check_trusted_file(fd->get(), file.path()); !ours) return fail(std::move(ours));
+  return fd;
+}
+
+bool is_ours(const HeldFile& file) {
+  return open_ours(file).has_value();
+}
+
 /// Opens all of the dump's stripes that are in other directories than the journal.
 Result<> hold_names(EarlierSave& save) {
   const fs::path directory = fs::path(save.content.finals.front()).parent_path();
@@ -102,7 +114,7 @@ Result<EarlierSave> bind_names(const HeldFile& journal, JournalContent content) 
 Result<> settle_names(EarlierSave& save) {
   JournalContent& content = save.content;
   const auto moved = [&](std::size_t i) {
-    return !save.files[i].exists() && save.finals[i].exists();
+    return !is_ours(save.files[i]) && is_ours(save.finals[i]);
   };
   // Before the files get their final names everything is noted as durable. Where it is not, it was
   // not us who renamed them.
@@ -137,9 +149,15 @@ Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
 namespace {
 
 using Settle = Result<>(EarlierSave&);
+using Look = Result<>(const HeldFile& journal);
 
+Result<> take_as_it_is(const HeldFile&) {
+  return {};
+}
+
+/// @param look  at each journal, before it is read.
 Result<std::vector<EarlierSave>> read_saves(const HeldFile& journal, const std::string& dump_id,
-                                            Settle& settle) {
+                                            Look& look, Settle& settle) {
   std::vector<EarlierSave> saves;
   std::vector<std::string> todo{journal.path()};
   while (!todo.empty()) {
@@ -150,7 +168,9 @@ Result<std::vector<EarlierSave>> read_saves(const HeldFile& journal, const std::
     auto file = path.parent_path() == fs::path(journal.path()).parent_path()
                     ? Result<HeldFile>(journal.beside(path.filename().string()))
                     : hold_trusted(next);
-    auto content = file.and_then([](const HeldFile& held) { return read_journal(held); });
+    auto content = file.and_then([&](const HeldFile& held) {
+      return look(held).and_then([&] { return read_journal(held); });
+    });
     // Whether it is needed is for the caller to find out, from what the others have.
     if (!content && content.error().code() == ErrorCode::kNotFound) continue;
     if (!content) return fail(std::move(content));
@@ -171,7 +191,7 @@ Result<std::vector<EarlierSave>> read_saves(const HeldFile& journal, const std::
 
 Result<> find_names(EarlierSave& save) {
   for (std::size_t i = 0; i < save.files.size(); ++i)
-    if (!save.files[i].exists() && save.finals[i].exists()) save.files[i] = save.finals[i];
+    if (!is_ours(save.files[i]) && is_ours(save.finals[i])) save.files[i] = save.finals[i];
   save.content.files = paths_of(save.files);
   return {};
 }
@@ -180,12 +200,12 @@ Result<> find_names(EarlierSave& save) {
 
 Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
                                                     const std::string& dump_id) {
-  return read_saves(journal, dump_id, settle_names);
+  return read_saves(journal, dump_id, check_nobody_saves, settle_names);
 }
 
 Result<std::vector<EarlierSave>> look_at_saves(const HeldFile& journal,
                                                const std::string& dump_id) {
-  return read_saves(journal, dump_id, find_names);
+  return read_saves(journal, dump_id, take_as_it_is, find_names);
 }
 
 void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more) {
@@ -193,9 +213,12 @@ void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<Earlie
     if (!is_known(saves, save.journal.path())) saves.push_back(save);
 }
 
-bool has_its_files(const EarlierSave& save) {
-  return !save.files.empty() && std::all_of(save.files.begin(), save.files.end(),
-                                            [](const HeldFile& file) { return file.exists(); });
+Result<> check_its_files(const EarlierSave& save) {
+  if (save.files.empty())
+    return fail(ErrorCode::kNotFound, "a directory of " + save.content.files.front());
+  for (const HeldFile& file : save.files)
+    if (auto fd = open_ours(file); !fd) return fail(std::move(fd));
+  return {};
 }
 
 std::string journal_of(const std::string& given) {
@@ -209,7 +232,7 @@ namespace {
 Result<std::unique_ptr<VmcoreSource>> open_files_of(const EarlierSave& save) {
   std::vector<std::unique_ptr<ByteFile>> files;
   for (const HeldFile& file : save.files) {
-    auto opened = file.open(O_RDONLY).and_then(
+    auto opened = open_ours(file).and_then(
         [&](UniqueFd fd) { return OpenedFile::take(std::move(fd), file.path()); });
     if (!opened) return fail(std::move(opened));
     files.push_back(std::move(*opened));

@@ -28,13 +28,15 @@ Result<EarlierSave> bind_names(const HeldFile& journal, JournalContent content);
 /// Completes what a crash in the middle of publishing left: files that have their final name
 /// already are known by it when all have, and get their temporary name back when only some have.
 /// Sets `content.published`, and the files to where they are.
+/// A file that others could have put there counts as none.
 /// @return kBadData for a complete dump of which not all is durable.
 Result<> settle_names(EarlierSave& save);
 
 /// Reads a journal and those it builds on, newest first; those that are not there are left out, so
 /// that it may be empty.
 /// @return kBadData for a journal of another dump (its file must not be touched), a damaged
-///         one, one that others can change, or a chain that is too long or goes round.
+///         one, one that others can change, or a chain that is too long or goes round; kBusy when a
+///         save is at one of them now, before anything is changed.
 Result<std::vector<EarlierSave>> read_earlier_saves(const HeldFile& journal,
                                                     const std::string& dump_id);
 Result<std::vector<EarlierSave>> read_earlier_saves(const std::string& path,
@@ -47,8 +49,9 @@ Result<std::vector<EarlierSave>> look_at_saves(const HeldFile& journal, const st
 /// Appends those of `more` that `saves` does not have yet.
 void add_earlier_saves(std::vector<EarlierSave>& saves, const std::vector<EarlierSave>& more);
 
-/// True when the files that the save was written to are where its journal says.
-bool has_its_files(const EarlierSave& save);
+/// Whether the files that the save was written to are where its journal says, and are files that
+/// only we can have put there. @return kNotFound, kOs; kBadData for what others can change.
+Result<> check_its_files(const EarlierSave& save);
 
 /// The journal that belongs to what a user calls "the incomplete dump": the target's name, that
 /// name with "-incomplete" or "-incomplete.N", or the journal itself.

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "core/base/text.h"
 #include "core/base/trusted_path.h"
 #include "core/vmcore/page_filter.h"
@@ -105,23 +106,43 @@ bool take_line(std::string_view line, JournalContent& content, bool& begun) {
          word == "with" || word == "published";
 }
 
+/// Takes the name, unless a save that is at it has it: whoever takes it holds the lock of what had
+/// it before, and of the new file before that has the name.
+Result<UniqueFd> take_name(const HeldFile& file, const std::string& head) {
+  for (;;) {
+    auto old = file.open(O_RDWR | O_NONBLOCK);
+    const bool is_new = !old && old.error().code() == ErrorCode::kNotFound;
+    if (!old && !is_new) return old;
+    if (old) {
+      if (auto free = lock_for_writing(old->get(), file.path()); !free)
+        return fail(std::move(free));
+      if (!file.is(old->get())) continue;  // Somebody was faster.
+    }
+    auto fd = file.replace_locked(head, 0600, is_new);
+    if (fd || !is_new || fd.error().os_errno() != EEXIST) return fd;
+  }
+}
+
 }  // namespace
 
 Result<Journal> Journal::create(const HeldFile& file, const JournalContent& start) {
-  if (auto written = file.replace(head_lines(start), 0600); !written)
-    return fail(std::move(written), "starting the journal");
-  return reopen(file, start);
+  auto journal = reopen(file, start);
+  if (!journal) return fail(std::move(journal), "starting the journal");
+  return journal;
 }
 
 Result<Journal> Journal::reopen(const HeldFile& file, const JournalContent& content) {
   // A torn tail would make what follows it unreadable: write anew what was understood.
   if (content.published)
     return fail(ErrorCode::kBadData, file.path() + ": that dump is already complete");
-  if (auto written = file.replace(head_lines(content), 0600); !written)
-    return fail(std::move(written), "writing the journal");
-  auto fd = file.open(O_WRONLY | O_APPEND);
+  auto fd = take_name(file, head_lines(content));
   if (!fd) return fail(std::move(fd));
   return Journal(file, std::move(*fd));
+}
+
+Result<> check_nobody_saves(const HeldFile& journal) {
+  const auto fd = journal.open(O_RDONLY | O_NONBLOCK);
+  return fd ? check_not_written(fd->get(), journal.path()) : Result<>();  // Reading it says why.
 }
 
 Result<> Journal::append(const std::string& lines) {

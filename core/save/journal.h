@@ -42,12 +42,15 @@ class DurableRecord {
 };
 
 /// The journal's file. Lines of text, only ever appended, each batch followed by fsync: whatever
-/// a crash tears off is the newest part, and its frames have not been released yet.
+/// a crash tears off is the newest part, and its frames have not been released yet. It is locked
+/// (lock_for_writing()) as long as this object lives, so that nobody takes a save for an
+/// interrupted one that is at it.
 class Journal : public DurableRecord {
  public:
-  /// Starts a journal. An older one of the name is replaced. @pre no file name has a newline.
+  /// Starts a journal. An older one of the name is replaced, but kBusy when that is in use.
+  /// @pre no file name has a newline.
   static Result<Journal> create(const HeldFile& file, const JournalContent& start);
-  /// Goes on with the journal, of which `content` is what read_journal() said.
+  /// Goes on with the journal, of which `content` is what read_journal() said. kBusy as above.
   static Result<Journal> reopen(const HeldFile& file, const JournalContent& content);
 
   Result<> add_durable(const FrameSet& frames, const FrameSet& lost, unsigned level) override;
@@ -69,6 +72,9 @@ class Journal : public DurableRecord {
 /// @return kNotFound; kBadData when the head is damaged, or when others can change the file. A
 ///         damaged tail is left out.
 Result<JournalContent> read_journal(const HeldFile& file);
+
+/// Whether a save is at it now, in whatever process. @return kBusy then; Ok also without a journal.
+Result<> check_nobody_saves(const HeldFile& journal);
 
 /// "DIR/.NAME.hadump-journal" for the target "DIR/NAME".
 std::string journal_path(const std::string& target);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/unique_handle.h"
 #include "core/base/units.h"
 #include "core/save/region_table.h"
 
@@ -34,6 +35,14 @@ class RegionReleaser {
 
   /// One line for `hadump status` on the host. @pre printable, at most 200 bytes.
   virtual Result<> report_progress(std::string_view line) = 0;
+
+  /// Keeps other savers of this dump out as long as the descriptor is open, here or in a child that
+  /// has inherited it. Needs no disk.
+  /// @return kBusy when another process has it; kNotFound when no dump waits (any more); kOs;
+  ///         kUnsupported where nobody else can save this memory.
+  virtual Result<UniqueFd> lock() {
+    return fail(ErrorCode::kUnsupported, "this memory has no lock of its own");
+  }
 };
 
 }  // namespace hadump

@@ -38,6 +38,9 @@ struct SaveOptions {
   bool without_earlier = false;
   /// Release memory even when the target will not outlast the next boot.
   bool volatile_target = false;
+  /// Nothing is released, but whoever saves ends what has the memory once the dump is whole: such a
+  /// dump must last as one that memory is released for.
+  bool memory_ends = false;
   /// A file that has the target's name is replaced when the dump is complete. @pre vmcore_given
   bool force = false;
   bool wait = false;                                ///< While another process saves the same dump.

@@ -25,11 +25,11 @@ tl::unexpected<SaveFailure> failure(Error error, Reason reason = Reason::kError)
 tl::expected<WrittenDump, SaveFailure> take_published(const SaveContext& context,
                                                       const SavePlan& plan, FrameLedger& ledger) {
   const JournalContent& old = plan.own()->content;
-  for (const HeldFile& file : plan.own()->files)
-    if (!file.exists())
-      return failure(
-          {ErrorCode::kNotFound, file.path() + " was complete but no longer exists; remove " +
-                                     plan.own()->journal.path() + " to save what is still held"});
+  if (auto there = check_its_files(*plan.own()); !there)
+    return failure({ErrorCode::kNotFound,
+                    fmt::format("the dump was complete but is no longer there: {}; remove {} to "
+                                "save what is still held",
+                                there.error().what(), plan.own()->journal.path())});
   context.reporter.info(
       fmt::format("the dump is already complete: {}", fmt::join(old.files, ", ")));
   ledger.expect({}, {}, old.lost);
@@ -65,9 +65,12 @@ SaveResult save_alone(const SaveContext& context) {
     return failure(std::move(target).error(), refused ? Reason::kTarget : Reason::kError);
   }
   auto plan = plan_save(context, std::move(*target));
-  if (!plan)
-    return failure(std::move(plan).error(),
-                   is_over(context.seams) ? Reason::kNoDump : Reason::kError);
+  if (!plan) {
+    const bool locked = plan.error().code() == ErrorCode::kBusy && !context.options.vmcore_given;
+    return failure(std::move(plan).error(), locked                   ? Reason::kLocked
+                                            : is_over(context.seams) ? Reason::kNoDump
+                                                                     : Reason::kError);
+  }
 
   if (!plan->target.is_stream()) context.reporter.located(paths_of(plan->target.files));
   FrameLedger ledger(plan->regions);
@@ -115,8 +118,9 @@ SaveResult save_dump(const SaveOptions& options, const SaveSeams& world, SaveRep
   if (!seams.dump && !options.vmcore_given)
     return failure({ErrorCode::kNotFound, "no dump waits"}, Reason::kNoDump);
   const SaveContext context{options, seams, reporter};
-  const auto lock =
-      lock_dump(seams, fmt::format("{}", fmt::join(options.to, ", ")), options.wait, reporter);
+  const bool releases = seams.releaser != nullptr && options.release;
+  const auto lock = lock_dump(seams, fmt::format("{}", fmt::join(options.to, ", ")), options.wait,
+                              releases, reporter);
   if (!lock) return tl::unexpected(lock.error());
   return save_alone(context);
 }

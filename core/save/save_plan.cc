@@ -61,28 +61,34 @@ Result<> check_replaceable(const SaveTarget& target) {
   return {};
 }
 
-void find_registered(const SaveContext& context, SavePlan& plan) {
+Result<> find_registered(const SaveContext& context, SavePlan& plan) {
   const auto journals = SaveRegistry(context.seams.state_dir).journals(plan.dump_id);
   if (!journals) context.reporter.warn(journals.error().what() + ", continuing");
   for (const std::string& journal : journals ? *journals : std::vector<std::string>()) {
     const auto more = read_earlier_saves(journal, plan.dump_id);
+    // Whatever kept it from having the lock: what that one releases would be lost to this save.
+    if (!more && more.error().code() == ErrorCode::kBusy) return tl::unexpected(more.error());
     if (more && !more->empty())
       add_earlier_saves(plan.earlier, *more);
     else
       context.reporter.warn(fmt::format("an earlier save cannot be used, continuing: {}",
                                         more ? journal + " is not there" : more.error().what()));
   }
+  return {};
 }
 
 // What is not there cannot help; find_gone() says whether it is needed.
 void drop_missing(const SaveContext& context, SavePlan& plan) {
   for (std::size_t i = plan.is_published() ? 1 : 0; i < plan.earlier.size();) {
-    if (has_its_files(plan.earlier[i])) {
+    const auto there = check_its_files(plan.earlier[i]);
+    if (there) {
       ++i;
       continue;
     }
-    context.reporter.warn(fmt::format("the earlier save in {} no longer exists, continuing",
-                                      fmt::join(plan.earlier[i].content.files, ", ")));
+    const bool missing = there.error().code() == ErrorCode::kNotFound;
+    context.reporter.warn(fmt::format(
+        "the earlier save in {} {}, continuing", fmt::join(plan.earlier[i].content.files, ", "),
+        missing ? "no longer exists" : "cannot be used: " + there.error().what()));
     if (i == 0) plan.own_journal = false;
     plan.earlier.erase(plan.earlier.begin() + static_cast<std::ptrdiff_t>(i));
   }
@@ -104,7 +110,8 @@ Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
                   fmt::format("{} has no journal, {}", with, journal_of(with)));
     add_earlier_saves(plan.earlier, *more);
   }
-  if (context.seams.dump) find_registered(context, plan);
+  if (context.seams.dump)
+    if (auto found = find_registered(context, plan); !found) return found;
   drop_missing(context, plan);
   return {};
 }
@@ -114,7 +121,8 @@ Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
 TargetRules target_rules(const SaveOptions& options, const SaveSeams& seams) {
   // A file that is copied is still where it was.
   const bool waits = !options.vmcore_given;
-  return {waits, waits && options.release && !options.volatile_target, seams.file_systems};
+  const bool memory_goes = options.release || options.memory_ends;
+  return {waits, waits && memory_goes && !options.volatile_target, seams.file_systems};
 }
 
 Result<SaveTarget> find_target(const SaveContext& context) {

@@ -42,7 +42,8 @@ TargetRules target_rules(const SaveOptions& options, const SaveSeams& seams);
 Result<SaveTarget> find_target(const SaveContext& context);
 
 /// @return the errors of reading what is held, of the target's own journal, and of those that the
-///         user names; EEXIST when a file of the target's name is there that this dump is not in.
+///         user names; kBusy when a save is at one of these now; EEXIST when a file of the target's
+///         name is there that this dump is not in.
 Result<SavePlan> plan_save(const SaveContext& context, SaveTarget target);
 
 /// The memory to write.

@@ -13,6 +13,7 @@
 #include "core/save/dump_lock.h"
 #include "core/save/give_back.h"
 #include "core/save/mounted_disks.h"
+#include "core/save/program_places.h"
 #include "core/save/save_registry.h"
 #include "core/save/target.h"
 
@@ -105,7 +106,9 @@ tl::expected<void, SaveWithFailure> check_untouched(const RegionTable& before,
 /// The program's part, up to what is durable.
 tl::expected<void, SaveWithFailure> have_saved(const SaveWithOptions& options,
                                                const SaveSeams& seams, const RunProgram& run,
-                                               const RegionTable& before, int lock_fd) {
+                                               const RegionTable& before,
+                                               const std::vector<int>& lock_fds,
+                                               SaveReporter& reporter) {
   if (bytes_gone(before) != 0)
     return with_failure({ErrorCode::kNotFound,
                          format_size(bytes_gone(before)) +
@@ -114,12 +117,17 @@ tl::expected<void, SaveWithFailure> have_saved(const SaveWithOptions& options,
                         WithReason::kLacksEarlier);
   if (auto checked = check_save_with(options, seams); !checked)
     return with_failure(std::move(checked).error(), WithReason::kTarget);
+  if (options.into.empty() && !options.volatile_target && places_in(options.words).empty())
+    reporter.warn(
+        fmt::format("it is not known where {} writes, nor whether that outlasts the next "
+                    "boot; --into DIR says it, continuing",
+                    options.words.front()));
   const auto disks = MountedDisks::open(*seams.file_systems, options.into);
   if (!disks) return with_failure(disks.error());
   // For the host's display only.
   static_cast<void>(seams.releaser->report_progress(
       fmt::format("another program saves: {}", options.words.front()).substr(0, 200)));
-  const auto end = run({options.words, lock_fd, seams.cancelled});
+  const auto end = run({options.words, lock_fds, seams.cancelled});
   if (!end) return with_failure(end.error(), WithReason::kNoProgram);
   if (auto judged = judge(options, *end, seams.cancelled && seams.cancelled()); !judged)
     return judged;
@@ -146,6 +154,17 @@ SaveWithOutcome give_all_back(const SaveSeams& seams, const RegionTable& now, co
   return outcome;
 }
 
+/// Where nobody says which of its arguments it writes to, it may be any of them.
+Result<> check_places(const SaveWithOptions& options, const SaveSeams& seams) {
+  for (const std::string& place : places_in(options.words))
+    if (auto lasting = check_lasting_place(place, *seams.file_systems); !lasting)
+      return fail(ErrorCode::kBadData,
+                  fmt::format("refusing to release memory for a dump in {}: {}; if it is written "
+                              "elsewhere, --into DIR says where",
+                              place, lasting.error().what()));
+  return {};
+}
+
 }  // namespace
 
 Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams) {
@@ -154,7 +173,8 @@ Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams)
   if (!program.starts_with('/') || !std::filesystem::is_regular_file(program, ignored) ||
       ::access(program.c_str(), X_OK) != 0)
     return fail(ErrorCode::kBadData, "'" + program + "' is not the absolute path of a program");
-  if (options.into.empty()) return {};
+  if (options.into.empty())
+    return options.volatile_target ? Result<>() : check_places(options, seams);
   if (!options.into.starts_with('/'))
     return fail(ErrorCode::kBadData, "'" + options.into + "' is not an absolute path");
   return check_target({options.into + "/"}, {true, !options.volatile_target, seams.file_systems});
@@ -162,7 +182,7 @@ Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams)
 
 SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
                          const RunProgram& run, SaveReporter& reporter) {
-  const auto lock = lock_dump(seams, options.words.front(), options.wait, reporter);
+  const auto lock = lock_dump(seams, options.words.front(), options.wait, true, reporter);
   if (!lock) {
     const bool locked = lock.error().reason == SaveFailure::Reason::kLocked;
     const bool stopped = lock.error().error.code() == ErrorCode::kCancelled;
@@ -176,7 +196,7 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
   const auto noted = note.exists();
   if (!noted) return with_failure(noted.error());
   if (!*noted) {
-    auto saved = have_saved(options, seams, run, *before, *lock ? (*lock)->fd() : -1);
+    auto saved = have_saved(options, seams, run, *before, lock->fds(), reporter);
     if (!saved) return tl::unexpected(std::move(saved).error());
     if (auto written = note.write(fmt::format("{}\n", fmt::join(options.words, " "))); !written)
       reporter.warn("a save that is killed from here on cannot be continued: " +

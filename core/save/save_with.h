@@ -13,9 +13,11 @@ namespace hadump {
 /// What is wanted of a save that another program makes.
 struct SaveWithOptions {
   std::vector<std::string> words;  ///< The program's path and its arguments. Not empty.
-  std::string into;                ///< The directory that it writes to; empty when not known.
-  bool volatile_target = false;    ///< Whether or not that outlasts the next boot.
-  bool wait = false;               ///< While another process saves the same dump.
+  /// The directory that it writes to. Empty when not known: then it may be any place that one of
+  /// its arguments names.
+  std::string into;
+  bool volatile_target = false;  ///< Whether or not that outlasts the next boot.
+  bool wait = false;             ///< While another process saves the same dump.
 };
 
 struct SaveWithOutcome {
@@ -57,7 +59,9 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
                          const RunProgram& run, SaveReporter& reporter);
 
 /// Whether `options` can be used here. Changes nothing.
-/// @return kBadData for `into` as check_target() says, or a program that is not an absolute path of
+/// @return kBadData for `into` as check_target() says; without it for an argument that names a
+/// place
+///         which does not last (program_places.h); or for a program that is not an absolute path of
 ///         an executable file.
 Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams);
 

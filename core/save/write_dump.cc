@@ -72,7 +72,7 @@ bool can_adopt(const SavePlan& plan) {
   const EarlierSave* old = plan.own();
   return old != nullptr && old->content.settings == plan.settings &&
          paths_of(old->finals) == paths_of(plan.target.files) && !old->content.durable.empty() &&
-         has_its_files(*old);
+         check_its_files(*old).has_value();
 }
 
 /// A new journal for `files`. Where one of the same name is, it makes room by a copy, so that there
@@ -242,7 +242,10 @@ tl::expected<WrittenDump, SaveFailure> write_dump(const SaveContext& context, co
   auto memory = OldMemory::open(context, plan, ledger);
   if (!memory) return tl::unexpected(std::move(memory).error());
   const auto failure = [](Error error, const Attempt& attempt) {
-    return tl::unexpected(SaveFailure{std::move(error), {}, attempt.partial_files()});
+    // Before it has begun: somebody else writes to what it was to continue.
+    const bool is_locked = error.code() == ErrorCode::kBusy && !attempt.has_begun();
+    const auto reason = is_locked ? SaveFailure::Reason::kLocked : SaveFailure::Reason::kError;
+    return tl::unexpected(SaveFailure{std::move(error), reason, attempt.partial_files()});
   };
   if (can_adopt(plan)) {
     context.reporter.info(fmt::format("continuing {}", fmt::join(plan.own()->content.files, ", ")));

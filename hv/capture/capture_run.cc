@@ -179,6 +179,7 @@ Result<SaveOptions> CaptureRun::options(bool releases) const {
   if (!record_.order.pages.empty()) options.levels = {0};
   options.portion_bytes = kPortionBytes;
   options.release = releases;
+  options.memory_ends = record_.order.restart;  // with the domain
   return options;
 }
 

@@ -2,8 +2,10 @@
 #include "userspace/dump_tools/command_convert.h"
 
 #include "userspace/cli/command_line.h"
+#include "userspace/cli/exit_codes.h"
 #include "userspace/cli/run_save.h"
 #include "userspace/cli/save_program.h"
+#include "userspace/cli/waiting_vmcore.h"
 
 namespace hadump {
 namespace {
@@ -24,6 +26,10 @@ po::options_description convert_options() {
 }
 
 int call_convert(const SaveCommandLine& command, const CommandCall& call) {
+  if (const auto waiting = find_waiting_vmcore(command.save.vmcore)) {
+    complain(call, "convert", advice_to_save(*waiting));
+    return kExitUsage;
+  }
   const SaveProgram program(call.program + " convert", command, call.io);
   return run_save(command, program.file_seams(), program.console());
 }

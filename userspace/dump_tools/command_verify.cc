@@ -13,6 +13,7 @@
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/signal_stop.h"
 #include "userspace/cli/standard_input.h"
+#include "userspace/cli/waiting_vmcore.h"
 
 namespace hadump {
 namespace {
@@ -126,7 +127,12 @@ class Reader {
 
 int call_verify(const VerifyOptions& options, const CommandCall& call) {
   const SignalStop stop;
-  const auto source = open_inputs(options.files);
+  std::string warning;
+  const auto source =
+      open_inputs(options.files).and_then([&](std::unique_ptr<VmcoreSource> opened) {
+        return without_released(std::move(opened), options.files, warning);
+      });
+  if (!warning.empty()) complain(call, "verify", warning);
   if (!source) {
     complain(call, "verify", source.error().what());
     return kExitFailed;

@@ -10,6 +10,7 @@
 #include "userspace/cli/exit_codes.h"
 #include "userspace/cli/run_save.h"
 #include "userspace/cli/save_program.h"
+#include "userspace/cli/waiting_vmcore.h"
 #include "userspace/release_region/host_sink.h"
 #include "userspace/release_region/host_target.h"
 #include "userspace/release_region/sysfs_releaser.h"
@@ -100,6 +101,11 @@ void tell_of_part(const HostCopy& copy, const SaveConsole& console) {
 }
 
 int call_save(const SaveCommandLine& command, const CommandCall& call) {
+  if (command.save.vmcore_given)
+    if (const auto waiting = find_waiting_vmcore(command.save.vmcore)) {
+      complain(call, "save", advice_to_save(*waiting));
+      return kExitUsage;
+    }
   if (command.check) return check_only(command.save, call);
   const SaveProgram program(call.program, command, call.io);
   // A save of a file has nothing to do with the dump that waits.

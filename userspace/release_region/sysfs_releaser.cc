@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,12 +11,10 @@
 
 #include "core/base/file.h"
 #include "core/base/format_range.h"
+#include "userspace/cli/regions_file.h"
 
 namespace hadump {
 namespace {
-
-// Far above what the module prints for HADUMP_MAX_RANGES ranges (about 50 bytes each).
-constexpr std::uint64_t kMaxRegionsText = 32_MiB;
 
 // One write() call: sysfs takes each as a command of its own. Returns 0 or the errno.
 Result<> write_once(const std::string& path, std::string_view text) {
@@ -60,9 +59,20 @@ Error release_error(int errno_value, FrameRange range) {
 }
 
 Result<RegionTable> SysfsReleaser::regions() {
-  auto text = read_text_file(kernel_dir_ + "/hadump/regions", kMaxRegionsText);
-  if (!text) return fail(std::move(text));
-  return RegionTable::parse(*text);
+  return read_regions(kernel_dir_);
+}
+
+// kernfs has no flock of its own (fs/kernfs/file.c), so that of all file systems serves: it belongs
+// to the file's inode, of which each network namespace's sysfs has its own (fs/sysfs/mount.c).
+Result<UniqueFd> SysfsReleaser::lock() {
+  const std::string path = kernel_dir_ + "/release_region";
+  auto fd = open_file(path, O_RDWR);
+  if (!fd) return fd;
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno == EWOULDBLOCK)
+    return fail(ErrorCode::kBusy,
+                "this dump is already being saved by a process that holds " + path);
+  return fail_os(errno, "locking " + path);
 }
 
 Result<> SysfsReleaser::release(FrameRange range) {

@@ -16,6 +16,7 @@ class SysfsReleaser : public RegionReleaser {
   Result<RegionTable> regions() override;
   Result<> release(FrameRange range) override;
   Result<> report_progress(std::string_view line) override;
+  Result<UniqueFd> lock() override;
 
  private:
   std::string kernel_dir_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/fakes/save/fake_machine.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -49,6 +51,10 @@ class FakeReleaser : public RegionReleaser {
     if (done) machine_.event();
     machine_.step();
     return done;
+  }
+  Result<UniqueFd> lock() override {
+    if (machine_.all_back()) return fail(ErrorCode::kNotFound, "no dump waits");
+    return machine_.lock();
   }
   Result<> report_progress(std::string_view) override {
     ++machine_.told_host_;
@@ -102,7 +108,9 @@ class FakeVmcore : public VmcoreSource {
 };
 
 FakeMachine::FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::uint64_t ram_blocks)
-    : seed_(seed), frames_(ram_blocks * kBlockFrames) {
+    : seed_(seed),
+      frames_(ram_blocks * kBlockFrames),
+      lock_file_(::memfd_create("release_region", MFD_CLOEXEC)) {
   void* memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
@@ -115,6 +123,16 @@ FakeMachine::FakeMachine(std::uint64_t seed, std::uint64_t window_blocks, std::u
   ::pthread_mutex_init(&shared_->mutex, &attributes);
   for (std::uint64_t i = 0; i < frames_; ++i)
     shared_->state[i] = i < window_blocks * kBlockFrames ? kWindow : kHeld;
+}
+
+Result<UniqueFd> FakeMachine::lock() const {
+  if (!lock_file_) return fail_os(EACCES, "opening the machine's interface");
+  const std::string path = "/proc/self/fd/" + std::to_string(lock_file_.get());
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd) return fail_os(errno, "opening the machine's interface");
+  if (one_lock_ && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(ErrorCode::kBusy, "another process saves this dump");
+  return fd;
 }
 
 FakeMachine::~FakeMachine() {

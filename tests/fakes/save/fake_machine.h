@@ -76,6 +76,12 @@ class FakeMachine {
   /// The first rule that a saver broke; empty when none.
   std::string violation() const { return shared_->violation.data(); }
 
+  /// As where each saver has a network namespace of its own: the lock of the release interface
+  /// keeps nobody out.
+  void give_everybody_a_lock() { one_lock_ = false; }
+  /// As where the interface cannot be opened.
+  void give_no_lock() { lock_file_ = {}; }
+
   std::unique_ptr<RegionReleaser> releaser();
   std::unique_ptr<VmcoreSource> vmcore();
 
@@ -112,6 +118,7 @@ class FakeMachine {
   Result<> release_save_area(std::uint8_t who);
   Result<> check_held(FrameRange range, std::uint8_t who);
   RegionTable table() const;
+  Result<UniqueFd> lock() const;
   void step() const {
     if (step_) step_();
   }
@@ -119,6 +126,8 @@ class FakeMachine {
   std::uint64_t seed_;
   std::uint64_t frames_;
   Shared* shared_;
+  UniqueFd lock_file_;  ///< A child has it, too.
+  bool one_lock_ = true;
   std::atomic<std::uint64_t> told_host_ = 0;
   std::function<void()> step_;
 };

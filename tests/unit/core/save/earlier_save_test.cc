@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <memory>
 
 #include "core/base/file.h"
+#include "core/save/gone_frames.h"
 #include "tests/unit/core/save/temporary_directory.h"
 
 namespace hadump {
@@ -117,7 +120,78 @@ TEST_F(EarlierSaves, AreFoundWhereTheirDirectoryIsNow) {
   ASSERT_TRUE(saves) << saves.error().what();
   EXPECT_THAT(saves->front().content.files,
               testing::ElementsAre(dir_ / "d/x-incomplete", dir_ / "d/y-incomplete.1"));
-  EXPECT_TRUE(has_its_files(saves->front()));
+  EXPECT_TRUE(check_its_files(saves->front()));
+}
+
+// In a sticky directory anybody can make the file that a journal of ours names.
+class PlantedDumps : public EarlierSaves {
+ protected:
+  PlantedDumps() {
+    EXPECT_EQ(::chmod((dir_ / "d").c_str(), 01777), 0);
+    std::ofstream(dir_ / "precious") << "precious";
+  }
+  JournalContent all_durable() const {
+    JournalContent all = content();
+    all.durable = all.frames;
+    all.steps = {{0, all.frames}};
+    return all;
+  }
+};
+
+TEST_F(PlantedDumps, AreNotTheFilesOfASave) {
+  write(content());
+  const auto has = [&] {
+    const auto saves = read_earlier_saves(journal_, kId);
+    return saves && check_its_files(saves->front());
+  };
+  EXPECT_FALSE(has());
+  for (const char* target : {"/nonexistent", "../precious"}) {
+    std::filesystem::create_symlink(target, dir_ / "d/x-incomplete");
+    EXPECT_FALSE(has()) << target;
+    std::filesystem::remove(dir_ / "d/x-incomplete");
+  }
+  put("d/x-incomplete");
+  EXPECT_TRUE(has());
+  ASSERT_EQ(::chmod((dir_ / "d/x-incomplete").c_str(), 0666), 0);
+  EXPECT_FALSE(has());
+  ASSERT_EQ(::chmod((dir_ / "d/x-incomplete").c_str(), 0600), 0);
+  std::filesystem::create_hard_link(dir_ / "d/x-incomplete", dir_ / "d/second");
+  EXPECT_FALSE(has());
+  std::filesystem::remove(dir_ / "d/second");
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown((dir_ / "d/x-incomplete").c_str(), 65534, 65534), 0);
+  EXPECT_FALSE(has());
+}
+
+// "Published" releases all memory.
+TEST_F(PlantedDumps, DoNotMakeASaveComplete) {
+  write(all_durable());
+  const auto published = [&] {
+    const auto saves = read_earlier_saves(journal_, kId);
+    return saves && saves->front().content.published;
+  };
+  std::filesystem::create_symlink("/nonexistent", dir_ / "d/x");
+  EXPECT_FALSE(published());
+  std::filesystem::remove(dir_ / "d/x");
+  put("d/x");
+  ASSERT_EQ(::chmod((dir_ / "d/x").c_str(), 0666), 0);
+  EXPECT_FALSE(published());
+  ASSERT_EQ(::chmod((dir_ / "d/x").c_str(), 0600), 0);
+  EXPECT_TRUE(published());
+  // Nor does a link at the old name hide that it is.
+  std::filesystem::create_symlink("/nonexistent", dir_ / "d/x-incomplete");
+  EXPECT_TRUE(published());
+}
+
+TEST_F(PlantedDumps, AreNotRead) {
+  write(all_durable());
+  ASSERT_TRUE(write_file_atomically(dir_ / "d/x-incomplete", "forged", 0600));
+  auto saves = read_earlier_saves(journal_, kId);
+  ASSERT_TRUE(saves);
+  ASSERT_EQ(::chmod((dir_ / "d/x-incomplete").c_str(), 0666), 0);
+  const auto merged = merge_with_earlier(std::make_unique<GoneFrames>(FrameSet{}), {}, *saves, {});
+  ASSERT_FALSE(merged);
+  EXPECT_THAT(merged.error().what(), HasSubstr("can be changed by others"));
 }
 
 }  // namespace

@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <iterator>
+
 #include "core/base/file.h"
 #include "core/save/earlier_save.h"
 #include "tests/unit/core/save/temporary_directory.h"
@@ -33,8 +36,25 @@ TEST(Journal, ComesBackAsItWasWritten) {
   expected.lost = {{Gfn{3}, Gfn{4}}};
   expected.steps = {{1, {{Gfn{0}, Gfn{100}}}}, {31, {{Gfn{200}, Gfn{201}}}}};
   EXPECT_EQ(*read_journal(dir.held("j")), expected);
+  journal = fail(ErrorCode::kNotFound, "closed");
   ASSERT_TRUE(Journal::reopen(dir.held("j"), expected));
   EXPECT_EQ(*read_journal(dir.held("j")), expected);
+}
+
+// A save that cannot see another's lock must not take what that one writes for what it has left.
+TEST(Journal, OfASaveThatIsAtItIsNotTakenOver) {
+  const TemporaryDirectory dir;
+  {
+    const auto journal = Journal::create(dir.held("j"), kContent);
+    ASSERT_TRUE(journal);
+    EXPECT_EQ(check_nobody_saves(dir.held("j")).error().code(), ErrorCode::kBusy);
+    EXPECT_EQ(Journal::create(dir.held("j"), kContent).error().code(), ErrorCode::kBusy);
+    EXPECT_EQ(Journal::reopen(dir.held("j"), kContent).error().code(), ErrorCode::kBusy);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir / ""), {}), 1);
+  }
+  EXPECT_TRUE(check_nobody_saves(dir.held("j")));
+  EXPECT_TRUE(Journal::reopen(dir.held("j"), kContent));
+  EXPECT_TRUE(check_nobody_saves(dir.held("none")));
 }
 
 // Whatever a crash tears off, no frame is called durable that was not noted as such.

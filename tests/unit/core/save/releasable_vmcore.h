@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "core/base/file.h"
 #include "core/save/region_releaser.h"
 #include "core/vmcore/source.h"
 
@@ -37,6 +40,8 @@ class ReleasableVmcore : public VmcoreSource, public RegionReleaser {
     std::ranges::sort(table, {}, &Region::range);
     return RegionTable(std::move(table));
   }
+  /// Nobody else is there.
+  Result<UniqueFd> lock() override { return open_file("/dev/null", O_RDONLY); }
   Result<> release(FrameRange range) override {
     const std::lock_guard lock(mutex_);
     released_.insert(range);

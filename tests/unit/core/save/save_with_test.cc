@@ -133,7 +133,10 @@ TEST_F(SavingWith, IsOneOfAllSaversAndSharesTheLockWithTheProgram) {
   }
   EXPECT_TRUE(save(program({0, 0}, [&] {
     EXPECT_THAT(SaveLock::take(path, "another").error().what(), HasSubstr("/bin/true"));
-    EXPECT_EQ(::flock(call_.shared_fd, LOCK_EX | LOCK_NB), 0);  // It is the same lock.
+    EXPECT_EQ(releaser_->lock().error().code(), ErrorCode::kBusy);
+    EXPECT_EQ(call_.shared_fds.size(), 2U);
+    for (const int fd : call_.shared_fds)  // They are the same locks.
+      EXPECT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
   })));
 }
 
@@ -147,6 +150,32 @@ TEST_F(SavingWith, RefusesATargetThatWillNotLast) {
     expect_untouched(save(program({0, 0})), Reason::kTarget, none);
   }
   EXPECT_EQ(runs_, 0);
+}
+
+// As in `save-with -- /bin/cp /proc/vmcore /dev/shm/x`.
+TEST_F(SavingWith, LooksWhereAnArgumentLeadsIfNobodySaysWhere) {
+  options_.volatile_target = false;
+  for (const char* place :
+       {"/dev/shm/x", "/dev/shm/", "/dev/shm/none/{}.kdump", "of=/dev/shm/x", "--output=/dev/shm/x",
+        "cat /proc/vmcore >/dev/shm/x", "cat </proc/vmcore >'/dev/shm/x'", "/var/../dev/shm/x"}) {
+    options_.words = {"/bin/true", "/proc/vmcore", place};
+    expect_untouched(save(program({0, 0})), Reason::kTarget, "/dev/shm");
+    EXPECT_FALSE(check_save_with(options_, seams_)) << place;
+  }
+  EXPECT_EQ(runs_, 0);
+  for (const char* place : {"/dev/null", "user@host:/dev/shm/x", "ftp://host/dev/shm/x", "-l",
+                            "/usr/lib/none/vmlinux", "/sys/kernel/x"}) {
+    options_.words = {"/bin/true", "/proc/vmcore", place};
+    const auto checked = check_save_with(options_, seams_);
+    EXPECT_TRUE(checked) << place << ": " << checked.error().what();
+  }
+  options_.words = {"/bin/true", "/proc/vmcore", "/dev/shm/x"};
+  options_.volatile_target = true;
+  EXPECT_TRUE(check_save_with(options_, seams_));
+  EXPECT_THAT(words_.said, testing::IsEmpty());
+  options_ = {{"/bin/true", "/proc/vmcore"}, "", false, false};
+  EXPECT_TRUE(save(program({0, 0})));
+  EXPECT_THAT(words_.said, HasSubstr("not known where /bin/true writes"));
 }
 
 /// A disk whose name cannot be opened is none; a directory that is named must be there.
@@ -272,7 +301,7 @@ TEST(RunChildProgram, HasNoSignalBlockedAndInheritsOnlyTheLock) {
       {{"/bin/sh", "-c",
         "ls -l /proc/self/fd | grep -q /lock$ && ! ls -l /proc/self/fd | grep -q /other$ && "
         "grep -q '^SigBlk:.0*$' /proc/self/status"},
-       lock->get()});
+       {lock->get()}});
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
   ASSERT_TRUE(end);
   EXPECT_EQ(end->status, 0);
@@ -283,7 +312,7 @@ TEST(RunChildProgram, StopsItAndWhatItHasStarted) {
   const auto begin = std::chrono::steady_clock::now();
   const std::string pid_file = dir / "pid";
   const auto end =
-      run_child_program({{"/bin/sh", "-c", "sleep 60 & echo $! >" + pid_file + "; wait"}, -1, [&] {
+      run_child_program({{"/bin/sh", "-c", "sleep 60 & echo $! >" + pid_file + "; wait"}, {}, [&] {
                            return std::filesystem::exists(pid_file);
                          }});
   ASSERT_TRUE(end);

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <gmock/gmock.h>
+#include <linux/magic.h>
 
 #include <algorithm>
 #include <cstring>
@@ -41,6 +42,12 @@ class LastingFiles : public FileSystems {
  public:
   Result<std::uint64_t> type(const std::string&) const override { return std::uint64_t{0xef53}; }
   Result<std::string> mounts() const override { return "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"; }
+};
+
+/// One where they are gone after the next boot.
+class FilesInMemory : public LastingFiles {
+ public:
+  Result<std::uint64_t> type(const std::string&) const override { return TMPFS_MAGIC; }
 };
 
 /// A PVH guest of 128 MiB that has died of a panic: a whole Linux, as far as a dump looks at it.
@@ -130,7 +137,7 @@ class CapturedGuest {
                      progress_.back().dump.frames_done >= *cancel_after_;
             },
         .wall_ms = [] { return std::uint64_t{1700000009000}; },
-        .file_systems = &lasting_,
+        .file_systems = in_memory_ ? &files_in_memory_ : &lasting_,
         .host = host_,
         .min_successor_bytes = 32_MiB,
         .given_back = [this](std::uint64_t) { meanwhile_(); },
@@ -203,6 +210,8 @@ class CapturedGuest {
   std::vector<std::string> warnings_;
   std::vector<std::string> infos_;
   LastingFiles lasting_;
+  FilesInMemory files_in_memory_;
+  bool in_memory_ = false;            ///< the target's directory
   std::unique_ptr<OpenDomain> open_;  ///< of the first run, as a domain can be opened that is gone
   MovedFrames moved_{{Gfn{4}, Gfn{kDataFrame + 100}}, Gfn{2 * kFrames}};
   FrameSet released_;

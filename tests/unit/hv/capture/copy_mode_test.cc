@@ -51,6 +51,20 @@ TEST_F(CopyModeTest, AnotherDomainOfTheNumberIsNotRead) {
   }
 }
 
+// With the domain that is created anew goes the only other copy of its memory.
+TEST_F(CopyModeTest, ADumpThatTheDomainIsEndedForMustLast) {
+  in_memory_ = true;
+  record_.order.restart = true;
+  const auto done = run();
+  ASSERT_FALSE(done) << "the dump is gone after the host's next boot, and so is the memory";
+  EXPECT_EQ(done.error().code(), ErrorCode::kBadData);
+  EXPECT_THAT(done.error().what(), HasSubstr("is in memory"));
+  EXPECT_THAT(files(), IsEmpty());
+  record_.order.restart = false;  // the domain stays as it is
+  record_.state = CaptureState::kExamining;
+  EXPECT_TRUE(run());
+}
+
 // As many frames of video memory as its balloon has taken: the number is that of a whole guest.
 TEST_F(CopyModeTest, AnHvmGuestsHolesAreFoundWhateverItHasBesides) {
   constexpr std::uint64_t kAll = 1280_MiB >> kFrameShift;

@@ -104,6 +104,7 @@ TEST_P(TwoAtOnce, SaversAndHandsInAnyOrderTellNoLies) {
   for (std::uint64_t seed = begin; seed < end; ++seed) {
     SCOPED_TRACE(seed);
     FakeMachine machine(seed, 1, 6);
+    machine.give_everybody_a_lock();
     std::atomic<std::uint64_t> steps = 0;
     machine.on_step([&steps, seed] {
       ++steps;
@@ -210,13 +211,81 @@ TEST_P(TwoAtOnce, ASaverThatIsKilledKeepsNobodyOut) {
   }
 }
 
-TEST_P(TwoAtOnce, ASaveGoesOnWhereNoLockCanBeMade) {
-  FakeMachine machine(9, 1, 4);
+// /var is read-only, or /var/lib/hadump is somebody's: the release interface is locked all the
+// same.
+TEST_P(TwoAtOnce, TheSecondIsKeptOutWhereTheLockHasNoFile) {
   ASSERT_TRUE(write_file_atomically(dir_ / "file", "", 0600));
+  for (int at = 1;; at += 5) {  // Whatever the first is at.
+    SCOPED_TRACE(at);
+    FakeMachine machine(9, 1, 4);
+    std::atomic<int> steps = 0;
+    SaveRun second;
+    machine.on_step([&] {
+      if (++steps == at) second = save_here(machine, options_to("a"), kNoLimit, dir_ / "file");
+    });
+    const SaveRun first = save_here(machine, options_to("a"), kNoLimit, dir_ / "file");
+    EXPECT_EQ(first.exit_code, kExitOk) << first.messages;
+    EXPECT_THAT(first.messages, HasSubstr("with the lock of its interface"));
+    expect_truth({dir_ / "a"}, machine, machine.old_frames());
+    EXPECT_EQ(machine.violation(), "");
+    if (steps < at) break;
+    // At the end there may be nothing left to save.
+    EXPECT_THAT(second.exit_code, AnyOf(kExitLocked, kExitNothing)) << second.messages;
+    ASSERT_FALSE(testing::Test::HasFailure()) << second.messages;
+    std::filesystem::remove(dir_ / "a");
+  }
+}
+
+// Neither lock is common to both: the first one's files are its own all the same.
+TEST_P(TwoAtOnce, ASaveThatIsGoingOnIsNotContinued) {
+  ASSERT_TRUE(write_file_atomically(dir_ / "file", "", 0600));
+  int refused = 0;
+  for (int at = 1;; at += 5) {
+    SCOPED_TRACE(at);
+    FakeMachine machine(9, 1, 4);
+    machine.give_everybody_a_lock();
+    std::atomic<int> steps = 0;
+    SaveRun second;
+    machine.on_step([&] {
+      if (++steps != at) return;
+      SaveOptions copy = options_to("a");
+      copy.release = false;
+      second = save_here(machine, copy, kNoLimit, dir_ / "file");
+    });
+    const SaveRun first = save_here(machine, options_to("a"), kNoLimit, dir_ / "file");
+    if (second.exit_code == kExitOk) {  // It was done before the first had begun, or after.
+      EXPECT_TRUE(std::filesystem::exists(dir_ / "a"));
+    } else {
+      EXPECT_EQ(first.exit_code, kExitOk) << first.messages;
+      expect_truth({dir_ / "a"}, machine, machine.old_frames());
+      refused += second.exit_code == kExitLocked ? 1 : 0;
+    }
+    EXPECT_EQ(machine.violation(), "");
+    for (const auto& entry : std::filesystem::directory_iterator(dir_ / ""))
+      if (entry.path().filename() != "file") std::filesystem::remove(entry.path());
+    if (steps < at) break;
+    ASSERT_FALSE(testing::Test::HasFailure()) << first.messages << "---\n" << second.messages;
+  }
+  EXPECT_GT(refused, 3);
+}
+
+TEST_P(TwoAtOnce, NothingIsReleasedWithoutALock) {
+  ASSERT_TRUE(write_file_atomically(dir_ / "file", "", 0600));
+  FakeMachine machine(9, 1, 4);
+  machine.give_no_lock();
+  const FrameSet held = machine.held_frames();
   const SaveRun run = save_here(machine, options_to("a"), kNoLimit, dir_ / "file");
-  EXPECT_EQ(run.exit_code, kExitOk) << run.messages;
-  EXPECT_THAT(run.messages, HasSubstr("cannot lock the dump"));
+  EXPECT_EQ(run.exit_code, kExitFailed);
+  EXPECT_THAT(run.messages, HasSubstr("only under a lock"));
+  EXPECT_EQ(machine.held_frames(), held);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "a"));
+  SaveOptions copy = options_to("a");
+  copy.release = false;
+  EXPECT_EQ(save_here(machine, copy, kNoLimit, dir_ / "file").exit_code, kExitOk);
   expect_truth({dir_ / "a"}, machine, machine.old_frames());
+  EXPECT_EQ(machine.held_frames(), held);
+  // With the file alone there is one.
+  EXPECT_EQ(save_here(machine, options_to("b"), kNoLimit, dir_ / "state").exit_code, kExitOk);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, TwoAtOnce,
