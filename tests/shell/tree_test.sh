@@ -7,12 +7,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 tree=$scratch/tree
-mkdir -p "$tree/tests/shell" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs"
+mkdir -p "$tree/tests/shell" "$tree/tests/setup" "$tree/core/abi" "$tree/guest/module" "$tree/build" "$tree/docs/man"
 cp "$here/tree_files.sh" "$here/licences.sh" "$here/version.sh" "$here/json.sh" "$here/documents.sh" "$tree/tests/shell"
 PATH=$scratch/bin:$PATH
 stub git 'exit 128'
 stub reuse 'exit 0'
 tag='SPDX-License-Identifier''' # Not a tag of this file.
+
+printf '# %s: GPL-2.0-or-later\nbuild   cmake\nbuild   git\nguest   kmod\n' "$tag" >"$tree/tests/setup/packages.txt"
 
 begin "licences: every source with the licence of its directory"
 echo "// $tag: GPL-2.0-or-later" >"$tree/core/file.cc"
@@ -71,7 +73,8 @@ expect_said "CHANGELOG.md"
 begin "documents: long rows of tables and links are accepted"
 long=$(printf 'word %.0s' {1..25})
 { echo "| $long |"; echo "https://example.org/${long// /-}"; printf 'é%.0s' {1..120}; echo; } >"$tree/docs/text.md"
-echo "[text](docs/text.md#part) [elsewhere](https://example.org/x)" >"$tree/README.md"
+echo "[text](docs/text.md#part) [elsewhere](https://example.org/x) apt install cmake" >"$tree/README.md"
+printf '%% x 8\n\n# EXIT STATUS\n\n0 success\n' >"$tree/docs/man/x.8.md"
 expect_code 0 "$tree/tests/shell/documents.sh"
 
 begin "documents: a long line, and a link to nothing"
@@ -80,5 +83,22 @@ echo "[gone](docs/gone.md)" >>"$tree/README.md"
 expect_code 1 "$tree/tests/shell/documents.sh"
 expect_said "docs/text.md:4"
 expect_said "README.md: nothing is at docs/gone.md"
+echo >"$tree/docs/text.md"
+
+begin "documents: a man page whose heading and text are, or can become, one"
+echo "apt install cmake" >"$tree/README.md"
+expect_code 0 "$tree/tests/shell/documents.sh"
+for text in '# EXIT STATUS 0 success\n\n1 failed\n' '# EXIT STATUS\n0 success\n'; do
+	# shellcheck disable=SC2059
+	printf "%% x 8\n\n$text" >"$tree/docs/man/x.8.md"
+	expect_code 1 "$tree/tests/shell/documents.sh"
+	expect_said "docs/man/x.8.md:3: # EXIT STATUS"
+done
+rm "$tree/docs/man/x.8.md"
+
+begin "documents: a package that a build needs, and README.md does not name"
+echo 'build   libfuse3-dev' >>"$tree/tests/setup/packages.txt"
+expect_code 1 "$tree/tests/shell/documents.sh"
+expect_said "README.md does not name the package libfuse3-dev"
 
 echo "all passed"
