@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "core/base/directory_entries.h"
 #include "core/base/file.h"
 #include "core/base/trusted_path.h"
 #include "hv/domain/pvh_guest.h"
@@ -136,14 +137,14 @@ std::vector<std::string> prune_kernel_cache(const std::string& cache_directory,
   for (const std::string& kernel : kernels)
     if (auto name = cached_name(kernel)) used.insert(*name);
   std::vector<std::string> removed;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(cache_directory, error)) {
+  // What cannot be read is looked at the next time.
+  static_cast<void>(for_each_entry(cache_directory, [&](const auto& entry) {
     const std::string name = entry.path().filename();
     std::error_code failure;
     if (name.starts_with("kernel-") && !used.contains(name) &&
         std::filesystem::remove(entry.path(), failure))
       removed.push_back(name);
-  }
+  }));
   return removed;
 }
 

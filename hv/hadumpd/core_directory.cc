@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "core/base/directory_entries.h"
 #include "core/base/trusted_path.h"
 
 namespace hadump {
@@ -22,16 +23,16 @@ constexpr const char* kUnfinished = ".core-unfinished";
 // Unfinished ones count while they are written, as what is reserved for them.
 Result<CoreUsage> usage_of(const std::string& directory) {
   CoreUsage usage;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
+  auto read = for_each_entry(directory, [&usage](const fs::directory_entry& entry) {
     std::error_code gone;
-    if (entry.path().extension() != kWhole || !entry.is_regular_file(gone)) continue;
+    if (entry.path().extension() != kWhole || !entry.is_regular_file(gone)) return;
     const std::uint64_t bytes = entry.file_size(gone);
-    if (gone) continue;
+    if (gone) return;
     ++usage.count;
     usage.bytes += bytes;
-  }
-  if (error) return fail_os(error.value(), "reading " + directory);
+  });
+  if (!read) return fail(std::move(read));
+  std::error_code error;
   usage.free_bytes = fs::space(directory, error).available;
   if (error) return fail_os(error.value(), "asking for the free space of " + directory);
   return usage;

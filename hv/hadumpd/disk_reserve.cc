@@ -48,8 +48,7 @@ bool DiskReserve::give(std::uint64_t bytes) {
   if (!file) return false;
   const std::uint64_t size = size_of(file->get());
   const std::uint64_t wanted = round_up(bytes, kFrameSize) + kOverhead;
-  const std::uint64_t left = size - std::min(size, wanted);
-  return ftruncate(file->get(), static_cast<off_t>(left)) == 0 && size >= wanted;
+  return size >= wanted && ftruncate(file->get(), static_cast<off_t>(size - wanted)) == 0;
 }
 
 }  // namespace hadump

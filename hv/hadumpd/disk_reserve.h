@@ -20,7 +20,8 @@ class DiskReserve {
 
   /// Takes what is missing, as far as there is room.
   void fill();
-  /// Gives up at least `bytes` of it. @return whether there was as much left.
+  /// Gives up at least `bytes` of it, or nothing when there is not as much left.
+  /// @return whether it has.
   bool give(std::uint64_t bytes);
 
  private:

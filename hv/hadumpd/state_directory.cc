@@ -7,6 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "core/abi/hadump_abi.h"
+#include "core/base/directory_entries.h"
 #include "core/base/trusted_path.h"
 #include "hv/rescue/checksum.h"
 
@@ -17,8 +19,13 @@ constexpr std::uint64_t kMaxStateBytes = 1_MiB;
 constexpr std::uint64_t kMaxRewriteBytes = 64_MiB;
 constexpr const char* kSuccessor = ".successor";
 constexpr const char* kCapture = ".capture";
-// A crash run writes a record of about 2 KiB a dozen times, a second crash what it rewrites.
-constexpr std::uint64_t kReserveBytes = 4_MiB;
+// A crash run writes a record of about 2 KiB a dozen times; a domain's blueprint and a capture's
+// record are larger, but no more than kMaxStateBytes.
+constexpr std::uint64_t kRecordReserve = 4_MiB;
+// A second crash rewrites an ELF header (65,535 pieces of 56 bytes, 3.5 MiB) and a dump node
+// (HADUMP_MAX_NODE_SIZE, 2 MiB).
+constexpr std::uint64_t kRewriteReserve = 8_MiB;
+static_assert(kRewriteReserve > 65'535 * 56 + HADUMP_MAX_NODE_SIZE + 1_MiB);
 
 // The way is looked at each time, and what was looked at is written to.
 Result<> write_trusted(const std::string& path, std::span<const std::byte> content) {
@@ -27,10 +34,11 @@ Result<> write_trusted(const std::string& path, std::span<const std::byte> conte
       [&](const HeldFile& file) { return file.replace_unsynced(text, 0600); });
 }
 
-// No error when it is not there.
-void remove_trusted(const std::string& path) {
-  static_cast<void>(
-      hold_trusted(path).and_then([](const HeldFile& file) { return file.remove(); }));
+// No error when it is not there. @return whether it was removed.
+bool remove_trusted(const std::string& path) {
+  return hold_trusted(path)
+      .and_then([](const HeldFile& file) { return file.remove(); })
+      .has_value();
 }
 
 void append(std::vector<std::byte>& out, std::uint64_t offset,
@@ -55,18 +63,21 @@ bool take(std::span<const std::byte>& in, std::uint64_t& offset, std::vector<std
 
 }  // namespace
 
-Result<> StateDirectory::replace_file(const std::string& path, std::span<const std::byte> content) {
+Result<> StateDirectory::replace_file(const std::string& path, std::span<const std::byte> content,
+                                      DiskReserve& reserve) {
   auto done = write_trusted(path, content);
-  if (!done && done.error().code() == ErrorCode::kNoSpace && reserve_.give(content.size()))
+  if (!done && done.error().code() == ErrorCode::kNoSpace && reserve.give(content.size()))
     done = write_trusted(path, content);
-  if (done) reserve_.fill();
+  // Also after a failure: what was given up in vain is there for the next one.
+  reserve.fill();
   return done;
 }
 
 StateDirectory::StateDirectory(const std::string& path, std::string kill_at)
     : path_(std::filesystem::absolute(path)),
       kill_at_(std::move(kill_at)),
-      reserve_(path_ + "/reserve", kReserveBytes) {}
+      record_reserve_(path_ + "/reserve", kRecordReserve),
+      rewrite_reserve_(path_ + "/reserve-rewrite", kRewriteReserve) {}
 
 std::string StateDirectory::file(const std::string& name, const char* suffix) const {
   return fmt::format("{}/domains/{}{}", path_, name, suffix);
@@ -74,8 +85,11 @@ std::string StateDirectory::file(const std::string& name, const char* suffix) co
 
 Result<> StateDirectory::save(const DomainRecord& record) {
   const std::string json = to_json(record);
-  auto done = replace_file(file(record.uuid, ".json"), std::as_bytes(std::span(json)));
-  if (done && !record.rewrite_pending) remove_trusted(file(record.uuid, ".rewrite"));
+  auto done =
+      replace_file(file(record.uuid, ".json"), std::as_bytes(std::span(json)), record_reserve_);
+  // What it has used of the disk may have been the reserve.
+  if (done && !record.rewrite_pending && remove_trusted(file(record.uuid, ".rewrite")))
+    rewrite_reserve_.fill();
   // Tests show with this that being killed anywhere loses nothing.
   if (done && !kill_at_.empty() && kill_at_ == to_string(record.step)) raise(SIGKILL);
   return done;
@@ -86,7 +100,7 @@ Result<> StateDirectory::save_rewrite(const DomainRecord& record, const Snapshot
   append(bytes, rewrite.elf_header_offset, rewrite.elf_header);
   append(bytes, rewrite.node_offset, rewrite.node);
   append(bytes, 0, rewrite.header);
-  return replace_file(file(record.uuid, ".rewrite"), bytes);
+  return replace_file(file(record.uuid, ".rewrite"), bytes, rewrite_reserve_);
 }
 
 Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record) {
@@ -104,32 +118,32 @@ Result<SnapshotRewrite> StateDirectory::load_rewrite(const DomainRecord& record)
 }
 
 Result<std::vector<DomainRecord>> StateDirectory::load_all(std::vector<std::string>& complaints) {
-  std::error_code error;
   const std::string directory = path_ + "/domains";
   if (auto made = make_own_directory(directory); !made) return fail(std::move(made));
-  reserve_.fill();
+  record_reserve_.fill();
+  rewrite_reserve_.fill();
   std::vector<DomainRecord> records;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+  auto read = for_each_entry(directory, [&](const std::filesystem::directory_entry& entry) {
     // Of an agent that was killed.
-    if (entry.path().extension() == ".tmp") remove_trusted(entry.path());
-    if (entry.path().extension() != ".json") continue;
+    if (entry.path().extension() == ".tmp") static_cast<void>(remove_trusted(entry.path()));
+    if (entry.path().extension() != ".json") return;
     auto record = read_trusted_text_file(entry.path(), kMaxStateBytes).and_then(parse_record);
     if (record)
       records.push_back(std::move(*record));
     else
       complaints.push_back(fmt::format("{}: {}", entry.path().string(), record.error().what()));
-  }
-  if (error) return fail_os(error.value(), "reading " + directory);
+  });
+  if (!read) return fail(std::move(read));
   return records;
 }
 
 Result<> StateDirectory::save_successor(const std::string& uuid, const std::string& blueprint) {
-  return replace_file(file(uuid, kSuccessor), std::as_bytes(std::span(blueprint)));
+  return replace_file(file(uuid, kSuccessor), std::as_bytes(std::span(blueprint)), record_reserve_);
 }
 
 void StateDirectory::forget_successor(const std::string& uuid) {
   // A file that stays is found by the next agent, which sees that the domain is there.
-  remove_trusted(file(uuid, kSuccessor));
+  static_cast<void>(remove_trusted(file(uuid, kSuccessor)));
 }
 
 Result<std::map<std::string, std::string>> StateDirectory::successors(
@@ -140,23 +154,23 @@ Result<std::map<std::string, std::string>> StateDirectory::successors(
 Result<std::map<std::string, std::string>> StateDirectory::texts(
     const char* suffix, std::vector<std::string>& complaints) const {
   std::map<std::string, std::string> found;
-  std::error_code error;
-  const std::string directory = path_ + "/domains";
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    if (entry.path().extension() != suffix) continue;
-    auto text = read_trusted_text_file(entry.path(), kMaxStateBytes);
-    if (text)
-      found.emplace(entry.path().stem(), std::move(*text));
-    else
-      complaints.push_back(text.error().what());
-  }
-  if (error) return fail_os(error.value(), "reading " + directory);
+  auto read =
+      for_each_entry(path_ + "/domains", [&](const std::filesystem::directory_entry& entry) {
+        if (entry.path().extension() != suffix) return;
+        auto text = read_trusted_text_file(entry.path(), kMaxStateBytes);
+        if (text)
+          found.emplace(entry.path().stem(), std::move(*text));
+        else
+          complaints.push_back(text.error().what());
+      });
+  if (!read) return fail(std::move(read));
   return found;
 }
 
 Result<> StateDirectory::save_capture(const CaptureRecord& record) {
   const std::string json = to_json(record);
-  auto done = replace_file(file(record.name, kCapture), std::as_bytes(std::span(json)));
+  auto done =
+      replace_file(file(record.name, kCapture), std::as_bytes(std::span(json)), record_reserve_);
   if (done && !kill_at_.empty() && kill_at_ == fmt::format("capture-{}", to_string(record.state)))
     raise(SIGKILL);
   return done;
@@ -168,7 +182,7 @@ void StateDirectory::passed(const std::string& step) const {
 
 void StateDirectory::forget_capture(const std::string& name) {
   // A file that stays is forgotten another time.
-  remove_trusted(file(name, kCapture));
+  static_cast<void>(remove_trusted(file(name, kCapture)));
 }
 
 Result<std::map<std::string, std::string>> StateDirectory::captures(
@@ -178,8 +192,8 @@ Result<std::map<std::string, std::string>> StateDirectory::captures(
 
 void StateDirectory::forget(const std::string& uuid) {
   // A file that stays is forgotten at the next start, since its domain is gone.
-  remove_trusted(file(uuid, ".json"));
-  remove_trusted(file(uuid, ".rewrite"));
+  static_cast<void>(remove_trusted(file(uuid, ".json")));
+  static_cast<void>(remove_trusted(file(uuid, ".rewrite")));
 }
 
 }  // namespace hadump

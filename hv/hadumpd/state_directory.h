@@ -16,7 +16,7 @@ namespace hadump {
 ///
 /// Written by rename, without fsync: they must survive our own death, but with the host's the
 /// domains are gone as well, and a crashed guest should not wait for dom0's disk. Some room is kept
-/// for when the disk is full.
+/// for when the disk is full: for records, and apart from it for rewrites, which are much larger.
 ///
 /// Threads: any, but one at a time for one domain.
 class StateDirectory : public RecordStore {
@@ -53,13 +53,15 @@ class StateDirectory : public RecordStore {
   void forget(const std::string& uuid);
 
  private:
-  Result<> replace_file(const std::string& path, std::span<const std::byte> content);
+  Result<> replace_file(const std::string& path, std::span<const std::byte> content,
+                        DiskReserve& reserve);
   std::string file(const std::string& name, const char* suffix) const;
   Result<std::map<std::string, std::string>> texts(const char* suffix,
                                                    std::vector<std::string>& complaints) const;
   std::string path_;
   std::string kill_at_;
-  DiskReserve reserve_;
+  DiskReserve record_reserve_;
+  DiskReserve rewrite_reserve_;
 };
 
 }  // namespace hadump

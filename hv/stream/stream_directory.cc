@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
+#include "core/base/directory_entries.h"
 #include "hv/stream/stream_file.h"
 
 namespace hadump {
@@ -14,15 +16,14 @@ namespace fs = std::filesystem;
 
 Result<StreamUsage> usage_in(const std::string& directory) {
   StreamUsage usage;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
+  auto read = for_each_entry(directory, [&usage](const fs::directory_entry& entry) {
     ++usage.files;
     std::error_code gone;
-    if (!entry.is_regular_file(gone)) continue;
+    if (!entry.is_regular_file(gone)) return;
     const std::uint64_t bytes = entry.file_size(gone);
     if (!gone) usage.bytes += bytes;
-  }
-  if (error) return fail_os(error.value(), "reading " + directory);
+  });
+  if (!read) return fail(std::move(read));
   return usage;
 }
 

@@ -12,6 +12,8 @@ namespace hadump {
 using Json = nlohmann::ordered_json;
 
 /// Also of {{"key", value}, …}.
-inline std::string json_text(const Json& json) { return json_text<Json>(json); }
+inline std::string json_text(const Json& json) {
+  return json_text<Json>(json);
+}
 
 }  // namespace hadump

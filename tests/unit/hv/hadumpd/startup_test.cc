@@ -123,16 +123,17 @@ TEST_F(StartupTest, TheReserveHasBlocksAndGivesThem) {
   EXPECT_LT(left, 1U << 20);
   EXPECT_GT(left, (1U << 20) - (200U << 10));
   EXPECT_FALSE(reserve.give(2U << 20)) << "all of it is not enough";
+  EXPECT_EQ(blocks_of(path), left) << "so it is not spent in vain";
   reserve.fill();
   EXPECT_GE(blocks_of(path), 1U << 20);
 }
 
 constexpr int kNotHere = 77;
 
-// In a file system of 8 MiB, mounted for this process alone.
+// In a file system of 16 MiB, mounted for this process alone.
 int write_records_on_a_full_disk(const std::string& directory) {
   if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=8m,mode=700") != 0)
+      mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=16m,mode=700") != 0)
     return kNotHere;
   StateDirectory states(directory, "");
   std::vector<std::string> complaints;
@@ -144,6 +145,17 @@ int write_records_on_a_full_disk(const std::string& directory) {
   record.uuid = "u";
   for (int step = 0; step < 24; ++step)
     if (!states.save(record)) return 2;
+  // A second crash of the most pieces rewrites 3.5 MiB of ELF header, and 2 MiB of node.
+  SnapshotRewrite rewrite;
+  rewrite.elf_header.resize(65'535 * 56);
+  rewrite.node.resize(2_MiB);
+  if (!states.save_rewrite(record, rewrite)) return 4;
+  DomainRecord other;
+  other.uuid = "v";
+  if (states.save_rewrite(other, rewrite)) return 5;  // there is room for one
+  if (!states.save(other)) return 6;
+  if (!states.save(record)) return 7;  // applied, and removed
+  if (!states.save_rewrite(other, rewrite)) return 8;
   // What was given up must have been needed.
   while (write(fd, page.data(), page.size()) > 0) continue;
   std::filesystem::remove(directory + "/reserve");
