@@ -10,6 +10,15 @@
 #include "core/base/file.h"
 
 namespace hadump {
+namespace {
+
+// Not an error of the file: direct writes are not possible there, or the kernel has no thread or no
+// memory for them.
+bool is_of_the_ring(int result) {
+  return result == -EINVAL || result == -ECANCELED || result == -EAGAIN || result == -ENOMEM;
+}
+
+}  // namespace
 
 DirectBuffers::~DirectBuffers() {
   if (!is_ring_ready_) return;
@@ -145,7 +154,7 @@ bool DirectBuffers::reap_one() {
   ::io_uring_cqe_seen(&ring_, done);
   // A short write goes on by hand: it is rare, and its rest says why.
   Result<> outcome;
-  if (result == -EINVAL) {
+  if (is_of_the_ring(result)) {
     is_refused_ = true;
     outcome = write_now(buffer, 0);
   } else if (result < 0) {

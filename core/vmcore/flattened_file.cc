@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <string_view>
+#include <vector>
 
 #include "core/base/endian.h"
 #include "core/base/text.h"
@@ -19,6 +20,9 @@ namespace {
 constexpr std::string_view kSignature = "makedumpfile";
 constexpr std::uint64_t kHeaderBytes = 4096;
 constexpr std::uint64_t kEnd = ~std::uint64_t{0};
+/// Programs write thousands of bytes at a time.
+constexpr std::uint64_t kSmallRecord = 1024;
+constexpr std::uint64_t kReadAhead = 64 << 10;
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 62;
 
 struct FileHeader {
@@ -148,6 +152,32 @@ std::uint64_t FlattenedFile::next_data(std::uint64_t offset) const {
   return extent == nullptr ? std::max(offset, size_) : std::max(offset, extent->begin);
 }
 
+/// Reads a file as asked, or more at a time where what comes next is small and close together.
+class FlattenedFile::ReadAhead {
+ public:
+  explicit ReadAhead(const ByteFile& file) : file_(file) {}
+
+  void read_ahead(bool on) { reads_ahead_ = on; }
+
+  Result<> read_at(std::span<std::byte> out, std::uint64_t at) {
+    if (!reads_ahead_ || out.size() > kReadAhead) return file_.read_at(out, at);
+    if (at < begin_ || at + out.size() > begin_ + bytes_.size()) {
+      const std::uint64_t there = file_.size() - std::min(at, file_.size());
+      bytes_.resize(std::max<std::size_t>(out.size(), std::min(kReadAhead, there)));
+      begin_ = at;
+      if (auto r = file_.read_at(bytes_, at); !r) return r;
+    }
+    std::memcpy(out.data(), bytes_.data() + (at - begin_), out.size());
+    return {};
+  }
+
+ private:
+  const ByteFile& file_;
+  bool reads_ahead_ = false;
+  std::uint64_t begin_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
 Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) const {
   if (!fits(offset, out.size(), size_))
     return fail(ErrorCode::kBadData,
@@ -155,6 +185,7 @@ Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) 
   const Extent* extent = extent_at_or_after(offset);
   const Extent* const end = extents_.data() + extents_.size();
   if (extent == nullptr) extent = end;
+  ReadAhead file(*file_);
   while (!out.empty()) {
     const bool inside = extent != end && extent->begin <= offset;
     const std::uint64_t limit = extent == end ? offset + out.size()
@@ -162,7 +193,8 @@ Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) 
                                               : extent->begin;
     const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), limit - offset));
     if (inside) {
-      if (auto r = read_extent(*extent, out.first(part), offset); !r) return fail(std::move(r));
+      if (auto r = read_extent(file, *extent, out.first(part), offset); !r)
+        return fail(std::move(r));
       if (offset + part == extent->end) ++extent;
     } else {
       std::memset(out.data(), 0, part);
@@ -174,19 +206,23 @@ Result<> FlattenedFile::read_at(std::span<std::byte> out, std::uint64_t offset) 
 }
 
 /// @pre [offset, offset + out.size()) lies inside the extent.
-Result<> FlattenedFile::read_extent(const Extent& extent, std::span<std::byte> out,
+Result<> FlattenedFile::read_extent(ReadAhead& file, const Extent& extent, std::span<std::byte> out,
                                     std::uint64_t offset) const {
   std::uint64_t origin = extent.origin, source = extent.source;
   while (!out.empty()) {
-    auto header = read_struct<RecordHeader>(*file_, source - sizeof(RecordHeader));
-    if (!header) return fail(std::move(header));
-    const std::uint64_t bytes = header->bytes;
-    if (header->offset != origin || bytes == 0 || !fits(origin, bytes, kMaxFileBytes))
+    RecordHeader header{};
+    if (auto r = file.read_at(std::as_writable_bytes(std::span(&header, 1)),
+                              source - sizeof(RecordHeader));
+        !r)
+      return r;
+    const std::uint64_t bytes = header.bytes;
+    file.read_ahead(bytes < kSmallRecord);
+    if (header.offset != origin || bytes == 0 || !fits(origin, bytes, kMaxFileBytes))
       return fail(ErrorCode::kBadData, name() + " changed while being read");
     if (offset < origin + bytes) {
       const std::uint64_t skip = offset - origin;
       const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), bytes - skip));
-      if (auto r = file_->read_at(out.first(part), source + skip); !r) return r;
+      if (auto r = file.read_at(out.first(part), source + skip); !r) return r;
       out = out.subspan(part);
       offset += part;
     }

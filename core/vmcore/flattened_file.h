@@ -59,7 +59,9 @@ class FlattenedFile : public ByteFile {
   explicit FlattenedFile(std::unique_ptr<ByteFile> file) : file_(std::move(file)) {}
   Result<> index_records();
   const Extent* extent_at_or_after(std::uint64_t offset) const;
-  Result<> read_extent(const Extent& extent, std::span<std::byte> out, std::uint64_t offset) const;
+  class ReadAhead;
+  Result<> read_extent(ReadAhead& file, const Extent& extent, std::span<std::byte> out,
+                       std::uint64_t offset) const;
 
   std::unique_ptr<ByteFile> file_;
   std::vector<Extent> extents_;  // ascending, disjoint

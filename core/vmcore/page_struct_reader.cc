@@ -44,11 +44,21 @@ PageStructWindow PageStructReader::copy(GuestVirt at, std::uint64_t wanted) cons
   PageStructWindow window;
   window.copy.reset(new std::byte[wanted * bytes_]);
   window.data = window.copy.get();
-  if (space_.read(at, {window.copy.get(), wanted * bytes_})) {
+  const std::uint64_t length = wanted * bytes_;
+  if (space_.read(at, {window.copy.get(), length})) {
     window.count = wanted;
-  } else if (wanted > 1 && space_.read(at, {window.copy.get(), bytes_})) {
-    window.count = 1;  // Somewhere further on is a hole: creep up to it.
+    return window;
   }
+  // Somewhere further on is a hole: up to there, since what was thrown away would be read again for
+  // each frame.
+  std::uint64_t read = 0;
+  while (read < length) {
+    const GuestVirt next{at.value + read};
+    const std::uint64_t piece = std::min(length - read, kFrameSize - next.value % kFrameSize);
+    if (!space_.read(next, {window.copy.get() + read, piece})) break;
+    read += piece;
+  }
+  window.count = read / bytes_;
   return window;
 }
 

@@ -18,7 +18,8 @@ constexpr std::uint64_t kMaxCopyFrames = 512_KiB / kFrameSize;
 std::vector<const ElfNote*> cpu_notes(const VmcoreLayout& layout) {
   std::vector<const ElfNote*> found;
   for (const ElfNote& note : layout.notes)
-    if (note.name == "CORE" && note.type == kNotePrstatus) found.push_back(&note);
+    if (note.name == "CORE" && note.type == kNotePrstatus && found.size() < kMaxCpus)
+      found.push_back(&note);
   return found;
 }
 

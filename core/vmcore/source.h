@@ -42,6 +42,8 @@ struct ElfNote {
   std::vector<std::byte> desc;
 };
 
+/// NR_CPUS of x86 at most (MAXSMP); a file may claim more.
+inline constexpr std::size_t kMaxCpus = 8192;
 inline constexpr std::uint32_t kNotePrstatus = 1;  ///< NT_PRSTATUS, name "CORE".
 
 /// What the header of a dump says, where its format has such a header, and what may be nowhere else

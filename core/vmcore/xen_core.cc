@@ -70,7 +70,7 @@ ElfNote prstatus_of(const ContextBytes& context, std::uint64_t vcpu) {
 }
 
 Result<> read_vcpus(const ByteFile& file, const Elf64_Shdr& section, VmcoreLayout& layout) {
-  if (section.sh_entsize != kXenContextBytes || section.sh_size / kXenContextBytes > kMaxXenVcpus)
+  if (section.sh_entsize != kXenContextBytes || section.sh_size / kXenContextBytes > kMaxCpus)
     return fail(ErrorCode::kUnsupported,
                 fmt::format("vCPUs of {} bytes in {}", section.sh_entsize, section.sh_size));
   ContextBytes context;

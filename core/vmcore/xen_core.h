@@ -9,7 +9,6 @@
 namespace hadump {
 
 /// More vCPUs than any Xen gives a domain.
-inline constexpr std::uint64_t kMaxXenVcpus = 8192;
 
 /// Whether an ELF core without program headers is of a Xen domain, as `xl dump-core` writes it.
 bool is_xen_core(const ByteFile& file, const Elf64_Ehdr& header);

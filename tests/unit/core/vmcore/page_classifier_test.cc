@@ -327,6 +327,23 @@ TEST(PageClassifier, ReadsStructPagesOnceHoweverSmallTheRanges) {
   EXPECT_LE(source.frames, struct_frames + 100) << "more than some page tables beyond";
 }
 
+// Their size divides no page, so they are copied; a hole must not make what lies before it be read
+// again for each frame.
+TEST(PageClassifier, ReadsStructPagesBeforeAHoleOnce) {
+  LinuxMachine machine({.sections = 2, .page_struct = 72, .large_vmemmap = false});
+  for (std::uint64_t pfn = 500; pfn < 2 * 32768; pfn += 500)
+    machine.dump.refuse(machine.frame_of_page_struct(pfn));
+  const CountingSource source(machine.finish());
+  const auto classifier = PageClassifier::open(source);
+  ASSERT_TRUE(classifier);
+  source.frames = 0;
+  std::vector<PageRun> runs;
+  for (std::uint64_t at = 0; at < 2 * 32768; at += 128)
+    ASSERT_TRUE((*classifier)->classify({Gfn{at}, Gfn{at + 128}}, runs));
+  const std::uint64_t struct_frames = 2 * 32768 * 72 / kFrameSize;
+  EXPECT_LE(source.frames, 20 * struct_frames) << "page tables included";
+}
+
 /// A machine filled with random blocks, and what each frame should be.
 struct RandomMachine {
   explicit RandomMachine(unsigned seed, MachineOptions options)
