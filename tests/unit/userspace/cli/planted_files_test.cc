@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "core/base/file.h"
 #include "core/save/journal.h"
@@ -71,6 +72,27 @@ TEST_F(PlantedFiles, ADirectoryOfTheDumpsNameIsNotUsed) {
   EXPECT_EQ(save("target").exit_code, kExitUsage);
   expect_all_held(held);
   EXPECT_TRUE(fs::is_empty(dir_ / "target/guest-20010909T014640"));
+}
+
+// Nor is it an error of the disk, for which a boot script may be told to give the memory up.
+TEST_F(PlantedFiles, WhateverIsInTheWayIsARefusedTarget) {
+  const FrameSet held = machine_.held_frames();
+  const std::string name = dir_ / "target/guest-20010909T014640";
+  const std::function<void()> plants[] = {
+      [&] { ASSERT_TRUE(write_file_atomically(name, "", 0644)); },
+      [&] { ASSERT_EQ(::mkfifo(name.c_str(), 0666), 0); },
+      [&] { fs::create_symlink("/nowhere", name); },
+      [&] { fs::create_symlink(dir_ / "target", name); },
+  };
+  for (const auto& plant : plants) {
+    plant();
+    give_away("target/guest-20010909T014640");
+    const SaveRun run = save("target");
+    EXPECT_EQ(run.exit_code, kExitUsage) << run.messages;
+    EXPECT_THAT(run.messages, testing::HasSubstr("nothing was changed. What to do next"));
+    expect_all_held(held);
+    fs::remove(name);
+  }
 }
 
 TEST_F(PlantedFiles, ALinkIsNotWrittenThrough) {
