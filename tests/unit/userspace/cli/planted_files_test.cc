@@ -134,5 +134,24 @@ TEST(LogFile, IsOursAlone) {
   EXPECT_THROW(open_log_file(dir / "log"), spdlog::spdlog_ex);
 }
 
+TEST(LogFile, BecomesOursAlone) {
+  const TemporaryDirectory dir;
+  ASSERT_TRUE(write_file_atomically(dir / "log", "before\n", 0644));
+  open_log_file(dir / "log");
+  EXPECT_EQ(static_cast<unsigned>(fs::status(dir / "log").permissions()), 0600U);
+}
+
+TEST(LogFile, IsNotWhereOthersCanChangeTheWay) {
+  const TemporaryDirectory dir;
+  fs::create_directory(dir / "open");
+  fs::create_directory(dir / "ours");
+  ASSERT_EQ(::chmod((dir / "open").c_str(), 0777), 0);
+  EXPECT_THROW(open_log_file(dir / "open/log"), spdlog::spdlog_ex);
+  EXPECT_FALSE(fs::exists(dir / "open/log"));
+  fs::create_directory_symlink(dir / "ours", dir / "open/link");
+  EXPECT_THROW(open_log_file(dir / "open/link/log"), spdlog::spdlog_ex);
+  EXPECT_TRUE(fs::is_empty(dir / "ours"));
+}
+
 }  // namespace
 }  // namespace hadump
