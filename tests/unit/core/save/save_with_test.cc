@@ -278,6 +278,38 @@ TEST(RunChildProgram, HasNoSignalBlockedAndInheritsOnlyTheLock) {
   EXPECT_EQ(end->status, 0);
 }
 
+// We ignore them for our own sake. A shell could not even set them back.
+TEST(RunChildProgram, HasTheSignalsThatWeIgnore) {
+  const auto pipe = std::signal(SIGPIPE, SIG_IGN);
+  const auto size = std::signal(SIGXFSZ, SIG_IGN);
+  const auto end =
+      run_child_program({{"/bin/sh", "-c", "grep -q '^SigIgn:.*0..0...$' /proc/self/status"}});
+  std::signal(SIGPIPE, pipe);
+  std::signal(SIGXFSZ, size);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->status, 0);
+}
+
+// A saver is not to be killed for want of memory, but what it runs can be.
+TEST(RunChildProgram, IsNotProtectedFromTheOomKiller) {
+  const auto before = read_text_file("/proc/self/oom_score_adj", 100);
+  ASSERT_TRUE(before);
+  const auto set = [](const std::string& score) {
+    return static_cast<bool>(std::ofstream("/proc/self/oom_score_adj") << score << std::flush);
+  };
+  const auto in_child = [](const std::string& score) {
+    return run_child_program(
+               {{"/bin/sh", "-c", "[ $(cat /proc/self/oom_score_adj) = " + score + " ]"}})
+               ->status == 0;
+  };
+  ASSERT_TRUE(set("300"));
+  EXPECT_TRUE(in_child("300"));
+  if (set("-500")) {
+    EXPECT_TRUE(in_child("0"));
+  }
+  set(*before);
+}
+
 TEST(RunChildProgram, StopsItAndWhatItHasStarted) {
   TemporaryDirectory dir;
   const auto begin = std::chrono::steady_clock::now();
