@@ -30,7 +30,7 @@ struct SaveWithFailure {
     kError,
     kNoDump,
     kLacksEarlier,  ///< Memory was released before: the program cannot see it.
-    kTarget,        ///< `into` must not be used. Nothing was begun.
+    kTarget,        ///< `into` or the program must not be used. Nothing was begun.
     kLocked,        ///< Another process saves this dump. Nothing was begun.
     kNoProgram,     ///< It cannot be started.
     kProgram,       ///< It says that it failed.
@@ -58,7 +58,8 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
 
 /// Whether `options` can be used here. Changes nothing.
 /// @return kBadData for `into` as check_target() says, or a program that is not an absolute path of
-///         an executable file.
+///         an executable file, or that others can change, or the way to it (trusted_path.h). As
+///         check_target() and walk_trusted() otherwise.
 Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams);
 
 }  // namespace hadump
