@@ -26,11 +26,24 @@ bool share(std::span<const int> fds) {
   return true;
 }
 
+/// A saver is protected, so that its window does not stay small. What it runs can be killed for
+/// want of memory. Without /proc nothing is protected either.
+void give_up_protection() {
+  const int fd = ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+  char sign = 0;
+  if (fd >= 0 && ::pread(fd, &sign, 1, 0) == 1 && sign == '-')
+    static_cast<void>(!::pwrite(fd, "0", 1, 0));
+}
+
 /// In the child, between fork() and execv(): only what POSIX allows beside threads.
 [[noreturn]] void become(char* const* words, std::span<const int> shared_fds, pid_t parent,
                          int report_fd) {
   sigset_t none;
   sigemptyset(&none);
+  // Ignored by our programs for their own sake (run_program()), and exec keeps that.
+  static_cast<void>(::signal(SIGPIPE, SIG_DFL));
+  static_cast<void>(::signal(SIGXFSZ, SIG_DFL));
+  give_up_protection();
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const bool ready = ::setpgid(0, 0) == 0 && ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
                      ::getppid() == parent && nothing >= 0 && ::dup2(nothing, 0) == 0 &&

@@ -26,8 +26,8 @@ struct ProgramCall {
 };
 
 /// Runs a program and waits for its end. It gets nothing on standard input, both outputs go to our
-/// standard error, no signal is blocked, and it has a process group of its own. When we are killed
-/// it gets SIGTERM.
+/// standard error, no signal is blocked, SIGPIPE and SIGXFSZ are not ignored, it is not protected
+/// from the OOM killer, and it has a process group of its own. When we are killed it gets SIGTERM.
 /// @return kNotFound or kOs when it cannot be started. A program that was stopped because of
 ///         `cancelled` is one that ended.
 /// @pre words is not empty.

@@ -57,11 +57,20 @@ bool is_over(const SaveSeams& seams) {
   return !now && now.error().code() == ErrorCode::kNotFound;
 }
 
+/// Whether nothing is wrong but the target. A waiting dump's may be where others can write: what
+/// they have put in its way, a file or a mounted file system, is no failure of the disk, for which
+/// a boot script may be told to give the memory up. Who can tell which it is? So only a full disk
+/// counts as one.
+bool is_refusal(const Error& error, const SaveOptions& options) {
+  if (error.code() == ErrorCode::kBadData) return true;
+  return error.code() == ErrorCode::kOs && !options.vmcore_given;
+}
+
 /// All steps, with the lock held.
 SaveResult save_alone(const SaveContext& context) {
   auto target = find_target(context);
   if (!target) {
-    const bool refused = target.error().code() == ErrorCode::kBadData;
+    const bool refused = is_refusal(target.error(), context.options);
     return failure(std::move(target).error(), refused ? Reason::kTarget : Reason::kError);
   }
   auto plan = plan_save(context, std::move(*target));

@@ -32,7 +32,7 @@ struct SaveWithFailure {
     kError,
     kNoDump,
     kLacksEarlier,  ///< Memory was released before: the program cannot see it.
-    kTarget,        ///< `into` must not be used. Nothing was begun.
+    kTarget,        ///< `into` or the program must not be used. Nothing was begun.
     kLocked,        ///< Another process saves this dump. Nothing was begun.
     kNoProgram,     ///< It cannot be started.
     kProgram,       ///< It says that it failed.
@@ -59,10 +59,10 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
                          const RunProgram& run, SaveReporter& reporter);
 
 /// Whether `options` can be used here. Changes nothing.
-/// @return kBadData for `into` as check_target() says; without it for an argument that names a
-/// place
+/// @return kBadData for `into` as check_target() says; without it for an argument that names a place
 ///         which does not last (program_places.h); or for a program that is not an absolute path of
-///         an executable file.
+///         an executable file, or that others can change, or the way to it (trusted_path.h). As
+///         check_target() and walk_trusted() otherwise.
 Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams);
 
 }  // namespace hadump

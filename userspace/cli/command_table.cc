@@ -9,6 +9,7 @@
 #include <csignal>
 #include <iostream>
 #include <new>
+#include <system_error>
 
 #include "core/base/printable.h"
 #include "userspace/cli/exit_codes.h"
@@ -75,8 +76,11 @@ int run_program(const std::string& program, const std::string& version,
     return code == kExitOk ? kExitFailed : code;
   } catch (const std::bad_alloc&) {
     std::cerr << program << ": out of memory\n";
-    return kExitFailed;
-  } catch (const std::exception& error) {  // No memory, or spdlog without its file.
+    return kExitShort;
+  } catch (const std::system_error& error) {  // No thread.
+    std::cerr << program << ": " << error.what() << '\n';
+    return exit_code_of_errno(error.code().value());
+  } catch (const std::exception& error) {  // spdlog without its file.
     std::cerr << program << ": " << error.what() << '\n';
     return kExitFailed;
   }

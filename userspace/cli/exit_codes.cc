@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/cli/exit_codes.h"
 
+#include <cerrno>
+
 namespace hadump {
+
+ExitCode exit_code_of_errno(int error) {
+  switch (error) {
+    case ENOMEM:
+    case EAGAIN:
+    case EMFILE:
+    case ENFILE:
+      return kExitShort;
+    default:
+      return kExitFailed;
+  }
+}
 
 ExitCode exit_code_of(const Error& error) {
   switch (error.code()) {
@@ -12,7 +26,7 @@ ExitCode exit_code_of(const Error& error) {
     case ErrorCode::kIncomplete:
       return kExitIncomplete;
     default:
-      return kExitFailed;
+      return exit_code_of_errno(error.os_errno());
   }
 }
 
@@ -27,7 +41,8 @@ const char* exit_codes_text() {
          "  6  stopped by a signal; the partial dump is readable and can be continued\n"
          "  7  the dump is safe, but some memory could not be given back\n"
          "  8  memory released earlier is in a save that cannot be found\n"
-         "  9  another process is saving this dump\n";
+         "  9  another process is saving this dump\n"
+         " 10  as 1, for want of memory, threads or file descriptors\n";
 }
 
 }  // namespace hadump

@@ -18,10 +18,14 @@ enum ExitCode : int {
   kExitHeld = 7,        ///< The dump is safe, but some memory could not be given back.
   kExitEarlier = 8,     ///< What was released before is in no save that can be found.
   kExitLocked = 9,      ///< Another process saves this dump. Nothing was touched.
+  kExitShort = 10,  ///< As kExitFailed, for want of memory, threads or descriptors: it may pass.
 };
 
 /// The exit status for an error that ends a command.
 ExitCode exit_code_of(const Error& error);
+/// The same for what the machine lacks, by the errno: ENOMEM, EAGAIN, EMFILE, ENFILE; kExitFailed
+/// for all others. Any user can make a machine short of them, and for that no dump is thrown away.
+ExitCode exit_code_of_errno(int error);
 
 /// The table of exit codes for --help.
 const char* exit_codes_text();

@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <mutex>
 #include <span>
 #include <utility>
@@ -36,10 +39,17 @@ class LogFile : public spdlog::sinks::base_sink<std::mutex> {
 }  // namespace
 
 spdlog::sink_ptr open_log_file(const std::string& path) {
-  auto fd = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
-  if (!fd) throw spdlog::spdlog_ex(fd.error().what());
+  std::error_code error;
+  const std::string absolute = std::filesystem::absolute(path, error).string();
+  if (error) throw spdlog::spdlog_ex("finding " + path + ": " + error.message());
+  auto fd = hold_trusted(absolute).and_then([](const HeldFile& file) {
+    return file.open(O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
+  });
+  if (!fd) throw spdlog::spdlog_ex("the log: " + fd.error().what());
   if (auto ours = check_trusted_file(fd->get(), path); !ours)
     throw spdlog::spdlog_ex(ours.error().what());
+  if (::fchmod(fd->get(), 0600) != 0)
+    throw spdlog::spdlog_ex("changing the mode of " + path, errno);
   return std::make_shared<LogFile>(std::move(*fd), path);
 }
 

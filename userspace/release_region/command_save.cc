@@ -113,7 +113,7 @@ int call_save(const SaveCommandLine& command, const CommandCall& call) {
   if (!command.save.vmcore_given) dump = read_waiting_dump(kKernelDir);
   if (!dump && dump.error().code() != ErrorCode::kNotFound) {
     program.console().log.error("{}", dump.error().what());
-    return kExitFailed;
+    return exit_code_of(dump.error());
   }
   SysfsReleaser releaser(kKernelDir);
   SaveSeams seams = program.file_seams();

@@ -96,6 +96,7 @@ int report(const SaveWithFailure& failure, spdlog::logger& log) {
   const bool asked = failure.error.code() == ErrorCode::kCancelled;
   log.error("{}{}", asked ? "stopped: " : "", failure.error.what());
   log.error("this command has released nothing. What to do next: {}", what_next(failure.reason));
+  if (failure.reason == SaveWithFailure::Reason::kError) return exit_code_of(failure.error);
   return exit_code_of(failure.reason);
 }
 

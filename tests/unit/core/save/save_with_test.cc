@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -178,6 +179,50 @@ TEST_F(SavingWith, LooksWhereAnArgumentLeadsIfNobodySaysWhere) {
   EXPECT_THAT(words_.said, HasSubstr("not known where /bin/true writes"));
 }
 
+/// What an unprivileged user can exchange would run as root.
+TEST_F(SavingWith, RefusesAProgramThatOthersCanChange) {
+  const std::string program = dir_ / "bin/saver";
+  std::filesystem::create_directories(dir_ / "bin");
+  ASSERT_TRUE(write_file_atomically(program, "#!/bin/sh\n", 0755));
+  const auto expect = [&](const std::string& word, const char* text) {
+    options_ = {{word}, "", true, false};
+    expect_untouched(save(this->program({1, 0})),
+                     text != nullptr ? Reason::kTarget : Reason::kProgram,
+                     text != nullptr ? text : "failed with exit status 1");
+  };
+  expect(program, nullptr);
+  std::filesystem::create_symlink(program, dir_ / "link");
+  expect(dir_ / "link", nullptr);
+  for (const mode_t mode : {0757, 0777}) {
+    ASSERT_EQ(::chmod(program.c_str(), mode), 0);
+    expect(program, "can be changed by others");
+    expect(dir_ / "link", "can be changed by others");
+  }
+  ASSERT_EQ(::chmod(program.c_str(), 0755), 0);
+  std::filesystem::create_directory(dir_ / "open");
+  std::filesystem::create_symlink(program, dir_ / "open/link");
+  ASSERT_EQ(::chmod((dir_ / "open").c_str(), 0777), 0);
+  expect(dir_ / "open/link", "open can be changed by others");
+  expect(dir_ / "open/../link", "open can be changed by others");
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown(program.c_str(), 65534, 0), 0);
+  expect(program, "belongs to user 65534");
+}
+
+/// With an access list the group's bits are the mask of all that it names.
+TEST_F(SavingWith, RefusesAProgramThatAnAccessListLetsOthersWrite) {
+  const std::string program = dir_ / "saver";
+  ASSERT_TRUE(write_file_atomically(program, "#!/bin/sh\n", 0755));
+  // The version, then each entry's tag and permissions, and whose they are.
+  const auto entry = [](unsigned tag, unsigned permissions) { return tag | permissions << 16U; };
+  const std::uint32_t list[] = {2,   entry(1, 7),    ~0U, entry(2, 7),    65534, entry(4, 5),
+                                ~0U, entry(0x10, 7), ~0U, entry(0x20, 5), ~0U};
+  if (::setxattr(program.c_str(), "system.posix_acl_access", list, sizeof(list), 0) != 0)
+    GTEST_SKIP() << "no access lists here";
+  options_ = {{program}, "", true, false};
+  expect_untouched(save(this->program({1, 0})), Reason::kTarget, "access list");
+}
+
 /// A disk whose name cannot be opened is none; a directory that is named must be there.
 TEST_F(SavingWith, SaysWhenTheDirectoryIsNotThere) {
   options_.into = dir_ / "none";
@@ -305,6 +350,38 @@ TEST(RunChildProgram, HasNoSignalBlockedAndInheritsOnlyTheLock) {
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
   ASSERT_TRUE(end);
   EXPECT_EQ(end->status, 0);
+}
+
+// We ignore them for our own sake. A shell could not even set them back.
+TEST(RunChildProgram, HasTheSignalsThatWeIgnore) {
+  const auto pipe = std::signal(SIGPIPE, SIG_IGN);
+  const auto size = std::signal(SIGXFSZ, SIG_IGN);
+  const auto end =
+      run_child_program({{"/bin/sh", "-c", "grep -q '^SigIgn:.*0..0...$' /proc/self/status"}});
+  std::signal(SIGPIPE, pipe);
+  std::signal(SIGXFSZ, size);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->status, 0);
+}
+
+// A saver is not to be killed for want of memory, but what it runs can be.
+TEST(RunChildProgram, IsNotProtectedFromTheOomKiller) {
+  const auto before = read_text_file("/proc/self/oom_score_adj", 100);
+  ASSERT_TRUE(before);
+  const auto set = [](const std::string& score) {
+    return static_cast<bool>(std::ofstream("/proc/self/oom_score_adj") << score << std::flush);
+  };
+  const auto in_child = [](const std::string& score) {
+    return run_child_program(
+               {{"/bin/sh", "-c", "[ $(cat /proc/self/oom_score_adj) = " + score + " ]"}})
+               ->status == 0;
+  };
+  ASSERT_TRUE(set("300"));
+  EXPECT_TRUE(in_child("300"));
+  if (set("-500")) {
+    EXPECT_TRUE(in_child("0"));
+  }
+  set(*before);
 }
 
 TEST(RunChildProgram, StopsItAndWhatItHasStarted) {

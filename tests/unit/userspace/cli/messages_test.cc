@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include <cerrno>
 #include <fstream>
 
 #include "core/base/file.h"
@@ -24,6 +25,17 @@ TEST(Messages, AFileThatIsThereStaysAndTheUserLearnsWhatToDo) {
   EXPECT_THAT(run.messages,
               HasSubstr("What to do next: choose another file, or move this one away"));
   EXPECT_EQ(std::filesystem::file_size(dir / "vmcore"), 8U);
+}
+
+// Any user can make a machine short of these; a boot script gives no dump up for it.
+TEST(ExitCodes, TellAMachineThatIsShortFromADiskThatFails) {
+  for (const int error : {ENOMEM, EAGAIN, EMFILE, ENFILE}) {
+    EXPECT_EQ(exit_code_of(Error::os(error, "opening x")), kExitShort) << error;
+    EXPECT_EQ(exit_code_of_errno(error), kExitShort) << error;
+  }
+  for (const int error : {EIO, EROFS, ENOENT, EEXIST})
+    EXPECT_EQ(exit_code_of(Error::os(error, "opening x")), kExitFailed) << error;
+  EXPECT_EQ(exit_code_of(Error::os(ENOSPC, "writing x")), kExitTargetFull);
 }
 
 // A hook must not guess which directory is this dump's.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "core/base/file.h"
 #include "core/save/journal.h"
@@ -73,6 +74,27 @@ TEST_F(PlantedFiles, ADirectoryOfTheDumpsNameIsNotUsed) {
   EXPECT_TRUE(fs::is_empty(dir_ / "target/guest-20010909T014640"));
 }
 
+// Nor is it an error of the disk, for which a boot script may be told to give the memory up.
+TEST_F(PlantedFiles, WhateverIsInTheWayIsARefusedTarget) {
+  const FrameSet held = machine_.held_frames();
+  const std::string name = dir_ / "target/guest-20010909T014640";
+  const std::function<void()> plants[] = {
+      [&] { ASSERT_TRUE(write_file_atomically(name, "", 0644)); },
+      [&] { ASSERT_EQ(::mkfifo(name.c_str(), 0666), 0); },
+      [&] { fs::create_symlink("/nowhere", name); },
+      [&] { fs::create_symlink(dir_ / "target", name); },
+  };
+  for (const auto& plant : plants) {
+    plant();
+    give_away("target/guest-20010909T014640");
+    const SaveRun run = save("target");
+    EXPECT_EQ(run.exit_code, kExitUsage) << run.messages;
+    EXPECT_THAT(run.messages, testing::HasSubstr("nothing was changed. What to do next"));
+    expect_all_held(held);
+    fs::remove(name);
+  }
+}
+
 TEST_F(PlantedFiles, ALinkIsNotWrittenThrough) {
   ASSERT_TRUE(write_file_atomically(dir_ / "precious", "content", 0600));
   for (const char* name : {"vmcore-incomplete", "vmcore-dmesg.txt"}) {
@@ -110,6 +132,25 @@ TEST(LogFile, IsOursAlone) {
   EXPECT_THROW(open_log_file(dir / "link"), spdlog::spdlog_ex);
   ASSERT_EQ(::chmod((dir / "log").c_str(), 0666), 0);
   EXPECT_THROW(open_log_file(dir / "log"), spdlog::spdlog_ex);
+}
+
+TEST(LogFile, BecomesOursAlone) {
+  const TemporaryDirectory dir;
+  ASSERT_TRUE(write_file_atomically(dir / "log", "before\n", 0644));
+  open_log_file(dir / "log");
+  EXPECT_EQ(static_cast<unsigned>(fs::status(dir / "log").permissions()), 0600U);
+}
+
+TEST(LogFile, IsNotWhereOthersCanChangeTheWay) {
+  const TemporaryDirectory dir;
+  fs::create_directory(dir / "open");
+  fs::create_directory(dir / "ours");
+  ASSERT_EQ(::chmod((dir / "open").c_str(), 0777), 0);
+  EXPECT_THROW(open_log_file(dir / "open/log"), spdlog::spdlog_ex);
+  EXPECT_FALSE(fs::exists(dir / "open/log"));
+  fs::create_directory_symlink(dir / "ours", dir / "open/link");
+  EXPECT_THROW(open_log_file(dir / "open/link/log"), spdlog::spdlog_ex);
+  EXPECT_TRUE(fs::is_empty(dir / "ours"));
 }
 
 }  // namespace
