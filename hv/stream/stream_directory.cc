@@ -5,8 +5,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include "hv/stream/stream_file.h"
-
 namespace hadump {
 namespace {
 
@@ -34,12 +32,6 @@ std::string stream_directory_of(const std::string& directory, const std::string&
   std::replace(name.begin(), name.end(), '/', '_');
   if (name.front() == '.') name.front() = '_';
   return directory + "/" + name;
-}
-
-std::unique_ptr<StreamStore> StreamDirectory::file(const StreamLimits& limits,
-                                                   const StreamPolicy& policy,
-                                                   const std::string& domain) {
-  return std::make_unique<StreamFile>(*this, limits, policy, domain);
 }
 
 Result<> StreamDirectory::begin(const std::string& directory, const StreamPolicy& policy) {
