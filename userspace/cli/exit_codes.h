@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <span>
+#include <string>
+
 #include "core/base/error.h"
 
 namespace hadump {
@@ -23,7 +26,13 @@ enum ExitCode : int {
 /// The exit status for an error that ends a command.
 ExitCode exit_code_of(const Error& error);
 
-/// The table of exit codes for --help.
-const char* exit_codes_text();
+/// What a command means by an exit status, for its help.
+struct ExitMeaning {
+  ExitCode code;
+  const char* text;
+};
+
+/// "Exit status:", and a line for each.
+std::string exit_status_text(std::span<const ExitMeaning> meanings);
 
 }  // namespace hadump
