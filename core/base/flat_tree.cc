@@ -8,6 +8,8 @@
 #include <cstring>
 #include <optional>
 
+#include "core/abi/hadump_abi.h"
+
 namespace hadump {
 namespace {
 

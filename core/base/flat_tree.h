@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "core/abi/hadump_abi.h"
 #include "core/base/error.h"
 
 namespace hadump {

@@ -50,16 +50,18 @@ std::string_view name_of(CodecChoice choice) {
   return choice.codec != nullptr ? choice.codec->name : choice.is_automatic ? kAuto : kNone;
 }
 
-std::string codec_help() {
+std::string codec_help(bool with_auto) {
   std::string names{kNone};
   std::string levels;
   for (const Codec& codec : codecs()) {
-    names += fmt::format(", {}", codec.name);
+    const bool last = !with_auto && &codec == &codecs().back();
+    names += fmt::format("{}{}", last ? " or " : ", ", codec.name);
     if (codec.has_levels())
       levels += fmt::format("{}{}:{} to {}", levels.empty() ? "" : ", ", codec.name,
                             codec.min_level, codec.max_level);
   }
-  return fmt::format("{} or {}; with a level: {}", names, kAuto, levels);
+  if (with_auto) names += fmt::format(" or {}", kAuto);
+  return fmt::format("{}; with a level: {}", names, levels);
 }
 
 Result<std::unique_ptr<PageCompressor>> make_compressor(CodecChoice choice) {

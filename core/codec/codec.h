@@ -70,7 +70,8 @@ Result<CodecChoice> parse_codec(std::string_view text);
 /// The word that parse_codec() takes, without the level.
 std::string_view name_of(CodecChoice choice);
 /// What parse_codec() takes, for help texts and messages.
-std::string codec_help();
+/// @param with_auto  false for a caller that refuses "auto".
+std::string codec_help(bool with_auto = true);
 
 /// @pre choice.codec is not null. @return kOs (ENOMEM) or kBadData (level).
 Result<std::unique_ptr<PageCompressor>> make_compressor(CodecChoice choice);

@@ -59,7 +59,7 @@ SaveWithResult save_with(const SaveWithOptions& options, const SaveSeams& seams,
                          const RunProgram& run, SaveReporter& reporter);
 
 /// Whether `options` can be used here. Changes nothing.
-/// @return kBadData for `into` as check_target() says; without it for an argument that names a place
+/// @return kBadData for `into` as check_target() says; without it for an argument naming a place
 ///         which does not last (program_places.h); or for a program that is not an absolute path of
 ///         an executable file, or that others can change, or the way to it (trusted_path.h). As
 ///         check_target() and walk_trusted() otherwise.

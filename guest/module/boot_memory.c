@@ -45,6 +45,5 @@ int hadump_set_boot_memory(u64 kib)
 	if (kib > to_kib(info.totalram))
 		return -EINVAL;
 	WRITE_ONCE(boot_kib, kib);
-	hadump_publish();
 	return 0;
 }

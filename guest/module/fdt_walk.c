@@ -118,13 +118,32 @@ static const char *keep_prop(const struct tree *t, u32 name, const u8 *data, u32
 
 static const char *const truncated = "the tree ends too early";
 
+/* Advances *pos over a property; @ours: it is one of our node. Returns NULL, or what is wrong. */
+static const char *take_prop(const struct tree *t, u32 *pos, bool ours)
+{
+	u32 length, name;
+	const char *bad;
+
+	if (!next_u32(t, pos, &length) || !next_u32(t, pos, &name))
+		return truncated;
+	if (t->structs_end - *pos < length)
+		return truncated;
+	if (ours) {
+		bad = name > t->strings_end - t->strings ? truncated :
+		      keep_prop(t, t->strings + name, t->base + *pos, length);
+		if (bad)
+			return bad;
+	}
+	return skip(t, pos, length) ? NULL : truncated;
+}
+
 /*
  * Walks the whole tree and collects the properties of /dump-kernel. Returns NULL, or what is
  * wrong.
  */
 static const char *walk(const struct tree *t)
 {
-	u32 pos = t->structs, depth = 0, nr_props = 0, token, length, name;
+	u32 pos = t->structs, depth = 0, nr_props = 0, token;
 	bool inside = false, found = false;
 	const char *bad;
 	int n;
@@ -153,18 +172,9 @@ static const char *walk(const struct tree *t)
 				return "a property stands outside every node";
 			if (++nr_props > HADUMP_MAX_NODE_PROPERTIES)
 				return "the tree has too many properties";
-			if (!next_u32(t, &pos, &length) || !next_u32(t, &pos, &name))
-				return truncated;
-			if (t->structs_end - pos < length)
-				return truncated;
-			if (inside && depth == 2) {
-				bad = name > t->strings_end - t->strings ? truncated :
-				      keep_prop(t, t->strings + name, t->base + pos, length);
-				if (bad)
-					return bad;
-			}
-			if (!skip(t, &pos, length))
-				return truncated;
+			bad = take_prop(t, &pos, inside && depth == 2);
+			if (bad)
+				return bad;
 			break;
 		case FDT_END_NODE:
 			if (!depth)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The module's parts and what they share. hadump_main.c wires them; dump.c reads the dump node;
- * claim.c makes old memory ours; memory.c gives it back; online.c keeps Xen's balloon off; vmcore.c
- * hides what was given; sysfs.c and register.c talk to the admin and the agent; suspend.c keeps the
- * machine from being suspended.
+ * claim.c makes old memory ours; memory.c gives it back; online.c keeps Xen's balloon off, and
+ * exchange.c trades frames with Xen; vmcore.c hides what was given, and mappings.c unmaps it;
+ * sysfs.c talks to the admin, and regions.c lists memory for it; register.c talks to the agent
+ * through xenstore.c, with reserve.c for the next save area and boot_memory.c for the next window;
+ * suspend.c keeps the machine from being suspended.
  *
- * Each part calls only those further down: hadump_main, suspend, sysfs, register, memory, online,
- * vmcore.
+ * Each part calls only those further down (tests/shell/layers.sh): hadump_main, sysfs, suspend,
+ * dump, claim, regions, register, xenstore, reserve, memory, boot_memory, online, vmcore, exchange,
+ * mappings.
  */
 #ifndef HADUMP_H
 #define HADUMP_H

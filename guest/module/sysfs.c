@@ -180,7 +180,10 @@ static ssize_t boot_memory_store(struct kobject *kobj, struct kobj_attribute *at
 
 	if (!rc)
 		rc = hadump_set_boot_memory(kib);
-	return rc ? -EINVAL : count;
+	if (rc)
+		return -EINVAL;
+	hadump_publish();
+	return count;
 }
 
 /* ---- binary: longer than a page ---- */

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "hv/agent/aftermath.h"
 #include "hv/agent/policy.h"
 #include "hv/domain/domain_config.h"
 #include "hv/rescue/record.h"
@@ -48,20 +48,6 @@ struct ShutdownDuty {
 /// @pre status.shutdown.
 ShutdownDuty duty_at_shutdown(const DomainStatus& status, const DomainConfig& config,
                               const DomainRecord* record, bool never_up = false);
-
-enum class Aftermath : std::uint8_t {
-  kStays,     ///< the domain is there as before: it must not be seen to again
-  kGone,      ///< no domain has its UUID any more
-  kReplaced,  ///< another domain has its name and UUID, and no xl looks after that one
-};
-
-/// What an action leaves behind when it has been carried out. Each is carried out once: the domain
-/// that has shut down is then gone, left alone, or has another UUID.
-Aftermath aftermath_of(ShutdownAction action);
-
-/// What the domain's configuration says about a shutdown for this reason; nothing for one that it
-/// has no say in.
-std::optional<ShutdownAction> configured_action(const DomainConfig& config, ShutdownReason reason);
 
 /// The record of the domain that replaces another: ours, without a dump.
 DomainRecord record_of_successor(const DomainRecord& old, std::uint64_t now_ms);

@@ -75,6 +75,7 @@ Result<OnCrash> parse_on_crash(const std::string& text) {
               fmt::format("'{}' is not reboot-in-place, capture or auto", text));
 }
 
+// The modes of hv/capture that a crash may choose; the decisions do not reach that table.
 Result<std::string> parse_capture_mode(const std::string& text) {
   for (const char* mode : {"alias", "copy", "auto"})
     if (text == mode) return text;

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "hv/agent/care_rules.h"
+#include "hv/agent/aftermath.h"
 
 namespace hadump {
 namespace {

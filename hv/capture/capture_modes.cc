@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "core/codec/codec.h"
 #include "core/dump/dump_levels.h"
@@ -41,11 +42,18 @@ Result<> choose_mode(const CaptureWorld& world, CaptureRecord& record) {
   return (room ? alias_domain : copy_domain)(world, record);
 }
 
+std::string mode_names() {
+  std::string text(kModes[0].name);
+  for (const CaptureMode& mode : std::span(kModes).subspan(1))
+    text += fmt::format("{}{}", &mode == std::end(kModes) - 1 ? " or " : ", ", mode.name);
+  return text;
+}
+
 Result<> check_live_words(const CaptureOrder& order) {
   const CaptureOrder unsaid;
   if (!parse_if_busy(order.if_busy))
     return fail(ErrorCode::kBadData,
-                fmt::format("--if-busy: unknown word '{}'; use {} or {}", order.if_busy,
+                fmt::format("--if-busy: invalid word '{}'; use {} or {}", order.if_busy,
                             to_string(IfBusy::kStopLonger), to_string(IfBusy::kGiveUp)));
   if (order.max_stop_ms == 0 || order.max_stop_ms > kMaxStopMs)
     return fail(ErrorCode::kBadData,
@@ -77,7 +85,7 @@ std::string capture_mode_help() {
 Result<> check_order(const CaptureOrder& order) {
   if (find_capture_mode(order.mode) == nullptr)
     return fail(ErrorCode::kBadData,
-                fmt::format("--mode: unknown mode '{}'; use {}", order.mode, capture_mode_help()));
+                fmt::format("--mode: invalid mode '{}'; use {}", order.mode, mode_names()));
   if (order.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
   if (order.to.front() != '/' || order.to.find('\n') != std::string::npos)
     return fail(ErrorCode::kBadData, "--to needs an absolute path without line breaks");

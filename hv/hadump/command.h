@@ -43,11 +43,12 @@ using Run = std::function<int(CommandWorld& world)>;
 struct AdminCommand {
   std::string_view name;
   std::string_view operands;  ///< as in the usage: "[DOMAIN]"
-  std::string_view summary;   ///< for `hadump --help`; a line or two
+  std::string_view summary;   ///< what it does, as an order; a line or two
   /// Its options.
   std::string (*help)();
   /// @param arguments  without the name. @return kBadData with a sentence on wrong usage.
   Result<Run> (*parse)(const std::vector<std::string>& arguments);
+  std::string_view exits;  ///< its exit statuses, for its help
 };
 
 std::span<const AdminCommand> commands();

@@ -40,23 +40,23 @@ po::options_description describe_capture(CaptureOptions& options) {
   po::options_description description;
   // clang-format off
   description.add_options()
-      ("mode", po::value(&order.mode)->default_value(order.mode), modes.c_str())
+      ("mode", po::value(&order.mode)->default_value(order.mode)->value_name("MODE"), modes.c_str())
       ("to", po::value(&order.to)->value_name("PATH"),
        "file on this host for the dump; a directory gets a directory for this capture")
       ("restart", po::bool_switch(&order.restart),
        "create the domain anew when its memory is safe and the old one is gone")
-      ("dump-level", po::value(&order.dump_level)->default_value(order.dump_level),
+      ("dump-level", po::value(&order.dump_level)->default_value(order.dump_level)->value_name("N[,N...]"),
        "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
        "With a list, as in 1,31, the next level is used when the target runs out of room")
       ("pages", po::value(&order.pages)->value_name("FILE"),
        "capture only the pages that FILE lists: lines of a kernel address and a number of pages")
       ("max-stop", po::value(&order.max_stop_ms)->default_value(order.max_stop_ms)->value_name("MS"),
        "mode live: for how many milliseconds the guest may be stopped")
-      ("if-busy", po::value(&order.if_busy)->default_value(order.if_busy),
+      ("if-busy", po::value(&order.if_busy)->default_value(order.if_busy)->value_name("WORD"),
        "mode live: what to do with a guest that writes so fast that it would be stopped for longer: "
        "stop-longer, or give-up")
-      ("format", po::value(&order.format)->default_value(order.format), formats.c_str())
-      ("compress", po::value(&order.compress)->default_value(order.compress), codecs.c_str())
+      ("format", po::value(&order.format)->default_value(order.format)->value_name("FORMAT"), formats.c_str())
+      ("compress", po::value(&order.compress)->default_value(order.compress)->value_name("CODEC"), codecs.c_str())
       ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");
   // clang-format on
   return description;

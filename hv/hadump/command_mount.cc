@@ -36,15 +36,15 @@ po::options_description describe_mount(MountOptions& options) {
   po::options_description description("Options");
   // clang-format off
   description.add_options()
-      ("help,h", po::bool_switch(&options.help), "print this and exit")
+      ("help,h", po::bool_switch(&options.help), "show this text")
       ("foreground,f", po::bool_switch(&options.foreground),
        "stay in the foreground until DIR is unmounted")
       ("vmcoreinfo", po::value(&options.vmcoreinfo)->value_name("FILE"),
        "the kernel's VMCOREINFO, for a dump that has none")
-      ("socket", po::value(&options.socket)->default_value(options.socket),
+      ("socket", po::value(&options.socket)->default_value(options.socket)->value_name("PATH"),
        "socket on which hadumpd listens, asked about a capture's name")
       ("state-dir",
-       po::value(&options.state_directory)->default_value(options.state_directory),
+       po::value(&options.state_directory)->default_value(options.state_directory)->value_name("DIR"),
        "hadumpd's state directory, for a capture whose domain was put aside");
   // clang-format on
   return description;

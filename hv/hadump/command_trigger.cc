@@ -23,7 +23,8 @@ constexpr unsigned kPatienceSeconds = 60;
 
 po::options_description describe_wait(unsigned& seconds) {
   po::options_description description;
-  description.add_options()("wait", po::value(&seconds)->default_value(seconds),
+  description.add_options()("wait",
+                            po::value(&seconds)->default_value(seconds)->value_name("SECONDS"),
                             "seconds to wait for the result; 0: do not wait");
   return description;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cctype>
 #include <sstream>
 
 #include "hv/hadump/command.h"
@@ -20,32 +21,40 @@ namespace {
 
 namespace po = boost::program_options;
 
+constexpr std::string_view kAskExits =
+    "0 success, 1 failed, 2 wrong usage, 3 no such domain,\n"
+    "4 hadumpd is not running";
+
 constexpr AdminCommand kCommands[] = {
     {"list", "[DOMAIN]",
-     "one line per domain: state, for how long, memory still held;\n"
-     "one line per capture",
-     domain_help, parse_list},
-    {"status", "[DOMAIN]", "everything known, including the step times of the last boot",
-     domain_help, parse_status},
+     "list domains, one a line: state, for how long, memory still held;\n"
+     "and captures, one a line",
+     domain_help, parse_list, kAskExits},
+    {"status", "[DOMAIN]", "show everything known, including the step times of the last boot",
+     domain_help, parse_status, kAskExits},
     {"capture", "DOMAIN",
      "write the memory of a crashed domain to a file on this host,\n"
      "and start the domain anew if asked to",
-     capture_help, parse_capture},
+     capture_help, parse_capture, kAskExits},
     {"trigger", "DOMAIN",
      "make a hung domain crash now, so that it is dumped;\n"
      "retry at once for one that is down",
-     trigger_help, parse_trigger},
+     trigger_help, parse_trigger,
+     "0 success, 1 failed, also if the job failed or did not end in time, 2 wrong usage,\n"
+     "3 no such domain, 4 hadumpd is not running"},
     {"discard", "CAPTURE", "delete the files of a capture that has ended", discard_help,
-     parse_discard},
+     parse_discard, "0 success, 1 failed, 2 wrong usage, 4 hadumpd is not running"},
     {"mount", "DUMP DIR",
      "show a capture or a dump file as files in a directory:\n"
      "an ELF core, the kernel's log, metadata",
-     mount_help, parse_mount},
+     mount_help, parse_mount, "0 success, 1 failed, 2 wrong usage"},
 };
 
-constexpr std::string_view kExitCodes =
-    "\nExit status: 0 success, 1 failed, 2 wrong usage, 3 no such domain,\n"
-    "4 hadumpd is not running. Commands on dumps have their own; see their --help.\n";
+std::string as_sentence(std::string_view order) {
+  std::string text(order);
+  text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+  return text + '.';
+}
 
 const AdminCommand* command_of(const std::string& name) {
   const auto* found =
@@ -77,13 +86,16 @@ std::string admin_help() {
   for (const Command& command : file_commands())
     text += fmt::format("  {:<17} {}\n", command.name, command.summary);
   return text +
-         "\nDOMAIN is a name, a UUID or a number. `hadump COMMAND --help` shows the options.\n" +
-         std::string(kExitCodes);
+         "\nDOMAIN is a name, a UUID or a number.\n\n"
+         "Options:\n"
+         "  -h [ --help ]     show this text\n"
+         "  --version         show the version\n\n"
+         "`hadump COMMAND --help` shows a command's options and exit statuses.\n";
 }
 
 std::string command_help(const AdminCommand& command) {
-  return fmt::format("Usage: hadump {} {} [OPTION]...\n{}.\n\n{}{}", command.name, command.operands,
-                     command.summary, command.help(), kExitCodes);
+  return fmt::format("Usage: hadump {} {} [OPTION]...\n{}\n\n{}\nExit status: {}.\n", command.name,
+                     command.operands, as_sentence(command.summary), command.help(), command.exits);
 }
 
 // Options may stand before the command's name.

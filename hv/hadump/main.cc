@@ -57,7 +57,8 @@ int run(const std::vector<std::string>& arguments, CommandWorld& world) {
 int main(int argc, char** argv) {
   if (argc > 1 && std::ranges::find(file_commands(), std::string_view(argv[1]), &Command::name) !=
                       file_commands().end())
-    return run_program("hadump", HADUMP_VERSION, file_commands(), argc, argv);
+    // A dump that waits is a guest's.
+    return run_program("hadump", HADUMP_VERSION, file_commands(), argc, argv, true);
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // an error of a write, with a message
   // What failed is said by its caller, with the cause.
   XenLog xen([](const std::string&) {});

@@ -16,9 +16,9 @@ po::options_description describe(DomainOptions& options) {
   po::options_description description("Options");
   // clang-format off
   description.add_options()
-      ("help,h", po::bool_switch(&options.help), "print this and exit")
+      ("help,h", po::bool_switch(&options.help), "show this text")
       ("json", po::bool_switch(&options.json), "print the answer as JSON")
-      ("socket", po::value(&options.socket)->default_value(options.socket),
+      ("socket", po::value(&options.socket)->default_value(options.socket)->value_name("PATH"),
        "socket on which hadumpd listens");
   // clang-format on
   return description;
@@ -43,6 +43,8 @@ Result<DomainOptions> parse_domain_options(const std::vector<std::string>& argum
   po::store(po::command_line_parser(arguments).options(all).positional(positions).run(), values);
   po::notify(values);
   return options;
+} catch (const po::too_many_positional_options_error&) {
+  return fail(ErrorCode::kBadData, "too many arguments");
 } catch (const po::error& e) {
   return fail(ErrorCode::kBadData, e.what());
 }

@@ -26,18 +26,18 @@ po::options_description describe(DaemonOptions& options) {
   po::options_description description("Options");
   // clang-format off
   description.add_options()
-      ("help,h", po::bool_switch(&options.help), "print this and exit")
-      ("version", po::bool_switch(&options.version), "print the version and exit")
-      ("config,c", po::value(&options.config)->default_value(options.config),
+      ("help,h", po::bool_switch(&options.help), "show this text")
+      ("version", po::bool_switch(&options.version), "show the version")
+      ("config,c", po::value(&options.config)->default_value(options.config)->value_name("FILE"),
        "configuration file; the default one may be absent")
       ("check-config", po::bool_switch(&options.check_config),
        "read the configuration, report errors in it and files it names that are missing, and exit")
       ("debug,d", po::bool_switch(&options.debug), "log every step and the messages of Xen's libraries")
       ("once", po::value(&options.once)->value_name("DOMID"),
        "handle the crash of one domain, then exit: 0 if it runs again")
-      ("state-dir", po::value(&options.state_directory)->default_value(options.state_directory),
+      ("state-dir", po::value(&options.state_directory)->default_value(options.state_directory)->value_name("DIR"),
        "directory for state that must survive a restart")
-      ("run-dir", po::value(&options.run_directory)->default_value(options.run_directory),
+      ("run-dir", po::value(&options.run_directory)->default_value(options.run_directory)->value_name("DIR"),
        "directory for the socket for hadump(8) and for files that a reboot of the host may remove");
   // clang-format on
   return description;
@@ -131,6 +131,8 @@ Result<DaemonOptions> parse_daemon_options(const std::vector<std::string>& argum
   po::notify(values);
   options.config_given = !values["config"].defaulted();
   return options;
+} catch (const po::too_many_positional_options_error&) {
+  return fail(ErrorCode::kBadData, "too many arguments; there are options only");
 } catch (const po::error& e) {
   return fail(ErrorCode::kBadData, e.what());
 }

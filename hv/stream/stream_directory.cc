@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/base/directory_entries.h"
-#include "hv/stream/stream_file.h"
 
 namespace hadump {
 namespace {
@@ -35,12 +34,6 @@ std::string stream_directory_of(const std::string& directory, const std::string&
   std::replace(name.begin(), name.end(), '/', '_');
   if (name.front() == '.') name.front() = '_';
   return directory + "/" + name;
-}
-
-std::unique_ptr<StreamStore> StreamDirectory::file(const StreamLimits& limits,
-                                                   const StreamPolicy& policy,
-                                                   const std::string& domain) {
-  return std::make_unique<StreamFile>(*this, limits, policy, domain);
 }
 
 Result<> StreamDirectory::begin(const std::string& directory, const StreamPolicy& policy) {

@@ -4,13 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <string>
 
 #include "core/base/error.h"
 #include "core/save/lasting.h"
-#include "core/stream/store.h"
 #include "hv/agent/stream_limit.h"
 
 namespace hadump {
@@ -26,12 +24,6 @@ class StreamDirectory {
   /// @param systems  borrowed. @param wall_ms  milliseconds since 1970, for names.
   StreamDirectory(const FileSystems& systems, std::function<std::uint64_t()> wall_ms)
       : systems_(systems), wall_ms_(std::move(wall_ms)) {}
-
-  /// A file that one stream may make. Nothing is touched before its open(). This object must
-  /// outlive it.
-  /// @param domain  its name, as dom0 knows it.
-  std::unique_ptr<StreamStore> file(const StreamLimits& limits, const StreamPolicy& policy,
-                                    const std::string& domain);
 
  private:
   friend class StreamFile;

@@ -6,15 +6,18 @@
 
 #include "core/base/held_file.h"
 #include "core/base/unique_handle.h"
+#include "core/stream/store.h"
 #include "hv/stream/stream_directory.h"
 
 namespace hadump {
 
-/// One stream's file. Destroyed without publish(), it keeps its name, NAME-incomplete, or is
-/// removed when nothing of it was ever made durable.
+/// The file that one stream may make. Nothing is touched before its open(). Destroyed without
+/// publish(), it keeps its name, NAME-incomplete, or is removed when nothing of it was ever made
+/// durable.
 class StreamFile : public StreamStore {
  public:
-  /// @param owner  borrowed.
+  /// @param owner   borrowed.
+  /// @param domain  its name, as dom0 knows it.
   StreamFile(StreamDirectory& owner, StreamLimits limits, StreamPolicy policy,
              const std::string& domain);
   StreamFile(const StreamFile&) = delete;

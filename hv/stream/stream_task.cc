@@ -3,15 +3,17 @@
 
 #include <utility>
 
+#include "hv/stream/stream_file.h"
+
 namespace hadump {
 
 Result<ReceivedStream> run_stream(const StreamWorld& world, const StreamTask& task) {
   auto channel = world.connect(task.domid, task.slot);
   if (!channel) return fail(std::move(channel));
-  const auto store = world.files.file(task.limits, task.policy, task.domain);
+  StreamFile file(world.files, task.limits, task.policy, task.domain);
   return receive_stream(
       {.channel = **channel,
-       .store = *store,
+       .store = file,
        .check = [&]() -> Result<> {
          if (world.stopping) return fail(ErrorCode::kCancelled, "hadumpd on the host ends");
          return world.check_domain(task.domid, task.uuid);

@@ -35,6 +35,6 @@ grep -q 'dump.gz: compressed with gzip: unpack it' output || fail "says somethin
 
 begin "an unknown command is named"
 expect_code 2 "$tool" -c -d 31 in out
-grep -q "no command '-c'" output || fail "says something else"
+grep -q "unknown command '-c'" output || fail "says something else"
 
 echo "all passed"

@@ -6,8 +6,6 @@
 #include <sstream>
 #include <utility>
 
-#include "userspace/cli/exit_codes.h"
-
 namespace hadump {
 
 namespace po = boost::program_options;
@@ -57,15 +55,20 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
     return values;
   } catch (const po::unknown_option& error) {
     return fail(ErrorCode::kBadData, error.what() + hint_for(error.get_option_name()));
+  } catch (const po::too_many_positional_options_error&) {
+    return fail(ErrorCode::kBadData, "too many arguments");
   } catch (const po::error& error) {
     return fail(ErrorCode::kBadData, error.what());
   }
 }
 
 std::string help_text(const std::string& program, const std::string& usage,
-                      const po::options_description& options) {
+                      const po::options_description& options,
+                      std::initializer_list<ExitMeaning> exits) {
   std::ostringstream text;
-  text << "Usage: " << program << ' ' << usage << "\n\n" << options << '\n' << exit_codes_text();
+  text << "Usage: " << program << ' ' << usage << "\n\n"
+       << options << '\n'
+       << exit_status_text({exits.begin(), exits.size()});
   return text.str();
 }
 

@@ -2,23 +2,27 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
+#include "userspace/cli/exit_codes.h"
 
 namespace hadump {
 
 /// Parses one subcommand's arguments; Boost's exceptions end here.
-/// @return kBadData with Boost's sentence.
+/// @return kBadData with a sentence, most of them Boost's.
 Result<boost::program_options::variables_map> parse_command_line(
     const std::vector<std::string>& args,
     const boost::program_options::options_description& options,
     const boost::program_options::positional_options_description& positional = {});
 
-/// "Usage: PROGRAM NAME …", the options, and the exit codes.
+/// "Usage: PROGRAM NAME …", the options, and the exit statuses.
+/// @param exits  those that this command has.
 std::string help_text(const std::string& program, const std::string& usage,
-                      const boost::program_options::options_description& options);
+                      const boost::program_options::options_description& options,
+                      std::initializer_list<ExitMeaning> exits);
 
 }  // namespace hadump

@@ -19,15 +19,18 @@ namespace {
 
 int print_usage(const std::string& program, std::span<const Command> commands, std::ostream& out,
                 int exit_code) {
-  out << fmt::format("Usage: {} COMMAND [options]; see COMMAND --help\n\n", program);
+  out << fmt::format("Usage: {} COMMAND [options]\n\nCommands:\n", program);
   for (const Command& command : commands)
     out << fmt::format("  {:<10}{}\n", command.name, command.summary);
-  out << '\n' << exit_codes_text();
+  out << "\nOptions:\n"
+         "  -h [ --help ]  show this text\n"
+         "  --version      show the version\n\n"
+      << fmt::format("`{} COMMAND --help` shows a command's options and exit statuses.\n", program);
   return exit_code;
 }
 
 int dispatch(const std::string& program, const std::string& version,
-             std::span<const Command> commands, std::vector<std::string> words) {
+             std::span<const Command> commands, std::vector<std::string> words, bool needs_file) {
   const Streams io{std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1};
   const std::string name = words.empty() ? "" : words.front();
   if (name == "--help" || name == "-h" || name == "help")
@@ -38,11 +41,11 @@ int dispatch(const std::string& program, const std::string& version,
   }
   const auto command = std::ranges::find(commands, name, &Command::name);
   if (command == commands.end()) {
-    if (!name.empty()) io.err << program << ": no command '" << printable(name) << "'\n\n";
+    if (!name.empty()) io.err << program << ": unknown command '" << printable(name) << "'\n\n";
     return print_usage(program, commands, io.err, kExitUsage);
   }
   words.erase(words.begin());
-  return command->run({program, std::move(words), io});
+  return command->run({program, std::move(words), io, needs_file});
 }
 
 /// As with `info FILE | head`: whoever read the output has seen enough.
@@ -64,13 +67,14 @@ int usage_error(const CommandCall& call, const char* name, const Error& error) {
 }
 
 int run_program(const std::string& program, const std::string& version,
-                std::span<const Command> commands, int argc, char** argv) {
+                std::span<const Command> commands, int argc, char** argv, bool needs_file) {
   // A reader that goes away, or a limit on the size of files, is an error of a write: with a
   // message, an exit code, and a partial dump in order.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   try {
-    const int code = dispatch(program, version, commands, {argv + 1, argv + std::max(argc, 1)});
+    const int code =
+        dispatch(program, version, commands, {argv + 1, argv + std::max(argc, 1)}, needs_file);
     if (std::cout.flush() || reader_is_gone()) return code;
     std::cerr << program << ": writing to standard output failed\n";
     return code == kExitOk ? kExitFailed : code;

@@ -15,6 +15,8 @@ struct CommandCall {
   std::string program;  ///< That was started, for messages: "release-region".
   std::vector<std::string> args;
   Streams io;
+  /// A command on dumps has no dump to take when none is named: no guest's dump waits here.
+  bool needs_file = false;
 };
 
 /// One subcommand: a row of its program's table.
@@ -27,9 +29,10 @@ struct Command {
 };
 
 /// Runs what the command line names, with the program's own --help and --version.
+/// @param needs_file  as CommandCall::needs_file.
 /// @return exit status; kExitUsage without a known command.
 int run_program(const std::string& program, const std::string& version,
-                std::span<const Command> commands, int argc, char** argv);
+                std::span<const Command> commands, int argc, char** argv, bool needs_file = false);
 
 /// "PROGRAM NAME: WHAT", the form of a command's messages, on io.err.
 void complain(const CommandCall& call, const char* name, const std::string& what);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "userspace/cli/exit_codes.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 
 namespace hadump {
@@ -30,19 +32,11 @@ ExitCode exit_code_of(const Error& error) {
   }
 }
 
-const char* exit_codes_text() {
-  return "Exit status:\n"
-         "  0  success\n"
-         "  1  failed; what is not saved is still held\n"
-         "  2  wrong usage, or a target that is refused\n"
-         "  3  nothing to do: no dump waits\n"
-         "  4  the target is full; the partial dump is readable and can be continued\n"
-         "  5  the dump is written, but some pages could not be read\n"
-         "  6  stopped by a signal; the partial dump is readable and can be continued\n"
-         "  7  the dump is safe, but some memory could not be given back\n"
-         "  8  memory released earlier is in a save that cannot be found\n"
-         "  9  another process is saving this dump\n"
-         " 10  as 1, for want of memory, threads or file descriptors\n";
+std::string exit_status_text(std::span<const ExitMeaning> meanings) {
+  std::string text = "Exit status:\n";
+  for (const ExitMeaning& meaning : meanings)
+    text += fmt::format("  {}  {}\n", static_cast<int>(meaning.code), meaning.text);
+  return text;
 }
 
 }  // namespace hadump

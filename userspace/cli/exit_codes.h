@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <span>
+#include <string>
+
 #include "core/base/error.h"
 
 namespace hadump {
@@ -27,7 +30,13 @@ ExitCode exit_code_of(const Error& error);
 /// for all others. Any user can make a machine short of them, and for that no dump is thrown away.
 ExitCode exit_code_of_errno(int error);
 
-/// The table of exit codes for --help.
-const char* exit_codes_text();
+/// What a command means by an exit status, for its help.
+struct ExitMeaning {
+  ExitCode code;
+  const char* text;
+};
+
+/// "Exit status:", and a line for each.
+std::string exit_status_text(std::span<const ExitMeaning> meanings);
 
 }  // namespace hadump

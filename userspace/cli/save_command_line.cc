@@ -21,23 +21,21 @@ constexpr unsigned kMaxThreads = 1024;
 
 }  // namespace
 
-void describe_writing(po::options_description& options) {
+void describe_writing(po::options_description& options, const char* portion_text) {
   const std::string format_help = output_format_help();
   const std::string codec_text = codec_help();
   const std::string default_format(output_formats().front().name);
   // clang-format off
   options.add_options()
-      ("format", po::value<std::string>()->default_value(default_format), format_help.c_str())
-      ("compress", po::value<std::string>()->default_value("lzo"),
-       codec_text.c_str())
-      ("dump-level", po::value<std::string>()->default_value("0"),
+      ("format", po::value<std::string>()->default_value(default_format)->value_name("FORMAT"), format_help.c_str())
+      ("compress", po::value<std::string>()->default_value("lzo")->value_name("CODEC"), codec_text.c_str())
+      ("dump-level", po::value<std::string>()->default_value("0")->value_name("N[,N...]"),
        "pages to leave out, as for makedumpfile -d: 1 zero, 2 and 4 cache, 8 user, 16 free. "
        "With a list, as in 1,31, the next level is used when the target runs out of room")
-      ("threads", po::value<unsigned>()->default_value(0), "number of compressing threads; 0: one per CPU")
-      ("portion", po::value<std::string>()->default_value("256M"),
-       "how much to make durable, and release, at a time")
-      ("progress", po::value<std::string>()->default_value("auto"), "auto, plain, json or none")
-      ("log-to", po::value<std::string>(), "also append messages to this file");
+      ("threads", po::value<unsigned>()->default_value(0)->value_name("N"), "number of compressing threads; 0: one per CPU")
+      ("portion", po::value<std::string>()->default_value("256M")->value_name("SIZE"), portion_text)
+      ("progress", po::value<std::string>()->default_value("auto")->value_name("MODE"), "auto, plain, json or none")
+      ("log-to", po::value<std::string>()->value_name("FILE"), "also append messages to this file");
   // clang-format on
   describe_vmcoreinfo(options);
 }

@@ -22,8 +22,10 @@ struct SaveCommandLine {
 };
 
 /// The options that say how a dump is written, and how that is shown: --format, --compress,
-/// --dump-level, --threads, --portion, --progress, --log-to.
-void describe_writing(boost::program_options::options_description& options);
+/// --dump-level, --threads, --portion, --progress, --log-to, --vmcoreinfo.
+/// @param portion_text  what a portion is for the command.
+void describe_writing(boost::program_options::options_description& options,
+                      const char* portion_text);
 
 /// Takes those into `command`. @pre command.save.to is set. @return kBadData with the reason.
 Result<> read_writing(const boost::program_options::variables_map& values,

@@ -12,7 +12,7 @@ namespace hadump {
 namespace po = boost::program_options;
 
 void describe_vmcoreinfo(po::options_description& options) {
-  options.add_options()("vmcoreinfo", po::value<std::string>(),
+  options.add_options()("vmcoreinfo", po::value<std::string>()->value_name("FILE"),
                         "a file with the VMCOREINFO of the crashed kernel, for a dump without it");
 }
 

@@ -16,10 +16,10 @@ using Words = std::vector<std::string>;
 po::options_description convert_options() {
   po::options_description options("Options");
   options.add_options()("help,h", "show this text");
-  describe_writing(options);
+  describe_writing(options, "how much to make durable at a time");
   // clang-format off
   options.add_options()
-      ("vmcore", po::value<Words>()->composing(), "a further part of a split dump")
+      ("vmcore", po::value<Words>()->composing()->value_name("FILE"), "a further part of a split dump")
       ("force", "replace OUT if it is a file, once the new dump is complete");
   // clang-format on
   return options;
@@ -43,7 +43,13 @@ std::string help_convert(const std::string& program) {
       "Writes the dump IN (ELF core, kdump-compressed, flattened) to OUT in another format, with\n"
       "another compression, or with fewer pages. IN may be - for standard input, OUT for standard\n"
       "output.",
-      convert_options());
+      convert_options(),
+      {{kExitOk, "success"},
+       {kExitFailed, "failed"},
+       {kExitUsage, "wrong usage, or OUT is refused"},
+       {kExitTargetFull, "no room for OUT"},
+       {kExitIncomplete, "OUT is written, but IN is incomplete or some pages could not be read"},
+       {kExitCancelled, "stopped by a signal"}});
 }
 
 Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {

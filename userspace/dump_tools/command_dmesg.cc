@@ -54,17 +54,24 @@ Result<> print_json(const VmcoreSource& source, std::ostream& out) {
 }
 
 int call_dmesg(const DmesgOptions& options, const CommandCall& call) {
-  const auto source = open_for(call, "dmesg", options.files, options.vmcoreinfo);
+  std::vector<std::string> files = options.files;
+  if (files.empty() && call.needs_file)
+    return usage_error(call, "dmesg", Error(ErrorCode::kBadData, "FILE is needed"));
+  if (files.empty()) files = {"/proc/vmcore"};
+  const auto source = open_for(call, "dmesg", files, options.vmcoreinfo);
   return source ? run_dmesg(options, *source, call) : kExitFailed;
 }
 
 }  // namespace
 
 std::string help_dmesg(const std::string& program) {
-  return help_text(program,
-                   "dmesg [--json] [FILE…]\nPrints the log of the crashed kernel: of the dump that "
-                   "waits, or of FILE.\nSeveral files: the parts of one split dump.",
-                   dmesg_options(false));
+  return help_text(
+      program,
+      "dmesg [--json] [--vmcoreinfo FILE] [FILE…]\n"
+      "Prints the log of the crashed kernel: of the dump FILE or, in a guest, of the dump that\n"
+      "waits. Several files: the parts of one split dump.",
+      dmesg_options(false),
+      {{kExitOk, "success"}, {kExitFailed, "failed"}, {kExitUsage, "wrong usage"}});
 }
 
 Result<DmesgOptions> parse_dmesg(const std::vector<std::string>& args) {
@@ -76,7 +83,6 @@ Result<DmesgOptions> parse_dmesg(const std::vector<std::string>& args) {
   options.help = values->count("help") > 0;
   options.json = values->count("json") > 0;
   options.vmcoreinfo = vmcoreinfo_option(*values);
-  options.files = {"/proc/vmcore"};
   if (values->count("file") > 0) options.files = (*values)["file"].as<std::vector<std::string>>();
   return options;
 }

@@ -12,8 +12,9 @@ namespace hadump {
 struct DmesgOptions {
   bool help = false;
   bool json = false;
-  std::string vmcoreinfo;          ///< A file with the kernel's VMCOREINFO; empty for the dump's.
-  std::vector<std::string> files;  ///< One dump, or all parts of a split one.
+  std::string vmcoreinfo;  ///< A file with the kernel's VMCOREINFO; empty for the dump's.
+  std::vector<std::string>
+      files;  ///< A dump, or its parts. Empty: /proc/vmcore, where it may wait.
 };
 
 Result<DmesgOptions> parse_dmesg(const std::vector<std::string>& args);

@@ -27,22 +27,25 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description estimate_options() {
+po::options_description estimate_options(bool with_positional) {
+  const std::string codec_text = "the codec to measure: " + codec_help(false);
   po::options_description options("Options");
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("vmcore", po::value<std::vector<std::string>>()->composing(),
-       "examine this dump instead of the waiting one or the running system (/proc/kcore); repeat "
-       "for each part of a split dump")
-      ("to", po::value<std::string>()->default_value(""),
+      ("vmcore", po::value<std::vector<std::string>>()->composing()->value_name("FILE"), "as FILE")
+      ("to", po::value<std::string>()->default_value("")->value_name("DIR"),
        "check whether the dump fits into this directory")
-      ("compress", po::value<std::string>()->default_value("lzo"), "as for save")
-      ("dump-level", po::value<std::string>(),
+      ("compress", po::value<std::string>()->default_value("lzo")->value_name("CODEC"), codec_text.c_str())
+      ("dump-level", po::value<std::string>()->value_name("N[,N...]"),
        "these levels, as in 1,31, instead of the usual ones")
       ("all-levels", "all levels from 0 to 31")
-      ("threads", po::value<unsigned>()->default_value(0), "as for save")
+      ("threads", po::value<unsigned>()->default_value(0)->value_name("N"),
+       "number of compressing threads; 0: one per CPU")
       ("json", "print JSON");
+  if (with_positional)
+    options.add_options()
+      ("file", po::value<std::vector<std::string>>());
   // clang-format on
   describe_vmcoreinfo(options);
   return options;
@@ -168,7 +171,7 @@ Result<Measured> measure(const EstimateOptions& options, const VmcoreSource& sou
   return measured;
 }
 
-// What waits, or else what runs.
+// Of what waits, or else of what runs.
 std::string default_source() {
   const bool waits = ::access("/sys/kernel/release_region", F_OK) == 0;
   return waits ? "/proc/vmcore" : "/proc/kcore";
@@ -176,32 +179,50 @@ std::string default_source() {
 
 int call_estimate(const EstimateOptions& options, const CommandCall& call) {
   std::vector<std::string> files = options.vmcore;
+  if (files.empty() && call.needs_file)
+    return usage_error(call, "estimate", Error(ErrorCode::kBadData, "FILE is needed"));
   if (files.empty()) files = {default_source()};
   const auto source = open_for(call, "estimate", files, options.vmcoreinfo);
   if (!source && files.front() == "/proc/kcore")
     call.io.err << "What to do next: run it as root; if the kernel is locked down or has no "
-                   "/proc/kcore, name a dump: estimate --vmcore FILE\n";
+                   "/proc/kcore, name a dump: estimate FILE\n";
   return source ? run_estimate(options, *source, SteadyClock(), call) : kExitFailed;
 }
 
 }  // namespace
 
 std::string help_estimate(const std::string& program) {
-  return help_text(program, "estimate [--to DIRECTORY] [options]", estimate_options());
+  return help_text(program,
+                   "estimate [options] [FILE…]\n"
+                   "Predicts how large a dump would be, and how long it would take: of the\n"
+                   "dump FILE or, in a guest, of the dump that waits, else of the running\n"
+                   "system. Several files: the parts of one split dump.",
+                   estimate_options(false),
+                   {{kExitOk, "success"},
+                    {kExitFailed, "failed"},
+                    {kExitUsage, "wrong usage"},
+                    {kExitTargetFull, "not even the smallest dump fits into --to"}});
 }
 
 Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
-  auto values = parse_command_line(args, estimate_options());
+  po::positional_options_description positional;
+  positional.add("file", -1);
+  auto values = parse_command_line(args, estimate_options(true), positional);
   if (!values) return fail(std::move(values));
   EstimateOptions options;
   options.help = values->count("help") > 0;
   if (values->count("vmcore") > 0)
     options.vmcore = (*values)["vmcore"].as<std::vector<std::string>>();
+  if (values->count("file") > 0)
+    for (const std::string& file : (*values)["file"].as<std::vector<std::string>>())
+      options.vmcore.push_back(file);
   options.to = (*values)["to"].as<std::string>();
   auto codec = parse_codec((*values)["compress"].as<std::string>());
   if (!codec) return fail(std::move(codec), "--compress");
   options.codec = *codec;
-  if (options.codec.is_automatic) options.codec = {find_codec("zstd")};
+  if (options.codec.is_automatic)
+    return fail(ErrorCode::kBadData,
+                "--compress: auto chooses while a dump is written; name the codec to measure");
   options.json = values->count("json") > 0;
   options.vmcoreinfo = vmcoreinfo_option(*values);
   options.threads = (*values)["threads"].as<unsigned>();

@@ -14,11 +14,12 @@ namespace hadump {
 struct EstimateOptions {
   bool help = false;
   bool json = false;
-  /// A dump, or the parts of one. Empty: /proc/vmcore when a dump waits, else /proc/kcore.
+  /// A dump, or the parts of one. Empty: /proc/vmcore when a dump waits, else /proc/kcore; without
+  /// those (CommandCall::needs_file) it is wrong usage.
   std::vector<std::string> vmcore;
   std::string to;          ///< A directory whose free room to compare with; empty for none.
   std::string vmcoreinfo;  ///< A file with the kernel's VMCOREINFO; empty for the dump's.
-  CodecChoice codec;
+  CodecChoice codec;       ///< Not automatic.
   std::vector<unsigned> levels{0, 1, 16, 17, 23, 31};
   unsigned threads = 0;  ///< 0: one for each CPU.
 };

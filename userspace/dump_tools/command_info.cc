@@ -49,7 +49,7 @@ po::options_description info_options(bool with_positional) {
   options.add_options()
       ("help,h", "show this text")
       ("json", "print JSON, including all registers of every processor")
-      ("log-lines", po::value<std::string>()->default_value("10"),
+      ("log-lines", po::value<std::string>()->default_value("10")->value_name("N"),
        "number of lines from the end of the kernel log; 0 for none");
   if (with_positional)
     options.add_options()
@@ -201,8 +201,13 @@ int call_info(const InfoOptions& options, const CommandCall& call) {
 
 std::string help_info(const std::string& program) {
   return help_text(program,
-                   "info [--json] FILE [FILE…]\nSeveral files: the parts of one split dump.",
-                   info_options(false));
+                   "info [--json] [--log-lines N] [--vmcoreinfo FILE] FILE [FILE…]\n"
+                   "Shows what a dump contains. Several files: the parts of one split dump.",
+                   info_options(false),
+                   {{kExitOk, "success"},
+                    {kExitFailed, "failed"},
+                    {kExitUsage, "wrong usage"},
+                    {kExitIncomplete, "the dump is incomplete"}});
 }
 
 Result<InfoOptions> parse_info(const std::vector<std::string>& args) {

@@ -149,8 +149,17 @@ int call_verify(const VerifyOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_verify(const std::string& program) {
-  return help_text(program, "verify FILE [FILE…]\nSeveral files: the parts of one split dump.",
-                   verify_options(false));
+  return help_text(
+      program,
+      "verify FILE [FILE…]\n"
+      "Reads every page of a dump, and checks the tables of a kdump-compressed one.\n"
+      "Several files: the parts of one split dump.",
+      verify_options(false),
+      {{kExitOk, "the dump is complete, and nothing in it is lost or damaged"},
+       {kExitFailed, "failed"},
+       {kExitUsage, "wrong usage"},
+       {kExitIncomplete, "the dump is incomplete, or pages or tables are lost or damaged"},
+       {kExitCancelled, "stopped by a signal"}});
 }
 
 Result<VerifyOptions> parse_verify(const std::vector<std::string>& args) {

@@ -73,9 +73,14 @@ std::string help_release(const std::string& program) {
   return help_text(
       program,
       "release START LENGTH [--dry-run]\n"
+      "Gives one range of the old memory back, whether or not it has been saved.\n"
       "START and LENGTH are hexadecimal byte values, multiples of 0x1000. Releasing cannot be\n"
       "undone: released memory can no longer be saved.",
-      release_options(false));
+      release_options(false),
+      {{kExitOk, "success"},
+       {kExitFailed, "failed, or not entirely held"},
+       {kExitUsage, "wrong usage"},
+       {kExitNothing, "no dump waits"}});
 }
 
 Result<ReleaseOptions> parse_release(const std::vector<std::string>& args) {

@@ -28,14 +28,14 @@ po::options_description save_options() {
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("to", po::value<Words>()->multitoken()->composing(),
+      ("to", po::value<Words>()->multitoken()->composing()->value_name("PATH"),
        "file, directory, - (standard output), or host:[NAME], a file on the host of this guest. "
        "Several files: the dump is striped over them (kdump only)");
-  describe_writing(options);
+  describe_writing(options, "how much to make durable, and release, at a time");
   options.add_options()
       ("no-release", "keep the memory; a later save or release gives it back")
       ("release-lost", "also give back blocks with unreadable pages, which are then lost")
-      ("with", po::value<Words>()->composing(),
+      ("with", po::value<Words>()->composing()->value_name("FILE"),
        "an incomplete dump of this crash that holds memory released since")
       ("without-earlier",
        "save the rest when the save that holds released memory cannot be found; the dump is "
@@ -43,13 +43,13 @@ po::options_description save_options() {
       ("volatile-target", "release memory even when the target will not outlast the next boot")
       ("check", "only check the options and the target: exit status 0 or 2")
       ("wait", "if another process is saving this dump, wait until it ends")
-      ("vmcore", po::value<Words>()->composing(),
+      ("vmcore", po::value<Words>()->composing()->value_name("FILE"),
        "save this dump instead of /proc/vmcore, and release nothing; repeat for each part of a "
        "split dump")
       ("force", "with --vmcore: replace a file of the target's name, once the new dump is complete")
-      ("location-fd", po::value<int>(),
+      ("location-fd", po::value<int>()->value_name("N"),
        "write the names of the finished dump's files to this descriptor, one a line, before saving")
-      ("ack-fd", po::value<int>(),
+      ("ack-fd", po::value<int>()->value_name("N"),
        "with --to -: release what the peer acknowledges in \"ack BYTES\" lines on this "
        "descriptor; without it, saving to a stream releases nothing");
   // clang-format on
@@ -152,7 +152,17 @@ std::string help_save(const std::string& program) {
       "Writes the crashed kernel's log, then its memory in portions; each portion is given back\n"
       "to the running system once it is safe on disk. The same command continues an interrupted\n"
       "save.",
-      save_options());
+      save_options(),
+      {{kExitOk, "success"},
+       {kExitFailed, "failed; what is not saved is still held"},
+       {kExitUsage, "wrong usage, or a target that is refused"},
+       {kExitNothing, "nothing to do: no dump waits"},
+       {kExitTargetFull, "the target is full; the partial dump is readable and can be continued"},
+       {kExitIncomplete, "the dump is written, but some pages could not be read"},
+       {kExitCancelled, "stopped by a signal; the partial dump is readable and can be continued"},
+       {kExitHeld, "the dump is safe, but some memory could not be given back"},
+       {kExitEarlier, "memory released earlier is in a save that cannot be found"},
+       {kExitLocked, "another process is saving this dump"}});
 }
 
 Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {

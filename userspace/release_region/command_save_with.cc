@@ -25,7 +25,7 @@ po::options_description save_with_options() {
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("into", po::value<std::string>(),
+      ("into", po::value<std::string>()->value_name("DIR"),
        "the directory that PROGRAM writes to: it must outlast the next boot, and what is on its file "
        "system must become durable without an error")
       ("volatile-target", "release memory even when that will not outlast the next boot")
@@ -128,7 +128,16 @@ std::string help_save_with(const std::string& program) {
       "it has ended with status 0, nothing was released meanwhile, and the machine's disks have\n"
       "written what it wrote; nothing otherwise. PROGRAM is an absolute path; no shell reads the\n"
       "arguments. {} in them stands for HOST-TIME, the name of this dump.",
-      save_with_options());
+      save_with_options(),
+      {{kExitOk, "the dump is saved, and all memory is back"},
+       {kExitFailed,
+        "PROGRAM failed, memory was released while it read, or a disk could not write"},
+       {kExitUsage, "wrong usage, a DIR that is refused, or PROGRAM cannot be started"},
+       {kExitNothing, "nothing to do: no dump waits"},
+       {kExitCancelled, "stopped by a signal, or PROGRAM was"},
+       {kExitHeld, "the dump is safe, but some memory could not be given back"},
+       {kExitEarlier, "memory was released before; no other program can read that"},
+       {kExitLocked, "another process is saving this dump"}});
 }
 
 Result<SaveWithCommandLine> parse_save_with(const std::vector<std::string>& args) {

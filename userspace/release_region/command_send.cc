@@ -32,8 +32,8 @@ po::options_description send_options() {
   // clang-format off
   options.add_options()
       ("help,h", "show this text")
-      ("to", po::value<std::string>(),
-       "host: or host:NAME, the name of the file on the host; without a NAME the host chooses one");
+      ("to", po::value<std::string>()->value_name("host:[NAME]"),
+       "the name of the file on the host; without a NAME the host chooses one");
   // clang-format on
   return options;
 }
@@ -130,7 +130,12 @@ std::string help_send(const std::string& program) {
                    "send --to host:[NAME] <FILE\n"
                    "Sends standard input to the host of this Xen guest, without disk or network;\n"
                    "hadumpd there writes it to a file. Ends when that is durable.",
-                   send_options());
+                   send_options(),
+                   {{kExitOk, "all of it is durable on the host"},
+                    {kExitFailed, "failed"},
+                    {kExitUsage, "wrong usage"},
+                    {kExitTargetFull, "the host has no room, or a quota is used up"},
+                    {kExitCancelled, "stopped by a signal"}});
 }
 
 Result<SendOptions> parse_send(const std::vector<std::string>& args) {

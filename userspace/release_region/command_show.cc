@@ -66,7 +66,12 @@ int call_show(const ShowOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_show(const std::string& program) {
-  return help_text(program, "show [--json]", show_options());
+  return help_text(program, "show [--json]\nLists every range of the old memory and its state.",
+                   show_options(),
+                   {{kExitOk, "success"},
+                    {kExitFailed, "failed"},
+                    {kExitUsage, "wrong usage"},
+                    {kExitNothing, "no dump waits"}});
 }
 
 Result<ShowOptions> parse_show(const std::vector<std::string>& args) {

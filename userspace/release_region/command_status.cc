@@ -135,7 +135,14 @@ int call_status(const StatusOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_status(const std::string& program) {
-  return help_text(program, "status [--json]", status_options());
+  return help_text(program,
+                   "status [--json]\n"
+                   "Shows whether hadump works here, whether a dump waits, and its progress.",
+                   status_options(),
+                   {{kExitOk, "a dump waits"},
+                    {kExitFailed, "failed"},
+                    {kExitUsage, "wrong usage"},
+                    {kExitNothing, "no dump waits"}});
 }
 
 Result<StatusOptions> parse_status(const std::vector<std::string>& args) {

@@ -78,7 +78,13 @@ int call_wait(const WaitOptions& options, const CommandCall& call) {
 }  // namespace
 
 std::string help_wait(const std::string& program) {
-  return help_text(program, "wait [--memory SIZE] [--timeout SECONDS]", wait_options());
+  return help_text(program,
+                   "wait [--memory SIZE] [--timeout SECONDS]\n"
+                   "Waits until no dump waits and the memory that was given back is online.",
+                   wait_options(),
+                   {{kExitOk, "the memory is back, or enough of it with --memory"},
+                    {kExitFailed, "memory is still held after --timeout"},
+                    {kExitUsage, "wrong usage"}});
 }
 
 Result<WaitOptions> parse_wait(const std::vector<std::string>& args) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/abi/hadump_abi.h"
 #include "core/base/endian.h"
 #include "core/base/units.h"
 

@@ -274,7 +274,9 @@ TEST(DaemonOptions, AreParsed) {
   EXPECT_TRUE(options->debug);
   EXPECT_TRUE(options->config_given);
   EXPECT_FALSE(parse_daemon_options({"--onec", "12"}));
-  EXPECT_FALSE(parse_daemon_options({"stray"}));
+  const auto stray = parse_daemon_options({"stray"});
+  ASSERT_FALSE(stray);
+  EXPECT_EQ(stray.error().what(), "too many arguments; there are options only");
 }
 
 }  // namespace

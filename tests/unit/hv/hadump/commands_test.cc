@@ -8,6 +8,7 @@
 
 #include "hv/hadump/answer.h"
 #include "hv/hadump/command.h"
+#include "hv/hadump/command_capture.h"
 #include "hv/hadump/report.h"
 #include "hv/hadump/stream_report.h"
 
@@ -121,6 +122,20 @@ TEST_F(CommandsTest, WrongUsageIsRefused) {
         {"capture", "web", "--to", "/x", "--mode", "live", "--if-busy", "wait"},
         {"capture", "web", "--to", "/x", "--wait", "1"}})
     EXPECT_EQ(run(bad), kAdminUsage) << testing::PrintToString(bad);
+}
+
+TEST_F(CommandsTest, WrongUsageIsNamedInAFewWords) {
+  for (const auto& [bad, message] :
+       {std::pair<std::vector<std::string>, std::string>{
+            {"web", "--to", "/x", "--mode", "magic"},
+            "--mode: invalid mode 'magic'; use copy, alias, live or auto"},
+        {{"web", "--to", "/x", "--mode", "live", "--if-busy", "wait"},
+         "--if-busy: invalid word 'wait'; use stop-longer or give-up"},
+        {{"web", "shop"}, "too many arguments"}}) {
+    const auto parsed = parse_capture(bad);
+    ASSERT_FALSE(parsed);
+    EXPECT_EQ(parsed.error().what(), message);
+  }
 }
 
 TEST_F(CommandsTest, OptionsMayComeFirst) {

@@ -78,7 +78,7 @@ TEST_F(CaretakerCaptureTest, ARecordWithAnOrderThatMakesNoSenseIsLeftOut) {
   std::vector<std::string> complaints;
   ASSERT_TRUE(next.load(complaints));
   EXPECT_THAT(next.all(), IsEmpty());
-  EXPECT_THAT(complaints, ElementsAre(HasSubstr("unknown mode 'magic'")));
+  EXPECT_THAT(complaints, ElementsAre(HasSubstr("invalid mode 'magic'")));
 }
 
 TEST_F(CaretakerCaptureTest, RefusesWhatCannotBeCaptured) {

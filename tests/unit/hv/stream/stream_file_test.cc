@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "core/base/file.h"
-#include "hv/stream/stream_directory.h"
+#include "hv/stream/stream_file.h"
 #include "tests/unit/core/save/temporary_directory.h"
 
 namespace hadump {
@@ -30,7 +30,7 @@ class StreamFileTest : public testing::Test {
   StreamFileTest() { limits.directory = scratch / "streams"; }
 
   std::unique_ptr<StreamStore> file(const std::string& domain = "web") {
-    return files.file(limits, policy, domain);
+    return std::make_unique<StreamFile>(files, limits, policy, domain);
   }
   std::vector<std::string> names(const std::string& domain = "web") const {
     std::vector<std::string> all;

@@ -50,8 +50,15 @@ TEST_F(Dmesg, SaysWhyThereIsNone) {
 }
 
 TEST_F(Dmesg, IsOfTheWaitingDumpUnlessAFileIsNamed) {
-  EXPECT_THAT(parse_dmesg({})->files, ElementsAre("/proc/vmcore"));
   EXPECT_THAT(parse_dmesg({"a", "b", "--json"})->files, ElementsAre("a", "b"));
+  EXPECT_EQ(dmesg_command(call_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("/proc/vmcore"));
+}
+
+TEST_F(Dmesg, OnAHostAFileIsNeeded) {
+  call_.needs_file = true;
+  EXPECT_EQ(dmesg_command(call_), kExitUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("FILE is needed"));
 }
 
 TEST_F(Dmesg, InfoShowsAsManyLinesAsAskedFor) {

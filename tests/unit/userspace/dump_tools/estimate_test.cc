@@ -87,6 +87,22 @@ TEST_F(Estimate, TakesThePartsOfASplitDump) {
   const auto options = parse_estimate({"--vmcore", "a", "--vmcore", "b"});
   ASSERT_TRUE(options) << options.error().what();
   EXPECT_THAT(options->vmcore, testing::ElementsAre("a", "b"));
+  EXPECT_THAT(parse_estimate({"a", "--json", "b"})->vmcore, testing::ElementsAre("a", "b"));
+}
+
+TEST_F(Estimate, MeasuresACodecThatIsNamed) {
+  EXPECT_TRUE(parse_estimate({"--compress", "zstd:3"}));
+  const auto options = parse_estimate({"--compress", "auto"});
+  ASSERT_FALSE(options);
+  EXPECT_THAT(options.error().what(), HasSubstr("--compress: auto"));
+  EXPECT_THAT(codec_help(false), HasSubstr("none, zlib, lzo, snappy or zstd;"));
+  EXPECT_THAT(help_estimate("x"), Not(HasSubstr("auto")));
+}
+
+TEST_F(Estimate, OnAHostAFileIsNeeded) {
+  call_.needs_file = true;
+  EXPECT_EQ(estimate_command(call_), kExitUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("FILE is needed"));
 }
 
 TEST_F(Estimate, LeavesClassesOutAndTheirTime) {
