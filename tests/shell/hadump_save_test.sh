@@ -80,6 +80,18 @@ expect_code 0 "$saver"
 expect_said "saving with the defaults"
 expect_called "release-region save --to $scratch/crash/ --dump-level 1 --progress plain"
 
+begin "saves with kdump what the format cannot have"
+conf FORMAT=elf FAILURE_ACTION=release
+stub release-region 'case "$*" in *--check*) exit 0 ;; *"--format elf"*) exit 11 ;; esac'
+: >"$scratch/kernel/hadump/release_mem"
+expect_code 0 "$saver"
+expect_said "cannot have this memory: saving with kdump"
+expect_called "--format kdump"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+stub release-region 'case "$*" in *--check*) exit 0 ;; esac; exit 11'
+expect_code 11 "$saver"
+[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
+
 begin "never releases after being stopped"
 stub_save 'exit 6'
 : >"$scratch/kernel/hadump/release_mem"

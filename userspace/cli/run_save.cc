@@ -153,6 +153,7 @@ int exit_code_of(const SaveFailure& failure) {
     case SaveFailure::Reason::kError:
       break;
   }
+  if (failure.error.code() == ErrorCode::kUnsupported) return kExitFormat;
   return exit_code_of(failure.error);
 }
 

@@ -162,7 +162,9 @@ std::string help_save(const std::string& program) {
        {kExitCancelled, "stopped by a signal; the partial dump is readable and can be continued"},
        {kExitHeld, "the dump is safe, but some memory could not be given back"},
        {kExitEarlier, "memory released earlier is in a save that cannot be found"},
-       {kExitLocked, "another process is saving this dump"}});
+       {kExitLocked, "another process is saving this dump"},
+       {kExitShort, "as 1, for want of memory, threads or file descriptors"},
+       {kExitFormat, "a dump of this format cannot have this memory: use kdump"}});
 }
 
 Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {

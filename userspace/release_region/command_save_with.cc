@@ -137,7 +137,8 @@ std::string help_save_with(const std::string& program) {
        {kExitCancelled, "stopped by a signal, or PROGRAM was"},
        {kExitHeld, "the dump is safe, but some memory could not be given back"},
        {kExitEarlier, "memory was released before; no other program can read that"},
-       {kExitLocked, "another process is saving this dump"}});
+       {kExitLocked, "another process is saving this dump"},
+       {kExitShort, "as 1, for want of memory, threads or file descriptors"}});
 }
 
 Result<SaveWithCommandLine> parse_save_with(const std::vector<std::string>& args) {
