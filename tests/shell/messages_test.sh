@@ -33,6 +33,13 @@ printf 'anything' | gzip >dump.gz
 expect_code 1 "$tool" verify dump.gz
 grep -q 'dump.gz: compressed with gzip: unpack it' output || fail "says something else"
 
+begin "a number of threads that is none"
+for command in "convert short out" "estimate --vmcore short"; do
+	# shellcheck disable=SC2086
+	expect_code 2 "$tool" $command --threads -1
+	grep -q -- '--threads must be at most 1024' output || fail "says something else"
+done
+
 begin "an unknown command is named"
 expect_code 2 "$tool" -c -d 31 in out
 grep -q "unknown command '-c'" output || fail "says something else"

@@ -62,6 +62,15 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
   }
 }
 
+// Boost takes -1 for the largest number.
+Result<unsigned> threads_option(const po::variables_map& values) {
+  constexpr unsigned kMaxThreads = 1024;
+  const unsigned threads = values["threads"].as<unsigned>();
+  if (threads > kMaxThreads)
+    return fail(ErrorCode::kBadData, fmt::format("--threads must be at most {}", kMaxThreads));
+  return threads;
+}
+
 std::string help_text(const std::string& program, const std::string& usage,
                       const po::options_description& options,
                       std::initializer_list<ExitMeaning> exits) {

@@ -19,6 +19,9 @@ Result<boost::program_options::variables_map> parse_command_line(
     const boost::program_options::options_description& options,
     const boost::program_options::positional_options_description& positional = {});
 
+/// The value of --threads, an option of type unsigned. @return kBadData when it is too large.
+Result<unsigned> threads_option(const boost::program_options::variables_map& values);
+
 /// "Usage: PROGRAM NAME …", the options, and the exit statuses.
 /// @param exits  those that this command has.
 std::string help_text(const std::string& program, const std::string& usage,

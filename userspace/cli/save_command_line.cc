@@ -17,7 +17,6 @@ namespace po = boost::program_options;
 // Less than a memory block gives nothing back; more than this loses too much work when cut short.
 constexpr std::uint64_t kMinPortion = 1_MiB;
 constexpr std::uint64_t kMaxPortion = 64_GiB;
-constexpr unsigned kMaxThreads = 1024;
 
 }  // namespace
 
@@ -64,7 +63,9 @@ Result<> read_writing(const po::variables_map& values, SaveCommandLine& command)
   auto portion = parse_size(values["portion"].as<std::string>());
   if (!portion) return fail(std::move(portion), "--portion");
   options.portion_bytes = *portion;
-  options.threads = values["threads"].as<unsigned>();
+  auto threads = threads_option(values);
+  if (!threads) return fail(std::move(threads));
+  options.threads = *threads;
   auto progress = parse_progress_mode(values["progress"].as<std::string>());
   if (!progress) return fail(std::move(progress), "--progress");
   command.progress = *progress;
@@ -79,8 +80,6 @@ Result<> check_save(const SaveOptions& options) {
     return fail(ErrorCode::kBadData,
                 fmt::format("--portion must be from {} to {}", format_size(kMinPortion),
                             format_size(kMaxPortion)));
-  if (options.threads > kMaxThreads)
-    return fail(ErrorCode::kBadData, fmt::format("--threads must be at most {}", kMaxThreads));
   const OutputFormat& format = *options.format;
   if (options.to.size() > format.max_files)
     return fail(ErrorCode::kBadData,

@@ -225,7 +225,9 @@ Result<EstimateOptions> parse_estimate(const std::vector<std::string>& args) {
                 "--compress: auto chooses while a dump is written; name the codec to measure");
   options.json = values->count("json") > 0;
   options.vmcoreinfo = vmcoreinfo_option(*values);
-  options.threads = (*values)["threads"].as<unsigned>();
+  auto threads = threads_option(*values);
+  if (!threads) return fail(std::move(threads));
+  options.threads = *threads;
   if (values->count("dump-level") > 0) {
     auto levels = parse_levels((*values)["dump-level"].as<std::string>());
     if (!levels) return fail(std::move(levels), "--dump-level");
