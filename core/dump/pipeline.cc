@@ -99,6 +99,9 @@ void Pipeline::work_until_stopped(unsigned worker) {
     } catch (const std::bad_alloc&) {
       mine.chunk->is_left_out = false;
       mine.chunk->result = fail(ErrorCode::kOs, "out of memory");
+    } catch (...) {  // it would end the process
+      mine.chunk->is_left_out = false;
+      mine.chunk->result = fail(ErrorCode::kOs, "unknown");  // short: allocates nothing
     }
     lock.lock();
     mine.done = true;

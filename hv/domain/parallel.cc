@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <exception>
 #include <mutex>
-#include <new>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -30,13 +29,6 @@ std::vector<FrameRange> cut(const FrameSet& frames, std::uint64_t piece_frames) 
   return pieces;
 }
 
-// One that leaves a thread ends the process.
-Result<> without_exceptions(const std::function<Result<>(FrameRange)>& work, FrameRange piece) try {
-  return work(piece);
-} catch (const std::bad_alloc&) {
-  return fail_os(ENOMEM, "working on the guest's memory");
-}
-
 }  // namespace
 
 Result<> parallel_for_pieces(const FrameSet& frames, std::uint64_t piece_frames,
@@ -49,12 +41,20 @@ Result<> parallel_for_each(std::span<const FrameRange> pieces,
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::optional<Error> error;  // guarded by mutex
+  const auto end_with = [&](Error&& why) {
+    const std::lock_guard lock(mutex);
+    if (!error) error = std::move(why);
+    next = pieces.size();
+  };
+  // An exception that leaves a thread ends the process, so what tells of one is there before.
+  Error no_memory = Error::os(ENOMEM, "working on the guest's memory");
+  std::atomic<bool> is_told = false;
   const auto run = [&] {
     for (std::size_t i = next++; i < pieces.size(); i = next++) {
-      if (auto done = without_exceptions(work, pieces[i]); !done) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::move(done).error();
-        next = pieces.size();
+      try {
+        if (auto done = work(pieces[i]); !done) end_with(std::move(done).error());
+      } catch (...) {
+        if (!is_told.exchange(true)) end_with(std::move(no_memory));
       }
     }
   };
@@ -63,7 +63,7 @@ Result<> parallel_for_each(std::span<const FrameRange> pieces,
     std::vector<std::jthread> threads;
     try {
       for (std::size_t i = 1; i < std::min(wanted, pieces.size()); ++i) threads.emplace_back(run);
-    } catch (const std::system_error&) {  // those that are there do the work
+    } catch (const std::exception&) {  // those that are there do the work
     }
     run();
   }

@@ -2,7 +2,6 @@
 #include "hv/hadumpd/guest_observer.h"
 
 #include <chrono>
-#include <new>
 #include <utility>
 
 namespace hadump {
@@ -68,7 +67,7 @@ void GuestObserver::work(const std::stop_token& stop) {
       lock.lock();
       if (news != heard_.news || asked) wakeup_.notify();
       heard_ = {std::move(news), begun_};
-    } catch (const std::bad_alloc&) {  // what was read before is still there
+    } catch (...) {  // what was read before is still there
       if (!lock.owns_lock()) lock.lock();
     }
     ended_ = begun_;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <new>
 
 #include "hv/rescue/rehearsal.h"
@@ -56,9 +57,33 @@ void Preparer::work(const std::stop_token& stop) {
     try {
       std::visit([this](const auto& what) { run(what); }, job);
     } catch (const std::bad_alloc&) {
-      report_("out of memory while preparing a domain");
+      tell(nullptr);
+    } catch (const std::exception& e) {
+      tell(e.what());
+    } catch (...) {
+      tell("unknown");
     }
+    end(job);
   }
+}
+
+// An exception that leaves the thread would end the process.
+void Preparer::tell(const char* exception) noexcept try {
+  report_(exception == nullptr ? no_memory_ : fmt::format("preparing a domain: {}", exception));
+} catch (...) {
+  try {
+    report_(no_memory_);
+  } catch (...) {  // then nobody hears of it
+  }
+}
+
+// Whoever waits for files need not wait longer, whatever came of them.
+void Preparer::end(const Job& job) {
+  const auto* files = std::get_if<Files>(&job);
+  if (files == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  *files->ready = true;
+  ready_.notify_all();
 }
 
 void Preparer::run(const Domain& domain) {
@@ -86,9 +111,6 @@ void Preparer::run(const Files& files) {
   BootFileCache cache = making_cache(files.domid, files.config);
   static_cast<void>(cache.kernel());
   static_cast<void>(cache.acpi_tables());
-  const std::lock_guard lock(mutex_);
-  *files.ready = true;
-  ready_.notify_all();
 }
 
 BootFileCache Preparer::make_cache(const DomainConfig& config,

@@ -73,6 +73,8 @@ class Preparer {
   using Job = std::variant<Domain, Keep, Files>;
   void add(Job job);
   void work(const std::stop_token& stop);
+  void tell(const char* exception) noexcept;  ///< null: there was no memory
+  void end(const Job& job);
   void run(const Domain& domain);
   void run(const Keep& keep);
   void run(const Files& files);
@@ -84,6 +86,7 @@ class Preparer {
   Paths paths_;
   MakeTables make_tables_;
   Report report_;
+  const std::string no_memory_ = "out of memory while preparing a domain";  ///< when none is left
   std::mutex mutex_;  ///< of all that follows; not held while anything is made
   std::condition_variable_any wake_;
   std::condition_variable ready_;

@@ -44,35 +44,49 @@ void StallWatch::end(Key key) {
 // With mutex_ held.
 std::vector<std::string> StallWatch::lines_due() {
   std::vector<std::string> lines;
+  std::vector<Work*> told;
   for (auto& [key, work] : works_) {
     if (Clock::now() < work.due()) continue;
     lines.push_back(fmt::format(
         "{}: no progress for {:.3g} s, {}", work.what,
         std::chrono::duration<double>(work.told).count(),
         work.step.empty() ? "before the first step" : fmt::format("after step \"{}\"", work.step)));
-    work.told *= 2;
+    told.push_back(&work);
   }
+  for (Work* work : told) work->told *= 2;
   return lines;
 }
 
+// An exception that leaves the thread would end the process: without memory for a line, it is
+// tried again.
 void StallWatch::watch(const std::stop_token& stop) {
+  constexpr std::chrono::seconds kPauseAfterFailure{1};
   std::unique_lock lock(mutex_);
   while (wake_.wait(lock, stop, [this] { return !works_.empty(); })) {
-    const std::vector<std::string> lines = lines_due();
-    if (!lines.empty()) {
-      lock.unlock();
-      for (const std::string& line : lines) report_(line);
-      lock.lock();
-      continue;
+    try {
+      look(lock, stop);
+    } catch (...) {
+      if (!lock.owns_lock()) lock.lock();
+      wake_.wait_for(lock, stop, kPauseAfterFailure, [] { return false; });
     }
-    changed_ = false;
-    const auto next = std::min_element(
-        works_.begin(), works_.end(),
-        [](const auto& a, const auto& b) { return a.second.due() < b.second.due(); });
-    const auto due = next->second.due();
-    wake_.wait_until(lock, stop, due, [this] { return changed_; });
     if (stop.stop_requested()) return;
   }
+}
+
+void StallWatch::look(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
+  const std::vector<std::string> lines = lines_due();
+  if (!lines.empty()) {
+    lock.unlock();
+    for (const std::string& line : lines) report_(line);
+    lock.lock();
+    return;
+  }
+  changed_ = false;
+  const auto next = std::min_element(
+      works_.begin(), works_.end(),
+      [](const auto& a, const auto& b) { return a.second.due() < b.second.due(); });
+  const auto due = next->second.due();
+  wake_.wait_until(lock, stop, due, [this] { return changed_; });
 }
 
 }  // namespace hadump

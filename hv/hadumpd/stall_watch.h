@@ -46,6 +46,7 @@ class StallWatch {
     std::chrono::steady_clock::time_point due() const { return since + told; }
   };
   void watch(const std::stop_token& stop);
+  void look(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   std::vector<std::string> lines_due();
 
   Report report_;

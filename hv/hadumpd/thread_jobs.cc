@@ -26,39 +26,42 @@ void ThreadJobs::finish(std::list<Finished>& slot) noexcept {
 }
 
 Result<JobNumber> ThreadJobs::start_work(unsigned domid, std::string what,
-                                         std::function<Outcome()> work) try {
-  if (const auto found = domains_.find(domid); found != domains_.end())
-    return fail(ErrorCode::kBusy, fmt::format("hadumpd is already working on it: {} (job {})",
-                                              states_[found->second].what, found->second));
-  const JobNumber number = ++last_;
-  const auto slot = std::make_shared<std::list<Finished>>();
-  slot->emplace_back(number, std::nullopt);
-  // Before the thread is there: what fails now has no job to take back.
-  Running& running = running_[number];
-  domains_[domid] = number;
-  states_[number] = {std::move(what), false, {}};
-  running.domid = domid;
-  running.thread = std::jthread([this, slot, work = std::move(work)] {
-    try {
-      slot->front().second = work();
-    } catch (...) {  // only bad_alloc can come so far, and there is nothing left to tell it with
-    }
-    finish(*slot);
-  });
-  return number;
-} catch (const std::bad_alloc&) {
-  take_back(domid);
-  return fail_os(ENOMEM, "starting a thread");
-} catch (const std::system_error& e) {
-  take_back(domid);
-  return fail_os(e.code().value(), "starting a thread");
+                                         std::function<Outcome()> work) {
+  const JobNumber number = last_ + 1;
+  try {
+    if (const auto found = domains_.find(domid); found != domains_.end())
+      return fail(ErrorCode::kBusy, fmt::format("hadumpd is already working on it: {} (job {})",
+                                                states_[found->second].what, found->second));
+    last_ = number;
+    const auto slot = std::make_shared<std::list<Finished>>();
+    slot->push_back({number, std::nullopt, Error::os(ENOMEM, "ending the job")});
+    // Before the thread is there: what fails now has no job to take back.
+    Running& running = running_[number];
+    domains_[domid] = number;
+    states_[number] = {std::move(what), false, {}};
+    running.domid = domid;
+    running.thread = std::jthread([this, slot, work = std::move(work)] {
+      try {
+        slot->front().outcome = work();
+      } catch (...) {  // nothing may be left to tell it with
+      }
+      finish(*slot);
+    });
+    return number;
+  } catch (const std::system_error& e) {
+    take_back(domid, number);
+    return fail_os(e.code().value(), "starting a thread");
+  } catch (const std::bad_alloc&) {
+    take_back(domid, number);
+    return fail_os(ENOMEM, "starting a thread");
+  }
 }
 
-// The job that start_work() was about to begin.
-void ThreadJobs::take_back(unsigned domid) {
-  running_.erase(last_);
-  states_.erase(last_);
-  if (const auto found = domains_.find(domid); found != domains_.end() && found->second == last_)
+// What start_work() was about to begin; others' jobs are not touched.
+void ThreadJobs::take_back(unsigned domid, JobNumber number) {
+  running_.erase(number);
+  states_.erase(number);
+  if (const auto found = domains_.find(domid); found != domains_.end() && found->second == number)
     domains_.erase(found);
 }
 
@@ -74,27 +77,39 @@ void ThreadJobs::collect() {
     const std::lock_guard lock(mutex_);
     over.swap(over_);
   }
-  for (auto& [number, outcome] : over) {
-    const auto running = running_.find(number);
-    domains_.erase(running->second.domid);
-    running_.erase(running);  // joins a thread that is about to end
-    JobState& state = states_[number];
-    state.over = true;
-    if (!outcome) {
-      state.error = Error::os(ENOMEM, "ending the job");
-      continue;
-    }
-    state.error = std::move(outcome->error);
-    try {
-      outcome->then();
-    } catch (const std::exception& e) {  // the others' ends must not be lost with it
-      state.error = Error(ErrorCode::kOs, fmt::format("ending the job: {}", e.what()));
-      spdlog::error("{}: {}", state.what, state.error->what());
-    }
-  }
+  for (Finished& finished : over) end(finished);
   // Numbers grow, so the first are the oldest.
   for (auto it = states_.begin(); states_.size() > kRemembered + running_.size();)
     it = it->second.over ? states_.erase(it) : std::next(it);
+}
+
+// The others' ends must not be lost with one that fails: a domain would be busy for ever. So
+// nothing is allocated that cannot fail.
+void ThreadJobs::end(Finished& finished) noexcept {
+  const auto running = running_.find(finished.number);
+  domains_.erase(running->second.domid);
+  running_.erase(running);  // joins a thread that is about to end
+  JobState& state = states_.find(finished.number)->second;
+  state.over = true;
+  if (!finished.outcome) {
+    state.error = std::move(finished.no_memory);
+    return;
+  }
+  state.error = std::move(finished.outcome->error);
+  try {
+    finished.outcome->then();
+  } catch (const std::exception& e) {
+    tell(state, e.what(), finished);
+  } catch (...) {
+    tell(state, "unknown", finished);
+  }
+}
+
+void ThreadJobs::tell(JobState& state, const char* exception, Finished& finished) noexcept try {
+  state.error = Error(ErrorCode::kOs, fmt::format("ending the job: {}", exception));
+  spdlog::error("{}: {}", state.what, state.error->what());
+} catch (...) {
+  state.error = std::move(finished.no_memory);
 }
 
 }  // namespace hadump

@@ -36,10 +36,15 @@ class ThreadJobs : public Jobs {
     unsigned domid = 0;
     std::jthread thread;
   };
-  /// Without an outcome, when there was no memory to make one.
-  using Finished = std::pair<JobNumber, std::optional<Outcome>>;
+  struct Finished {
+    JobNumber number = 0;
+    std::optional<Outcome> outcome;  ///< none, when there was no memory to make one
+    Error no_memory;                 ///< to say so without any
+  };
   void finish(std::list<Finished>& slot) noexcept;
-  void take_back(unsigned domid);
+  void end(Finished& finished) noexcept;
+  static void tell(JobState& state, const char* exception, Finished& finished) noexcept;
+  void take_back(unsigned domid, JobNumber number);
 
   const Wakeup& wakeup_;
   JobNumber last_ = 0;
