@@ -37,7 +37,7 @@ struct CaptureWorld {
 
   // What a mode needs that replaces the domain at once.
   Host& host;
-  std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, when a successor is created
+  std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is given to a domain
   std::uint64_t min_successor_bytes = 256_MiB;  ///< or all that it is described with
   std::chrono::milliseconds backend_deadline{10000};
   /// Shows how much of the old domain's memory the host has back.

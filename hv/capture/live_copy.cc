@@ -92,7 +92,8 @@ Result<LiveInstant> LiveCopy::run() {
   auto changed = has_changed();  // for the first time: what it is now
   if (!changed) return fail(std::move(changed));
   DirtyLog& log = world_.domain.dirty_log();
-  if (auto done = log.start(frames_.ranges().back().end); !done) return fail(std::move(done));
+  if (auto done = log.start(frames_.ranges().back().end, world_.keep_free_bytes); !done)
+    return fail(std::move(done));
   TakenBack logging([&log] { return log.stop(); });
   pending_ = frames_;
   for (;;) {

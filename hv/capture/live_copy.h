@@ -38,6 +38,7 @@ struct LiveWorld {
   std::function<void(const std::string&)> info;
   /// What is copied while the guest is stopped is kept in memory first, up to this.
   std::uint64_t buffer_frames = 32_MiB >> kFrameShift;
+  std::uint64_t keep_free_bytes = 0;  ///< of the host's memory
 };
 
 /// Copies a running guest's memory as it is at one instant: in passes while it runs, each over what

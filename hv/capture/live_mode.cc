@@ -144,7 +144,8 @@ Result<LiveInstant> Live::copy_passes(PageImage& image) {
                         .wall_ms = world_.wall_ms,
                         .monotonic = world_.monotonic,
                         .show = world_.tracked,
-                        .info = world_.info};
+                        .info = world_.info,
+                        .keep_free_bytes = world_.keep_free_bytes};
   LiveCopy copy(world, findings_.facts.survey);
   auto instant = copy.run();
   if (!instant) return instant;

@@ -3,10 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <span>
+
+#include "core/base/text.h"
+#include "hv/domain/dirty_bitmap.h"
 
 namespace hadump {
 namespace {
@@ -15,20 +16,6 @@ constexpr unsigned kWordBits = 64;
 
 std::size_t words_for(Gfn end) {
   return (end.value + kWordBits - 1) / kWordBits;
-}
-
-FrameSet frames_of_bitmap(std::span<const std::uint64_t> words, Gfn end) {
-  FrameSet frames;
-  for (std::size_t i = 0; i < words.size(); ++i)
-    for (std::uint64_t word = words[i]; word != 0;) {
-      const auto first = static_cast<unsigned>(std::countr_zero(word));
-      const auto ones = static_cast<unsigned>(std::countr_one(word >> first));
-      const std::uint64_t begin = i * kWordBits + first;
-      if (begin >= end.value) break;
-      frames.insert({Gfn{begin}, Gfn{std::min(begin + ones, end.value)}});
-      word = first + ones >= kWordBits ? 0 : word & (~std::uint64_t{0} << (first + ones));
-    }
-  return frames;
 }
 
 }  // namespace
@@ -40,8 +27,10 @@ XenDirtyLog::~XenDirtyLog() {
 
 // The log splits large pages as they are written to, and Xen ends a domain that has no memory left
 // for its page tables (svm.c, VMEXIT_NPF). libxl's own rule gives a domain twice what small pages
-// need (libxl__get_required_paging_memory()); one that was given less gets as much now.
-Result<> XenDirtyLog::make_room() const {
+// need (libxl__get_required_paging_memory()); one that was given less gets as much now. It keeps
+// it: the pages stay small after the log has ended, and with what it had before, Xen might end it
+// then.
+Result<> XenDirtyLog::make_room(std::uint64_t keep_free_bytes) const {
   xc_interface* control = handles_.control.get();
   xc_dominfo_t info;
   if (xc_domain_getinfo(control, domid_, 1, &info) != 1 || info.domid != domid_)
@@ -52,6 +41,15 @@ Result<> XenDirtyLog::make_room() const {
   const std::uint64_t wanted =
       (std::uint64_t{info.max_vcpu_id} + 1) * 1_MiB + (address_of(end_).value >> 20) * kFrameSize;
   if (bytes >= wanted) return {};
+  xc_physinfo_t host{};
+  if (xc_physinfo(control, &host) != 0) return fail_os(errno, "asking Xen about the host");
+  const std::uint64_t free = std::uint64_t{host.free_pages} << kFrameShift;
+  if (free < wanted - bytes || free - (wanted - bytes) < keep_free_bytes)
+    return fail(
+        ErrorCode::kNoSpace,
+        fmt::format("the host has {} of free memory, but {} are needed for the domain's page "
+                    "tables while its writes are logged, and {} must stay free",
+                    format_size(free), format_size(wanted - bytes), format_size(keep_free_bytes)));
   if (xc_set_paging_mempool_size(control, domid_, wanted) == 0) return {};
   if (errno == ENOMEM)
     return fail(ErrorCode::kNoSpace,
@@ -61,7 +59,7 @@ Result<> XenDirtyLog::make_room() const {
   return fail_os(errno, "giving it memory for page tables");
 }
 
-Result<> XenDirtyLog::start(Gfn end) {
+Result<> XenDirtyLog::start(Gfn end, std::uint64_t keep_free_bytes) {
   xc_interface* control = handles_.control.get();
   if (bitmap_.hbuf == nullptr) {
     end_ = end;
@@ -72,7 +70,7 @@ Result<> XenDirtyLog::start(Gfn end) {
     if (xc__hypercall_buffer_alloc_pages(control, &bitmap_, bitmap_pages_) == nullptr)
       return fail_os(ENOMEM, "taking memory for the log of its writes");
   }
-  if (auto done = make_room(); !done) return done;
+  if (auto done = make_room(keep_free_bytes); !done) return done;
   auto grants = GrantTable::open(handles_, domid_);
   if (!grants) return fail(std::move(grants));
   grants_.emplace(std::move(*grants));

@@ -18,13 +18,13 @@ class XenDirtyLog : public DirtyLog {
   XenDirtyLog& operator=(const XenDirtyLog&) = delete;
   ~XenDirtyLog() override;
 
-  Result<> start(Gfn end) override;
+  Result<> start(Gfn end, std::uint64_t keep_free_bytes) override;
   Result<FrameSet> take(bool last) override;
   Result<FrameSet> unlogged() override;
   Result<> stop() override;
 
  private:
-  Result<> make_room() const;
+  Result<> make_room(std::uint64_t keep_free_bytes) const;
 
   const XenHandles& handles_;
   unsigned domid_;

@@ -15,9 +15,9 @@ namespace hadump {
 inline void check_dirty_log_contract(DirtyLog& log, Gfn end,
                                      const std::function<void(Gfn)>& write) {
   ASSERT_TRUE(log.stop()) << "one that is not on";
-  auto started = log.start(end);
+  auto started = log.start(end, 0);
   ASSERT_TRUE(started) << started.error().what();
-  EXPECT_EQ(log.start(end).error().code(), ErrorCode::kBusy) << "there is one for each domain";
+  EXPECT_EQ(log.start(end, 0).error().code(), ErrorCode::kBusy) << "there is one for each domain";
   ASSERT_TRUE(log.take(false));
   const auto unlogged = log.unlogged();
   ASSERT_TRUE(unlogged) << unlogged.error().what();
@@ -33,7 +33,7 @@ inline void check_dirty_log_contract(DirtyLog& log, Gfn end,
   EXPECT_TRUE(rest->intersection(FrameRange{end, Gfn{end.value + (1U << 20)}}).empty());
   ASSERT_TRUE(log.stop());
   ASSERT_TRUE(log.stop()) << "again is no error";
-  ASSERT_TRUE(log.start(end)) << "and it can be begun anew";
+  ASSERT_TRUE(log.start(end, 0)) << "and it can be begun anew";
   ASSERT_TRUE(log.stop());
 }
 

@@ -36,7 +36,7 @@ class InMemoryDirtyLog : public DirtyLog {
   void on_call(CallHook hook) { hook_ = std::move(hook); }
   bool is_on() const { return is_on_; }
 
-  Result<> start(Gfn end) override {
+  Result<> start(Gfn end, std::uint64_t) override {
     if (auto failed = hook_("start_log"); !failed) return failed;
     if (is_on_ || in_use_) return fail(ErrorCode::kBusy, "its writes are being logged already");
     is_on_ = true;
