@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/text.h"
 
@@ -35,13 +36,23 @@ std::vector<std::string> captures_to_discard(std::vector<EndedCapture> captures,
       captures.begin(), captures.end(),
       [](const EndedCapture& a, const EndedCapture& b) { return a.ended_ms > b.ended_ms; });
   std::vector<std::string> names;
+  const auto unknown_age = [now_ms](const EndedCapture& capture) {
+    return capture.ended_ms < kEarliestClockMs || capture.ended_ms > now_ms;
+  };
   std::uint64_t kept = 0, bytes = 0;
   for (const EndedCapture& capture : captures) {
-    const std::uint64_t age_ms = now_ms - std::min(now_ms, capture.ended_ms);
+    if (!unknown_age(capture)) continue;
+    ++kept;
+    bytes += capture.bytes;
+  }
+  bool is_newest = true;
+  for (const EndedCapture& capture : captures) {
+    if (unknown_age(capture)) continue;
+    const std::uint64_t age_ms = now_ms - capture.ended_ms;
     const bool too_old = limits.max_age_days != 0 && age_ms / kDayMs >= limits.max_age_days;
     const bool too_many = limits.max_count != 0 && kept >= limits.max_count;
     const bool too_large = limits.max_bytes != 0 && bytes + capture.bytes > limits.max_bytes;
-    if (kept != 0 && (too_old || too_many || too_large)) {
+    if (!std::exchange(is_newest, false) && (too_old || too_many || too_large)) {
       names.push_back(capture.name);
       continue;
     }

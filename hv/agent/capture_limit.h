@@ -20,6 +20,10 @@ struct CaptureLimits {
   bool any() const { return max_count != 0 || max_bytes != 0 || max_age_days != 0; }
 };
 
+/// 2020-01-01, before there was hadump: a clock that says less has not been set, such as that of a
+/// host whose clock has no battery and which has not heard from an NTP server yet.
+inline constexpr std::uint64_t kEarliestClockMs = 1'577'836'800'000;
+
 /// A capture that is whole and that nothing but its files is left of.
 struct EndedCapture {
   std::string name;
@@ -28,7 +32,9 @@ struct EndedCapture {
 };
 
 /// The names of those beyond the limits, oldest first. The newest is never among them: a limit must
-/// not cost the dump of the crash that has just been.
+/// not cost the dump of the crash that has just been. Neither is one that has ended before
+/// kEarliestClockMs or after now: a clock was wrong, and nobody knows how old it is. Such ones
+/// count.
 std::vector<std::string> captures_to_discard(std::vector<EndedCapture> captures,
                                              const CaptureLimits& limits, std::uint64_t now_ms);
 

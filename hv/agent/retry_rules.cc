@@ -70,7 +70,8 @@ std::optional<milliseconds> pause_before_retry(const Error& error, const DomainR
 
 Recreation plan_recreation(const DomainRecord& record, std::uint64_t shutdown_ms) {
   const auto settled_ms = static_cast<std::uint64_t>(milliseconds(kSettled).count());
-  if (shutdown_ms >= record.started_ms + settled_ms) return {};
+  if (shutdown_ms < record.started_ms) return {{}, record.quick_restarts};
+  if (shutdown_ms - record.started_ms >= settled_ms) return {};
   Recreation plan{{}, record.quick_restarts + 1};
   if (record.quick_restarts > 0) plan.pause = pause_after(record.quick_restarts);
   return plan;

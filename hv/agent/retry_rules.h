@@ -39,7 +39,8 @@ struct Recreation {
   std::chrono::milliseconds pause{};
   unsigned quick_restarts = 0;  ///< for the record of the successor
 };
-/// @param shutdown_ms  when the domain shut down, milliseconds since 1970.
+/// @param shutdown_ms  when the domain shut down, milliseconds since 1970. Before its start, the
+///                     clock was set back: then nobody knows how long it ran.
 Recreation plan_recreation(const DomainRecord& record, std::uint64_t shutdown_ms);
 
 /// When there is another attempt, and why it was not the first.

@@ -10,7 +10,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr std::uint64_t kDayMs = 86400ULL * 1000;
-constexpr std::uint64_t kNow = 100 * kDayMs;
+constexpr std::uint64_t kNow = kEarliestClockMs + 2000 * kDayMs;
 
 std::vector<EndedCapture> three() {
   return {{"old", kNow - 30 * kDayMs, 100},
@@ -41,6 +41,20 @@ TEST(CaptureLimits, TheNewestIsAlwaysKept) {
 // A clock that was set back does not make anything old.
 TEST(CaptureLimits, WhatIsOfTheFutureIsNotOld) {
   EXPECT_THAT(captures_to_discard(three(), {.max_age_days = 1}, 0), IsEmpty());
+}
+
+// A host without a battery begins in 1970, and an NTP server sets its clock then.
+TEST(CaptureLimits, WhatWasWrittenByAClockThatWasNotSetIsNeverDiscarded) {
+  std::vector<EndedCapture> captures = three();
+  captures.push_back({"of 1970", 5 * kDayMs, 100});
+  captures.push_back({"of the future", kNow + kDayMs, 100});
+  EXPECT_THAT(captures_to_discard(captures, {.max_age_days = 1000}, kNow), IsEmpty());
+  EXPECT_THAT(captures_to_discard(captures, {.max_age_days = 11}, kNow), ElementsAre("old"));
+  EXPECT_THAT(captures_to_discard(captures, {.max_count = 4}, kNow), ElementsAre("old"))
+      << "they count";
+  EXPECT_THAT(captures_to_discard(captures, {.max_count = 1}, kNow), ElementsAre("old", "middle"))
+      << "but nobody knows that they are older";
+  EXPECT_THAT(captures_to_discard(captures, {.max_count = 1}, 6 * kDayMs), IsEmpty());
 }
 
 TEST(CaptureLimits, AreReadFromTheConfiguration) {

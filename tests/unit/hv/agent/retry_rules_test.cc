@@ -86,6 +86,15 @@ TEST(RetryRules, OnlyADomainThatRanForAMomentWaits) {
   }
 }
 
+TEST(RetryRules, AClockThatWasSetBackMakesNoQuickRestart) {
+  DomainRecord record;
+  record.started_ms = 1'700'000'000'000;
+  record.quick_restarts = 2;
+  const Recreation plan = plan_recreation(record, record.started_ms - 3'600'000);
+  EXPECT_EQ(plan.pause, 0ms);
+  EXPECT_EQ(plan.quick_restarts, 2U) << "nor an end of a loop";
+}
+
 TEST(RetryRules, TheLogHearsOfAnErrorOnce) {
   Attempts attempts;
   EXPECT_TRUE(attempts.due(0ms));

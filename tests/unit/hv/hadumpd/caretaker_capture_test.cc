@@ -281,7 +281,7 @@ TEST_F(CaretakerCaptureTest, OldOnesAreDiscardedByTheLimits) {
   record.domain_kept = false;
   for (int i = 0; i < 4; ++i) {
     record.name = "old-" + std::to_string(i);
-    record.ended_ms = static_cast<std::uint64_t>(i);
+    record.ended_ms = kEarliestClockMs + static_cast<std::uint64_t>(i);
     // One has failed: its partial dump may be all that there is.
     record.state = i == 0 ? CaptureState::kFailed : CaptureState::kWritten;
     ASSERT_TRUE(captures->save(record));
