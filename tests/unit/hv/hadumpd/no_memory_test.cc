@@ -221,7 +221,7 @@ TEST_F(NoMemoryTest, WorkOnMemoryEndsWithAnError) {
 TEST_F(NoMemoryTest, ADirectoryThatCannotBeReadIsAnError) {
   std::filesystem::create_directories(home + "/domains");
   for (const char* name : {"domains/a.json", "domains/b.json", "kernel-1", "kernel-2"})
-    std::ofstream(directory / name) << "x";
+    std::ofstream(home + "/" + name) << "x";
   StateDirectory states(home, "");
   std::vector<std::string> complaints;
   reading_fails = true;
