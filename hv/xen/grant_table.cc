@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "core/base/units.h"
-#include "hv/xen/xen_domain.h"
+#include "hv/xen/domain_list.h"
 
 namespace hadump {
 

@@ -17,6 +17,7 @@
 #include "hv/domain/guest_memory.h"
 #include "hv/domain/pvh_guest.h"
 #include "hv/rescue/twin.h"
+#include "hv/xen/domain_list.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 

@@ -38,7 +38,4 @@ class XenDomain : public Domain {
   unsigned domid_;
 };
 
-/// All domains but dom0.
-Result<std::vector<DomainStatus>> list_domains(xc_interface* control);
-
 }  // namespace hadump

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "hv/xen/domain_list.h"
 #include "hv/xen/toolstack.h"
 #include "hv/xen/xen_dirty_log.h"
 #include "hv/xen/xen_domain.h"
