@@ -248,6 +248,18 @@ Result<> check_trusted_file(int fd, const std::string& path) {
   return check_trusted(fd, info, path);
 }
 
+Result<> check_trusted_program(const std::string& path) {
+  auto directory = walk_trusted(path);
+  if (!directory) return fail(std::move(directory));
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  const UniqueFd fd(error ? -1 : ::open(real.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (real.parent_path() != *directory || ::fstat(fd.get(), &info) != 0)
+    return fail(ErrorCode::kBadData, path + " is not there, or changes");
+  return check_trusted(fd.get(), info, real.string());
+}
+
 Result<std::string> read_trusted_text_file(const HeldFile& file, std::uint64_t limit) {
   const std::string& path = file.path();
   auto fd = file.open(O_RDONLY | O_NONBLOCK);

@@ -26,8 +26,7 @@ Result<HeldFile> hold_trusted(const std::string& path);
 
 /// Makes a directory in which others can write nothing, with those on the way to it, mode 0700. One
 /// that exists keeps its mode. Nothing is made where others can change the way.
-/// @param path  absolute. @return kBadData when others can write to it, sticky or not, or change
-/// the
+/// @param path  absolute. @return kBadData when others can write to it, sticky or not, or change the
 ///              way to it.
 Result<> make_own_directory(const std::string& path);
 /// The same for the directory of `path`, which is held.
@@ -36,6 +35,11 @@ Result<HeldFile> hold_in_own_directory(const std::string& path);
 /// Whether the open file is a regular, trusted one of a single name.
 /// @param path  for the message. @return kBadData when it is not.
 Result<> check_trusted_file(int fd, const std::string& path);
+
+/// Whether nobody else can exchange or change the program: the way to it is trusted, links at its
+/// end included, and so is the file, which may have several names. That stays so, so it can be run
+/// by its path. @return as walk_trusted().
+Result<> check_trusted_program(const std::string& path);
 
 /// Reads a whole file that is trusted. @return as check_trusted_file() and read_text_file() do.
 Result<std::string> read_trusted_text_file(const HeldFile& file, std::uint64_t limit);

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -167,32 +165,6 @@ Result<> check_places(const SaveWithOptions& options, const SaveSeams& seams) {
   return {};
 }
 
-/// Nobody but root and this process's user can exchange the program: the way to it is trusted,
-/// links at its end included, and so is the file. As nobody else can change that later, it can be
-/// run by its path. Unlike a dump's files it may have several names.
-Result<> check_program(const std::string& program) {
-  auto directory = walk_trusted(program);
-  if (!directory) return fail(std::move(directory));
-  std::error_code error;
-  const std::filesystem::path real = std::filesystem::canonical(program, error);
-  struct stat info {};
-  if (error || real.parent_path() != *directory || ::lstat(real.c_str(), &info) != 0)
-    return fail(ErrorCode::kBadData, program + " changes");
-  if (info.st_uid != 0 && info.st_uid != ::geteuid())
-    return fail(ErrorCode::kBadData,
-                fmt::format("{} belongs to user {}", real.string(), info.st_uid));
-  const bool group_writes = (info.st_mode & S_IWGRP) != 0;
-  if ((info.st_mode & S_IWOTH) != 0 || (group_writes && info.st_gid != 0))
-    return fail(ErrorCode::kBadData,
-                fmt::format("{} can be changed by others (mode {:04o}, group {})", real.string(),
-                            info.st_mode & 07777U, info.st_gid));
-  // The group's bits are then the mask of all whom the list names.
-  if (group_writes && ::lgetxattr(real.c_str(), "system.posix_acl_access", nullptr, 0) > 0)
-    return fail(ErrorCode::kBadData,
-                real.string() + " can be changed by those whom its access list names");
-  return {};
-}
-
 }  // namespace
 
 Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams) {
@@ -201,7 +173,7 @@ Result<> check_save_with(const SaveWithOptions& options, const SaveSeams& seams)
   if (!program.starts_with('/') || !std::filesystem::is_regular_file(program, ignored) ||
       ::access(program.c_str(), X_OK) != 0)
     return fail(ErrorCode::kBadData, "'" + program + "' is not the absolute path of a program");
-  if (auto trusted = check_program(program); !trusted)
+  if (auto trusted = check_trusted_program(program); !trusted)
     return fail(std::move(trusted), "refusing to run " + program);
   if (options.into.empty())
     return options.volatile_target ? Result<>() : check_places(options, seams);

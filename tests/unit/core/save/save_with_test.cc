@@ -220,7 +220,7 @@ TEST_F(SavingWith, RefusesAProgramThatAnAccessListLetsOthersWrite) {
   if (::setxattr(program.c_str(), "system.posix_acl_access", list, sizeof(list), 0) != 0)
     GTEST_SKIP() << "no access lists here";
   options_ = {{program}, "", true, false};
-  expect_untouched(save(this->program({1, 0})), Reason::kTarget, "access list");
+  expect_untouched(save(this->program({1, 0})), Reason::kTarget, "access control list");
 }
 
 /// A disk whose name cannot be opened is none; a directory that is named must be there.
