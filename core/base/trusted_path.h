@@ -26,8 +26,8 @@ Result<HeldFile> hold_trusted(const std::string& path);
 
 /// Makes a directory in which others can write nothing, with those on the way to it, mode 0700. One
 /// that exists keeps its mode. Nothing is made where others can change the way.
-/// @param path  absolute. @return kBadData when others can write to it, sticky or not, or change the
-///              way to it.
+/// @param path  absolute.
+/// @return kBadData when others can write to it, sticky or not, or change the way to it.
 Result<> make_own_directory(const std::string& path);
 /// The same for the directory of `path`, which is held.
 Result<HeldFile> hold_in_own_directory(const std::string& path);
