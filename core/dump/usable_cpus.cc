@@ -10,13 +10,13 @@
 namespace hadump {
 namespace {
 
-constexpr std::size_t kMaxCpus = 1U << 17;
+constexpr std::size_t kMostCpus = 1U << 17;
 
 }  // namespace
 
 /// A cpu_set_t has room for 1024; the kernel says EINVAL when it knows of more.
 unsigned usable_cpus() {
-  for (std::size_t room = CPU_SETSIZE; room <= kMaxCpus; room *= 2) {
+  for (std::size_t room = CPU_SETSIZE; room <= kMostCpus; room *= 2) {
     cpu_set_t* const set = CPU_ALLOC(room);
     if (set == nullptr) return 1;
     const std::size_t size = CPU_ALLOC_SIZE(room);
