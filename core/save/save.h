@@ -127,6 +127,7 @@ struct SaveFailure {
     kLacksEarlier,  ///< What was released before is in no save that was found. Nothing was changed.
     kTarget,        ///< A dump must not be saved there. Nothing was changed.
     kLocked,        ///< Another process saves this dump. Nothing was changed.
+    kFormat,        ///< A dump of this format cannot have this memory. Nothing was changed.
   };
   Error error;
   Reason reason = Reason::kError;

@@ -244,7 +244,10 @@ tl::expected<WrittenDump, SaveFailure> write_dump(const SaveContext& context, co
   const auto failure = [](Error error, const Attempt& attempt) {
     // Before it has begun: somebody else writes to what it was to continue.
     const bool is_locked = error.code() == ErrorCode::kBusy && !attempt.has_begun();
-    const auto reason = is_locked ? SaveFailure::Reason::kLocked : SaveFailure::Reason::kError;
+    const bool does_not_fit = error.code() == ErrorCode::kUnsupported && !attempt.has_begun();
+    const auto reason = is_locked      ? SaveFailure::Reason::kLocked
+                        : does_not_fit ? SaveFailure::Reason::kFormat
+                                       : SaveFailure::Reason::kError;
     return tl::unexpected(SaveFailure{std::move(error), reason, attempt.partial_files()});
   };
   if (can_adopt(plan)) {

@@ -150,10 +150,11 @@ int exit_code_of(const SaveFailure& failure) {
       return kExitUsage;
     case SaveFailure::Reason::kLocked:
       return kExitLocked;
+    case SaveFailure::Reason::kFormat:
+      return kExitFormat;
     case SaveFailure::Reason::kError:
       break;
   }
-  if (failure.error.code() == ErrorCode::kUnsupported) return kExitFormat;
   return exit_code_of(failure.error);
 }
 

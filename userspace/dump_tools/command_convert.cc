@@ -49,7 +49,8 @@ std::string help_convert(const std::string& program) {
        {kExitUsage, "wrong usage, or OUT is refused"},
        {kExitTargetFull, "no room for OUT"},
        {kExitIncomplete, "OUT is written, but IN is incomplete or some pages could not be read"},
-       {kExitCancelled, "stopped by a signal"}});
+       {kExitCancelled, "stopped by a signal"},
+       {kExitFormat, "a dump of this format cannot have this memory: use kdump"}});
 }
 
 Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {

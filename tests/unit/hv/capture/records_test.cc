@@ -21,7 +21,7 @@ using testing::HasSubstr;
 // Which records of earlier releases lack.
 const std::set<std::string> kNewKeys = {"aside_uuid", "begun_kib",        "successor_kib",
                                         "full_kib",   "given_back_bytes", "pages",
-                                        "parks",      "waiting_dump"};
+                                        "parks",      "unattended",       "waiting_dump"};
 
 CaptureRecord sample() {
   CaptureRecord record;
