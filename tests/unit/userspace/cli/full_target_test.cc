@@ -38,5 +38,21 @@ INSTANTIATE_TEST_SUITE_P(Formats, FullTarget,
                                          find_output_format("kdump")),
                          [](const auto& chosen) { return std::string(chosen.param->name); });
 
+// Another format can have it, so that is no reason to throw the memory away.
+TEST(SaveInAFormat, ThatCannotHaveTheMemoryChangesNothing) {
+  OutputFormat narrow = *find_output_format("elf");
+  narrow.make = [](FormatInput, std::vector<FormatOutput>) -> Result<std::unique_ptr<DumpFormat>> {
+    return fail(ErrorCode::kUnsupported, "too many pieces: use the format kdump");
+  };
+  FakeMachine machine(9, 1, 4);
+  const FrameSet held = machine.held_frames();
+  const TemporaryDirectory dir;
+  const SaveRun run = save_here(machine, save_options(dir / "vmcore", &narrow));
+  EXPECT_EQ(run.exit_code, kExitFormat);
+  EXPECT_THAT(run.messages, testing::HasSubstr("use the format kdump"));
+  EXPECT_EQ(machine.held_frames(), held);
+  EXPECT_FALSE(std::filesystem::exists(dir / "vmcore-incomplete"));
+}
+
 }  // namespace
 }  // namespace hadump
