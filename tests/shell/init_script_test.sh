@@ -63,9 +63,10 @@ start() {
 	expect_code 0 "$script" start
 	wait_for_call saver
 	wait_for_call "memory restore"
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		"$script" status >/dev/null || break
+	left=100
+	while "$script" status >/dev/null && [ "$left" -gt 0 ]; do
 		sleep 0.1
+		left=$((left - 1))
 	done
 	: >"$scratch/calls"
 }
