@@ -34,8 +34,12 @@ def run(lab: Lab) -> None:
     agent.start()
     rescue = _Granting(lab, agent, GuestConfig(NAME, memory, vcpus=1))
     guest = rescue.guest
+    guest.exec("modprobe xen-gntalloc && mkdir -p /run")
     guest.exec(f"setsid lab-grant 0 {pages} >/run/grants 2>&1 </dev/null &")
-    guest.exec("until grep -q grants: /run/grants; do sleep 0.2; done", timeout=20)
+    wait_until(
+        lambda: "grants:" in guest.exec("cat /run/grants")[1], 20,
+        lambda: f"the guest grants pages: {guest.exec('cat /run/grants')[1]}",
+    )  # fmt: skip
     references = guest.exec("sed -n 's/^grants: //p' /run/grants")[1].strip()
     host.exec(f"(setsid lab-hold {guest.domid()} {references} >{HELD} 2>&1 </dev/null &)")
     wait_until(lambda: host.exec(f"cat {HELD}").output.strip() == "holds", 20, "dom0 maps them")
