@@ -44,11 +44,13 @@ await_target() {
 prepare_target() {
 	code=1
 	await_target || return 1
-	# Before anything is looked for, made or deleted there, and again when it is there.
+	# Before anything is looked for, made or deleted there, and again when it has been made.
 	target_is_accepted || return 1
-	code=2
-	make_directory "$TARGET" || { say "cannot create $TARGET" && return 1; }
-	target_is_accepted || return 1
+	if [ ! -d "$TARGET" ]; then
+		code=2
+		make_directory "$TARGET" || { say "cannot create $TARGET" && return 1; }
+		target_is_accepted || return 1
+	fi
 	code=4
 	while ! enough_room && make_room; do :; done
 	enough_room || { say "less than $MIN_FREE_MB MiB free in $TARGET" && return 1; }

@@ -104,7 +104,7 @@ for ((seed = ${seeds%-*}; seed < ${seeds#*-}; ++seed)); do
 	case $((RANDOM % 3)) in 0) code=4 ;; 1) code=1 ;; *) code=0 ;; esac
 	echo "$code" >"$scratch/result"
 	ended=0
-	PATH="$scratch/bin:$PATH" timeout 60 "$saver" >"$scratch/output" 2>&1 || ended=$?
+	PATH="$scratch/bin:$PATH" timeout 20 "$saver" >"$scratch/output" 2>&1 || ended=$?
 	cp "$HADUMP_CONF" "$scratch/damaged"
 	# A target that is not mounted, cannot be made, or has too little room: 1, 2 and 4. Anything else is the save's own.
 	case "$ended" in "$code" | 1 | 2 | 4) ;; *) fail "ended with $ended, the save with $code" ;; esac

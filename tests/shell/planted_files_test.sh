@@ -30,7 +30,7 @@ theirs() {
 }
 save() {
 	: >"$scratch/calls"
-	expect_code "$1" timeout 60 "$saver"
+	expect_code "$1" timeout 20 "$saver"
 }
 expect_kept() {
 	[ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
