@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sourced by the tests of hadump-save's configuration, with $tool: release-region, which judges values.
-# shellcheck shell=sh disable=SC2034
+# Sourced by the tests of hadump-save's configuration, with $here, and $tool: release-region, which judges values.
+# shellcheck shell=sh disable=SC2034,SC2154
 umask 022
 # shellcheck source=tests/shell/lib.sh
 . "$here/lib.sh"
