@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <bit>
 #include <random>
 
@@ -290,58 +289,6 @@ TEST(PageClassifier, LooksForPagesLargerThanASectionWhenItIsOpened) {
     for (std::uint64_t at = head + 32768; at < last.begin.value; at += 32768)
       EXPECT_FALSE(uses.needed({Gfn{at}, Gfn{at + 32768}}, {{Gfn{end - 1}, Gfn{end}}}));
   }
-}
-
-/// Counts the frames that are read.
-class CountingSource : public VmcoreSource {
- public:
-  explicit CountingSource(const VmcoreSource& inner) : inner_(inner) {}
-  const VmcoreLayout& layout() const override { return inner_.layout(); }
-  Result<> read(Gfn first, std::span<std::byte> out, std::span<FrameStatus> status) const override {
-    frames += status.size();
-    return inner_.read(first, out, status);
-  }
-  Result<FrameView> map(FrameRange range) const override {
-    auto view = inner_.map(range);
-    if (view) frames += view->range().frames();
-    return view;
-  }
-  mutable std::atomic<std::uint64_t> frames{0};
-
- private:
-  const VmcoreSource& inner_;
-};
-
-// The writer asks for 128 frames at a time.
-TEST(PageClassifier, ReadsStructPagesOnceHoweverSmallTheRanges) {
-  LinuxMachine machine({.sections = 2});
-  const CountingSource source(machine.finish());
-  const auto classifier = PageClassifier::open(source);
-  ASSERT_TRUE(classifier);
-  source.frames = 0;
-  std::vector<PageRun> runs;
-  for (std::uint64_t at = 0; at < 2 * 32768; at += 128)
-    ASSERT_TRUE((*classifier)->classify({Gfn{at}, Gfn{at + 128}}, runs));
-  const std::uint64_t struct_frames = 2 * 32768 * 64 / kFrameSize;
-  EXPECT_GE(source.frames, struct_frames);
-  EXPECT_LE(source.frames, struct_frames + 100) << "more than some page tables beyond";
-}
-
-// Their size divides no page, so they are copied; a hole must not make what lies before it be read
-// again for each frame.
-TEST(PageClassifier, ReadsStructPagesBeforeAHoleOnce) {
-  LinuxMachine machine({.sections = 2, .page_struct = 72, .large_vmemmap = false});
-  for (std::uint64_t pfn = 500; pfn < 2 * 32768; pfn += 500)
-    machine.dump.refuse(machine.frame_of_page_struct(pfn));
-  const CountingSource source(machine.finish());
-  const auto classifier = PageClassifier::open(source);
-  ASSERT_TRUE(classifier);
-  source.frames = 0;
-  std::vector<PageRun> runs;
-  for (std::uint64_t at = 0; at < 2 * 32768; at += 128)
-    ASSERT_TRUE((*classifier)->classify({Gfn{at}, Gfn{at + 128}}, runs));
-  const std::uint64_t struct_frames = 2 * 32768 * 72 / kFrameSize;
-  EXPECT_LE(source.frames, 20 * struct_frames) << "page tables included";
 }
 
 /// A machine filled with random blocks, and what each frame should be.
