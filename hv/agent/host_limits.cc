@@ -7,9 +7,9 @@
 namespace hadump {
 
 SaveRoom room_for_save_area(std::span<const DomainRecord> records, const std::string& uuid,
-                            const HostLimits& limits) {
+                            const HostLimits& limits, std::uint64_t kept_bytes) {
   std::uint64_t count = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = kept_bytes;
   for (const DomainRecord& record : records) {
     if (record.uuid == uuid || record.mode != SaveMode::kAdded || record.save_area.empty())
       continue;

@@ -14,7 +14,7 @@ namespace hadump {
 struct HostLimits {
   std::uint64_t keep_free_bytes = 64_MiB;  ///< of the host's memory, after a save area was added
   unsigned max_save_areas = 0;             ///< added ones, at a time; 0: as many as fit
-  std::uint64_t max_save_bytes = 0;        ///< of those together; 0: as much as fits
+  std::uint64_t max_save_bytes = 0;        ///< of those and kept domains; 0: as much as fits
 };
 
 /// What one more domain may take.
@@ -22,8 +22,10 @@ struct SaveRoom {
   bool may_add = true;      ///< false: there are as many save areas as there may be
   std::uint64_t bytes = 0;  ///< the largest that it may add
 };
-/// @param records  of domains with an added save area, and others; that of `uuid` does not count.
+/// @param records     of domains with an added save area, and others; that of `uuid` does not
+/// count.
+/// @param kept_bytes  memory of domains that are kept with their dump: bytes, but no save areas.
 SaveRoom room_for_save_area(std::span<const DomainRecord> records, const std::string& uuid,
-                            const HostLimits& limits);
+                            const HostLimits& limits, std::uint64_t kept_bytes = 0);
 
 }  // namespace hadump

@@ -35,6 +35,16 @@ Result<> for_pieces(const GuestMemory& memory, GuestPhys address, std::uint64_t 
   return {};
 }
 
+// visit(mapping, the frame's index in it, its number in all), in order, until it fails.
+template <typename Visit>
+Result<> for_each_frame(const std::vector<FrameMapping>& mappings, const Visit& visit) {
+  std::size_t number = 0;
+  for (const FrameMapping& mapping : mappings)
+    for (std::size_t i = 0; i < mapping.range().frames(); ++i, ++number)
+      if (auto done = visit(mapping, i, number); !done) return done;
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<FrameMapping>> GuestMemory::map_all(const FrameSet& frames,
@@ -128,15 +138,14 @@ Result<> GuestMemory::copy_to_spare(const FrameSet& frames, FrameRange spare,
   if (!fresh) return fail(std::move(fresh));
   auto old = map_all(frames, Access::kRead);
   if (!old) return fail(std::move(old));
-  std::size_t next = 0;
-  for (const FrameMapping& mapping : *old)
-    for (std::size_t i = 0; i < mapping.range().frames(); ++i, ++next) {
-      if (!mapping.present(i) || !fresh->present(next))
-        return fail(ErrorCode::kBusy, fmt::format("guest frame {:#x} or its spare cannot be mapped",
-                                                  mapping.range().begin.value + i));
-      std::memcpy(fresh->frame(next).data(), mapping.frame(i).data(), kFrameSize);
-    }
-  return {};
+  return for_each_frame(*old, [&](const FrameMapping& mapping, std::size_t i, std::size_t number) {
+    if (!mapping.present(i) || !fresh->present(number))
+      return Result<>(
+          fail(ErrorCode::kBusy, fmt::format("guest frame {:#x} or its spare cannot be mapped",
+                                             mapping.range().begin.value + i)));
+    std::memcpy(fresh->frame(number).data(), mapping.frame(i).data(), kFrameSize);
+    return Result<>();
+  });
 }
 
 // The old memory goes to the host as soon as the spare one is behind its frame and nobody has it
@@ -146,18 +155,15 @@ Result<> GuestMemory::finish_replace(const FrameSet& noted, Gfn spare) {
   if (!kinds) return fail(std::move(kinds));
   auto old = map_all(noted, Access::kReadWrite);
   if (!old) return fail(std::move(old));
-  std::size_t next = 0;
-  for (const FrameMapping& mapping : *old)
-    for (std::size_t i = 0; i < mapping.range().frames(); ++i, ++next) {
-      if ((*kinds)[next] == FrameKind::kAbsent) continue;
-      const Gfn gfn{mapping.range().begin.value + i};
-      if (!mapping.present(i))
-        return fail(ErrorCode::kBusy,
-                    fmt::format("guest frame {:#x} cannot be cleared", gfn.value));
-      std::memset(mapping.frame(i).data(), 0, kFrameSize);
-      if (auto done = move_frame(Gfn{spare.value + next}, gfn); !done) return done;
-    }
-  return {};
+  return for_each_frame(*old, [&](const FrameMapping& mapping, std::size_t i, std::size_t number) {
+    if ((*kinds)[number] == FrameKind::kAbsent) return Result<>();
+    const Gfn gfn{mapping.range().begin.value + i};
+    if (!mapping.present(i))
+      return Result<>(
+          fail(ErrorCode::kBusy, fmt::format("guest frame {:#x} cannot be cleared", gfn.value)));
+    std::memset(mapping.frame(i).data(), 0, kFrameSize);
+    return move_frame(Gfn{spare.value + number}, gfn);
+  });
 }
 
 Result<> read_guest(const GuestMemory& memory, GuestPhys from, std::span<std::byte> out) {

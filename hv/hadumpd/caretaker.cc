@@ -65,7 +65,7 @@ Result<> Caretaker::look_around() {
       adopt(status);
     else if (ward->note.empty())
       look_at(status, *ward);
-    else if (status.shutdown && !ward->captured)
+    else if (status.shutdown && !ward->captured && ward->attempts.due(world_.monotonic()))
       see_to_capture(status, *ward);
   }
   for (auto& [domid, ward] : wards_) {
@@ -115,6 +115,13 @@ void Caretaker::reconsider() {
     ward.attempts.reset();
   }
   for (auto& [domid, adoption] : adoptions_) adoption.attempts.reset();
+  // What waits for another attempt begins anew, by what the policies say now.
+  for (const CaptureView& view : world_.captures.all()) {
+    const CaptureRecord& record = view.record;
+    if (record.unattended && record.is_open() && !record.is_aside() &&
+        !world_.jobs.busy(record.domid))
+      capture_failed(record.name, Error(ErrorCode::kCancelled, "the configuration was read again"));
+  }
   for (auto& [name, attempts] : asides_) attempts.reset();
 }
 

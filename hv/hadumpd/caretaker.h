@@ -185,7 +185,7 @@ class Caretaker {
   void repair_live(const CaptureRecord& record);
 
   // caretaker_jobs.cc: what is done about it, and what comes of that
-  std::vector<DomainRecord> holders() const;
+  SaveRoom room_for(const Ward& ward) const;
   CrashPolicy policy_of(const Ward& ward) const;
   Result<JobNumber> start_rescue(unsigned domid, Ward& ward);
   void rescued(unsigned domid, const std::string& uuid, const Result<>& done);

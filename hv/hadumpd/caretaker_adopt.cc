@@ -34,10 +34,8 @@ void Caretaker::adopt(const DomainStatus& status) {
     return world_.jobs.busy(one.first) && now - one.second.began < kAdoptionTakes;
   });
   Adoption& adoption = adoptions_[status.domid];
-  adoption.uuid = status.uuid;
-  if (static_cast<std::size_t>(running) >= kMaxAdoptions || !adoption.attempts.due(now) ||
-      world_.jobs.busy(status.domid))
-    return;
+  if (adoption.uuid != status.uuid) adoption = {status.uuid, {}, {}};
+  if (static_cast<std::size_t>(running) >= kMaxAdoptions || !adoption.attempts.due(now)) return;
   adoption.began = now;
   auto started = world_.jobs.start<Ward>(
       status.domid, fmt::format("domain {}: reading its configuration", status.domid),

@@ -91,14 +91,15 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
   record.domain_kept = !record.is_live();
   record.unattended = cause == CaptureCause::kCrash;  // see leave_window() for the others
   record.parks = cause == CaptureCause::kWindowParks;
-  if (waiting != nullptr) {
-    record.dump_id = record.waiting_dump = to_hex(waiting->dump_id);
-    // What is tried again and again is one attempt.
-    const auto earlier = world_.captures.find(ward.config.uuid, domid);
-    if (earlier && earlier->state == CaptureState::kFailed && earlier->parks == record.parks &&
-        earlier->waiting_dump == record.waiting_dump)
-      record.name = earlier->name;
-  }
+  if (waiting != nullptr) record.dump_id = record.waiting_dump = to_hex(waiting->dump_id);
+  const auto earlier = world_.captures.find(ward.config.uuid, domid);
+  if (earlier && earlier->is_open() && !record.is_live())
+    capture_failed(earlier->name, Error(ErrorCode::kCancelled, "another one has been begun"));
+  // What is tried again and again is one attempt.
+  const bool again = waiting != nullptr || (record.unattended && earlier && earlier->unattended);
+  if (again && earlier && earlier->state == CaptureState::kFailed &&
+      earlier->parks == record.parks && earlier->waiting_dump == record.waiting_dump)
+    record.name = earlier->name;
   if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
   auto started = start_capture(domid, ward, record);
   if (!started) {
@@ -116,7 +117,7 @@ void Caretaker::capture_crash(unsigned domid, Ward& ward) {
   auto checked = check_order(order);
   auto started = checked ? begin_capture(domid, ward, order, CaptureCause::kCrash)
                          : Result<StartedCapture>(fail(std::move(checked)));
-  if (!started) return give_up(domid, ward, started.error().what());
+  if (!started) return attempt_failed(domid, ward, started.error());
   spdlog::info("domain {} ({}): crashed; captured as {}", domid, ward.config.name, started->name);
 }
 
@@ -181,7 +182,10 @@ bool Caretaker::see_to_capture(const DomainStatus& status, Ward& ward) {
   if (record->is_open()) {
     spdlog::info("domain {} ({}): continuing its capture {}", status.domid, ward.config.name,
                  record->name);
-    if (auto started = start_capture(status.domid, ward, *record); !started)
+    auto started = start_capture(status.domid, ward, *record);
+    if (!started && record->unattended && is_transient(started.error()))
+      capture_paused(status.domid, status.uuid, *record, started.error());
+    else if (!started)
       capture_failed(record->name, started.error());
     return true;
   }
@@ -289,6 +293,8 @@ void Caretaker::forget_captures_of(unsigned domid, const std::string& uuid) {
     CaptureRecord record = view.record;
     record.domain_kept = false;
     save(record);
+    if (record.is_open())
+      capture_failed(record.name, Error(ErrorCode::kCancelled, "the domain was booted again"));
   }
 }
 

@@ -11,12 +11,16 @@
 #include "hv/hadumpd/caretaker.h"
 #include "hv/rescue/finish_dump.h"
 #include "hv/rescue/kept_memory.h"
+#include "hv/rescue/snapshot.h"
 
 namespace hadump {
 namespace {
 
-// Stands for memory that is counted by its size alone.
-FrameRange any_frames(std::uint64_t bytes) {
+// Of a crash run that has not added it yet: its size counts, not its place.
+FrameRange planned_save_area(const Ward& ward) {
+  const auto plan = plan_window(ward.ram, ward.policy.window_bytes);
+  const std::uint64_t bytes =
+      plan ? save_area_reserve(ward.ram, *plan, ward.config.max_vcpus) : ward.policy.window_bytes;
   return {Gfn{0}, Gfn{std::max<std::uint64_t>(bytes >> kFrameShift, 1)}};
 }
 
@@ -29,29 +33,30 @@ std::string title(unsigned domid, const Ward& ward, const char* what) {
 
 }  // namespace
 
-// Crash runs that have not added their save area yet count as if they had, and a domain that was
-// put aside with its dump with all its memory: its successor has as much once more.
-std::vector<DomainRecord> Caretaker::holders() const {
+// Crash runs that have not added their save area yet count as if they had. A domain that is kept
+// with its dump takes all its memory, since its successor has as much once more.
+SaveRoom Caretaker::room_for(const Ward& ward) const {
   std::vector<DomainRecord> all = world_.book.all();
   for (DomainRecord& record : all) {
     const Ward* other = ward_of(record.domid, record.uuid);
     if (other != nullptr && other->rescuing && record.save_area.empty() &&
         other->policy.save_area == SaveMode::kAdded)
-      record.save_area = any_frames(other->policy.window_bytes);
+      record.save_area = planned_save_area(*other);
   }
+  std::uint64_t kept_bytes = 0;
   for (const CaptureView& view : world_.captures.all()) {
-    if (!view.record.parks || !view.record.is_aside()) continue;
-    DomainRecord aside;
-    aside.uuid = view.record.aside_uuid;
-    aside.save_area = any_frames(view.record.full_kib << 10);
-    all.push_back(std::move(aside));
+    const CaptureRecord& record = view.record;
+    if (!record.parks || !(record.is_aside() || record.is_open())) continue;
+    const Ward* parked = ward_of(record.domid, record.uuid);
+    kept_bytes += record.full_kib != 0 || parked == nullptr ? record.full_kib << 10
+                                                            : parked->config.memory_bytes;
   }
-  return all;
+  return room_for_save_area(all, ward.config.uuid, policies_.host(), kept_bytes);
 }
 
 CrashPolicy Caretaker::policy_of(const Ward& ward) const {
   const HostLimits& limits = policies_.host();
-  const SaveRoom room = room_for_save_area(holders(), ward.config.uuid, limits);
+  const SaveRoom room = room_for(ward);
   return {.window_bytes = ward.policy.window_bytes,
           .least_window_bytes = ward.policy.window_auto ? kLeastWindow : 0,
           .mode = ward.policy.save_area,

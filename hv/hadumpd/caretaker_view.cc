@@ -79,7 +79,7 @@ std::vector<DomainView> Caretaker::views() {
     views.push_back(std::move(view));
   }
   for (const auto& [domid, adoption] : adoptions_) {
-    if (!adoption.is_late()) continue;
+    if (!adoption.is_late() || wards_.contains(domid)) continue;
     DomainView view;
     view.name = "(unknown)";
     view.uuid = adoption.uuid;

@@ -75,8 +75,7 @@ WindowChoices Caretaker::window_choices(const Ward& ward) const {
                    [&](const CaptureView& view) {
                      return view.record.uuid == ward.config.uuid && view.record.is_aside();
                    }) &&
-      room_for_save_area(holders(), ward.config.uuid, policies_.host()).bytes >=
-          ward.config.memory_bytes;
+      room_for(ward).bytes >= ward.config.memory_bytes;
   return choices;
 }
 

@@ -82,7 +82,9 @@ Result<std::string> CoreDirectory::write(
   if (done) done = sync(*unfinished);
   if (done) done = unfinished->rename_to(base + kWhole);
   if (done) done = unfinished->sync_directory();
-  if (!done && unfinished) static_cast<void>(unfinished->remove());  // `done` is the error to tell
+  if (!done && unfinished)  // whichever name it has; `done` is the error to tell
+    for (const HeldFile& file : {*unfinished, unfinished->beside(base + kWhole)})
+      static_cast<void>(file.remove());
   {
     const std::lock_guard lock(mutex_);
     --reserved_.count;

@@ -37,6 +37,8 @@
 namespace hadump {
 namespace {
 
+constexpr std::chrono::seconds kPauseBesideAnother{10};
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -218,6 +220,13 @@ Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies) {
   for (const std::string& path : {options.state_directory, options.run_directory})
     if (auto done = make_own_directory(std::filesystem::absolute(path)); !done) return done;
   auto lock = lock_state(options.state_directory);
+  if (!lock) {
+    // systemd starts us again every second, for ever; the count of starts is that of who has the
+    // lock.
+    if (!environment("INVOCATION_ID").empty())
+      static_cast<void>(ended_during(kPauseBesideAnother, *signals));
+    return fail(std::move(lock));
+  }
   StartCount starts(options.run_directory + "/starts");
   const auto pause = options.once.empty() ? starts.begin() : std::chrono::seconds(0);
   if (pause.count() > 0)
@@ -226,7 +235,6 @@ Result<> run_daemon(const DaemonOptions& options, const PolicyTable& policies) {
     starts.settled();
     return {};
   }
-  if (!lock) return fail(std::move(lock));  // after the pause: systemd does not give up
   Reports reports;
   auto xen = wait_for_xen(reports.log, options, *signals);
   if (!xen) return fail(std::move(xen));

@@ -57,8 +57,8 @@ std::vector<std::string> StallWatch::lines_due() {
   return lines;
 }
 
-// An exception that leaves the thread would end the process: without memory for a line, it is
-// tried again.
+// An exception that leaves the thread would end the process. Without memory for its lines there are
+// others when the work has stood still for twice as long.
 void StallWatch::watch(const std::stop_token& stop) {
   constexpr std::chrono::seconds kPauseAfterFailure{1};
   std::unique_lock lock(mutex_);

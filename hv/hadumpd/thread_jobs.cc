@@ -84,7 +84,7 @@ void ThreadJobs::collect() {
 }
 
 // The others' ends must not be lost with one that fails: a domain would be busy for ever. So
-// nothing is allocated that cannot fail.
+// nothing is allocated outside the try blocks.
 void ThreadJobs::end(Finished& finished) noexcept {
   const auto running = running_.find(finished.number);
   domains_.erase(running->second.domid);

@@ -39,6 +39,11 @@ FrameSet first_of(const FrameSet& frames, std::uint64_t most) {
   return first;
 }
 
+// Where GuestMemory::replace() has memory meanwhile: beyond all that the domain has.
+Gfn spare_for(const DomainRecord& record, const FrameSet& ram) {
+  return std::max(added_save_area_start(ram), record.save_area.end);
+}
+
 // "domain 9 (3 pages, 1 writable), domain 12 (1 page), and 2 more". One line for all: a log that is
 // flooded drops the lines of other guests.
 std::string holders(const std::vector<HeldGrants>& held) {
@@ -129,17 +134,19 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, con
   return reached(record, Step::kLoaded, "load");
 }
 
+// What an agent before us was killed over: the content of these frames is in spare ones only.
+Result<> CrashRun::finish_replaced(DomainRecord& record, const FrameSet& ram) {
+  if (record.replaced.empty()) return {};
+  if (auto done = world_.memory.finish_replace(record.replaced, spare_for(record, ram)); !done)
+    return fail(std::move(done), "ending the replacement of granted memory");
+  record.replaced = {};
+  return world_.records.save(record);
+}
+
 // The backends have let go by now. Whoever has not is another domain that the crashed kernel had
 // granted memory to, and that memory is the next kernel's: it gets other memory there, or does not
 // start. What fails is tried again, since the run is committed.
 Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram, const Boot& boot) {
-  const Gfn spare = std::max(added_save_area_start(ram), record.save_area.end);
-  if (!record.replaced.empty()) {
-    if (auto done = world_.memory.finish_replace(record.replaced, spare); !done)
-      return fail(std::move(done), "ending the replacement of granted memory");
-    record.replaced = {};
-    if (auto done = world_.records.save(record); !done) return done;
-  }
   auto held = world_.domain.withdraw_grants();
   if (!held) return fail(std::move(held), "withdrawing its grants");
   FrameSet ours = ram;
@@ -151,16 +158,15 @@ Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram, co
     first.insert(frames.intersection(region.range));
   first.insert(frames.intersection(config_.kind->acpi));
   first.insert(frames.intersection(record.save_area));
-  FrameSet others = frames;
-  others.erase(first);
-  const FrameSet left_out = others;
-  others = first_of(others, kMaxReplacedFrames);
-  const std::uint64_t kept = left_out.frames() - others.frames();
-  if (auto done = replace_held(record, first, others, spare); !done)
+  FrameSet rest = frames;
+  rest.erase(first);
+  const FrameSet others = first_of(rest, kMaxReplacedFrames);
+  const std::uint64_t kept = rest.frames() - others.frames();
+  if (auto done = replace_held(record, first, others, spare_for(record, ram)); !done)
     return fail(std::move(done),
                 fmt::format("giving the guest other memory where its pages are still mapped, by {}",
                             holders(*held)));
-  if (held->empty()) return {};
+  if (frames.empty()) return {};  // or what a guest has made up
   world_.warn(fmt::format(
       "pages that the crashed kernel had granted are still mapped, by {}; the guest has other "
       "memory there now, but devices that are given the same references do not work until all of "
@@ -178,7 +184,9 @@ Result<> CrashRun::withdraw_grants(DomainRecord& record, const FrameSet& ram, co
 Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& first, const FrameSet& others,
                                 Gfn spare) {
   const std::uint64_t frames = first.frames() + others.frames();
-  if (frames == 0) return {};
+  // An earlier attempt may have failed, or was killed, with memory there.
+  if (frames == 0)
+    return world_.memory.remove({spare, Gfn{spare.value + GuestMemory::kSpareFrames}});
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
   auto total = world_.memory.total_frames();

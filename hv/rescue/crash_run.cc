@@ -42,6 +42,8 @@ Result<> CrashRun::run_steps(DomainRecord& record, const FrameSet& ram) {
   auto files = prepare_files();
   if (!files) return fail(std::move(files));
   times_.lap("files");
+  // The save area may be among it, and is read next.
+  if (auto done = finish_replaced(record, ram); !done) return done;
   if (auto done = end_dump_that_is_over(record, ram); !done) return done;
   Fresh fresh;
   if (record.has_snapshot()) {

@@ -134,6 +134,7 @@ class CrashRun {
                 bool low_is_verified);
   Result<Boot> plan(const DomainRecord& record, const FrameSet& ram, const Files& files,
                     bool low_is_verified);
+  Result<> finish_replaced(DomainRecord& record, const FrameSet& ram);
   Result<> withdraw_grants(DomainRecord& record, const FrameSet& ram, const Boot& boot);
   Result<> replace_held(DomainRecord& record, const FrameSet& first, const FrameSet& others,
                         Gfn spare);

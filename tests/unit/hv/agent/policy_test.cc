@@ -218,6 +218,10 @@ TEST(HostLimits, CountAddedSaveAreasOfOtherDomains) {
   EXPECT_EQ(room_for_save_area(records, "new", {.max_save_bytes = 5_MiB}).bytes, 3_MiB);
   EXPECT_EQ(room_for_save_area(records, "a", {.max_save_bytes = 5_MiB}).bytes, 5_MiB);
   EXPECT_EQ(room_for_save_area(records, "new", {.max_save_bytes = 1_MiB}).bytes, 0U);
+  const SaveRoom beside = room_for_save_area(
+      records, "new", {.max_save_areas = 2, .max_save_bytes = 5_MiB}, /*kept_bytes=*/1_MiB);
+  EXPECT_EQ(beside.bytes, 2_MiB);
+  EXPECT_TRUE(beside.may_add) << "a domain that is kept has no save area";
 }
 
 TEST(HostLimits, AreASectionOfTheirOwn) {

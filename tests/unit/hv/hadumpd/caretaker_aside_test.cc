@@ -235,6 +235,65 @@ TEST_F(CaretakerOnCrashTest, ACaptureThatMaySucceedLaterIsRetried) {
   EXPECT_EQ(caretaker->captures().back().record.state, CaptureState::kWritten);
 }
 
+// An admin who has made room elsewhere says so in the configuration.
+TEST_F(CaretakerOnCrashTest, ANewConfigurationBeginsACaptureAnewThatWaits) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  set_policies("capture-to", "/full/");
+  failure = Error(ErrorCode::kNoSpace, "no room");
+  const unsigned domid = crashed("web");
+  ASSERT_EQ(state("web"), "retrying");
+  failure.reset();
+  set_policies("capture-to", "/roomy/");
+  caretaker->reconsider();
+  settle();
+  ASSERT_THAT(orders, SizeIs(2));
+  EXPECT_EQ(orders[1].to, "/roomy/");
+  EXPECT_THAT(caretaker->captures(), SizeIs(1)) << "one crash is one capture";
+  EXPECT_NE(host.with_uuid("uuid-of-web").front(), domid);
+}
+
+// hadumpd no longer looks after it, but ends what it has begun, and not all the time.
+TEST_F(CaretakerOnCrashTest, ACaptureWaitsAlsoWhenItsDomainIsNotWatchedAnyMore) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  failure = Error(ErrorCode::kNoSpace, "no room");
+  crashed("web");
+  set_policies("enabled", "no");
+  restart();
+  settle();
+  const std::size_t attempts = orders.size();
+  settle();
+  EXPECT_EQ(orders.size(), attempts) << "not before its time";
+}
+
+TEST_F(CaretakerOnCrashTest, ACaptureThatWaitsEndsWhenItsDomainIsBootedAgain) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  failure = Error(ErrorCode::kNoSpace, "no room");
+  const unsigned domid = crashed("web");
+  ASSERT_TRUE(caretaker->trigger(domid, true));
+  settle();
+  const CaptureRecord left = caretaker->captures().back().record;
+  EXPECT_EQ(left.state, CaptureState::kFailed);
+  EXPECT_EQ(left.error, "the domain was booted again");
+}
+
+TEST_F(CaretakerOnCrashTest, ACaptureIsBegunLaterWhenThereIsNoThread) {
+  set_policies("on-crash", "capture");
+  set_policies("capture-mode", "copy");
+  const unsigned domid = known(config("web"));
+  settle();
+  host.at(domid).domain.crash_again();
+  jobs.refuse_next();
+  settle();
+  EXPECT_EQ(state("web"), "retrying");
+  pass(1s);
+  settle();
+  EXPECT_THAT(orders, SizeIs(1));
+  EXPECT_THAT(caretaker->captures(), SizeIs(1));
+}
+
 TEST_F(CaretakerOnCrashTest, ACaptureIsRetriedByTheNextHadumpd) {
   set_policies("on-crash", "capture");
   set_policies("capture-mode", "copy");

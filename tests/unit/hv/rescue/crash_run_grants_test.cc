@@ -51,6 +51,37 @@ TEST_F(CrashRunGrantsTest, DoesNotStartOnMemoryThatAnotherDomainMaps) {
   expect_dump_is_true();
 }
 
+// The save area is read before the boot goes on, so what was not finished comes first.
+TEST_F(CrashRunGrantsTest, FinishesWithTheSaveAreaBeforeItIsRead) {
+  store.keys = {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x10000000 0x9000000"}};
+  const Gfn header = frame_of(GuestPhys{0x10000000});
+  const FrameSet frames{{header, Gfn{header.value + 3}}};
+  domain.hold_grants({{.domid = 9, .frames = frames, .writable = frames}});
+  guest.fail_next("move");
+  ASSERT_FALSE(run());
+  ASSERT_EQ(record.mode, SaveMode::kRegistered);
+  ASSERT_FALSE(record.replaced.empty());
+  const auto done = run();
+  ASSERT_TRUE(done) << done.error().what();
+  EXPECT_TRUE(read_snapshot(guest, record.save_area, /*check_low=*/true));
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+}
+
+TEST_F(CrashRunGrantsTest, LeavesNoSpareMemoryWhenTheOtherDomainLetsGo) {
+  const FrameSet frames{{Gfn{64}, Gfn{65}}};
+  domain.hold_grants({{.domid = 9, .frames = frames, .writable = frames}});
+  records.on_call([&](const std::string&) -> Result<> {
+    return record.replaced.empty() ? Result<>() : fail_os(ENOSPC, "writing the record");
+  });
+  ASSERT_FALSE(run());
+  records.on_call(no_hook());
+  record.replaced = {};  // as on the disk
+  domain.hold_grants({});
+  ASSERT_TRUE(run());
+  EXPECT_FALSE(guest.exists(record.save_area.end));
+  EXPECT_EQ(guest.leaked_frames(), 0U);
+}
+
 TEST_F(CrashRunGrantsTest, WaitsForHostMemoryToReplaceWhatAnotherDomainMaps) {
   const FrameSet frames{{Gfn{64}, Gfn{66}}};
   domain.hold_grants({{.domid = 9, .frames = frames, .writable = frames}});
