@@ -2,6 +2,7 @@
 #include "core/dump/pipeline.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -65,6 +66,8 @@ void Pipeline::work_until_stopped(unsigned worker) {
     lock.unlock();
     if (std::exchange(has_to_wake, false)) chunk_done_.notify_one();
   };
+  // Made while there is memory.
+  Result<> no_memory = fail_os(ENOMEM, "working on a part of the dump");
   for (;;) {
     while (taken_ == produced_ && to_write_.empty() && !stop_) {
       if (has_to_wake) {
@@ -98,7 +101,7 @@ void Pipeline::work_until_stopped(unsigned worker) {
       work_(*mine.chunk, worker);
     } catch (const std::bad_alloc&) {
       mine.chunk->is_left_out = false;
-      mine.chunk->result = fail(ErrorCode::kOs, "out of memory");
+      mine.chunk->result = std::move(no_memory);
     } catch (...) {  // it would end the process
       mine.chunk->is_left_out = false;
       mine.chunk->result = fail(ErrorCode::kOs, "unknown");  // short: allocates nothing

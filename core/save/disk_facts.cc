@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/base/directory_entries.h"
 #include "core/base/file.h"
 
 namespace hadump {
@@ -36,11 +37,17 @@ Result<DiskFacts> read_disk_facts(const std::string& device, const std::string& 
   DiskFacts facts;
   facts.name = at.filename().string();
   facts.backing_file = read_line(at / "loop/backing_file").value_or("");
-  for (const auto& part : fs::directory_iterator(at / "slaves", error)) {
+  Result<> parts;
+  auto seen = for_each_entry((at / "slaves").string(), [&](const fs::directory_entry& part) {
     auto number = read_line(part.path() / "dev");
-    if (!number) return fail(std::move(number), "what the block device " + device + " lies on");
-    facts.parts.push_back(std::move(*number));
-  }
+    if (number)
+      facts.parts.push_back(std::move(*number));
+    else if (parts)
+      parts = fail(std::move(number));
+  });
+  // A partition has none.
+  if (!seen && seen.error().code() != ErrorCode::kNotFound) parts = std::move(seen);
+  if (!parts) return fail(std::move(parts), "what the block device " + device + " lies on");
   return facts;
 }
 

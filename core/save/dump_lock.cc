@@ -46,10 +46,12 @@ std::optional<SaveFailure> why_not(const Error& error) {
 }
 
 SaveFailure no_lock(const Error& of_file, const Error& of_interface) {
-  return {{ErrorCode::kUnsupported,
-           fmt::format("memory is released only under a lock that keeps other savers out, and none "
-                       "can be had: {}; {}. Nothing was changed; --no-release saves without one",
-                       of_file.what(), of_interface.what())},
+  // By its errno a want that may pass: it says nothing of the dump, which a boot script may be told
+  // to give up after a failure.
+  return {Error::os(ENOLCK, fmt::format("memory is released only under a lock that keeps other "
+                                        "savers out, and none can be had: {}; {}. Nothing was "
+                                        "changed; --no-release saves without one",
+                                        of_file.what(), of_interface.what())),
           SaveFailure::Reason::kError,
           {}};
 }

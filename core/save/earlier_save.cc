@@ -98,6 +98,21 @@ Result<> hold_names(EarlierSave& save) {
   return {};
 }
 
+/// Where a file system cannot rename without replacing (HeldFile::rename_to_new()), a file that was
+/// cut short while it got its final name has both. What is not called complete keeps its partial
+/// one: to complete it again costs nothing.
+Result<> drop_second_names(const EarlierSave& save) {
+  for (std::size_t i = 0; i < save.files.size(); ++i) {
+    // Not open_ours(): with two names a file is nobody's.
+    const auto fd = save.files[i].open(O_RDONLY | O_NONBLOCK);
+    if (!fd || !save.finals[i].is(fd->get())) continue;
+    const HeldFile& second = save.content.published ? save.files[i] : save.finals[i];
+    if (auto removed = second.remove(); !removed) return removed;
+    if (auto synced = second.sync_directory(); !synced) return synced;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<EarlierSave> bind_names(const HeldFile& journal, JournalContent content) {
@@ -122,6 +137,7 @@ Result<> settle_names(EarlierSave& save) {
   rest.erase(content.durable);
   if (content.published && !rest.empty())
     return fail(ErrorCode::kBadData, "a dump is called complete of which not all is durable");
+  if (auto dropped = drop_second_names(save); !dropped) return dropped;
   bool all_moved = rest.empty() && !save.files.empty();
   for (std::size_t i = 0; i < save.files.size(); ++i) all_moved = all_moved && moved(i);
   if (content.published || all_moved) {

@@ -142,7 +142,10 @@ Result<Journal> Journal::reopen(const HeldFile& file, const JournalContent& cont
 
 Result<> check_nobody_saves(const HeldFile& journal) {
   const auto fd = journal.open(O_RDONLY | O_NONBLOCK);
-  return fd ? check_not_written(fd->get(), journal.path()) : Result<>();  // Reading it says why.
+  if (!fd) return {};  // Reading it says why.
+  // Anybody can keep a file of his own locked.
+  if (auto ours = check_trusted_file(fd->get(), journal.path()); !ours) return ours;
+  return check_not_written(fd->get(), journal.path());
 }
 
 Result<> Journal::append(const std::string& lines) {

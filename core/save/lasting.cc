@@ -178,6 +178,9 @@ Result<> Question::look_at_type(const std::string& place, std::uint64_t type) co
 Result<> Question::look_at_names(const std::string& place, const Mount& mount) const {
   if (mount.root.find("/systemd-private-") != std::string::npos)
     return volatile_place(directory_, "is a service's private directory and goes with it");
+  // Moved away or covered since: what its names are is not known.
+  if (!is_below(place, mount.point))
+    return volatile_place(directory_, "is not where the list of mounts has it");
   const std::string inside = moved(place, mount.point, mount.root);
   bool is_top_seen = mount.root == "/";
   for (const Mount& other : mounts_) {

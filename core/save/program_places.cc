@@ -54,9 +54,14 @@ std::vector<std::string> places_in(const std::vector<std::string>& words) {
 
 Result<> check_lasting_place(const std::string& place, const FileSystems& systems) {
   fs::path at = place;
-  for (std::error_code error; !fs::is_directory(at, error) && at.has_relative_path();)
-    at = at.parent_path();
   std::error_code error;
+  for (; !fs::is_directory(at, error) && at.has_relative_path(); at = at.parent_path()) {
+    const fs::path file = fs::canonical(at, error);
+    if (!error)
+      at = file;
+    else if (fs::is_symlink(at, error))
+      return fail(ErrorCode::kBadData, at.string() + " is a link to what is not there");
+  }
   const fs::path real = fs::canonical(at, error);
   if (error) return fail_os(error.value(), "looking at " + at.string());
   return check_lasting(real.string(), systems);

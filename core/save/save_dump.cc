@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "core/base/shortage.h"
 #include "core/save/block_releaser.h"
 #include "core/save/dump_lock.h"
 #include "core/save/frame_ledger.h"
@@ -25,7 +26,9 @@ tl::unexpected<SaveFailure> failure(Error error, Reason reason = Reason::kError)
 tl::expected<WrittenDump, SaveFailure> take_published(const SaveContext& context,
                                                       const SavePlan& plan, FrameLedger& ledger) {
   const JournalContent& old = plan.own()->content;
-  if (auto there = check_its_files(*plan.own()); !there)
+  auto there = check_its_files(*plan.own());
+  if (!there && is_shortage(there.error().os_errno())) return failure(std::move(there).error());
+  if (!there)
     return failure({ErrorCode::kNotFound,
                     fmt::format("the dump was complete but is no longer there: {}; remove {} to "
                                 "save what is still held",
@@ -63,7 +66,7 @@ bool is_over(const SaveSeams& seams) {
 /// counts as one.
 bool is_refusal(const Error& error, const SaveOptions& options) {
   if (error.code() == ErrorCode::kBadData) return true;
-  return error.code() == ErrorCode::kOs && !options.vmcore_given;
+  return error.code() == ErrorCode::kOs && !is_shortage(error.os_errno()) && !options.vmcore_given;
 }
 
 /// All steps, with the lock held.

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "core/base/shortage.h"
 #include "core/save/save_registry.h"
 #include "core/vmcore/kernel_log.h"
 #include "core/vmcore/open.h"
@@ -67,7 +68,8 @@ Result<> find_registered(const SaveContext& context, SavePlan& plan) {
   for (const std::string& journal : journals ? *journals : std::vector<std::string>()) {
     const auto more = read_earlier_saves(journal, plan.dump_id);
     // Whatever kept it from having the lock: what that one releases would be lost to this save.
-    if (!more && more.error().code() == ErrorCode::kBusy) return tl::unexpected(more.error());
+    if (!more && (more.error().code() == ErrorCode::kBusy || is_shortage(more.error().os_errno())))
+      return tl::unexpected(more.error());
     if (more && !more->empty())
       add_earlier_saves(plan.earlier, *more);
     else
@@ -77,14 +79,16 @@ Result<> find_registered(const SaveContext& context, SavePlan& plan) {
   return {};
 }
 
-// What is not there cannot help; find_gone() says whether it is needed.
-void drop_missing(const SaveContext& context, SavePlan& plan) {
+// What is not there cannot help; find_gone() says whether it is needed. What this process is too
+// short of descriptors or memory to open is there.
+Result<> drop_missing(const SaveContext& context, SavePlan& plan) {
   for (std::size_t i = plan.is_published() ? 1 : 0; i < plan.earlier.size();) {
     const auto there = check_its_files(plan.earlier[i]);
     if (there) {
       ++i;
       continue;
     }
+    if (is_shortage(there.error().os_errno())) return there;
     const bool missing = there.error().code() == ErrorCode::kNotFound;
     context.reporter.warn(fmt::format(
         "the earlier save in {} {}, continuing", fmt::join(plan.earlier[i].content.files, ", "),
@@ -92,6 +96,7 @@ void drop_missing(const SaveContext& context, SavePlan& plan) {
     if (i == 0) plan.own_journal = false;
     plan.earlier.erase(plan.earlier.begin() + static_cast<std::ptrdiff_t>(i));
   }
+  return {};
 }
 
 // The target's own, those that the user names, and those that were noted.
@@ -112,8 +117,7 @@ Result<> find_earlier(const SaveContext& context, SavePlan& plan) {
   }
   if (context.seams.dump)
     if (auto found = find_registered(context, plan); !found) return found;
-  drop_missing(context, plan);
-  return {};
+  return drop_missing(context, plan);
 }
 
 }  // namespace

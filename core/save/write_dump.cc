@@ -130,6 +130,8 @@ class Attempt {
 
   /// From the moment it has, memory may have been given back.
   bool has_begun() const { return has_begun_; }
+  /// The writer said that no dump of this format can have the memory.
+  bool does_not_fit() const { return does_not_fit_; }
   const std::vector<std::string>& partial_files() const { return partial_files_; }
 
  private:
@@ -149,6 +151,7 @@ class Attempt {
   std::vector<std::string> partial_files_;
   std::optional<Journal> journal_;
   bool has_begun_ = false;
+  bool does_not_fit_ = false;
 };
 
 void Attempt::show(const DumpProgress& dump) {
@@ -180,6 +183,7 @@ Result<std::unique_ptr<DumpWriter>> Attempt::open_writer() {
   if (!is_stream) partial_files_ = locations_of(*sinks);
   auto writer = DumpWriter::create(memory_.source(), memory_.filter(), memory_.frames(),
                                    dump_options(), std::move(*sinks));
+  does_not_fit_ = !writer && writer.error().code() == ErrorCode::kUnsupported;
   if (!writer) leave_nothing();
   if (!writer || adopted_ == nullptr) return writer;
   if (auto passed = (*writer)->adopt(adopted_->content.steps); !passed)
@@ -241,13 +245,14 @@ tl::expected<WrittenDump, SaveFailure> write_dump(const SaveContext& context, co
                                                   FrameLedger& ledger, BlockReleaser* blocks) {
   auto memory = OldMemory::open(context, plan, ledger);
   if (!memory) return tl::unexpected(std::move(memory).error());
-  const auto failure = [](Error error, const Attempt& attempt) {
-    // Before it has begun: somebody else writes to what it was to continue.
-    const bool is_locked = error.code() == ErrorCode::kBusy && !attempt.has_begun();
-    const bool does_not_fit = error.code() == ErrorCode::kUnsupported && !attempt.has_begun();
-    const auto reason = is_locked      ? SaveFailure::Reason::kLocked
-                        : does_not_fit ? SaveFailure::Reason::kFormat
-                                       : SaveFailure::Reason::kError;
+  const bool has_files = !plan.target.is_stream();
+  const auto failure = [has_files](Error error, const Attempt& attempt) {
+    // Before it has begun: somebody else writes to what it was to continue. A stream's other end
+    // that is busy is no saver.
+    const bool is_locked = error.code() == ErrorCode::kBusy && !attempt.has_begun() && has_files;
+    const auto reason = is_locked                ? SaveFailure::Reason::kLocked
+                        : attempt.does_not_fit() ? SaveFailure::Reason::kFormat
+                                                 : SaveFailure::Reason::kError;
     return tl::unexpected(SaveFailure{std::move(error), reason, attempt.partial_files()});
   };
   if (can_adopt(plan)) {

@@ -8,8 +8,10 @@
 namespace hadump {
 
 // What a sane dump cannot exceed; a header that says more is refused before memory is spent on it.
-inline constexpr std::uint64_t kMaxProgramHeaders = 262144;  // ballooned guests have many holes
-inline constexpr std::uint64_t kMaxNoteBytes = 64_MiB;       // 8192 CPUs need about 3 MiB
+// Ballooned guests have many holes: twice as many as a field of 16 bits can count. To convert such
+// a file takes less than 64 MiB.
+inline constexpr std::uint64_t kMaxProgramHeaders = 131072;
+inline constexpr std::uint64_t kMaxNoteBytes = 64_MiB;  // 8192 CPUs need about 3 MiB
 inline constexpr std::uint64_t kMaxNotes = 65536;
 inline constexpr unsigned kMaxPhysBits = 52;  // x86-64's architectural limit
 

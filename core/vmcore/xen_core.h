@@ -8,8 +8,6 @@
 
 namespace hadump {
 
-/// More vCPUs than any Xen gives a domain.
-
 /// Whether an ELF core without program headers is of a Xen domain, as `xl dump-core` writes it.
 bool is_xen_core(const ByteFile& file, const Elf64_Ehdr& header);
 

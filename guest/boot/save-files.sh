@@ -20,7 +20,7 @@ waiting_id() {
 begun() {
 	id=$(waiting_id) && [ -n "$id" ] || return 0
 	own_directories "${TARGET:?}" | while IFS= read -r name; do
-		! is_journal_of "$id" "$TARGET/$name/.vmcore.hadump-journal" || ! is_own_directory "$TARGET/$name" ||
+		! is_own_directory "$TARGET/$name" || ! is_journal_of "$id" "$TARGET/$name/.vmcore.hadump-journal" ||
 			{ printf '%s\n' "$name" && break; }
 	done
 }

@@ -81,12 +81,12 @@ expect_said "saving with the defaults"
 expect_called "release-region save --to $scratch/crash/ --dump-level 1 --progress plain"
 
 begin "saves with kdump what the format cannot have"
-conf FORMAT=elf FAILURE_ACTION=release
+conf FORMAT=elf COMPRESS=none FAILURE_ACTION=release
 stub release-region 'case "$*" in *--check*) exit 0 ;; *"--format elf"*) exit 11 ;; esac'
 : >"$scratch/kernel/hadump/release_mem"
 expect_code 0 "$saver"
 expect_said "cannot have this memory: saving with kdump"
-expect_called "--format kdump"
+expect_called "--format kdump --compress lzo"
 [ ! -s "$scratch/kernel/hadump/release_mem" ] || fail "released an unsaved dump"
 stub release-region 'case "$*" in *--check*) exit 0 ;; esac; exit 11'
 expect_code 11 "$saver"
@@ -249,6 +249,8 @@ for code in 1 3 5 6 7 8; do
 	reset_dumps
 	expect_code "$code" "$saver"
 	expect_gone
+	# Another saver may end what was cut short, and that knows no machine.
+	case "$code" in [567]) [ -e "$new/.hadump-machine" ] || fail "did not note whose it is after $code" ;; esac
 done
 
 begin "deletes also those whose saver was killed after the last of their memory was given back"

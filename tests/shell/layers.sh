@@ -19,6 +19,7 @@ while IFS='|' read -r _ directory _ words _; do
   words_of[$directory]=${words//,/ }
   [ -d "$directory" ] || complain "docs/architecture.md: there is no directory $directory"
 done < <(grep -E '^\| `(core|hv|userspace|guest)/' docs/architecture.md)
+[ ${#words_of[@]} -gt 0 ] || complain "docs/architecture.md: has no table of directories"
 
 # A word of the table is a directory, the last part of one's name, or a tree: all directories of it.
 expand() { # word

@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 namespace hadump {
 
@@ -71,13 +73,24 @@ Result<unsigned> threads_option(const po::variables_map& values) {
   return threads;
 }
 
+namespace {
+
+/// run_program() gives it, whatever the command.
+constexpr ExitMeaning kShort{kExitShort, "as 1, for want of memory, threads or file descriptors"};
+
+}  // namespace
+
 std::string help_text(const std::string& program, const std::string& usage,
                       const po::options_description& options,
                       std::initializer_list<ExitMeaning> exits) {
+  std::vector<ExitMeaning> all = exits;
+  all.insert(std::find_if(all.begin(), all.end(),
+                          [](const ExitMeaning& exit) { return exit.code > kShort.code; }),
+             kShort);
   std::ostringstream text;
   text << "Usage: " << program << ' ' << usage << "\n\n"
        << options << '\n'
-       << exit_status_text({exits.begin(), exits.size()});
+       << exit_status_text(all);
   return text.str();
 }
 

@@ -3,20 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
+#include "core/base/shortage.h"
 
 namespace hadump {
 
 ExitCode exit_code_of_errno(int error) {
-  switch (error) {
-    case ENOMEM:
-    case EAGAIN:
-    case EMFILE:
-    case ENFILE:
-      return kExitShort;
-    default:
-      return kExitFailed;
-  }
+  return is_shortage(error) ? kExitShort : kExitFailed;
 }
 
 ExitCode exit_code_of(const Error& error) {
@@ -35,7 +27,7 @@ ExitCode exit_code_of(const Error& error) {
 std::string exit_status_text(std::span<const ExitMeaning> meanings) {
   std::string text = "Exit status:\n";
   for (const ExitMeaning& meaning : meanings)
-    text += fmt::format("  {}  {}\n", static_cast<int>(meaning.code), meaning.text);
+    text += fmt::format("  {:<2} {}\n", static_cast<int>(meaning.code), meaning.text);
   return text;
 }
 

@@ -27,8 +27,7 @@ enum ExitCode : int {
 
 /// The exit status for an error that ends a command.
 ExitCode exit_code_of(const Error& error);
-/// The same for what the machine lacks, by the errno: ENOMEM, EAGAIN, EMFILE, ENFILE; kExitFailed
-/// for all others. Any user can make a machine short of them, and for that no dump is thrown away.
+/// The same by the errno alone: kExitShort for is_shortage(), else kExitFailed.
 ExitCode exit_code_of_errno(int error);
 
 /// What a command means by an exit status, for its help.

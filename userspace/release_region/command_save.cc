@@ -59,7 +59,8 @@ po::options_description save_options() {
 int check_only(const SaveOptions& options, const CommandCall& call) {
   if (auto checked = check_target(options.to, target_rules(options, {})); !checked) {
     complain(call, "save", checked.error().what());
-    return checked.error().code() == ErrorCode::kBadData ? kExitUsage : kExitFailed;
+    return checked.error().code() == ErrorCode::kBadData ? kExitUsage
+                                                         : exit_code_of(checked.error());
   }
   return kExitOk;
 }
@@ -163,7 +164,6 @@ std::string help_save(const std::string& program) {
        {kExitHeld, "the dump is safe, but some memory could not be given back"},
        {kExitEarlier, "memory released earlier is in a save that cannot be found"},
        {kExitLocked, "another process is saving this dump"},
-       {kExitShort, "as 1, for want of memory, threads or file descriptors"},
        {kExitFormat, "a dump of this format cannot have this memory: use kdump"}});
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/host_name.h"
+#include "core/base/shortage.h"
 #include "core/base/text.h"
 #include "core/save/target.h"
 #include "userspace/cli/command_line.h"
@@ -48,9 +49,10 @@ class LogReporter : public SaveReporter {
   spdlog::logger& log_;
 };
 
-int exit_code_of(SaveWithFailure::Reason reason) {
+int exit_code_of(const SaveWithFailure& failure) {
   using Reason = SaveWithFailure::Reason;
-  switch (reason) {
+  if (is_shortage(failure.error.os_errno())) return kExitShort;
+  switch (failure.reason) {
     case Reason::kNoDump:
       return kExitNothing;
     case Reason::kLacksEarlier:
@@ -63,6 +65,7 @@ int exit_code_of(SaveWithFailure::Reason reason) {
     case Reason::kStopped:
       return kExitCancelled;
     case Reason::kError:
+      return exit_code_of(failure.error);
     case Reason::kProgram:
     case Reason::kTaken:
       break;
@@ -96,8 +99,7 @@ int report(const SaveWithFailure& failure, spdlog::logger& log) {
   const bool asked = failure.error.code() == ErrorCode::kCancelled;
   log.error("{}{}", asked ? "stopped: " : "", failure.error.what());
   log.error("this command has released nothing. What to do next: {}", what_next(failure.reason));
-  if (failure.reason == SaveWithFailure::Reason::kError) return exit_code_of(failure.error);
-  return exit_code_of(failure.reason);
+  return exit_code_of(failure);
 }
 
 int call_save_with(const SaveWithCommandLine& command, const CommandCall& call) {
@@ -108,7 +110,8 @@ int call_save_with(const SaveWithCommandLine& command, const CommandCall& call) 
   if (command.check) {
     auto checked = check_save_with(command.save, seams);
     if (!checked) complain(call, "save-with", checked.error().what());
-    return checked ? kExitOk : kExitUsage;
+    if (checked) return kExitOk;
+    return is_shortage(checked.error().os_errno()) ? kExitShort : kExitUsage;
   }
   auto dump = read_waiting_dump(kKernelDir);
   if (!dump) return no_dump(call, "save-with", dump.error());
@@ -137,8 +140,7 @@ std::string help_save_with(const std::string& program) {
        {kExitCancelled, "stopped by a signal, or PROGRAM was"},
        {kExitHeld, "the dump is safe, but some memory could not be given back"},
        {kExitEarlier, "memory was released before; no other program can read that"},
-       {kExitLocked, "another process is saving this dump"},
-       {kExitShort, "as 1, for want of memory, threads or file descriptors"}});
+       {kExitLocked, "another process is saving this dump"}});
 }
 
 Result<SaveWithCommandLine> parse_save_with(const std::vector<std::string>& args) {

@@ -52,7 +52,7 @@ Error release_error(int errno_value, FrameRange range) {
       return {ErrorCode::kUnsupported,
               what + ": this kernel offers no way to keep it out of Xen's balloon (EOPNOTSUPP)"};
     case ENOMEM:
-      return {ErrorCode::kOs, what + ": the kernel lacks the memory to add it (ENOMEM); try again"};
+      return Error::os(ENOMEM, what + ": the kernel lacks the memory to add it; try again");
     default:
       return Error::os(errno_value, what);
   }

@@ -84,7 +84,7 @@ Result<WaitingDump> read_waiting_dump(const std::string& kernel_dir) {
 
 int no_dump(const CommandCall& call, const char* name, const Error& error) {
   complain(call, name, error.what());
-  return error.code() == ErrorCode::kNotFound ? kExitNothing : kExitFailed;
+  return error.code() == ErrorCode::kNotFound ? kExitNothing : exit_code_of(error);
 }
 
 }  // namespace hadump

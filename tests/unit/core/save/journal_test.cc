@@ -111,5 +111,40 @@ TEST(SettleNames, BelievesAFinalNameOnlyWhenAllIsDurable) {
   EXPECT_EQ(content.files, content.finals);
 }
 
+// Where a file cannot be renamed without replacing another, it gets its final name by link(); a
+// saver that is killed then leaves both.
+TEST(SettleNames, LeavesAFileOneOfItsTwoNames) {
+  for (const bool is_published : {false, true}) {
+    const TemporaryDirectory dir;
+    EarlierSave save{dir.held("j"), kContent, {dir.held("x-incomplete")}, {dir.held("x")}};
+    JournalContent& content = save.content;
+    content.files = paths_of(save.files);
+    content.finals = paths_of(save.finals);
+    content.durable = content.frames;
+    content.published = is_published;
+    ASSERT_TRUE(write_file_atomically(dir / "x-incomplete", "dump", 0600));
+    std::filesystem::create_hard_link(dir / "x-incomplete", dir / "x");
+    ASSERT_TRUE(settle_names(save));
+    EXPECT_EQ(content.published, is_published);
+    EXPECT_EQ(std::filesystem::exists(dir / "x"), is_published);
+    EXPECT_EQ(std::filesystem::exists(dir / "x-incomplete"), !is_published);
+    EXPECT_EQ(read_text_file(content.files.front(), 100).value_or(""), "dump");
+  }
+}
+
+// Another file that has the final name is somebody's.
+TEST(SettleNames, RemovesNoOtherFile) {
+  const TemporaryDirectory dir;
+  EarlierSave save{dir.held("j"), kContent, {dir.held("x-incomplete")}, {dir.held("x")}};
+  save.content.files = paths_of(save.files);
+  save.content.finals = paths_of(save.finals);
+  save.content.durable = save.content.frames;
+  ASSERT_TRUE(write_file_atomically(dir / "x-incomplete", "dump", 0600));
+  ASSERT_TRUE(write_file_atomically(dir / "x", "another", 0600));
+  ASSERT_TRUE(settle_names(save));
+  EXPECT_FALSE(save.content.published);
+  EXPECT_EQ(read_text_file(dir / "x", 100).value_or(""), "another");
+}
+
 }  // namespace
 }  // namespace hadump
