@@ -235,8 +235,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         description="Crashes a Debian guest on an emulated Xen host, and shows how it comes back"
         " with its dump saved and all its memory.",
     )
-    parser.add_argument("--memory", type=int, default=1024, metavar="MIB",
-                        help="the guest's memory, 512 to 5120 (default: 1024)")  # fmt: skip
+    parser.add_argument("--memory", type=int, default=768, metavar="MIB",
+                        help="the guest's memory, 512 to 5120 (default: 768)")  # fmt: skip
     parser.add_argument("--vcpus", type=int, default=2, choices=range(1, 5))
     parser.add_argument("--kernel", default=STANDARD_KERNEL, metavar="PACKAGE",
                         help=f"a Debian kernel package, NAME or NAME/SUITE (default: {STANDARD_KERNEL})")  # fmt: skip

@@ -110,7 +110,8 @@ for script in setup/setup.sh lab/lab; do
   printf '#!/bin/sh\necho "%s $*" >>"%s"\n' "${script##*/}" "$scratch/calls" >"$tree/tests/$script"
 done
 expect_code 0 "$tree/demo" --memory 512
-expect_called "setup.sh build test guest lab"
+expect_called "setup.sh build unit"
+expect_called "setup.sh test guest lab"
 expect_called "cmake --build --preset release --parallel $(nproc) -- demo_needs"
 expect_called "lab build --kernel linux-image-amd64"
 expect_code 0 "$tree/demo" --kernel linux-image-cloud-amd64 --vcpus 1
