@@ -56,6 +56,15 @@ begin "a dump goes through a pipe from one to the next"
 "$tool" convert dump - 2>errors | "$tool" verify - >output 2>&1 || fail "does not arrive"
 expect_said "$read_all"
 
+begin "what a stream that was cut off did not bring is not called left out"
+"$tool" convert dump - >stream 2>errors
+head -c $(($(wc -c <stream) - 17)) stream >cut
+expect_code 5 "$tool" verify cut
+expect_said "left out or never written"
+expect_said "the dump is marked incomplete"
+expect_code 0 "$tool" verify stream
+expect_said "$read_all"
+
 begin "no room for the copy of a pipe is said"
 code=0 && (cat dump; :) | TMPDIR=$scratch/missing "$tool" info - >output 2>&1 || code=$?
 [ "$code" = 1 ] || fail "status $code"

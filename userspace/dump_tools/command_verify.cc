@@ -192,12 +192,13 @@ int run_verify(const VmcoreSource& source, const DumpFiles& files,
       complain(call, "verify", counts.error().what());
     return exit_code_of(counts.error());
   }
-  out << fmt::format("{} pages read, {} left out, {} lost or damaged; the dump is marked {}\n",
-                     counts->read, counts->left_out, counts->bad.frames(),
-                     source.layout().incomplete ? "incomplete" : "complete");
+  // What no saver came to looks like what it left out.
+  const bool incomplete = source.layout().incomplete;
+  out << fmt::format("{} pages read, {} left out{}, {} lost or damaged; the dump is marked {}\n",
+                     counts->read, counts->left_out, incomplete ? " or never written" : "",
+                     counts->bad.frames(), incomplete ? "incomplete" : "complete");
   counts->bad.print(out);
-  const bool good =
-      counts->bad.frames() == 0 && tables->problems == 0 && !source.layout().incomplete;
+  const bool good = counts->bad.frames() == 0 && tables->problems == 0 && !incomplete;
   return good ? kExitOk : kExitIncomplete;
 }
 
