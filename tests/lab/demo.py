@@ -110,8 +110,8 @@ class Story:
         self.account.memory_kib["before"] = int(up.match.group(2))
         self.account.sizes["ram_bytes"] = options.memory << 20
         self.say(f"guest up: Linux {release}, {options.memory} MiB, {options.vcpus} vCPUs, disk, network")
-        load.start(guest, options.memory // 2)
-        self.say(f"{options.memory // 2} MiB of it in use: page cache, anonymous memory, tmpfs, huge pages")
+        load.start(guest, options.memory // 4)
+        self.say(f"{options.memory // 4} MiB of it in use: page cache, anonymous memory, tmpfs, huge pages")
         return guest
 
     def _crash(self, agent: Agent, guest: Guest) -> tuple[truth.Truth, float, float]:
