@@ -33,7 +33,8 @@ std::uint64_t crash_time_in_dump(const SaveContext& context) {
   const auto source = context.seams.open_vmcore(context.options.vmcore);
   if (!source) return 0;
   const auto info = Vmcoreinfo::parse(vmcoreinfo_text((*source)->layout()));
-  return info ? crash_identity(*info).crash_time_s.value_or(0) : 0;
+  const std::uint64_t in_header = (*source)->layout().header.crash_time_s;
+  return info ? crash_identity(*info).crash_time_s.value_or(in_header) : in_header;
 }
 
 /// Before anything is written: also the log beside that file is another dump's.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace hadump {
@@ -45,6 +46,27 @@ std::span<const std::byte> text_of_vmcoreinfo_note(std::span<const std::byte> no
   std::memcpy(&header, note.data(), sizeof(header));
   const auto text = note.subspan(text_offset);
   return text.first(std::min<std::size_t>(header.n_descsz, text.size()));
+}
+
+std::vector<std::byte> with_crash_time(std::vector<std::byte> note, std::uint64_t crash_time) {
+  constexpr std::string_view kLine = "CRASHTIME=";
+  const std::span<const std::byte> bytes = text_of_vmcoreinfo_note(note);
+  std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  text.erase(text.find_last_not_of('\0') + 1);
+  if (text.empty() || crash_time == 0 || text.find("\n" + std::string(kLine)) != std::string::npos)
+    return note;
+  if (!text.ends_with('\n')) text += '\n';
+  text += std::string(kLine) + std::to_string(crash_time) + '\n';
+  if (text.size() > kMaxVmcoreinfoNoteBytes) return note;
+  Elf64_Nhdr header;
+  std::memcpy(&header, note.data(), sizeof(header));
+  header.n_descsz = static_cast<Elf64_Word>(text.size());
+  std::memcpy(note.data(), &header, sizeof(header));
+  const std::size_t text_offset = sizeof(header) + round_up(kName.size(), 4);
+  note.resize(text_offset);
+  note.resize(text_offset + round_up(text.size(), 4));
+  std::memcpy(note.data() + text_offset, text.data(), text.size());
+  return note;
 }
 
 std::vector<FrameRange> vmcoreinfo_search_order(const FrameSet& memory, std::uint64_t limit) {

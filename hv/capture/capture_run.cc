@@ -14,6 +14,7 @@
 #include "core/save/target.h"
 #include "core/vmcore/page_classifier.h"
 #include "core/vmcore/vmcoreinfo.h"
+#include "core/vmcore/vmcoreinfo_note.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/capture/panic_line.h"
 #include "hv/capture/read_frames.h"
@@ -77,6 +78,9 @@ Result<> CaptureRun::find_facts(const FrameSet& ram) {
                      looked_at_one_by_one(*world_.config.kind, ram), world_.config.kind->others());
   if (!facts) return fail(std::move(facts));
   findings_.facts = std::move(*facts);
+  // One that an admin asks for may be of a domain that crashed long ago.
+  std::vector<std::byte>& note = findings_.facts.vmcoreinfo_note;
+  if (record_.unattended) note = with_crash_time(std::move(note), record_.begun_ms / 1000);
   return {};
 }
 

@@ -102,7 +102,7 @@ Result<CrashRun::Fresh> CrashRun::take_snapshot(DomainRecord& record, const Fram
   const FrameSet frames = input.survey.dumped();
   auto note = vmcoreinfo_of(frames, findings->registration);
   if (!note) return fail(std::move(note));
-  input.vmcoreinfo_note = std::move(*note);
+  input.vmcoreinfo_note = with_crash_time(std::move(*note), input.crash_time);
   input.page_offset =
       find_page_offset(world_.memory, frames, input.cpus.vcpus)
           .value_or(findings->registration.page_offset.value_or(kDefaultPageOffset));

@@ -141,6 +141,12 @@ void print_classes(const DumpFacts& facts, std::ostream& out) {
     out << fmt::format("  of the kept pages, {} are of unknown use\n", facts.kept_unknown);
 }
 
+/// Seconds since 1970, by VMCOREINFO or else by the dump's header; 0 when neither says.
+std::uint64_t crash_time_of(const VmcoreLayout& layout, const DumpFacts& facts) {
+  const auto noted = facts.crash ? facts.crash->crash_time_s : std::nullopt;
+  return noted.value_or(layout.header.crash_time_s);
+}
+
 void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
   out << fmt::format("dump: {}\n", layout.incomplete ? "INCOMPLETE" : "complete");
   out << fmt::format("memory: {} in {} ranges\n", format_size(layout.frames.bytes()),
@@ -148,7 +154,7 @@ void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
   if (facts.crash)
     out << fmt::format("kernel: {}\ncrashed: {}\n",
                        facts.crash->release.empty() ? "not known" : facts.crash->release,
-                       time_text(facts.crash->crash_time_s.value_or(0)));
+                       time_text(crash_time_of(layout, facts)));
   else
     out << "kernel: unknown, there is no VMCOREINFO\n";
   if (is_of_xen_host(layout))
@@ -178,13 +184,13 @@ Json processors_json(const DumpFacts& facts) {
 }
 
 void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
-  const bool has_time = facts.crash && facts.crash->crash_time_s;
+  const std::uint64_t crash_time = crash_time_of(layout, facts);
   Json json;
   json["complete"] = !layout.incomplete;
   json["memory_bytes"] = layout.frames.bytes();
   json["ranges"] = layout.frames.ranges().size();
   json["kernel"] = facts.crash ? Json(facts.crash->release) : Json();
-  json["crash_time"] = has_time ? Json(*facts.crash->crash_time_s) : Json();
+  json["crash_time"] = crash_time != 0 ? Json(crash_time) : Json();
   json["processors"] = processors_json(facts);
   json["pages_by_class"] = facts.filter ? classes_json(facts.frames) : Json();
   json["pages_unknown"] = facts.kept_unknown;

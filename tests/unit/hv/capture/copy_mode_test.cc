@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <fstream>
 
+#include "core/vmcore/kernel_log.h"
+#include "core/vmcore/vmcoreinfo.h"
 #include "hv/capture/capture_facts.h"
 #include "hv/domain/hvm_guest.h"
 #include "tests/unit/hv/capture/capture_mode_fixture.h"
@@ -38,6 +40,22 @@ TEST_F(CopyModeTest, WritesEveryPageAndWhatIsKnownOfThem) {
   EXPECT_EQ(record_.memory_bytes, kFrames << kFrameShift);
   EXPECT_EQ(record_.file_bytes, std::filesystem::file_size(record_.order.to));
   EXPECT_EQ(noted_.back(), record_);
+}
+
+// Of a domain that an admin captures nobody knows how long ago it crashed.
+TEST_F(CopyModeTest, SaysWhenTheCrashWasIfItBeganWithIt) {
+  for (const bool by_policy : {true, false}) {
+    CaptureRecord record = record_;
+    record.order.to = directory_ / (by_policy ? "by-policy" : "by-hand");
+    record.unattended = by_policy;
+    const auto done = run(record);
+    ASSERT_TRUE(done && *done);
+    const auto source = open_vmcore(record.order.to);
+    ASSERT_TRUE(source) << source.error().what();
+    const auto info = Vmcoreinfo::parse(vmcoreinfo_text((*source)->layout()));
+    ASSERT_TRUE(info);
+    EXPECT_EQ(crash_identity(*info).crash_time_s.value_or(0), by_policy ? 1700000000U : 0U);
+  }
 }
 
 TEST_F(CopyModeTest, AnotherDomainOfTheNumberIsNotRead) {

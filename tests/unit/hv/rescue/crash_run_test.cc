@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 
 #include "core/abi/hadump_abi.h"
+#include "core/vmcore/vmcoreinfo_note.h"
 #include "hv/agent/crash_limit.h"
 #include "hv/domain/hvm_guest.h"
+#include "hv/rescue/elf_core.h"
 #include "tests/unit/hv/rescue/crash_run_fixture.h"
 
 namespace hadump {
@@ -23,6 +25,17 @@ TEST_F(CrashRunTest, BootsTheGuestWithItsOldMemoryInTheDump) {
   EXPECT_EQ(guest.content(frame_of(GuestPhys{16_MiB}))[100], std::byte{0x90});  // the kernel
   EXPECT_EQ(domain.entry(), GuestPhys{16_MiB});
   EXPECT_EQ(domain.pauses(), 0);
+}
+
+// Linux does so itself on its way to a kexec crash kernel only, and readers of dumps look for it.
+TEST_F(CrashRunTest, NotesInVmcoreinfoWhenTheCrashWas) {
+  put_vmcoreinfo();
+  ASSERT_TRUE(run());
+  const auto saved = read_snapshot(guest, record.save_area, false);
+  ASSERT_TRUE(saved);
+  const auto text = text_of_vmcoreinfo_note(vmcoreinfo_note_of(saved->elf_header));
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(text.data()), text.size()),
+            "OSRELEASE=6.1.0-x\nCRASHTIME=1700000000\n");
 }
 
 // By `hadumpd --once`, say, whatever the policy is.

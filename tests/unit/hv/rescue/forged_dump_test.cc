@@ -29,16 +29,6 @@ class ForgedDumpTest : public CrashRunTest {
     ASSERT_TRUE(write_guest(guest, GuestPhys{base}, std::as_bytes(std::span(&header, 1))));
     ASSERT_TRUE(read_snapshot(guest, record.save_area, false));
   }
-  // So that nobody searches all of a large guest for it.
-  void put_vmcoreinfo() {
-    struct {
-      Elf64_Nhdr header{11, 17, 0};
-      char name[12] = "VMCOREINFO";
-      char text[20] = "OSRELEASE=6.1.0-x";
-    } const note;
-    ASSERT_TRUE(write_guest(guest, GuestPhys{2_MiB}, std::as_bytes(std::span(&note, 1))));
-    store.keys = {{"version", "1"}, {"vmcoreinfo", "0x200000 0x1000"}};
-  }
   void forge_node(const std::function<void(DumpNode&)>& bend) {
     auto saved = read_snapshot(guest, record.save_area, false);
     ASSERT_TRUE(saved) << saved.error().what();
