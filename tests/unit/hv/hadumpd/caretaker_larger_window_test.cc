@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "core/abi/hadump_abi.h"
+#include "hv/domain/guest_kind.h"
+#include "hv/rescue/window_plan.h"
 #include "tests/unit/hv/hadumpd/caretaker_fixture.h"
 
 namespace hadump {
@@ -23,11 +25,14 @@ class CaretakerLargerWindowTest : public CaretakerTest {
     set_policies("on-window-failure", "capture");
     set_policies("capture-mode", "copy");
   }
-  /// One whose dump waits, with a save area of its own.
-  unsigned waiting(const std::string& name) {
+  DomainConfig large_config(const std::string& name) const {
     DomainConfig large = config(name);
     large.memory_bytes = 4_GiB;
-    const unsigned domid = known(large);
+    return large;
+  }
+  /// One whose dump waits, with a save area of its own.
+  unsigned waiting(const std::string& name) {
+    const unsigned domid = known(large_config(name));
     crash(domid);
     change(name, [](DomainRecord& record) {
       record.window_bytes = 256_MiB;
@@ -155,6 +160,40 @@ TEST_F(CaretakerLargerWindowTest, BothSaveAreasCountAgainstWhatTheHostAllows) {
   const unsigned third = known(config("mail"));
   crash(third);
   EXPECT_EQ(room_for_save_area.back(), 1_GiB - kSaveArea - 500_MiB);
+}
+
+TEST_F(CaretakerLargerWindowTest, OneThatIsJustBeingAddedCountsToo) {
+  EXPECT_TRUE(policies.add("host", "max-save-memory", "2G"));
+  caretaker->set_policies(policies);
+  const unsigned domid = waiting("web");
+  crash(domid);
+  const unsigned other = known(config("mail"));
+  host.at(domid).domain.crash_again();
+  look();
+  ASSERT_THAT(jobs.waiting(), SizeIs(1));
+  host.at(other).domain.crash_again();
+  settle();
+  ASSERT_EQ(rescued.back(), other);
+  const FrameSet ram = ram_of(large_config("web")).value();
+  const std::uint64_t planned = save_area_reserve(ram, plan_window(ram, 512_MiB).value(), 1);
+  EXPECT_EQ(room_for_save_area.back(), 2_GiB - kSaveArea - planned);
+}
+
+// Nothing else is left to be done, and memory may come.
+TEST_F(CaretakerLargerWindowTest, IsWaitedForWhereTheGuestWouldStayDown) {
+  set_policies("on-window-failure", "keep");
+  const unsigned domid = waiting("web");
+  crash(domid);
+  const DomainRecord before = record("web");
+  rescue_failures = {Error(ErrorCode::kNoSpace, "the host has room for 10 MiB")};
+  rescue_hook = [&] { ASSERT_TRUE(book->save(before)); };
+  crash(domid);
+  EXPECT_EQ(state("web"), "retrying");
+  EXPECT_THAT(view("web").note, HasSubstr("10 MiB"));
+  pass(4s);
+  settle();
+  EXPECT_THAT(larger_windows, ElementsAre(0U, 0U, 512_MiB, 512_MiB));
+  EXPECT_EQ(state("web"), "waiting");
 }
 
 TEST_F(CaretakerLargerWindowTest, WhatAdminsWantTriedAgainMayGrowAgain) {
