@@ -14,7 +14,7 @@ SaveRoom room_for_save_area(std::span<const DomainRecord> records, const std::st
     if (record.uuid == uuid || record.mode != SaveMode::kAdded || record.save_area.empty())
       continue;
     ++count;
-    bytes += record.save_area.bytes();
+    bytes += record.save_area.bytes() + record.other_area.bytes();
   }
   SaveRoom room;
   room.may_add = limits.max_save_areas == 0 || count < limits.max_save_areas;

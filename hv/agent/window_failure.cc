@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/text.h"
 #include "hv/agent/aftermath.h"
 
 namespace hadump {
@@ -84,6 +85,7 @@ bool note_boot_end(WindowHistory& history, std::uint32_t boot, ShutdownReason re
   if (saver_has_begun(progress)) history.saving = boot;
   const bool saving = history.saving == boot;
   if (!saving) ++history.failed;
+  if (!saving && history.grown_from != 0) history.note_tried(WindowStep::kLargerWindow);
   history.why =
       fmt::format("{} {}", end_of(reason, history.stopped == boot),
                   saving ? "while the dump was being saved" : "before the dump was being saved");
@@ -99,6 +101,12 @@ bool may_hang(const DomainRecord& record, const GuestProgress& progress) {
 std::string what_happened(const WindowHistory& history, std::uint32_t boot) {
   return fmt::format("boot {} in the window {}", boot,
                      history.why.empty() ? "failed" : history.why);
+}
+
+std::string how_it_grew(const DomainRecord& record) {
+  if (record.window.grown_from == 0) return "";
+  return fmt::format("a window of {} instead of {} was booted then",
+                     format_size(record.window_bytes), format_size(record.window.grown_from));
 }
 
 }  // namespace hadump

@@ -33,10 +33,10 @@ struct WindowChoices {
 };
 
 /// The next step. Each step but kSameWindow is chosen at most once, since the caller notes what it
-/// has tried in vain; kSameWindow once for a dump whose saver never begins, and else as often as
-/// the crash-loop limit lets it. kKeep is the end. The dump is never given up: kRestart keeps it
-/// with its domain, kCapture ends that domain when a file has it, and the others leave it where it
-/// is.
+/// has tried in vain, and note_boot_end() that a larger window was; kSameWindow once for a dump
+/// whose saver never begins, and else as often as the crash-loop limit lets it. kKeep is the end.
+/// The dump is never given up: kRestart keeps it with its domain, kCapture ends that domain when a
+/// file has it, and the others leave it where it is.
 ///
 /// @param history        with the end of the newest boot, note_boot_end().
 /// @param boot           its number, DomainRecord::boots.
@@ -65,5 +65,9 @@ bool may_hang(const DomainRecord& record, const GuestProgress& progress);
 
 /// "boot 2 in the window rebooted before the dump was saved", for logs and `hadump list`.
 std::string what_happened(const WindowHistory& history, std::uint32_t boot);
+
+/// "a window of 512 MiB instead of 256 MiB was booted then", for `hadump list`; empty when none
+/// was.
+std::string how_it_grew(const DomainRecord& record);
 
 }  // namespace hadump

@@ -8,6 +8,7 @@
 #include "core/abi/hadump_abi.h"
 #include "core/base/text.h"
 #include "core/base/units.h"
+#include "hv/rescue/window_plan.h"
 
 namespace hadump {
 namespace {
@@ -63,6 +64,14 @@ WindowSize choose_window(const BootNeed& need, std::uint64_t most) {
     size.why += "; it has no more";
   }
   return size;
+}
+
+std::uint64_t larger_window(const FrameSet& ram, std::uint64_t window, std::uint64_t next,
+                            std::uint64_t most) {
+  most = std::min(most, kBelowTheHole);
+  std::uint64_t bytes = std::min(std::max(2 * window, next), most);
+  while (bytes > window && !plan_window(ram, bytes)) bytes -= HADUMP_BLOCK_SIZE;
+  return bytes > window ? bytes : 0;
 }
 
 }  // namespace hadump

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/base/frame_set.h"
+
 namespace hadump {
 
 /// What a window that hadumpd chooses has at least, whatever was measured, and the default limit.
@@ -33,5 +35,12 @@ struct WindowSize {
 ///         memory that nothing else leaves a block to hold, and that is enough for its boot.
 ///         plan_window() says whether the guest has enough.
 WindowSize choose_window(const BootNeed& need, std::uint64_t most);
+
+/// The window after one whose boots have failed: twice as large, or as large as the guest's next
+/// window would be, within `most` and what leaves a block to hold.
+/// @param window, next, most  multiples of HADUMP_BLOCK_SIZE.
+/// @return 0 when there is none that is larger than `window`.
+std::uint64_t larger_window(const FrameSet& ram, std::uint64_t window, std::uint64_t next,
+                            std::uint64_t most);
 
 }  // namespace hadump

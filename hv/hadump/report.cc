@@ -225,8 +225,12 @@ std::string window_text(const Json& dump) {
   if (window.contains("tried") && window["tried"].is_array())
     for (const Json& one : window["tried"])
       if (one.is_string()) tried += ", " + one.get<std::string>() + " failed";
-  return fmt::format("  window    {} failed; boot {} {}{}\n", number_at(window, "failed"),
-                     number_at(window, "judged"), text_at(window, "why"), tried);
+  std::string grown;
+  if (const std::uint64_t from = number_at(window, "grown_from"); from != 0)
+    grown = fmt::format(", then {} instead of {}", format_size(number_at(dump, "window_bytes")),
+                        format_size(from));
+  return fmt::format("  window    {} failed; boot {} {}{}{}\n", number_at(window, "failed"),
+                     number_at(window, "judged"), text_at(window, "why"), grown, tried);
 }
 
 std::string captures_text(const Json& domain) {

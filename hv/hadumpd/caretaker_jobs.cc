@@ -17,10 +17,10 @@ namespace hadump {
 namespace {
 
 // Of a crash run that has not added it yet: its size counts, not its place.
-FrameRange planned_save_area(const Ward& ward) {
-  const auto plan = plan_window(ward.ram, ward.policy.window_bytes);
+FrameRange planned_save_area(const Ward& ward, std::uint64_t window_bytes) {
+  const auto plan = plan_window(ward.ram, window_bytes);
   const std::uint64_t bytes =
-      plan ? save_area_reserve(ward.ram, *plan, ward.config.max_vcpus) : ward.policy.window_bytes;
+      plan ? save_area_reserve(ward.ram, *plan, ward.config.max_vcpus) : window_bytes;
   return {Gfn{0}, Gfn{std::max<std::uint64_t>(bytes >> kFrameShift, 1)}};
 }
 
@@ -39,9 +39,11 @@ SaveRoom Caretaker::room_for(const Ward& ward) const {
   std::vector<DomainRecord> all = world_.book.all();
   for (DomainRecord& record : all) {
     const Ward* other = ward_of(record.domid, record.uuid);
-    if (other != nullptr && other->rescuing && record.save_area.empty() &&
-        other->policy.save_area == SaveMode::kAdded)
-      record.save_area = planned_save_area(*other);
+    if (other == nullptr || !other->rescuing) continue;
+    if (record.save_area.empty() && other->policy.save_area == SaveMode::kAdded)
+      record.save_area = planned_save_area(*other, other->policy.window_bytes);
+    if (record.other_area.empty() && other->larger_window != 0)
+      record.other_area = planned_save_area(*other, other->larger_window);
   }
   std::uint64_t kept_bytes = 0;
   for (const CaptureView& view : world_.captures.all()) {
@@ -59,6 +61,7 @@ CrashPolicy Caretaker::policy_of(const Ward& ward) const {
   const SaveRoom room = room_for(ward);
   return {.window_bytes = ward.policy.window_bytes,
           .least_window_bytes = ward.policy.window_auto ? kLeastWindow : 0,
+          .larger_window_bytes = ward.larger_window,
           .mode = ward.policy.save_area,
           .backend_deadline = ward.policy.backend_timeout,
           .keep_free_bytes = limits.keep_free_bytes,
@@ -93,7 +96,8 @@ void Caretaker::rescued(unsigned domid, const std::string& uuid, const Result<>&
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->rescuing = false;
-  if (!done) return rescue_failed(domid, *ward, done.error());
+  const bool was_larger = std::exchange(ward->larger_window, 0) != 0;
+  if (!done) return rescue_failed(domid, *ward, done.error(), was_larger);
   ward->attempts.reset();
   if (const auto record = world_.book.find(uuid)) log_times(*record);
 }

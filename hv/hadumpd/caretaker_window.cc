@@ -42,9 +42,16 @@ bool Caretaker::see_to_window_end(const DomainStatus& status, Ward& ward, Domain
   }
   const OnWindowFailure policy = resolved(ward.policy.on_window_failure, ward.config);
   const WindowStep step =
-      next_window_step(record.window, record.boots, !counted, policy, window_choices(ward));
+      next_window_step(record.window, record.boots, !counted, policy, window_choices(ward, record));
   if (!counted) record.error = counted.error().what();
   save(record);
+  ward.larger_window = step == WindowStep::kLargerWindow ? larger_window_for(ward, record) : 0;
+  if (ward.larger_window != 0) {
+    spdlog::warn("domain {} ({}): {}; booting it in a larger window, of {} instead of {}",
+                 status.domid, ward.config.name, what_happened(record.window, record.boots),
+                 format_size(ward.larger_window), format_size(record.window_bytes));
+    return true;
+  }
   if (step == WindowStep::kSameWindow) {
     spdlog::info("domain {} ({}): booting it again in its window", status.domid, ward.config.name);
     return true;
@@ -65,8 +72,24 @@ bool Caretaker::see_to_window_end(const DomainStatus& status, Ward& ward, Domain
   return false;
 }
 
-WindowChoices Caretaker::window_choices(const Ward& ward) const {
+// A saver that has begun proves that the window is large enough, and may have given memory back.
+// For a while both save areas are there. Whether the host has so much is seen when it is asked for.
+std::uint64_t Caretaker::larger_window_for(const Ward& ward, const DomainRecord& record) const {
+  if (record.mode != SaveMode::kAdded || record.save_area.empty() || record.window.saving != 0)
+    return 0;
+  const DomainPolicy& policy = ward.policy;
+  const std::uint64_t bytes = larger_window(ward.ram, record.window_bytes, policy.window_bytes,
+                                            std::max(policy.window_max, policy.window_bytes));
+  const auto plan = plan_window(ward.ram, bytes);
+  if (bytes == 0 || !plan) return 0;
+  const std::uint64_t both =
+      record.save_area.bytes() + save_area_reserve(ward.ram, *plan, ward.config.max_vcpus);
+  return room_for(ward).bytes >= both ? bytes : 0;
+}
+
+WindowChoices Caretaker::window_choices(const Ward& ward, const DomainRecord& record) const {
   WindowChoices choices;
+  choices.larger_window = larger_window_for(ward, record) != 0;
   choices.capture = true;
   // What is put aside holds memory until an admin has seen to it: one of each domain.
   const auto all = world_.captures.all();
@@ -107,7 +130,7 @@ void Caretaker::window_step_failed(unsigned domid, Ward& ward, WindowStep step,
                        !crashes_too_often(record->crashes, seconds_since_boot(), ward.policy);
   const bool is_last = next_window_step(then, record->boots, !counted,
                                         resolved(ward.policy.on_window_failure, ward.config),
-                                        window_choices(ward)) == WindowStep::kKeep;
+                                        window_choices(ward, *record)) == WindowStep::kKeep;
   record->error = fmt::format("{}: {}", to_string(step), error.what());
   if (is_last && is_transient(error)) {
     save(*record);
@@ -119,10 +142,12 @@ void Caretaker::window_step_failed(unsigned domid, Ward& ward, WindowStep step,
 }
 
 // A dump that waits and cannot be booted any more is no reason to leave the guest down.
-void Caretaker::rescue_failed(unsigned domid, Ward& ward, const Error& error) {
+void Caretaker::rescue_failed(unsigned domid, Ward& ward, const Error& error, bool was_larger) {
   const auto record = world_.book.find(ward.config.uuid);
   const bool waits = record && record->step == Step::kStarted && !record->dump_over &&
                      !record->window.has_tried(WindowStep::kSameWindow);
+  // The guest is down, and there are other ways than to wait for memory.
+  if (waits && was_larger) return window_step_failed(domid, ward, WindowStep::kLargerWindow, error);
   if (waits && !pause_before_retry(error, &*record, 1))
     return window_step_failed(domid, ward, WindowStep::kSameWindow, error);
   attempt_failed(domid, ward, error);

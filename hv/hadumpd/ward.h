@@ -45,6 +45,8 @@ struct Ward {
   std::string why;         ///< it was given up
   JobNumber job = 0;       ///< the newest
   bool rescuing = false;   ///< that is a crash run
+  /// The window that this crash run boots the waiting dump in, if a larger one; 0: the same.
+  std::uint64_t larger_window = 0;
   bool capturing = false;  ///< that is a capture
   bool captured = false;   ///< it was left as it is because its memory has been captured
   Attempts attempts;       ///< at its present crash or shutdown

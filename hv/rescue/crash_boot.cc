@@ -41,7 +41,7 @@ FrameSet first_of(const FrameSet& frames, std::uint64_t most) {
 
 // Where GuestMemory::replace() has memory meanwhile: beyond all that the domain has.
 Gfn spare_for(const DomainRecord& record, const FrameSet& ram) {
-  return std::max(added_save_area_start(ram), record.save_area.end);
+  return std::max({added_save_area_start(ram), record.save_area.end, record.other_area.end});
 }
 
 // "domain 9 (3 pages, 1 writable), domain 12 (1 page), and 2 more". One line for all: a log that is
@@ -289,8 +289,8 @@ Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
   if (!total) return fail(std::move(total));
   const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
   if (wanted_kib <= status->max_memory_kib) return {};
-  const std::uint64_t added =
-      record.save_area.bytes() + config_.kind->others().bytes() + (replaced_frames_ << kFrameShift);
+  const std::uint64_t added = record.save_area.bytes() + record.other_area.bytes() +
+                              config_.kind->others().bytes() + (replaced_frames_ << kFrameShift);
   const std::uint64_t most_kib = (config_.memory_bytes + added) >> 10;
   if (wanted_kib > most_kib)
     return fail(ErrorCode::kBadData,

@@ -44,6 +44,8 @@ Result<> CrashRun::run_steps(DomainRecord& record, const FrameSet& ram) {
   times_.lap("files");
   // The save area may be among it, and is read next.
   if (auto done = finish_replaced(record, ram); !done) return done;
+  // It is in nobody's way but that of the next larger one.
+  if (auto done = drop_other_area(record); !done) world_.warn(done.error().what());
   if (auto done = end_dump_that_is_over(record, ram); !done) return done;
   Fresh fresh;
   if (record.has_snapshot()) {
@@ -101,7 +103,7 @@ Result<> CrashRun::plan_second_boot(const DomainRecord& record, const FrameSet& 
 }
 
 // Brings a snapshot that is already there up to date: finishes an interrupted rewrite, or plans the
-// next boot of the same dump after a second crash.
+// next boot of the same dump after a second crash, in a larger window where that is wanted.
 Result<> CrashRun::continue_snapshot(DomainRecord& record, const FrameSet& ram,
                                      const AcpiTables& acpi) {
   const bool second_crash = record.step == Step::kStarted;
@@ -111,13 +113,16 @@ Result<> CrashRun::continue_snapshot(DomainRecord& record, const FrameSet& ram,
     if (auto done = world_.domain.pause(); !done) return fail(std::move(done), "pausing");
   times_.lap("pause");
   if (second_crash) {
-    auto rewrite = plan_second_boot(record, ram, acpi);
-    if (!rewrite) {
+    const bool grows = policy_.larger_window_bytes != 0;
+    auto planned = grows ? enlarge(record, ram, acpi) : plan_second_boot(record, ram, acpi);
+    if (!planned) {
       // Nothing was changed yet: the domain is left as it was found.
+      if (auto undone = drop_other_area(record); !undone) world_.warn(undone.error().what());
       if (auto undone = world_.domain.start(); !undone)
         world_.warn(fmt::format("unpausing the domain: {}", undone.error().what()));
-      return rewrite;
+      return planned;
     }
+    if (grows) return {};
     record.rewrite_pending = true;
     ++record.boots;
     if (auto done = reached(record, Step::kSnapshotComplete, "rewrite"); !done) return done;

@@ -57,12 +57,16 @@ struct CrashWorld {
 struct CrashPolicy {
   std::uint64_t window_bytes = 256ULL << 20;
   std::uint64_t least_window_bytes = 0;  ///< for a host that has no room for that; 0: none less
+  /// A dump that waits moves to a save area for such a window before its guest is booted again; 0:
+  /// it stays where it is.
+  std::uint64_t larger_window_bytes = 0;
   SaveMode mode = SaveMode::kAdded;
   std::chrono::milliseconds backend_deadline{10000};
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
   bool may_add_save_area = true;      ///< false: the host has as many as it may have
-  std::uint64_t most_added_bytes = std::numeric_limits<std::uint64_t>::max();  ///< of a save area
-  CmdlinePolicy cmdline{};                                                     ///< in the window
+  /// Of save areas, both of them while a dump moves.
+  std::uint64_t most_added_bytes = std::numeric_limits<std::uint64_t>::max();
+  CmdlinePolicy cmdline{};  ///< in the window
 };
 
 /// Takes one crashed domain through snapshot, reset and boot (design: the life of one crash, steps
@@ -71,6 +75,9 @@ struct CrashPolicy {
 /// Until the snapshot is complete and verified, the guest is not changed, and a failure leaves the
 /// domain as it was found. After that, a failure leaves it paused with its snapshot; run() can be
 /// called again.
+///
+/// The same holds for a dump that is to move to a larger save area: until all of it is there and
+/// verified, nothing but that area is written, and a failure leaves the domain as it was found.
 class CrashRun {
  public:
   CrashRun(CrashWorld world, CrashPolicy policy, DomainConfig config)
@@ -128,6 +135,14 @@ class CrashRun {
                             const AcpiTables& acpi);
   Result<SavedSnapshot> read_saved(const DomainRecord& record, const FrameSet& ram,
                                    bool check_low) const;
+
+  // A dump that waits moves to a larger save area (larger_window.cc).
+  Result<> enlarge(DomainRecord& record, const FrameSet& ram, const AcpiTables& acpi);
+  Result<SnapshotInput> plan_larger(const DomainRecord& record, const FrameSet& ram) const;
+  Result<> add_larger_area(DomainRecord& record, FrameRange area, std::uint64_t bytes);
+  Result<> check_moved(const DomainRecord& moved, const FrameSet& ram,
+                       const AcpiTables& acpi) const;
+  Result<> drop_other_area(DomainRecord& record);
 
   // From a complete snapshot to a running guest (crash_boot.cc).
   Result<> boot(DomainRecord& record, const FrameSet& ram, const Files& files,

@@ -63,6 +63,8 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
     if (auto done = memory.remove(record.save_area); !done)
       return fail(std::move(done), "removing the save area");
   }
+  if (auto done = memory.remove(record.other_area); !done)
+    return fail(std::move(done), "removing the smaller save area");
   // In both cases an admin who has set another value in the meantime knows better.
   if (record.raised_limit_kib != 0) {
     auto status = domain.status();
@@ -85,7 +87,7 @@ Result<std::uint64_t> finish_dump(Domain& domain, GuestMemory& memory, GuestStor
   }
   const std::uint64_t beyond = gives_back ? 0 : kib_beyond_limit(domain, memory);
   // Not before: an attempt that fails here is made again, by whoever comes next.
-  record.save_area = {};
+  record.save_area = record.other_area = {};
   record.committed = false;
   record.step = Step::kDone;
   record.dump_over = false;

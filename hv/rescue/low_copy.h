@@ -14,7 +14,9 @@ namespace hadump {
 /// kChecksumPieceBytes by several threads.
 class LowCopy {
  public:
-  /// @param regions  boot regions, one after the other in LOW.
+  /// @param regions  boot regions, one after the other in LOW; or where their content is now. Where
+  ///                 such a piece ends within a region, it ends at a multiple of
+  ///                 kChecksumPieceBytes of it.
   /// @param low      the frames of the LOW section.
   LowCopy(const GuestMemory& memory, std::span<const FrameRange> regions, FrameRange low);
 

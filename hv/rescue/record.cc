@@ -45,7 +45,9 @@ Result<DumpId> parse_dump_id(const std::string& text) {
   return id;
 }
 
-Result<FrameRange> parse_area(std::uint64_t address, std::uint64_t bytes) {
+Result<FrameRange> parse_area(const nlohmann::ordered_json& json) {
+  const auto address = json_number<std::uint64_t>(json.at("address"));
+  const auto bytes = json_number<std::uint64_t>(json.at("bytes"));
   if (!is_aligned(address, kFrameSize) || !is_aligned(bytes, kFrameSize) ||
       bytes > HADUMP_MAX_ADDRESS || address > HADUMP_MAX_ADDRESS - bytes)
     return fail(ErrorCode::kBadData, "an impossible save area");
@@ -75,10 +77,15 @@ Result<FrameSet> parse_replaced(const nlohmann::ordered_json& record) {
   return frames;
 }
 
+nlohmann::ordered_json json_of(FrameRange area) {
+  return {{"address", address_of(area.begin).value}, {"bytes", area.bytes()}};
+}
+
 nlohmann::ordered_json json_of(const WindowHistory& window) {
   nlohmann::ordered_json json = {{"had_module", window.had_module}, {"failed", window.failed},
                                  {"judged", window.judged},         {"saving", window.saving},
-                                 {"stopped", window.stopped},       {"why", window.why}};
+                                 {"stopped", window.stopped},       {"why", window.why},
+                                 {"grown_from", window.grown_from}};
   json["tried"] = nlohmann::ordered_json::array();
   for (WindowStep step : window.tried) json["tried"].push_back(to_string(step));
   return json;
@@ -92,6 +99,7 @@ Result<WindowHistory> parse_window(const nlohmann::ordered_json& json) {
   take_number(json, "saving", window.saving);
   take_number(json, "stopped", window.stopped);
   json.at("why").get_to(window.why);
+  take_number_if_any(json, "grown_from", window.grown_from);  // older records have none
   for (const auto& word : json.at("tried")) {
     auto step = parse_window_step(word.get<std::string>());
     if (!step) return fail(std::move(step));
@@ -121,8 +129,8 @@ std::string to_json(const DomainRecord& record) {
   json["boot_id"] = record.boot_id;
   json["step"] = to_string(record.step);
   json["mode"] = to_string(record.mode);
-  json["save_area"] = {{"address", address_of(record.save_area.begin).value},
-                       {"bytes", record.save_area.bytes()}};
+  json["save_area"] = json_of(record.save_area);
+  if (!record.other_area.empty()) json["other_area"] = json_of(record.other_area);
   json["dump_id"] = to_hex(record.dump_id);
   json["crash_time"] = record.crash_time;
   json["boots"] = record.boots;
@@ -169,10 +177,14 @@ Result<DomainRecord> parse_record(const std::string& text) try {
   auto mode = parse_save_mode(json.at("mode").get<std::string>());
   if (!mode) return fail(std::move(mode));
   record.mode = *mode;
-  auto area = parse_area(json_number<std::uint64_t>(json.at("save_area").at("address")),
-                         json_number<std::uint64_t>(json.at("save_area").at("bytes")));
+  auto area = parse_area(json.at("save_area"));
   if (!area) return fail(std::move(area));
   record.save_area = *area;
+  if (json.contains("other_area")) {  // the same
+    auto other = parse_area(json["other_area"]);
+    if (!other) return fail(std::move(other));
+    record.other_area = *other;
+  }
   auto id = parse_dump_id(json.at("dump_id").get<std::string>());
   if (!id) return fail(std::move(id));
   record.dump_id = *id;

@@ -43,6 +43,9 @@ struct DomainRecord {
   Step step = Step::kNone;
   SaveMode mode = SaveMode::kAdded;
   FrameRange save_area;  ///< empty: none. Added memory is named here before it is added.
+  /// Added memory that no dump is in: the larger save area that is being written, or the one that
+  /// it has taken the place of. Empty: none. Who finds it here takes it away.
+  FrameRange other_area;
   DumpId dump_id{};
   std::uint64_t crash_time = 0;  ///< of the dump that waits
   std::uint32_t boots = 0;

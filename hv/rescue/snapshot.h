@@ -28,6 +28,9 @@ struct SnapshotInput {
   CpuState cpus;
   std::vector<std::byte> vmcoreinfo_note;  ///< may be empty
   GuestVirt page_offset;
+  std::uint32_t boots = 1;
+  /// Where the boot regions' content is now, as LowCopy takes it; empty: in its place.
+  std::vector<FrameRange> low_sources{};
 };
 
 /// How long the save area of this snapshot must be, and where its sections are.
@@ -36,6 +39,7 @@ SaveLayout layout_of(const FrameSet& ram, const WindowPlan& plan, const FrameSur
 
 /// Copies the boot regions and writes every section and the header, reads all of it back, and only
 /// then sets the mark `complete`. The guest's own memory outside the save area is not changed.
+/// @pre the save area overlaps nothing that is copied.
 /// @param copied  called between copying and verifying; its failure ends the snapshot
 /// @param mapped  receives mappings that were needed; the caller drops them when it has time
 /// @return kBadData when what is read back is not what was written.

@@ -76,7 +76,7 @@ DumpNode make_node(const SnapshotInput& input, const Placement& place,
   node.cpu_state = section(HADUMP_SECTION_CPU);
   node.hpte = section(HADUMP_SECTION_HPTE);
   node.crash_time = input.crash_time;
-  node.boots = 1;
+  node.boots = input.boots;
   return node;
 }
 
@@ -141,7 +141,7 @@ hadump_save_header make_header(const SnapshotInput& input, const SaveLayout& lay
   header.sections[HADUMP_SECTION_LOW].checksum = low_checksum;
   header.header_checksum = checksum(
       std::as_bytes(std::span(&header, 1)).first(offsetof(hadump_save_header, header_checksum)));
-  header.boots = 1;
+  header.boots = input.boots;
   return header;
 }
 
@@ -195,7 +195,8 @@ Result<> write_snapshot(const GuestMemory& memory, const SnapshotInput& input,
   if (auto done = zero_guest(memory, address_of(input.save_area.begin), kFrameSize); !done)
     return fail(std::move(done), "writing the save area");
 
-  LowCopy low(memory, input.plan.boot_regions, place.low(input.plan.boot_bytes()));
+  LowCopy low(memory, input.low_sources.empty() ? input.plan.boot_regions : input.low_sources,
+              place.low(input.plan.boot_bytes()));
   auto low_checksum = low.copy();
   if (!low_checksum) return fail(std::move(low_checksum), "copying low memory");
   times.lap("copy");

@@ -31,6 +31,7 @@ struct WindowHistory {
   std::uint32_t judged = 0;   ///< the newest boot (DomainRecord::boots) that is counted, or was not
   std::uint32_t saving = 0;   ///< the newest boot in which a saver had begun
   std::uint32_t stopped = 0;  ///< the newest boot that hadumpd ended, since it made no progress
+  std::uint64_t grown_from = 0;     ///< bytes of the window before it became larger; 0: it has not
   std::vector<WindowStep> tried{};  ///< in vain, other than kSameWindow; each once, in order
   std::string why{};                ///< what became of the newest boot that failed; may be empty
 

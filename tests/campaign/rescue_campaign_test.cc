@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Random lives of a guest that crashes: its agent is killed at any call or any step, calls fail,
-// agents come back with what was written down, the guest crashes again, releases blocks, ends its
-// dump. tests/campaign/fake runs many of them.
+// agents come back with what was written down, the guest crashes again, is booted in a larger
+// window, releases blocks, ends its dump. tests/campaign/fake runs many of them.
 #include <gmock/gmock.h>
 
 #include <cstddef>
@@ -153,7 +153,11 @@ class RescueLife : public CrashRunTest {
 
   bool rescue() {
     note("crash");
+    // Refused where it cannot be; then the guest is booted in the window that it has.
+    const std::uint64_t larger = below(2) == 0 ? (2 + below(3)) * HADUMP_BLOCK_SIZE : 0;
+    if (larger != 0) note("a window of " + std::to_string(larger >> 20) + " MiB is wanted");
     for (int i = 0; i < kAttempts; ++i) {
+      policy.larger_window_bytes = i < kTroubles - 1 ? larger : 0;
       i < kTroubles&& below(4) != 0 ? disturb() : leave_alone();
       const bool over = hopeless_ && i + 1 >= kTroubles;
       if (over) files.kernel_bytes.assign(1000, std::byte{0});
@@ -271,7 +275,8 @@ class RescueLife : public CrashRunTest {
     EXPECT_EQ(guest.limit_kib(), limit_before);
     EXPECT_EQ(store.target_kib, target_before_);
     EXPECT_EQ(guest.leaked_frames(), leaked_before_) << "given away with what was in them";
-    EXPECT_FALSE(guest.exists(Gfn{4_GiB >> kFrameShift})) << "the save area is still there";
+    for (Gfn gfn{4_GiB >> kFrameShift}; gfn.value < 6_GiB >> kFrameShift; ++gfn.value)
+      ASSERT_FALSE(guest.exists(gfn)) << "a save area is still there";
   }
 
   std::mt19937_64 random_;

@@ -207,11 +207,17 @@ class InMemoryRecordStore : public RecordStore {
 
   void stop_after(Step step) { stop_ = step; }
   void go_on() { stop_ = Step::kNone; }
+  /// The next save of that step is written, but says that it has failed.
+  void deny_next(Step step) { denied_ = step; }
   void on_call(CallHook hook) { hook_ = std::move(hook); }
   Result<> save(const DomainRecord& record) override {
     if (auto failed = hook_("save"); !failed) return failed;
     saved.push_back(record);
     if (stop_ != Step::kNone && record.step == stop_) throw Killed{};
+    if (denied_ != Step::kNone && record.step == denied_) {
+      denied_ = Step::kNone;
+      return fail_os(EIO, "save");
+    }
     return {};
   }
   Result<> save_rewrite(const DomainRecord&, const SnapshotRewrite& rewrite) override {
@@ -228,6 +234,7 @@ class InMemoryRecordStore : public RecordStore {
  private:
   CallHook hook_ = no_hook();
   Step stop_ = Step::kNone;
+  Step denied_ = Step::kNone;
   std::optional<SnapshotRewrite> rewrite_;
 };
 

@@ -2,9 +2,9 @@
 """A guest whose kernel dies again in its window, before its dump is saved: it serves in the end, and the
 first crash's memory is not lost.
 
-Parameters: memory, load (MiB), dies=once|always (in the window), end=panic|hang (how; a guest that hangs has
-not loaded the module), policy=restart|capture (what hadumpd does when it always dies), free (MiB that the
-host has besides the guest and its save area).
+Parameters: memory, load (MiB), dies=once|always|small (in the window; the last: for want of memory, while it
+is small), end=panic|hang (how; a guest that hangs has not loaded the module), policy=restart|capture (what
+hadumpd does when it always dies), free (MiB that the host has besides the guest and its save area).
 """
 
 import json
@@ -37,6 +37,17 @@ sync
 echo 1 >/proc/sys/kernel/sysrq
 echo c >/proc/sysrq-trigger
 """
+# More than a window of 256 MiB has, for a moment.
+HOG_MIB = 280
+HOG = f"""[ -e /proc/vmcore ] || exit 0
+mkdir -p /run/hog
+mount -t tmpfs -o size=1g hog /run/hog
+echo 1 >/proc/sys/vm/panic_on_oom
+dd if=/dev/zero of=/run/hog/file bs=1M count={HOG_MIB}
+echo "HADUMP-LAB hog of $(du -m /run/hog/file | cut -f1) MiB"
+umount /run/hog
+echo 0 >/proc/sys/vm/panic_on_oom
+"""
 # Before the module, and for ever.
 HANG = "while [ -e /proc/vmcore ]; do sleep 1; done\n"
 
@@ -48,17 +59,21 @@ class _Doomed(Rescue):
         overlay = super().overlay()
         if self.lab.parameters.get("end", "panic") == "hang":
             return overlay.script("00-a-hang", HANG, early=True)
+        if self.lab.parameters.get("dies") == "small":
+            return overlay.script("40-hog", HOG)
         times = 1 if self.lab.parameters.get("dies", "always") == "once" else 1000
         return overlay.script("40-die", DIE % times)
 
 
 def run(lab: Lab) -> None:
-    memory = lab.number("memory", 512)
+    small = lab.parameters.get("dies") == "small"
+    memory = lab.number("memory", 768 if small else 512)
     policy = lab.parameters.get("policy", "restart")
     host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB + lab.number("free", 512)))
     host.exec(f"mkdir -m 700 -p {TARGET}")
     hangs = lab.parameters.get("end") == "hang"
-    more = f"window-boot-timeout = {TIMEOUT_S}" if hangs else ""
+    more = f"window-boot-timeout = {TIMEOUT_S}\n" if hangs else ""
+    more += "window = 256M" if small else "window-max = 384M"  # Then no larger one is tried.
     agent = Agent(host, config=CONFIG.format(policy=policy, more=more))
     agent.install()
     agent.start()
@@ -68,6 +83,8 @@ def run(lab: Lab) -> None:
     crash = rescue.crash()
     if lab.parameters.get("dies", "always") == "once":
         _dies_once(lab, agent, rescue, crash, domid)
+    elif small:
+        _is_small(lab, agent, rescue, crash, domid)
     else:
         _dies_always(lab, agent, rescue, crash, domid)
 
@@ -79,6 +96,32 @@ def _dies_once(lab: Lab, agent: Agent, rescue: Rescue, crash: Crash, domid: int)
     dump = agent.status(NAME)["dump"]
     lab.check(dump["boots"] == 2, "the same window was booted once more")
     lab.check(dump["window"]["failed"] == 1, "and hadump status --json says why")
+    rescue.wait_saved(up.index)
+    rescue.compare(crash, rescue.dumps()[-1])
+    lab.check(rescue.guest.domid() == domid, "it is the same domain")
+
+
+def _is_small(lab: Lab, agent: Agent, rescue: Rescue, crash: Crash, domid: int) -> None:
+    """Two boots run out of memory; the third has a larger window, and the dump has moved before it."""
+    mark = crash.mark
+    for boot in (1, 2):
+        oom = rescue.guest.wait_for("Kernel panic - not syncing: Out of memory", 200, mark)
+        mark = oom.index
+    up = rescue.wait_back(mark)
+    for said in (
+        "boot 1 in the window crashed before the dump was being saved",
+        "boot 2 in the window crashed before the dump was being saved; booting it in a larger window, "
+        "of 512 MiB instead of 256 MiB",
+    ):
+        agent.log.wait_for(said, 10, crash.agent_mark)
+    lab.check(True, "the log says what was tried, and why")
+    rescue.guest.wait_for(f"HADUMP-LAB hog of {HOG_MIB} MiB", 60, mark)
+    listing = agent.host.exec("hadump list; hadump status; xl list").output
+    lab.note(listing)
+    lab.check("a window of 512 MiB instead of 256 MiB" in listing, "hadump list shows it")
+    dump = agent.status(NAME)["dump"]
+    lab.check((dump["boots"], dump["window_bytes"]) == (3, 512 << 20), "the third boot has 512 MiB")
+    lab.check("other_area" not in dump, "the smaller save area is given back")
     rescue.wait_saved(up.index)
     rescue.compare(crash, rescue.dumps()[-1])
     lab.check(rescue.guest.domid() == domid, "it is the same domain")

@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 
+#include "core/base/units.h"
 #include "hv/agent/policy.h"
 
 namespace hadump {
@@ -88,6 +89,29 @@ TEST(WindowFailure, ASaverThatWasSeenCounts) {
   EXPECT_EQ(history.failed, 1U) << "an earlier boot's does not";
 }
 
+// It has its chance once; a saver that has begun there is one that saves.
+TEST(WindowFailure, ALargerWindowIsTriedInVainWhenItsBootFails) {
+  WindowHistory history = after(2);
+  history.grown_from = 256_MiB;
+  WindowHistory saves = history;
+  EXPECT_TRUE(history.tried.empty()) << "it is only being tried";
+  note_boot_end(history, 3, ShutdownReason::kCrash, {});
+  EXPECT_TRUE(history.has_tried(WindowStep::kLargerWindow));
+  EXPECT_EQ(next_window_step(history, 3, false, OnWindowFailure::kRestart, kAll),
+            WindowStep::kRestart);
+  note_boot_end(saves, 3, ShutdownReason::kCrash, progress(GuestState::kSaving));
+  EXPECT_EQ(next_window_step(saves, 3, false, OnWindowFailure::kRestart, kAll),
+            WindowStep::kSameWindow);
+}
+
+TEST(WindowFailure, WhatALargerWindowIsIsSaid) {
+  DomainRecord record;
+  EXPECT_EQ(how_it_grew(record), "");
+  record.window_bytes = 512_MiB;
+  record.window.grown_from = 256_MiB;
+  EXPECT_EQ(how_it_grew(record), "a window of 512 MiB instead of 256 MiB was booted then");
+}
+
 // What comes of the guest, and of what is possible, is anything; every step but one fails.
 TEST(WindowFailure, AlwaysEndsAndTriesNothingForEver) {
   std::mt19937 random(1);
@@ -110,6 +134,8 @@ TEST(WindowFailure, AlwaysEndsAndTriesNothingForEver) {
       ++taken[step];
       if (step == WindowStep::kLargerWindow) {
         EXPECT_TRUE(choices.larger_window);
+        // Where it can be booted at all, its boot is judged.
+        if (flip()) history.grown_from = 256_MiB;
       }
       if (step == WindowStep::kRestart) {
         EXPECT_TRUE(choices.restart);
@@ -123,7 +149,8 @@ TEST(WindowFailure, AlwaysEndsAndTriesNothingForEver) {
       if (policy == OnWindowFailure::kCapture) {
         EXPECT_NE(step, WindowStep::kRestart);
       }
-      if (step != WindowStep::kSameWindow) history.note_tried(step);
+      const bool grew = step == WindowStep::kLargerWindow && history.grown_from != 0;
+      if (step != WindowStep::kSameWindow && !grew) history.note_tried(step);
     }
     EXPECT_EQ(step, WindowStep::kKeep);
     EXPECT_LE(taken[WindowStep::kSameWindow], limit + 1);
@@ -185,6 +212,7 @@ TEST(WindowFailure, IsPartOfTheRecord) {
   record.window = after(2);
   record.window.had_module = true;
   record.window.stopped = 2;
+  record.window.grown_from = 256_MiB;
   record.window.note_tried(WindowStep::kRestart);
   record.window.note_tried(WindowStep::kRestart);
   std::string text = to_json(record);

@@ -88,5 +88,24 @@ TEST(ChooseWindow, CanBePlannedWhateverIsClaimed) {
   }
 }
 
+FrameSet ram_of_size(std::uint64_t bytes) {
+  return {frames_of_bytes(0, bytes)};
+}
+
+TEST(LargerWindow, IsTwiceAsLarge) {
+  EXPECT_EQ(larger_window(ram_of_size(4_GiB), 256_MiB, 256_MiB, kMostWindow), 512_MiB);
+  EXPECT_EQ(larger_window(ram_of_size(4_GiB), 256_MiB, 896_MiB, kMostWindow), 896_MiB)
+      << "the first was as small as that since the host had no more room";
+}
+
+TEST(LargerWindow, HasALimitAndLeavesABlockToHold) {
+  EXPECT_EQ(larger_window(ram_of_size(4_GiB), 768_MiB, 256_MiB, kMostWindow), 1_GiB);
+  EXPECT_EQ(larger_window(ram_of_size(4_GiB), 1_GiB, 256_MiB, kMostWindow), 0U);
+  EXPECT_EQ(larger_window(ram_of_size(4_GiB), 256_MiB, 256_MiB, 128_MiB), 0U);
+  EXPECT_EQ(larger_window(ram_of_size(64_GiB), 2_GiB, 2_GiB, 16_GiB), 3_GiB);
+  EXPECT_EQ(larger_window(ram_of_size(513_MiB), 256_MiB, 256_MiB, kMostWindow), 384_MiB);
+  EXPECT_EQ(larger_window(ram_of_size(385_MiB), 256_MiB, 256_MiB, kMostWindow), 0U);
+}
+
 }  // namespace
 }  // namespace hadump

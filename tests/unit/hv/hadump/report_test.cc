@@ -89,6 +89,18 @@ TEST(Report, ShowsWhatIsHeldAndForHowLong) {
   EXPECT_FALSE(is_domain(domains[0], "8"));
 }
 
+TEST(Report, ShowsHowBootsInTheWindowHaveFailed) {
+  const auto domain = ordered_json::parse(R"(
+    {"name": "g1", "uuid": "u", "domid": 7, "state": "waiting", "since_ms": 1000,
+     "memory_bytes": 1073741824, "note": "",
+     "dump": {"step": "started", "window_bytes": 536870912, "boots": 3,
+              "window": {"failed": 2, "judged": 2, "why": "crashed early",
+                         "grown_from": 268435456, "tried": []}}})");
+  EXPECT_THAT(status_text(domain, 62000),
+              HasSubstr("  window    2 failed; boot 2 crashed early, then 512 MiB instead of 256 "
+                        "MiB\n"));
+}
+
 // A domain may be called what another has as its number; the wrong one must not be made to crash.
 TEST(Trigger, RefusesANameThatFitsTwoDomains) {
   const auto domains = ordered_json::parse(R"([

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/units.h"
@@ -136,6 +137,7 @@ class CaretakerTest : public testing::Test {
   std::function<Result<>(CaptureRecord&)> capture_hook;  ///< what they do instead
   std::vector<unsigned> rescued;                         ///< in order, by domid
   std::vector<std::uint64_t> windows;                    ///< of those
+  std::vector<std::uint64_t> larger_windows;             ///< likewise; 0: the same
   std::vector<std::uint64_t> room_for_save_area;         ///< likewise
   std::vector<Error> rescue_failures;                    ///< of the next crash runs
   bool commits_before_it_fails = false;
@@ -164,6 +166,7 @@ class CaretakerTest : public testing::Test {
   Result<> rescue(const RescueOrder& order) {
     rescued.push_back(order.domid);
     windows.push_back(order.policy.window_bytes);
+    larger_windows.push_back(order.policy.larger_window_bytes);
     room_for_save_area.push_back(order.policy.most_added_bytes);
     if (!order.policy.may_add_save_area)
       return fail(ErrorCode::kBusy, "the host has as many save areas as it may have");
@@ -184,6 +187,9 @@ class CaretakerTest : public testing::Test {
     EXPECT_TRUE(domain.start());
     if (record.step == Step::kStarted) {
       ++record.boots;
+      if (order.policy.larger_window_bytes != 0)
+        record.window.grown_from =
+            std::exchange(record.window_bytes, order.policy.larger_window_bytes);
     } else {
       record.boots = 1;
       record.dump_id = {1, 2, 3};

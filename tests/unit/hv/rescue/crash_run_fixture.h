@@ -68,7 +68,8 @@ class CrashRunTest : public testing::Test {
                      [this] {
                        return DumpId{next_dump_id, 2, 3};
                      },
-                     [this](const std::string& text) { warnings.push_back(text); }};
+                     [this](const std::string& text) { warnings.push_back(text); },
+                     reached};
     return CrashRun(world, policy, config).run(record_now);
   }
   Result<> run() { return run(record); }
@@ -117,6 +118,7 @@ class CrashRunTest : public testing::Test {
   CrashPolicy policy{.window_bytes = kWindow};
   DomainRecord record;
   std::vector<std::string> warnings;
+  std::function<void(const std::string&)> reached;  ///< CrashWorld::reached
   std::uint8_t next_dump_id = 1;
   int clock = 0;
 };
