@@ -52,9 +52,8 @@ std::string mode_names() {
 Result<> check_live_words(const CaptureOrder& order) {
   const CaptureOrder unsaid;
   if (!parse_if_busy(order.if_busy))
-    return fail(ErrorCode::kBadData,
-                fmt::format("--if-busy: invalid word '{}'; use {} or {}", order.if_busy,
-                            to_string(IfBusy::kStopLonger), to_string(IfBusy::kGiveUp)));
+    return fail(ErrorCode::kBadData, fmt::format("--if-busy: invalid word '{}'; use {}",
+                                                 order.if_busy, if_busy_words()));
   if (order.max_stop_ms == 0 || order.max_stop_ms > kMaxStopMs)
     return fail(ErrorCode::kBadData,
                 fmt::format("--max-stop: use 1 to {} milliseconds", kMaxStopMs));

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 // A hadumpd that does not know of waiting dumps would write the wrong kernel's memory.
 constexpr unsigned kRecordVersion = 1;
 constexpr unsigned kWaitingVersion = 2;
+constexpr std::uint64_t kMaxCap = 0xffff;  // Xen's have 16 bits
 constexpr std::array<std::string_view, 8> kStateNames = {
     "examining", "leaving", "writing", "written", "failed", "kept", "tracking", "stopping"};
 static_assert(kStateNames.size() == static_cast<std::size_t>(CaptureState::kStopping) + 1);
@@ -26,6 +27,36 @@ Result<CaptureState> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < kStateNames.size(); ++i)
     if (kStateNames.at(i) == text) return static_cast<CaptureState>(i);
   return fail(ErrorCode::kBadData, fmt::format("unknown capture state '{}'", text));
+}
+
+Result<unsigned> parse_cap(const Json& json) {
+  const auto cap = json_number<std::uint64_t>(json);
+  if (cap > kMaxCap) return fail(ErrorCode::kBadData, fmt::format("a cap of {} %", cap));
+  return static_cast<unsigned>(cap);
+}
+
+Result<CapChange> parse_cap_change(const Json& json) {
+  auto before = parse_cap(json.at("cap_before"));
+  if (!before) return fail(std::move(before));
+  CapChange change{*before, {}};
+  for (const Json& one : json.at("caps").get_ref<const Json::array_t&>()) {
+    auto cap = parse_cap(one);
+    if (!cap) return fail(std::move(cap));
+    change.set.push_back(*cap);
+  }
+  return change;
+}
+
+// Earlier releases did not have these. @throws as json_number() does.
+Result<> take_live(const Json& json, CaptureRecord& record) {
+  take_number_if_any(json, "max_stop_ms", record.order.max_stop_ms);
+  record.order.if_busy = json.value("if_busy", CaptureOrder().if_busy);
+  take_number_if_any(json, "stop_us", record.stop_us);
+  if (!json.contains("throttled")) return {};
+  auto throttled = parse_cap_change(json.at("throttled"));
+  if (!throttled) return fail(std::move(throttled));
+  record.throttled = std::move(*throttled);
+  return {};
 }
 
 // A name is a file's name in the state directory.
@@ -59,6 +90,9 @@ std::string to_json(const CaptureRecord& record) {
     json["max_stop_ms"] = record.order.max_stop_ms;
     json["if_busy"] = record.order.if_busy;
     json["stop_us"] = record.stop_us;
+    if (record.throttled)
+      json["throttled"] = {{"cap_before", record.throttled->before},
+                           {"caps", record.throttled->set}};
   }
   json["state"] = to_string(record.state);
   json["file"] = record.file;
@@ -117,9 +151,7 @@ Result<CaptureRecord> parse_capture_record(const std::string& text) try {
   record.waiting_dump = json.value("waiting_dump", "");
   record.parks = json.value("parks", false);
   record.unattended = json.value("unattended", false);
-  take_number_if_any(json, "max_stop_ms", record.order.max_stop_ms);
-  record.order.if_busy = json.value("if_busy", CaptureOrder().if_busy);
-  take_number_if_any(json, "stop_us", record.stop_us);
+  if (auto taken = take_live(json, record); !taken) return fail(std::move(taken));
   record.aside_uuid = json.value("aside_uuid", "");
   take_number_if_any(json, "begun_kib", record.begun_kib);
   take_number_if_any(json, "successor_kib", record.successor_kib);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/base/error.h"
+#include "hv/capture/cap_change.h"
 
 namespace hadump {
 
@@ -74,7 +76,9 @@ struct CaptureRecord {
   std::uint64_t full_kib = 0;          ///< and that it is to have in the end
   std::uint64_t given_back_bytes = 0;  ///< of the old domain's memory
 
-  std::uint64_t stop_us = 0;  ///< mode live: for how long it was stopped; 0: not yet
+  // Mode live.
+  std::uint64_t stop_us = 0;           ///< for how long it was stopped; 0: not yet
+  std::optional<CapChange> throttled;  ///< it may still have less processor time than it should
 
   bool operator==(const CaptureRecord&) const = default;
 

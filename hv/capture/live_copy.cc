@@ -2,11 +2,9 @@
 #include "hv/capture/live_copy.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "core/base/text.h"
@@ -22,10 +20,14 @@ constexpr std::uint64_t kStreamedFrames = 4_MiB >> kFrameShift;
 // Calls what takes something back, at the latest when this goes away.
 class TakenBack {
  public:
-  explicit TakenBack(std::function<Result<>()> take_back) : take_back_(std::move(take_back)) {}
+  /// @param failed  set when it goes away without success.
+  TakenBack(bool& failed, std::function<Result<>()> take_back)
+      : failed_(failed), take_back_(std::move(take_back)) {}
   TakenBack(const TakenBack&) = delete;
   TakenBack& operator=(const TakenBack&) = delete;
-  ~TakenBack() { static_cast<void>(now()); }  // the error that led here is the one to tell
+  ~TakenBack() {
+    if (!now()) failed_ = true;  // the error that led here is the one to tell
+  }
   /// After a failure it is tried once more.
   Result<> now() {
     if (!take_back_) return {};
@@ -35,58 +37,21 @@ class TakenBack {
   }
 
  private:
+  bool& failed_;
   std::function<Result<>()> take_back_;
 };
 
-// What is not there any more reads as zeros.
-void copy_mappings(const std::vector<FrameMapping>& mappings, std::span<std::byte> out) {
-  for (const FrameMapping& mapping : mappings) {
-    const auto part = out.first(mapping.bytes().size());
-    if (mapping.all_present()) {
-      std::memcpy(part.data(), mapping.bytes().data(), part.size());
-    } else {
-      for (std::size_t i = 0; i < mapping.range().frames(); ++i) {
-        std::byte* row = part.data() + i * kFrameSize;
-        if (mapping.present(i))
-          std::memcpy(row, mapping.frame(i).data(), kFrameSize);
-        else
-          std::memset(row, 0, kFrameSize);
-      }
-    }
-    out = out.subspan(part.size());
-  }
-}
-
 }  // namespace
-
-// Memory that is there when it is needed: while the guest is stopped, nobody waits for a page.
-struct LiveCopy::Buffer {
-  explicit Buffer(std::uint64_t frames) : bytes(frames << kFrameShift) {
-    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (memory == MAP_FAILED) return;
-    data = static_cast<std::byte*>(memory);
-    static_cast<void>(::mlock(data, bytes));  // or it is swapped out, perhaps, and the stop longer
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() {
-    if (data != nullptr) static_cast<void>(::munmap(data, bytes));
-  }
-  std::span<std::byte> all() const { return {data, bytes}; }
-  std::byte* data = nullptr;
-  std::size_t bytes;
-};
 
 LiveCopy::LiveCopy(const LiveWorld& world, FrameSurvey survey)
     : world_(world),
       survey_(std::move(survey)),
       plan_(world.limits),
-      buffer_(std::make_unique<Buffer>(world.buffer_frames)) {}
-LiveCopy::~LiveCopy() = default;
+      throttle_({world.domain.cpu_share(), world.note_cap, world.monotonic, world.info}),
+      buffer_(world.buffer_frames) {}
 
 Result<LiveInstant> LiveCopy::run() {
-  if (buffer_->data == nullptr) return fail_os(ENOMEM, "taking memory for what a stop copies");
+  if (!buffer_.is_there()) return fail_os(ENOMEM, "taking memory for what a stop copies");
   frames_ = survey_.dumped();
   if (frames_.empty()) return fail(ErrorCode::kBadData, "the domain has no memory");
   auto changed = has_changed();  // for the first time: what it is now
@@ -94,18 +59,27 @@ Result<LiveInstant> LiveCopy::run() {
   DirtyLog& log = world_.domain.dirty_log();
   if (auto done = log.start(frames_.ranges().back().end, world_.keep_free_bytes); !done)
     return fail(std::move(done));
-  TakenBack logging([&log] { return log.stop(); });
-  pending_ = frames_;
-  for (;;) {
-    if (auto done = world_.may_go_on(); !done) return fail(std::move(done));
-    if (auto done = look_again_if_changed(); !done) return fail(std::move(done));
-    auto is_over = go_through();
-    if (!is_over) return fail(std::move(is_over));
-    if (*is_over) break;
-  }
+  TakenBack logging(is_left_to_repair_, [&log] { return log.stop(); });
+  if (auto done = go_on_to_the_instant(); !done) return fail(std::move(done));
   if (auto done = logging.now(); !done) return fail(std::move(done));
   instant_.passes = plan_.passes();
+  instant_.throttled = throttle_.done();
+  instant_.throttled_for = throttle_.lasted();
   return std::move(instant_);
+}
+
+// The guest has its own cap again on every way out.
+Result<> LiveCopy::go_on_to_the_instant() {
+  TakenBack throttled(is_left_to_repair_, [this] { return throttle_.undo(); });
+  pending_ = frames_;
+  if (world_.limits.if_busy == IfBusy::kThrottle) throttle_.look();
+  for (;;) {
+    if (auto done = world_.may_go_on(); !done) return done;
+    if (auto done = look_again_if_changed(); !done) return done;
+    auto is_over = go_through();
+    if (!is_over) return fail(std::move(is_over));
+    if (*is_over) return throttled.now();
+  }
 }
 
 // One pass, or the stop. @return whether that was it.
@@ -116,7 +90,9 @@ Result<bool> LiveCopy::go_through() {
   rest_ = pending_;
   rest_.insert(always());
   if (auto done = make_ready(); !done) return fail(std::move(done));
-  switch (plan_.next(rest_.frames(), is_ready_)) {
+  auto step = next_step();
+  if (!step) return fail(std::move(step));
+  switch (*step) {
     case LiveStep::kStop:
       return stop(false);
     case LiveStep::kStopLonger:
@@ -128,14 +104,36 @@ Result<bool> LiveCopy::go_through() {
     case LiveStep::kGiveUp:
       return fail(ErrorCode::kBusy,
                   fmt::format("the guest writes so fast that it would be stopped for about {} ms; "
-                              "--max-stop or --if-busy stop-longer allows that",
+                              "--if-busy throttle slows it down meanwhile, --max-stop or "
+                              "--if-busy stop-longer allows that",
                               plan_.stop_time(rest_.frames()).count() / 1000));
+    case LiveStep::kThrottle:  // next_step() has done that
     case LiveStep::kPass:
       break;
   }
   auto done = pass();
   if (!done) return fail(std::move(done));
   return false;
+}
+
+// What is granted is part of each stop, however slow the guest is.
+Result<LiveStep> LiveCopy::next_step() {
+  const LiveStep step = plan_.next(rest_.frames(), is_ready_);
+  if (step != LiveStep::kThrottle) return step;
+  const std::uint64_t most = std::min(plan_.frames_within_budget(), world_.buffer_frames);
+  const std::uint64_t fits = most - std::min(most, always().frames());
+  auto is_slower =
+      fits == 0
+          ? Result<bool>(false)
+          : throttle_.lower(static_cast<double>(fits) /
+                            static_cast<double>(std::max<std::uint64_t>(pending_.frames(), 1)));
+  if (!is_slower) return fail(std::move(is_slower));
+  if (*is_slower)
+    world_.passed("throttled");
+  else
+    world_.info("less processor time would be of no use");
+  plan_.add_throttled(*is_slower);
+  return plan_.next(rest_.frames(), is_ready_);
 }
 
 FrameSet LiveCopy::always() const {
@@ -155,7 +153,7 @@ Result<> LiveCopy::make_ready() {
   if (!mapped) return fail(std::move(mapped));
   ready_ = std::move(*mapped);
   const auto mapped_at = now();
-  copy_mappings(ready_, buffer_->all());
+  copy_mappings(ready_, buffer_.all());
   const auto copied_at = now();
   auto cpus = world_.domain.domain().cpu_state();
   if (!cpus) return fail(std::move(cpus), "reading the vCPUs");
@@ -185,6 +183,7 @@ Result<> LiveCopy::look_at_log(microseconds begun, microseconds copied) {
   auto written = world_.domain.dirty_log().take(false);
   if (!written) return fail(std::move(written));
   pending_ = written->intersection(frames_);
+  if (world_.limits.if_busy == IfBusy::kThrottle) throttle_.look();
   plan_.add({frames, copied, pending_.frames(), now() - begun});
   const LivePass& last = plan_.passes().back();
   world_.info(fmt::format("pass {}: {} in {} ms; {} written meanwhile", plan_.passes().size(),
@@ -230,8 +229,8 @@ Result<> LiveCopy::stream(const FrameSet& frames, bool while_it_runs) {
   const auto write_piece = [&]() -> Result<> {
     auto mapped = world_.domain.memory().map_all(piece, Access::kRead);
     if (!mapped) return fail(std::move(mapped));
-    copy_mappings(*mapped, buffer_->all());
-    std::span<const std::byte> from = buffer_->all();
+    copy_mappings(*mapped, buffer_.all());
+    std::span<const std::byte> from = buffer_.all();
     for (FrameRange range : piece.ranges()) {
       if (auto done = world_.image.write(range.begin, from.first(range.bytes()), is_new_); !done)
         return done;
@@ -256,22 +255,15 @@ Result<> LiveCopy::stream(const FrameSet& frames, bool while_it_runs) {
   return piece.empty() ? Result<>() : write_piece();
 }
 
-// The guest runs again on every way out.
+// One stop, which may be taken back.
 Result<bool> LiveCopy::stop(bool longer) {
-  Domain& domain = world_.domain.domain();
   if (auto done = world_.note_stop(true); !done) return fail(std::move(done));
-  const auto begun = now();
-  if (auto done = domain.pause(); !done) return fail(std::move(done));
-  TakenBack stopped([&domain] { return domain.unpause(); });
-  world_.passed("paused");
-  instant_.at_ms = world_.wall_ms();
-  auto taken = take_rest(longer);
-  if (!taken) return fail(std::move(taken));
-  world_.passed("copied");
-  if (auto done = stopped.now(); !done) return fail(std::move(done), "making the guest run again");
-  const auto lasted = now() - begun;
-  world_.passed("resumed");
-  if (auto done = world_.note_stop(false); !done) return fail(std::move(done));
+  microseconds lasted{};
+  auto taken = take_while_stopped(longer, lasted);
+  // Only when it is known to run.
+  auto noted = is_left_to_repair_ ? Result<>() : world_.note_stop(false);
+  if (!taken) return taken;
+  if (!noted) return fail(std::move(noted));
   if (!*taken) {
     plan_.add_taken_back();
     ++instant_.taken_back;
@@ -280,6 +272,8 @@ Result<bool> LiveCopy::stop(bool longer) {
     pending_.insert(more_);
     return false;
   }
+  // Not when all is written: its users wait.
+  if (auto done = throttle_.undo(); !done) return fail(std::move(done));
   instant_.stopped = lasted;
   instant_.stopped_frames = rest_.frames() + more_.frames();
   instant_.unlogged_frames = always().frames();
@@ -287,6 +281,23 @@ Result<bool> LiveCopy::stop(bool longer) {
     if (auto done = keep_buffer(); !done) return fail(std::move(done));
   ready_.clear();
   return true;
+}
+
+// The guest runs again on every way out.
+Result<bool> LiveCopy::take_while_stopped(bool longer, microseconds& lasted) {
+  Domain& domain = world_.domain.domain();
+  const auto begun = now();
+  if (auto done = domain.pause(); !done) return fail(std::move(done));
+  TakenBack stopped(is_left_to_repair_, [&domain] { return domain.unpause(); });
+  world_.passed("paused");
+  instant_.at_ms = world_.wall_ms();
+  auto taken = take_rest(longer);
+  if (!taken) return taken;
+  world_.passed("copied");
+  if (auto done = stopped.now(); !done) return fail(std::move(done), "making the guest run again");
+  lasted = now() - begun;
+  world_.passed("resumed");
+  return taken;
 }
 
 // @return false when it would take too long by now, or the guest is of another size.
@@ -304,7 +315,7 @@ Result<bool> LiveCopy::take_rest(bool longer) {
   is_ready_ = is_ready_ && all <= world_.buffer_frames;
   if (!longer && !(is_ready_ && in_time)) return false;
   if (is_ready_) {
-    copy_mappings(ready_, buffer_->all());
+    copy_mappings(ready_, buffer_.all());
     if (auto done = copy_more(more_); !done) return fail(std::move(done));
   } else {
     FrameSet both = rest_;
@@ -336,13 +347,13 @@ Result<> LiveCopy::copy_more(const FrameSet& more) {
   if (more.empty()) return {};
   auto mapped = world_.domain.memory().map_all(more, Access::kRead);
   if (!mapped) return fail(std::move(mapped));
-  copy_mappings(*mapped, buffer_->all().subspan(rest_.bytes()));
+  copy_mappings(*mapped, buffer_.all().subspan(rest_.bytes()));
   return {};
 }
 
 // What was copied into the buffer: the rest, and what was found in the stop.
 Result<> LiveCopy::keep_buffer() {
-  std::span<const std::byte> from = buffer_->all();
+  std::span<const std::byte> from = buffer_.all();
   for (const FrameSet* frames : {&rest_, &more_})
     for (FrameRange range : frames->ranges()) {
       if (auto done = world_.image.write(range.begin, from.first(range.bytes()), is_new_); !done)
@@ -352,14 +363,23 @@ Result<> LiveCopy::keep_buffer() {
   return {};
 }
 
-Result<> repair_live(OpenDomain& domain, bool was_stopped) {
+Result<> repair_live(OpenDomain& domain, bool was_stopped,
+                     const std::optional<CapChange>& throttled) {
+  Result<> first;
+  const auto add = [&first](Result<> done) {
+    if (first && !done) first = std::move(done);
+  };
   if (was_stopped) {
     auto status = domain.domain().status();
-    if (!status) return fail(std::move(status));
-    if (status->paused)
-      if (auto done = domain.domain().unpause(); !done) return done;
+    if (!status) add(fail(std::move(status)));
+    if (status && status->paused) add(domain.domain().unpause());
   }
-  return domain.dirty_log().stop();
+  if (throttled) {
+    auto done = restore_cap(domain.cpu_share(), *throttled);
+    if (!done) add(fail(std::move(done)));
+  }
+  add(domain.dirty_log().stop());
+  return first;
 }
 
 }  // namespace hadump

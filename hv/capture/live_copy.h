@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "core/abi/hadump_abi.h"
+#include "hv/capture/live_buffer.h"
 #include "hv/capture/live_plan.h"
 #include "hv/capture/page_image.h"
+#include "hv/capture/throttle.h"
 #include "hv/domain/frame_survey.h"
 #include "hv/domain/host.h"
 
@@ -30,6 +32,8 @@ struct LiveWorld {
   std::function<Result<>()> may_go_on;
   /// Before the guest is stopped and when it runs again: whoever comes after us must know.
   std::function<Result<>(bool is_stopped)> note_stop;
+  /// Before its cap is changed, and when it has its own again (nothing): likewise.
+  std::function<Result<>(const std::optional<CapChange>&)> note_cap;
   /// For tests: a step that was reached.
   std::function<void(std::string_view)> passed;
   std::function<std::uint64_t()> wall_ms;
@@ -45,33 +49,36 @@ struct LiveWorld {
 /// was written to during the one before, and the rest while it is stopped for a moment. Frames that
 /// the log does not see being written to are part of each rest.
 ///
-/// Whatever happens, the guest runs afterwards and nothing is logged; after a kill that is up to
-/// whoever comes after us (repair_live()).
+/// Whatever happens, the guest runs afterwards with the processor time that it had, and nothing is
+/// logged; after a kill that is up to whoever comes after us (repair_live()).
 class LiveCopy {
  public:
   /// @param survey  of the domain's frames.
   LiveCopy(const LiveWorld& world, FrameSurvey survey);
   LiveCopy(const LiveCopy&) = delete;
   LiveCopy& operator=(const LiveCopy&) = delete;
-  ~LiveCopy();
 
   /// @return kBusy when the log is somebody else's, or the guest is too busy and its limits say to
   ///         give up then; the errors of the domain's parts, of the image, and of may_go_on().
   Result<LiveInstant> run();
+  /// After a run() that has failed: something could not be taken back, and is repair_live()'s.
+  bool is_left_to_repair() const { return is_left_to_repair_; }
 
   // Of the instant, after run().
   const FrameSurvey& survey() const { return survey_; }
   std::vector<hadump_vcpu> take_vcpus() { return std::move(vcpus_); }
 
  private:
-  struct Buffer;
   using Mappings = std::vector<FrameMapping>;
 
+  Result<> go_on_to_the_instant();
   Result<bool> go_through();
+  Result<LiveStep> next_step();
   Result<> make_ready();
   Result<> pass();
   Result<> look_at_log(std::chrono::microseconds begun, std::chrono::microseconds copied);
   Result<bool> stop(bool longer);
+  Result<bool> take_while_stopped(bool longer, std::chrono::microseconds& lasted);
   Result<bool> take_rest(bool longer);
   Result<FrameSet> written_since();
   Result<> look_again_if_changed();
@@ -94,14 +101,19 @@ class LiveCopy {
   bool is_new_ = true;                            ///< nothing of the image is written
   std::pair<std::uint64_t, std::uint64_t> size_;  ///< frames, and the balloon's target
   double us_per_mapped_ = 0;
+  bool is_left_to_repair_ = false;
   LivePlan plan_;
+  Throttle throttle_;
   LiveInstant instant_;
   std::vector<hadump_vcpu> vcpus_;
-  std::unique_ptr<Buffer> buffer_;
+  LiveBuffer buffer_;
 };
 
-/// Makes a domain run on whose live copy was interrupted. Can be repeated.
-/// @param was_stopped  as note_stop() was told last.
-Result<> repair_live(OpenDomain& domain, bool was_stopped);
+/// Makes a domain run on as before whose live copy was interrupted. Does what it can, and can be
+/// repeated.
+/// @param was_stopped  as note_stop() was told last. @param throttled  likewise note_cap().
+/// @return the first error.
+Result<> repair_live(OpenDomain& domain, bool was_stopped,
+                     const std::optional<CapChange>& throttled);
 
 }  // namespace hadump

@@ -33,6 +33,7 @@ class Live : public CaptureRun {
   Result<FrameSurvey> survey() const;
   Result<> check_place(const HeldFile& dump) const;
   Result<> copy(const HeldFile& dump);
+  LiveLimits limits() const;
   Result<LiveInstant> copy_passes(PageImage& image);
   Result<> describe();
   Result<> may_go_on();
@@ -45,6 +46,7 @@ class Live : public CaptureRun {
 
   std::unique_ptr<PageImage> page_image_;
   std::chrono::microseconds asked_{};
+  bool is_left_to_repair_ = false;
 };
 
 Result<> Live::run() {
@@ -68,7 +70,11 @@ Result<> Live::take_instant() {
     return free;
   }
   auto done = copy(*dump);
-  if (!done) remove_all();
+  if (done) return done;
+  remove_all();
+  if (is_left_to_repair_) return done;
+  record_.state = CaptureState::kExamining;
+  static_cast<void>(world_.note(record_));  // or the next hadumpd looks for what there is not
   return done;
 }
 
@@ -77,6 +83,9 @@ Result<> Live::look() {
   if (!status) return fail(std::move(status));
   if (auto done = check_live(*status, world_.config.kind); !done) return done;
   findings_.status = std::move(*status);
+  if (limits().if_busy == IfBusy::kThrottle)
+    if (auto share = world_.domain.cpu_share().look(); !share)
+      return fail(std::move(share), "--if-busy throttle");
   auto found = survey();
   if (!found) return fail(std::move(found), "examining the guest's frames");
   findings_.facts.survey = std::move(*found);
@@ -125,19 +134,28 @@ Result<> Live::copy(const HeldFile& dump) {
   return describe();
 }
 
-Result<LiveInstant> Live::copy_passes(PageImage& image) {
+LiveLimits Live::limits() const {
   LiveLimits limits;
   limits.max_stop = std::chrono::milliseconds(record_.order.max_stop_ms);
   limits.if_busy = parse_if_busy(record_.order.if_busy).value_or(IfBusy::kStopLonger);
+  return limits;
+}
+
+Result<LiveInstant> Live::copy_passes(PageImage& image) {
   const LiveWorld world{.domain = world_.domain,
                         .image = image,
-                        .limits = limits,
+                        .limits = limits(),
                         .look = [this] { return survey(); },
                         .may_go_on = [this] { return may_go_on(); },
                         .note_stop =
                             [this](bool is_stopped) {
                               record_.state =
                                   is_stopped ? CaptureState::kStopping : CaptureState::kTracking;
+                              return world_.note(record_);
+                            },
+                        .note_cap =
+                            [this](const std::optional<CapChange>& change) {
+                              record_.throttled = change;
                               return world_.note(record_);
                             },
                         .passed = world_.passed,
@@ -148,6 +166,7 @@ Result<LiveInstant> Live::copy_passes(PageImage& image) {
                         .keep_free_bytes = world_.keep_free_bytes};
   LiveCopy copy(world, findings_.facts.survey);
   auto instant = copy.run();
+  is_left_to_repair_ = copy.is_left_to_repair();
   if (!instant) return instant;
   findings_.facts.survey = copy.survey();
   findings_.facts.vcpus = copy.take_vcpus();
@@ -209,8 +228,9 @@ Result<> Live::end_interrupted() {
   const bool was_stopped = record_.state == CaptureState::kStopping;
   auto status = status_of(record_.uuid);
   if (status) {
-    if (auto done = repair_live(world_.domain, was_stopped); !done)
+    if (auto done = repair_live(world_.domain, was_stopped, record_.throttled); !done)
       return fail(std::move(done), "ending an interrupted live dump");
+    if (record_.throttled) world_.info("the domain has its own cap of processor time again");
     if (was_stopped && status->paused) world_.info("the domain was still stopped; it runs again");
   } else if (status.error().code() != ErrorCode::kNotFound) {
     return fail(std::move(status));

@@ -4,22 +4,33 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "hv/capture/cap_change.h"
 
 namespace hadump {
 
 /// What is done with a guest that writes so fast that it would be stopped for longer than it may.
-enum class IfBusy : std::uint8_t { kStopLonger, kGiveUp };
+enum class IfBusy : std::uint8_t {
+  kStopLonger,
+  kThrottle,  ///< it gets less processor time; when that is of no use, it is stopped for longer
+  kGiveUp,
+};
 std::string_view to_string(IfBusy choice);
 /// @return nothing for another word.
 std::optional<IfBusy> parse_if_busy(std::string_view word);
+/// All words, as in "a, b or c".
+std::string if_busy_words();
 
 struct LiveLimits {
   std::chrono::microseconds max_stop{5000};
   IfBusy if_busy = IfBusy::kStopLonger;
   unsigned passes = 30;
   std::chrono::microseconds time = std::chrono::minutes(5);  ///< of the passes after the first
+  std::chrono::microseconds throttled_time =
+      std::chrono::minutes(1);  ///< and while it is throttled
 };
 
 /// One time through what was written to.
@@ -50,6 +61,9 @@ struct LiveInstant {
   /// Stops before that were too long already when they began, and how long they lasted.
   unsigned taken_back = 0;
   std::chrono::microseconds taken_back_for{};
+  /// The processor time that it got less, and for how long. None was set: it was not throttled.
+  CapChange throttled;
+  std::chrono::microseconds throttled_for{};
   std::vector<LivePass> passes;
 };
 
@@ -57,6 +71,7 @@ enum class LiveStep : std::uint8_t {
   kPass,        ///< go through what was written to once more
   kStop,        ///< stop the guest: it is within its budget
   kStopLonger,  ///< stop it all the same; stop_time() says for how long
+  kThrottle,    ///< let it have less processor time; add_throttled() says what came of it
   kGiveUp,
 };
 
@@ -73,6 +88,8 @@ class LivePlan {
   void add(const LivePass& pass);
   /// The guest was stopped, had written too much by then, and goes on.
   void add_taken_back() { ++taken_back_; }
+  /// @param is_slower  it has less processor time now; false: it cannot have less, or it is no use.
+  void add_throttled(bool is_slower);
   /// All memory must be copied again. @return false when that has been so too often.
   [[nodiscard]] bool begin_again();
 
@@ -81,6 +98,8 @@ class LivePlan {
   bool is_within_budget(std::uint64_t frames) const {
     return stop_time(frames) <= limits_.max_stop;
   }
+  /// How many frames a stop may copy; many when nothing was measured.
+  std::uint64_t frames_within_budget() const;
   /// @param frames    what a stop would have to copy now. @param is_ready  and it could do so
   ///                  without waiting for anybody.
   LiveStep next(std::uint64_t frames, bool is_ready = true) const;
@@ -92,10 +111,14 @@ class LivePlan {
   LiveLimits limits_;
   std::vector<LivePass> passes_;
   std::size_t first_ = 0;  ///< the pass over everything, of passes_
+  std::size_t since_ = 0;  ///< the passes that count, of passes_
   unsigned begun_again_ = 0;
-  std::chrono::microseconds time_{};  ///< of all passes since but the first
+  std::chrono::microseconds time_{};  ///< of all passes that count but the first
   unsigned futile_ = 0;               ///< passes in a row after which no less was left
   unsigned taken_back_ = 0;
+  bool is_throttled_ = false;
+  bool can_be_slower_ = true;
+  std::chrono::microseconds throttled_for_{};
   double us_per_frame_ = 0;
   std::chrono::microseconds fixed_{};
 };

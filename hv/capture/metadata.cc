@@ -89,6 +89,13 @@ Json frames_json(const FrameSurvey& survey) {
 }
 
 // Frames in passes count again and again.
+Json throttled_json(const LiveInstant& live) {
+  if (live.throttled.set.empty()) return nullptr;
+  return {{"cap_before", live.throttled.before},
+          {"caps", live.throttled.set},
+          {"us", live.throttled_for.count()}};
+}
+
 Json live_json(const LiveInstant& live, const CaptureOrder& order) {
   Json passes = Json::array();
   for (const LivePass& pass : live.passes)
@@ -106,6 +113,7 @@ Json live_json(const LiveInstant& live, const CaptureOrder& order) {
           {"if_busy", order.if_busy},
           {"stops_taken_back", live.taken_back},
           {"taken_back_us", live.taken_back_for.count()},
+          {"throttled", throttled_json(live)},
           {"passes", std::move(passes)}};
 }
 

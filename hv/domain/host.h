@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "hv/domain/cpu_share.h"
 #include "hv/domain/dirty_log.h"
 #include "hv/domain/domain.h"
 #include "hv/domain/domain_config.h"
@@ -14,7 +15,7 @@
 
 namespace hadump {
 
-/// One domain, opened for one piece of work. The five parts share handles that nobody else uses, so
+/// One domain, opened for one piece of work. The six parts share handles that nobody else uses, so
 /// that a call that hangs in one of them hangs for this piece of work only.
 ///
 /// Threads: one at a time, except where a part says more.
@@ -24,6 +25,7 @@ class OpenDomain {
   virtual Domain& domain() = 0;
   virtual GuestMemory& memory() = 0;
   virtual DirtyLog& dirty_log() = 0;
+  virtual CpuShare& cpu_share() = 0;
   virtual GuestLinks& links() = 0;
   virtual GuestStore& store() = 0;
 };

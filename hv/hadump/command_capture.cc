@@ -54,7 +54,7 @@ po::options_description describe_capture(CaptureOptions& options) {
        "mode live: for how many milliseconds the guest may be stopped")
       ("if-busy", po::value(&order.if_busy)->default_value(order.if_busy)->value_name("WORD"),
        "mode live: what to do with a guest that writes so fast that it would be stopped for longer: "
-       "stop-longer, or give-up")
+       "stop-longer, throttle (it gets less processor time until then), or give-up")
       ("format", po::value(&order.format)->default_value(order.format)->value_name("FORMAT"), formats.c_str())
       ("compress", po::value(&order.compress)->default_value(order.compress)->value_name("CODEC"), codecs.c_str())
       ("follow", po::bool_switch(&options.follow), "show how far it is, until it has ended");

@@ -58,9 +58,15 @@ std::string kept_text(const Json& capture) {
 // How far the copy of a running domain's memory is; empty when there is none.
 std::string pass_text(const Json& capture) {
   if (!capture.contains("pass")) return "";
-  return fmt::format("pass {}, {} left, the guest writes {}/s", number_at(capture, "pass"),
-                     format_size(number_at(capture, "left_bytes")),
-                     format_size(number_at(capture, "dirty_bytes_per_s")));
+  std::string text =
+      fmt::format("pass {}, {} left, the guest writes {}/s", number_at(capture, "pass"),
+                  format_size(number_at(capture, "left_bytes")),
+                  format_size(number_at(capture, "dirty_bytes_per_s")));
+  const Json throttled = capture.value("throttled", Json());
+  const Json caps = throttled.is_object() ? throttled.value("caps", Json()) : Json();
+  if (caps.is_array() && !caps.empty() && caps.back().is_number_unsigned())
+    text += fmt::format(" with {} % of a processor", caps.back().get<std::uint64_t>());
+  return text;
 }
 
 std::string capture_row(const Json& capture) {

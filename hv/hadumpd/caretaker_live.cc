@@ -12,6 +12,11 @@ namespace {
 // Jobs of no domain have keys that are no domain's number (DOMID_FIRST_RESERVED is 0x7FF0).
 constexpr unsigned kFirstWriter = 1U << 16;
 
+// The domain may not be as it was.
+bool is_interrupted(CaptureState state) {
+  return state == CaptureState::kTracking || state == CaptureState::kStopping;
+}
+
 }  // namespace
 
 void Caretaker::see_to_live() {
@@ -27,7 +32,15 @@ void Caretaker::see_to_live() {
 
 void Caretaker::live_taken(unsigned domid, const std::string& uuid, const std::string& name,
                            const Result<>& done) {
-  if (!done && done.error().code() != ErrorCode::kCancelled) capture_failed(name, done.error());
+  auto record = world_.captures.find(name);
+  if (!done && record && is_interrupted(record->state)) {
+    // Something could not be taken back. After kCancelled hadumpd ends, and it is the next one's;
+    // else it is see_to_live()'s, and so is the end of this capture.
+    record->error = done.error().what();
+    save(*record);
+  } else if (!done && done.error().code() != ErrorCode::kCancelled) {
+    capture_failed(name, done.error());
+  }
   // After kCancelled, hadumpd ends; the next one removes what is left.
   if (Ward* ward = ward_of(domid, uuid)) ward->capturing = false;
 }
@@ -55,7 +68,8 @@ void Caretaker::live_written(const std::string& name, const Result<>& done) {
                  name, record->domid, record->domain, record->file);
 }
 
-// An earlier hadumpd has ended in the middle. The domain may still be stopped.
+// An earlier hadumpd has ended in the middle, or we could not take something back. The domain may
+// still be stopped.
 void Caretaker::repair_live(const CaptureRecord& record) {
   if (record.state == CaptureState::kExamining)
     return capture_failed(record.name, Error(ErrorCode::kCancelled, "hadumpd ended meanwhile"));
@@ -63,7 +77,7 @@ void Caretaker::repair_live(const CaptureRecord& record) {
   static_cast<void>(world_.jobs.start<void>(
       record.domid, fmt::format("capture {}: ending it", record.name),
       [capture = world_.capture, task = CaptureTask{{}, record}] { return capture(task); },
-      [this, name = record.name](const Result<>& done) {
+      [this, name = record.name, why = record.error](const Result<>& done) {
         Attempts& attempts = asides_[name];
         if (!done && done.error().code() != ErrorCode::kCancelled) {
           const auto pause = pause_after(attempts.failures() + 1);
@@ -72,6 +86,7 @@ void Caretaker::repair_live(const CaptureRecord& record) {
           return;
         }
         asides_.erase(name);
+        if (!why.empty()) return capture_failed(name, Error(ErrorCode::kOs, why));
         capture_failed(name, done ? Error(ErrorCode::kCancelled, "interrupted") : done.error());
       }));  // or in the next round
 }

@@ -7,6 +7,7 @@
 
 #include "hv/xen/domain_list.h"
 #include "hv/xen/toolstack.h"
+#include "hv/xen/xen_cpu_share.h"
 #include "hv/xen/xen_dirty_log.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_links.h"
@@ -28,6 +29,7 @@ class XenOpenDomain : public OpenDomain {
   XenOpenDomain(XenHandles handles, unsigned domid)
       : handles_(std::move(handles)),
         dirty_log_(handles_, domid),
+        cpu_share_(handles_, domid),
         links_(handles_, domid),
         store_(handles_.store.get(), domid) {
     if (is_pv(handles_.control.get(), domid)) {
@@ -43,6 +45,7 @@ class XenOpenDomain : public OpenDomain {
   Domain& domain() override { return *domain_; }
   GuestMemory& memory() override { return *memory_; }
   DirtyLog& dirty_log() override { return dirty_log_; }
+  CpuShare& cpu_share() override { return cpu_share_; }
   GuestLinks& links() override { return links_; }
   GuestStore& store() override { return store_; }
 
@@ -51,6 +54,7 @@ class XenOpenDomain : public OpenDomain {
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<Domain> domain_;  ///< may borrow memory_
   XenDirtyLog dirty_log_;
+  XenCpuShare cpu_share_;
   XenGuestLinks links_;
   XenGuestStore store_;
 };

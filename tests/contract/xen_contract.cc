@@ -12,11 +12,13 @@
 
 #include "hv/rescue/twin.h"
 #include "hv/xen/toolstack.h"
+#include "hv/xen/xen_cpu_share.h"
 #include "hv/xen/xen_dirty_log.h"
 #include "hv/xen/xen_domain.h"
 #include "hv/xen/xen_guest_memory.h"
 #include "hv/xen/xen_guest_store.h"
 #include "hv/xen/xen_host.h"
+#include "tests/contract/cpu_share_contract.h"
 #include "tests/contract/dirty_log_contract.h"
 #include "tests/contract/domain_contract.h"
 #include "tests/contract/guest_memory_contract.h"
@@ -84,6 +86,17 @@ TEST_F(OnXen, WhoeverHasMappedAReplacedFrameKeepsTheOldOne) {
 TEST_F(OnXen, DirtyLogKeepsTheContract) {
   XenDirtyLog log(handles_, g_subject.domid);
   check_dirty_log_contract(log, g_subject.first_absent, {});
+}
+
+TEST_F(OnXen, CpuShareKeepsTheContract) {
+  XenCpuShare share(handles_, g_subject.domid);
+  xen_domctl_sched_credit2 before{};
+  ASSERT_EQ(xc_sched_credit2_domain_get(handles_.control.get(), g_subject.domid, &before), 0);
+  check_cpu_share_contract(share);
+  xen_domctl_sched_credit2 after{};
+  ASSERT_EQ(xc_sched_credit2_domain_get(handles_.control.get(), g_subject.domid, &after), 0);
+  EXPECT_GT(after.weight, 0);
+  EXPECT_EQ(after.weight, before.weight) << "an admin's";
 }
 
 TEST_F(OnXen, ARequestThatNobodyHasTakenIsWithdrawn) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "hv/domain/host.h"
+#include "tests/fakes/in_memory_cpu_share.h"
 #include "tests/fakes/in_memory_dirty_log.h"
 #include "tests/fakes/in_memory_domain.h"
 #include "tests/fakes/in_memory_guest.h"
@@ -35,6 +36,7 @@ class InMemoryHost : public Host {
     InMemoryDomain domain;
     InMemoryGuest memory;
     InMemoryDirtyLog dirty_log{history, memory};
+    InMemoryCpuShare cpu_share{history};
     InMemoryGuestLinks links{history};
     InMemoryGuestStore store;
     bool has_configuration = true;  ///< the toolstack has written it
@@ -170,6 +172,7 @@ class InMemoryHost : public Host {
     Domain& domain() override { return resident_->domain; }
     GuestMemory& memory() override { return resident_->memory; }
     DirtyLog& dirty_log() override { return resident_->dirty_log; }
+    CpuShare& cpu_share() override { return resident_->cpu_share; }
     GuestLinks& links() override { return resident_->links; }
     GuestStore& store() override { return resident_->store; }
 

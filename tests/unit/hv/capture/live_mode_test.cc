@@ -32,6 +32,7 @@ class LiveModeTest : public testing::Test, public CapturedGuest {
     log().grant(Gfn{kDataFrame + 7});
   }
   InMemoryDirtyLog& log() { return host_.at(domid_).dirty_log; }
+  InMemoryCpuShare& share() { return host_.at(domid_).cpu_share; }
   InMemoryDomain& domain() { return host_.at(domid_).domain; }
   /// Both parts of it, as hadumpd runs them.
   Result<> run_both() {
@@ -83,6 +84,7 @@ TEST_F(LiveModeTest, SaysWhatInstantItIsOf) {
   EXPECT_EQ(live["granted_bytes"], kFrameSize);
   EXPECT_EQ(live["passes"][0]["bytes"], kFrames << kFrameShift);
   EXPECT_EQ(live["if_busy"], "stop-longer");
+  EXPECT_EQ(live["throttled"], nullptr);
   EXPECT_EQ(metadata()["trailer"]["complete"], true);
 }
 
@@ -108,7 +110,13 @@ TEST_F(LiveModeTest, RefusesWithTheReason) {
   EXPECT_EQ(run().error().code(), ErrorCode::kBusy);
   expect_nothing_left();
 
-  record_.state = CaptureState::kExamining;
+  EXPECT_EQ(record_.state, CaptureState::kExamining) << "nothing is left to repair";
+  record_.order.if_busy = "throttle";
+  share().set_unsupported();
+  EXPECT_EQ(run().error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(files(), IsEmpty());
+  record_.order.if_busy = "stop-longer";
+
   config_.kind = &kPvGuest;
   EXPECT_EQ(run().error().code(), ErrorCode::kUnsupported);
   ASSERT_TRUE(host_.crash(domid_));
@@ -176,6 +184,76 @@ TEST_F(LiveModeTest, AKillBeforeTheInstantIsKeptLeavesNothing) {
     EXPECT_EQ(done.error().code(), ErrorCode::kCancelled);
     EXPECT_THAT(done.error().what(), HasSubstr("is lost"));
     std::filesystem::remove(directory_ / "in");
+    expect_nothing_left();
+  }
+}
+
+// It writes to more than a stop's buffer has room for, 8192 frames, whenever it is looked at.
+TEST_F(LiveModeTest, AThrottledOneIsNotedAndRepaired) {
+  share().admin_sets(80);
+  record_.order.if_busy = "throttle";
+  bool is_slow = false;
+  const auto busy = [&](const std::string& what) -> Result<> {
+    if (what == "take_log" && !is_slow)
+      for (std::uint64_t gfn = kDataFrame; gfn < kDataFrame + 9000; ++gfn)
+        log().guest_writes(Gfn{gfn}, 0, gfn);
+    clock_ += std::chrono::milliseconds(10);
+    share().ran(std::chrono::milliseconds(8));
+    return {};
+  };
+  log().on_call(busy);
+  passed_ = [&](std::string_view step) { is_slow = is_slow || step == "throttled"; };
+  CaptureRecord record = record_;
+  const auto done = run(record).value();
+  ASSERT_TRUE(done) << done.error().what();
+  const CapChange change{.before = 80, .set = {36}};
+  EXPECT_FALSE(record.throttled);
+  EXPECT_EQ(share().cap(), 80U);
+  EXPECT_EQ(metadata()["header"]["live"]["throttled"]["cap_before"], 80);
+  EXPECT_EQ(metadata()["header"]["live"]["throttled"]["caps"], Json({36}));
+  EXPECT_GT(metadata()["header"]["live"]["throttled"]["us"], 0);
+  ASSERT_TRUE(run(record).value());
+
+  record_.order.to = directory_ / "other";
+  is_slow = false;
+  passed_ = [&](std::string_view step) {
+    if (step == "throttled") throw Killed{};
+  };
+  log().on_call([&](const std::string& what) {
+    return what == "stop_log" ? Result<>(fail(ErrorCode::kOs, "killed")) : busy(what);
+  });
+  share().on_call([&, sets = 0](const std::string& what) mutable -> Result<> {
+    if (what == "set_cap" && ++sets > 1) return fail(ErrorCode::kOs, "killed");
+    return {};
+  });
+  noted_.clear();
+  ASSERT_FALSE(run(record_));
+  EXPECT_EQ(share().cap(), change.set.back()) << "it is killed";
+  log().on_call(no_hook());
+  share().on_call(no_hook());
+  record_ = noted_.back();
+  EXPECT_EQ(record_.throttled, change);
+  EXPECT_EQ(run().error().code(), ErrorCode::kCancelled);
+  EXPECT_EQ(share().cap(), 80U);
+  EXPECT_FALSE(log().is_on());
+}
+
+// The caretaker sees by the state that somebody must see to the domain.
+TEST_F(LiveModeTest, WhatCannotBeTakenBackKeepsItsState) {
+  for (const char* call : {"stop_log", "unpause"}) {
+    const auto hook = [&](const std::string& what) {
+      return what == call ? Result<>(fail(ErrorCode::kOs, "Xen refuses")) : Result<>();
+    };
+    log().on_call(hook);
+    domain().on_call(hook);
+    CaptureRecord record = record_;
+    ASSERT_FALSE(run(record).value());
+    EXPECT_EQ(record.state,
+              call == std::string("unpause") ? CaptureState::kStopping : CaptureState::kTracking);
+    EXPECT_EQ(noted_.back().state, record.state);
+    log().on_call(no_hook());
+    domain().on_call(no_hook());
+    EXPECT_EQ(run(record).value().error().code(), ErrorCode::kCancelled);
     expect_nothing_left();
   }
 }

@@ -55,6 +55,54 @@ TEST(LivePlan, AGuestThatNeverWritesLessIsWhatTheLimitsSay) {
   }
 }
 
+// Three times as it is, and then once with each cap.
+TEST(LivePlan, AGuestThatIsToBeSlowedDownGetsAPassForEachStep) {
+  LivePlan plan = begun({.if_busy = IfBusy::kThrottle});
+  for (int i = 0; i < 3; ++i) plan.add(pass_of(90000, 90000));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(plan.next(90000), LiveStep::kThrottle) << i;
+    plan.add_throttled(true);
+    EXPECT_EQ(plan.next(90000), LiveStep::kPass) << i;
+    plan.add(pass_of(90000, 90000));
+  }
+  plan.add_throttled(true);
+  plan.add(pass_of(90000, 20000));
+  EXPECT_EQ(plan.next(20000), LiveStep::kPass) << "it helps";
+  EXPECT_EQ(plan.next(100), LiveStep::kStop);
+  plan.add(pass_of(20000, 20000));
+  EXPECT_EQ(plan.next(20000), LiveStep::kThrottle);
+  plan.add_throttled(false);
+  EXPECT_EQ(plan.next(20000), LiveStep::kStopLonger) << "the dump is not lost";
+}
+
+TEST(LivePlan, AThrottledGuestIsNotSoForLong) {
+  LivePlan plan = begun({.if_busy = IfBusy::kThrottle, .throttled_time = 50ms});
+  for (int i = 0; i < 3; ++i) plan.add(pass_of(90000, 90000));
+  for (int i = 0; i < 2; ++i) {
+    plan.add_throttled(true);
+    plan.add(pass_of(90000, 40000));
+    EXPECT_EQ(plan.next(40000), LiveStep::kPass) << "40 ms";
+  }
+  EXPECT_TRUE(plan.begin_again());
+  plan.add(pass_of(90000, 40000));
+  EXPECT_EQ(plan.next(40000), LiveStep::kStopLonger) << "60 ms, a new beginning or not";
+}
+
+// All passes that it may have, and no pass in vain.
+TEST(LivePlan, OneThatTakesTooManyPassesIsSlowedDownToo) {
+  LivePlan plan = begun({.if_busy = IfBusy::kThrottle, .passes = 2});
+  plan.add(pass_of(90000, 70000));
+  EXPECT_EQ(plan.next(70000), LiveStep::kThrottle);
+  plan.add_throttled(true);
+  EXPECT_EQ(plan.next(70000), LiveStep::kPass);
+}
+
+TEST(LivePlan, KnowsWhatAStopMayCopy) {
+  EXPECT_EQ(begun().frames_within_budget(), 4500U);
+  EXPECT_EQ(begun({.max_stop = 400us}).frames_within_budget(), 0U);
+  EXPECT_GT(LivePlan({}).frames_within_budget(), 1U << 30) << "nothing was measured";
+}
+
 TEST(LivePlan, ABurstBetweenPassesIsForgiven) {
   LivePlan plan = begun();
   for (int i = 0; i < 9; ++i) {
@@ -88,8 +136,9 @@ TEST(LivePlan, StopsThatWereTakenBackCount) {
 }
 
 TEST(LivePlan, WordsAreReadAsTheyAreWritten) {
-  for (const IfBusy choice : {IfBusy::kStopLonger, IfBusy::kGiveUp})
+  for (const IfBusy choice : {IfBusy::kStopLonger, IfBusy::kThrottle, IfBusy::kGiveUp})
     EXPECT_EQ(parse_if_busy(to_string(choice)), choice);
+  EXPECT_EQ(if_busy_words(), "stop-longer, throttle or give-up");
   EXPECT_FALSE(parse_if_busy("wait"));
   EXPECT_DOUBLE_EQ(pass_of(1, 100).dirty_rate(), 5000);
 }

@@ -84,6 +84,25 @@ TEST(CaptureRecord, ALiveOnesToo) {
   }
 }
 
+TEST(CaptureRecord, AThrottledOnesToo) {
+  CaptureRecord record = sample();
+  record.order.mode = "live";
+  record.throttled = CapChange{.before = 80, .set = {20, 10}};
+  const std::string text = to_json(record);
+  const auto back = parse_capture_record(text);
+  ASSERT_TRUE(back) << back.error().what();
+  EXPECT_EQ(*back, record);
+  for (const char* bad : {R"({"cap_before":80})", R"({"cap_before":65536,"caps":[1]})",
+                          R"({"cap_before":80,"caps":[65536]})", R"({"cap_before":80,"caps":[-1]})",
+                          R"({"cap_before":80,"caps":7})", R"([1,2])", R"("20")"}) {
+    Json json = Json::parse(text);
+    json["throttled"] = Json::parse(bad);
+    const auto read = parse_capture_record(json.dump());
+    ASSERT_FALSE(read) << bad;
+    EXPECT_EQ(read.error().code(), ErrorCode::kBadData) << bad;
+  }
+}
+
 TEST(CaptureRecord, TakesWholeNumbersOnly) {
   CaptureRecord record = sample();
   record.order.mode = "live";

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/contract/cpu_share_contract.h"
 #include "tests/contract/dirty_log_contract.h"
 #include "tests/contract/domain_contract.h"
 #include "tests/contract/guest_memory_contract.h"
 #include "tests/contract/guest_store_contract.h"
+#include "tests/fakes/in_memory_cpu_share.h"
 #include "tests/fakes/in_memory_dirty_log.h"
 #include "tests/fakes/in_memory_domain.h"
 #include "tests/fakes/in_memory_guest.h"
@@ -42,6 +44,12 @@ TEST(InMemoryDirtyLog, KeepsTheContract) {
   InMemoryGuest guest{{Gfn{0}, Gfn{64}}};
   InMemoryDirtyLog log(history, guest);
   check_dirty_log_contract(log, Gfn{64}, [&](Gfn gfn) { log.guest_writes(gfn, 0, 1); });
+}
+
+TEST(InMemoryCpuShare, KeepsTheContract) {
+  History history;
+  InMemoryCpuShare share(history);
+  check_cpu_share_contract(share);
 }
 
 TEST(InMemoryGuestStore, KeepsTheContract) {

@@ -129,7 +129,7 @@ TEST_F(CommandsTest, WrongUsageIsNamedInAFewWords) {
             {"web", "--to", "/x", "--mode", "magic"},
             "--mode: invalid mode 'magic'; use copy, alias, live or auto"},
         {{"web", "--to", "/x", "--mode", "live", "--if-busy", "wait"},
-         "--if-busy: invalid word 'wait'; use stop-longer or give-up"},
+         "--if-busy: invalid word 'wait'; use stop-longer, throttle or give-up"},
         {{"web", "shop"}, "too many arguments"}}) {
     const auto parsed = parse_capture(bad);
     ASSERT_FALSE(parsed);

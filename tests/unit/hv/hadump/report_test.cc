@@ -42,6 +42,21 @@ TEST(Answer, IsTakenAsFarAsEveryCommandReliesOnIt) {
   EXPECT_EQ(parse_answer(R"({"ok": 1, "error": []})").error().what(), "refused");
 }
 
+TEST(Report, ShowsTheTimeOfAThrottledGuest) {
+  const char* const text = R"({"name": "c", "state": "tracking", "mode": "live", "pass": 5,
+    "left_bytes": 4096, "dirty_bytes_per_s": 8192, "throttled": THROTTLED})";
+  const auto shown = [&](const std::string& throttled) {
+    std::string json = text;
+    json.replace(json.find("THROTTLED"), 9, throttled);
+    return capture_progress(ordered_json::parse(json));
+  };
+  EXPECT_THAT(shown(R"({"cap_before": 0, "caps": [20, 10]})"),
+              HasSubstr("pass 5, 4 KiB left, the guest writes 8 KiB/s with 10 % of a processor"));
+  for (const char* none : {"null", "7", "{}", R"({"caps": []})", R"({"caps": 7})",
+                           R"({"caps": ["x"]})", R"({"caps": [-1]})", R"({"caps": "x"})"})
+    EXPECT_THAT(shown(none), Not(HasSubstr("processor"))) << none;
+}
+
 TEST(Report, ShowsWhatIsBeingSent) {
   auto answer = ordered_json::parse(R"({"ok": true, "domains": [
     {"name": "g1", "uuid": "u", "domid": 7}, {"name": "g2", "uuid": "v", "domid": 8}],

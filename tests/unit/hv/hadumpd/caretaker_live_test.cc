@@ -150,6 +150,25 @@ TEST_F(CaretakerLiveTest, AnotherBootOfTheHostLosesIt) {
   EXPECT_EQ(states_seen.back(), CaptureState::kTracking) << "its files are removed";
 }
 
+// What the capture could not take back is taken back, and the capture failed for its own reason.
+TEST_F(CaretakerLiveTest, WhatCouldNotBeTakenBackIsRepairedAtOnce) {
+  const unsigned domid = known(config("web"));
+  const auto as_before = capture_hook;
+  capture_hook = [&, first = true](CaptureRecord& record) mutable -> Result<> {
+    if (!std::exchange(first, false)) return as_before(record);
+    record.state = CaptureState::kTracking;
+    record.throttled = CapChange{.before = 80, .set = {20}};
+    if (auto done = captures->save(record); !done) return done;
+    return fail(ErrorCode::kOs, "Xen refuses");
+  };
+  ASSERT_TRUE(caretaker->capture(domid, order()));
+  settle();
+  EXPECT_THAT(states_seen, ElementsAre(CaptureState::kTracking));
+  EXPECT_EQ(newest().state, CaptureState::kFailed);
+  EXPECT_THAT(newest().error, HasSubstr("Xen refuses"));
+  EXPECT_EQ(state("web"), "watching");
+}
+
 TEST_F(CaretakerLiveTest, ARepairThatFailsIsTriedAgain) {
   const unsigned domid = known(config("web"));
   CaptureRecord record = captures->begin("web", "uuid-of-web", domid, 1700000000000);
