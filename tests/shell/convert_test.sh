@@ -58,8 +58,8 @@ expect_said "$read_all"
 
 begin "what a stream that was cut off did not bring is not called left out"
 "$tool" convert dump - >stream 2>errors
-head -c $(($(wc -c <stream) - 17)) stream >cut
-expect_code 5 "$tool" verify cut
+head -c $(($(wc -c <stream) - 17)) stream >partial
+expect_code 5 "$tool" verify partial
 expect_said "left out or never written"
 expect_said "the dump is marked incomplete"
 expect_code 0 "$tool" verify stream
