@@ -209,6 +209,21 @@ TEST_F(LargerWindowTest, RefusesWhenAPartWasReleased) {
   EXPECT_THAT(done.error().what(), HasSubstr("released already"));
 }
 
+// It is the guest's own memory, reserved for one window.
+TEST_F(FailedWindowTest, ARegisteredSaveAreaStaysWhereItIs) {
+  store.keys = {{"version", "1"}, {"mode", "registered"}, {"save-area", "0x10000000 0x9000000"}};
+  fail_in_the_window();
+  ASSERT_EQ(record.mode, SaveMode::kRegistered);
+
+  const auto done = run();
+
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(done.error().what(), HasSubstr("the guest's own memory"));
+  EXPECT_EQ(record.save_area, small);
+  EXPECT_THAT(history, testing::Not(Contains("reset")));
+}
+
 TEST_F(LargerWindowTest, NeverMovesADamagedDump) {
   guest.fill(Gfn{small.end.value - 1024}, std::byte{0xee});  // inside LOW
   history.clear();
@@ -307,8 +322,8 @@ TEST_F(LargerWindowTest, StaysWhereItIsWhenTheStepCannotBeWrittenDown) {
   EXPECT_EQ(records.saved.back().save_area, small);
 }
 
-// The heart of the promise: killed before any call, and then again at the next one, there is all of
-// the dump, in the one save area or in the other.
+// The heart of the promise: killed before any call or after any step, there is all of the dump, in
+// the one save area or in the other, and the next agent clears up or goes on.
 TEST_F(LargerWindowTest, KilledAnywhereTheNextAgentFindsAllOfIt) {
   int calls = 0;
   int kill_at = 0;
@@ -339,6 +354,11 @@ TEST_F(LargerWindowTest, KilledAnywhereTheNextAgentFindsAllOfIt) {
     ASSERT_FALSE(testing::Test::HasFailure());
     const DomainStatus now = *domain.status();
     if (!killed || (!now.shutdown && !now.paused)) break;
+    if (record.window_bytes != kWindow) continue;
+    policy.most_added_bytes = 0;  // the next agent cannot move it, and only clears up
+    EXPECT_FALSE(run());
+    expect_as_before();
+    policy.most_added_bytes = UINT64_MAX;
   }
   EXPECT_EQ(record.window_bytes, kLarger);
   EXPECT_EQ(record.boots, 2U);
