@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct PageOutcome {
 struct ChunkRoom {
   DumpSink* sink = nullptr;
   DataRoom room;
+  std::span<const PageOutcome> pages;  ///< Whose data it is; of the same chunk.
 };
 
 /// One work item on its way through the pipeline: filled by a worker, written by the caller's
@@ -53,8 +55,9 @@ struct Chunk {
   bool is_left_out = false;
   std::unique_ptr<std::byte[]> buffer = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
   std::vector<FrameView> views;
-  /// All of its data, in order; empty when that was written at once.
-  std::vector<ChunkRoom> rooms;
+  /// For what was not written at once. Not several: a sink waits until a buffer is filled, and
+  /// would wait for ever for one that is to be filled when the chunk has its last room.
+  std::optional<ChunkRoom> room;
   DumpProgress counts;  ///< Only the counters that a worker knows.
   ChunkCost cost;       ///< All but its rung.
   Result<> result;

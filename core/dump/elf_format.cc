@@ -113,6 +113,7 @@ Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages,
       now_.gap_has_lost = now_.gap_has_lost || page.fate == PageFate::kLost;
     return {};
   }
+  fill_room(chunk);
   if (auto done = end_gap(); !done) return done;
   for (std::size_t i = 0; i < pages.size();) {
     std::size_t end = i;
@@ -121,6 +122,7 @@ Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages,
       ++end;
     const auto run = pages.subspan(i, end - i);
     if (run.front().fate != PageFate::kData) {
+      fill_room(chunk);
       if (auto done = leave_hole(run.size()); !done) return done;
     } else {
       attempted_end_ = std::max(attempted_end_, now_.data_end + (run.size() << kFrameShift));

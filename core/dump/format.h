@@ -45,8 +45,8 @@ class DumpFormat {
 
   /// Headers and empty tables.
   virtual Result<> begin() = 0;
-  /// When this leaves chunk.rooms, they have to be filled (fill_rooms()) before anything but
-  /// another append() is called; also when it fails.
+  /// When this leaves chunk.room, that has to be filled (fill_room()) before anything but another
+  /// append() is called; also when it fails.
   virtual Result<> append(Chunk& chunk) = 0;
   /// Takes the room that the tables will need for what is pending, so that it is missed now and not
   /// by checkpoint(). A sink that cannot rewrite needs none.
@@ -83,13 +83,14 @@ Result<std::unique_ptr<DumpFormat>> make_xen_core_format(FormatInput input,
                                                          std::vector<FormatOutput> outputs);
 
 /// Writes those of `pages`, which are part of `chunk`, that are kData, one after the other; or
-/// takes room for them.
+/// takes room for them. The room that the chunk has already is filled first.
 /// @param offset_of_first  where the first of them goes.
 /// @return bytes written.
 Result<std::uint64_t> put_pages(DumpSink& sink, Chunk& chunk, std::span<const PageOutcome> pages,
                                 std::uint64_t offset_of_first);
 
-/// Copies the chunk's data to where it goes. From any thread.
-void fill_rooms(Chunk& chunk);
+/// Copies the chunk's data to where it goes. From any thread. Whoever writes to the sink in any
+/// other way than by put_pages() does this before.
+void fill_room(Chunk& chunk);
 
 }  // namespace hadump

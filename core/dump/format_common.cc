@@ -33,16 +33,37 @@ std::size_t data_bytes(std::span<const PageOutcome> pages) {
   return bytes;
 }
 
+void copy_to(const ChunkRoom& one) {
+  auto part = one.room.parts.begin();
+  std::size_t filled = 0;  // Of that part.
+  const auto take = [&](std::span<const std::byte> piece) -> Result<> {
+    while (!piece.empty() && part != one.room.parts.end()) {
+      const std::span<std::byte> to = part->bytes.subspan(filled);
+      const std::size_t bytes = std::min(piece.size(), to.size());
+      std::memcpy(to.data(), piece.data(), bytes);
+      piece = piece.subspan(bytes);
+      filled += bytes;
+      if (bytes < to.size()) continue;
+      filled = 0;
+      ++part;
+    }
+    return {};
+  };
+  static_cast<void>(for_each_piece(one.pages, take));
+  one.sink->end_data(one.room);
+}
+
 }  // namespace
 
 Result<std::uint64_t> put_pages(DumpSink& sink, Chunk& chunk, std::span<const PageOutcome> pages,
                                 std::uint64_t offset_of_first) {
   const std::size_t bytes = data_bytes(pages);
   if (bytes == 0) return 0;
+  fill_room(chunk);
   auto room = sink.begin_data(offset_of_first, bytes);
   if (!room) return fail(std::move(room));
   if (!room->empty()) {
-    chunk.rooms.push_back({&sink, *room});
+    chunk.room = {&sink, *room, pages};
     return bytes;
   }
   std::uint64_t offset = offset_of_first;
@@ -55,28 +76,9 @@ Result<std::uint64_t> put_pages(DumpSink& sink, Chunk& chunk, std::span<const Pa
   return bytes;
 }
 
-void fill_rooms(Chunk& chunk) {
-  auto room = chunk.rooms.begin();
-  std::size_t part = 0;
-  std::size_t filled = 0;  // Of that part.
-  const auto take = [&](std::span<const std::byte> piece) -> Result<> {
-    while (!piece.empty() && room != chunk.rooms.end()) {
-      const std::span<std::byte> to = room->room.parts[part].bytes.subspan(filled);
-      const std::size_t bytes = std::min(piece.size(), to.size());
-      std::memcpy(to.data(), piece.data(), bytes);
-      piece = piece.subspan(bytes);
-      filled += bytes;
-      if (bytes < to.size()) continue;
-      filled = 0;
-      if (++part < room->room.parts.size() && !room->room.parts[part].bytes.empty()) continue;
-      part = 0;
-      room->sink->end_data(room->room);
-      ++room;
-    }
-    return {};
-  };
-  static_cast<void>(for_each_piece(chunk.outcomes(), take));
-  chunk.rooms.clear();
+void fill_room(Chunk& chunk) {
+  if (chunk.room) copy_to(*chunk.room);
+  chunk.room.reset();
 }
 
 }  // namespace hadump

@@ -84,7 +84,7 @@ void Pipeline::work_until_stopped(unsigned worker) {
       std::unique_ptr<Chunk> chunk = std::move(to_write_.front());
       to_write_.pop_front();
       unlock();
-      fill_rooms(*chunk);
+      fill_room(*chunk);
       lock.lock();
       put_back(std::move(chunk));
       --unwritten_;
@@ -172,7 +172,7 @@ void Pipeline::put_back(std::unique_ptr<Chunk> chunk) {
 void Pipeline::pass_on(std::uint64_t number) {
   std::unique_lock lock(mutex_);
   std::unique_ptr<Chunk> chunk = std::move(slot(number).chunk);
-  if (chunk->rooms.empty()) return put_back(std::move(chunk));
+  if (!chunk->room) return put_back(std::move(chunk));
   to_write_.push_back(std::move(chunk));
   ++unwritten_;
   if (idle_workers_ > 0) work_ready_.notify_one();

@@ -28,7 +28,7 @@ class Pipeline {
   using Work = std::function<void(Chunk& chunk, unsigned worker)>;
   /// The frames of the next chunk; empty when there is none.
   using Produce = std::function<FrameRange()>;
-  /// Takes a finished chunk. What it leaves in chunk.rooms is filled by a worker before the run
+  /// Takes a finished chunk. What it leaves in chunk.room is filled by a worker before the run
   /// ends. An error ends the run.
   using Consume = std::function<Result<>(Chunk& chunk)>;
 

@@ -177,6 +177,7 @@ Result<> XenCoreFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pa
     bytes_written_ += *written;
     data_end_ = std::max(data_end_, offset_of(range.end));
   } else {
+    fill_room(chunk);
     if (auto done = put_zeros(range); !done) return done;
   }
   pending_.insert(range);

@@ -35,7 +35,7 @@ std::string info_of(const std::string& vmcoreinfo, std::int64_t header_seconds, 
 TEST(Info, SaysWhenTheCrashWas) {
   const std::string with_time = "OSRELEASE=6.1.0\nCRASHTIME=1700000000\n";
   EXPECT_THAT(info_of(with_time, 1600000000, false), HasSubstr("crashed: 2023-11-14T22:13:20Z"));
-  EXPECT_THAT(info_of(with_time, 1600000000, true), HasSubstr("\"crash_time\": 1700000000"));
+  EXPECT_THAT(info_of(with_time, 1600000000, true), HasSubstr("\"crash_time\":1700000000"));
 }
 
 // makedumpfile writes it there; Linux notes it only on its way to a kexec crash kernel.
@@ -43,8 +43,8 @@ TEST(Info, TakesTheTimeFromTheHeaderWhereTheKernelNotedNone) {
   EXPECT_THAT(info_of("OSRELEASE=6.1.0\n", 1600000000, false),
               HasSubstr("crashed: 2020-09-13T12:26:40Z"));
   EXPECT_THAT(info_of("OSRELEASE=6.1.0\n", 1600000000, true),
-              HasSubstr("\"crash_time\": 1600000000"));
-  EXPECT_THAT(info_of("OSRELEASE=6.1.0\n", 0, true), HasSubstr("\"crash_time\": null"));
+              HasSubstr("\"crash_time\":1600000000"));
+  EXPECT_THAT(info_of("OSRELEASE=6.1.0\n", 0, true), HasSubstr("\"crash_time\":null"));
 }
 
 }  // namespace
