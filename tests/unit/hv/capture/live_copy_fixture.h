@@ -36,17 +36,29 @@ class LiveCopyTest : public testing::Test {
     domid_ = host_.add(config);
     resident_ = host_.share(domid_);
     resident_->memory.add({Gfn{0}, Gfn{kAll}});
-    const auto hook = [this](const std::string& what) { return at_call(what); };
-    resident_->memory.on_call(hook);
-    resident_->domain.on_call(hook);
-    resident_->dirty_log.on_call(hook);
-    resident_->cpu_share.on_call(hook);
+    on_call([this](const std::string& what) { return at_call(what); });
     resident_->dirty_log.grant(Gfn{kGranted});
     open_ = host_.open(domid_).value();
     image_ = PageImage::create(HeldFile::at(directory_ / "image").value(), Gfn{kAll}).value();
     for (std::uint64_t i = 0; i < kRing; ++i) write_next();
     survey_.ram = {{Gfn{0}, Gfn{kAll}}};
     image_->set_present(survey_.ram);
+  }
+
+  void on_call(const CallHook& hook) {
+    resident_->memory.on_call(hook);
+    resident_->domain.on_call(hook);
+    resident_->dirty_log.on_call(hook);
+    resident_->cpu_share.on_call(hook);
+  }
+  /// The one with this number, from 1 on; the others do what they do.
+  void fail_call(const std::string& name, int number) {
+    on_call(
+        [this, name, left = std::make_shared<int>(number)](const std::string& what) -> Result<> {
+          if (auto done = at_call(what); !done) return done;
+          if (what == name && --*left == 0) return fail_os(EIO, what);
+          return {};
+        });
   }
 
   Result<> at_call(const std::string& what) {

@@ -164,15 +164,7 @@ TEST_F(LiveCopyTest, EveryFailureLeavesTheGuestRunning) {
   for (const auto& [name, count] : all)
     for (int nth = 1; nth <= std::min(count, 4); ++nth) {
       SCOPED_TRACE(name + " " + std::to_string(nth));
-      int left = nth;
-      const auto hook = [&, wanted = name](const std::string& what) -> Result<> {
-        if (auto done = at_call(what); !done) return done;
-        if (what == wanted && --left == 0) return fail_os(EIO, what);
-        return {};
-      };
-      resident_->memory.on_call(hook);
-      resident_->domain.on_call(hook);
-      resident_->dirty_log.on_call(hook);
+      fail_call(name, nth);
       notes_.clear();
       const auto done = copy();
       EXPECT_FALSE(done) << "and says so";

@@ -141,16 +141,7 @@ TEST_F(LiveThrottleTest, EveryFailureLeavesItItsTime) {
   for (const auto& [name, count] : all)
     for (int nth = 1; nth <= std::min(count, 400); nth += nth < 6 ? 1 : 37) {
       SCOPED_TRACE(name + " " + std::to_string(nth));
-      int left = nth;
-      const auto hook = [&, wanted = name](const std::string& what) -> Result<> {
-        if (auto done = at_call(what); !done) return done;
-        if (what == wanted && --left == 0) return fail_os(EIO, what);
-        return {};
-      };
-      resident_->memory.on_call(hook);
-      resident_->domain.on_call(hook);
-      resident_->dirty_log.on_call(hook);
-      resident_->cpu_share.on_call(hook);
+      fail_call(name, nth);
       static_cast<void>(copy());
       expect_free();
       EXPECT_FALSE(is_left_to_repair_);
