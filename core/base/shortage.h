@@ -6,8 +6,8 @@
 namespace hadump {
 
 /// Whether the machine lacks something that it may have again in a moment: memory, threads, file
-/// descriptors or locks. Any user can make it so, and for that no dump is thrown away, nothing that
-/// was saved is called useless, and no target is called refused.
+/// descriptors or locks. Any user can use them up, so for want of them no dump is thrown away, none
+/// that was saved is called missing, and no target is refused.
 constexpr bool is_shortage(int errno_value) {
   switch (errno_value) {
     case ENOMEM:

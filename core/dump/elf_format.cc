@@ -88,7 +88,7 @@ void ElfFormat::pass_over(Gfn next) {
 }
 
 /// Between what is in the file and what is to come after it.
-Result<> ElfFormat::end_gap() {
+Result<> ElfFormat::end_gap(Chunk& chunk) {
   ElfLoad& open = now_.open;
   const std::uint64_t gap = open.memory_frames - open.file_frames;
   const bool has_lost = std::exchange(now_.gap_has_lost, false);
@@ -99,7 +99,7 @@ Result<> ElfFormat::end_gap() {
     close_load();
     open = {next, 0, 0, now_.data_end};
   } else if (gap > 0) {
-    if (auto done = leave_hole(gap); !done) return done;
+    if (auto done = leave_hole(chunk, gap); !done) return done;
     open.file_frames += gap;
   }
   return {};
@@ -113,8 +113,7 @@ Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages,
       now_.gap_has_lost = now_.gap_has_lost || page.fate == PageFate::kLost;
     return {};
   }
-  fill_room(chunk);
-  if (auto done = end_gap(); !done) return done;
+  if (auto done = end_gap(chunk); !done) return done;
   for (std::size_t i = 0; i < pages.size();) {
     std::size_t end = i;
     while (end < pages.size() &&
@@ -122,8 +121,7 @@ Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages,
       ++end;
     const auto run = pages.subspan(i, end - i);
     if (run.front().fate != PageFate::kData) {
-      fill_room(chunk);
-      if (auto done = leave_hole(run.size()); !done) return done;
+      if (auto done = leave_hole(chunk, run.size()); !done) return done;
     } else {
       attempted_end_ = std::max(attempted_end_, now_.data_end + (run.size() << kFrameShift));
       auto written = put_pages(*outputs_.front().sink, chunk, run, now_.data_end);
@@ -140,8 +138,9 @@ Result<> ElfFormat::append_run(Chunk& chunk, std::span<const PageOutcome> pages,
 }
 
 /// Nothing is written where nothing ever was; where a failed attempt may have left bytes, zeros.
-Result<> ElfFormat::leave_hole(std::uint64_t frames) {
+Result<> ElfFormat::leave_hole(Chunk& chunk, std::uint64_t frames) {
   static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  if (now_.data_end < attempted_end_) fill_room(chunk);
   for (; frames > 0 && now_.data_end < attempted_end_; --frames) {
     if (auto put = outputs_.front().sink->write_data(now_.data_end, kZeros); !put) return put;
     now_.data_end += kFrameSize;

@@ -49,9 +49,9 @@ class ElfFormat : public DumpFormat {
   Result<> fill_to_end();
   void start_load(Gfn first);
   void pass_over(Gfn next);
-  Result<> end_gap();
+  Result<> end_gap(Chunk& chunk);
   Result<> append_run(Chunk& chunk, std::span<const PageOutcome> pages, bool in_file);
-  Result<> leave_hole(std::uint64_t frames);
+  Result<> leave_hole(Chunk& chunk, std::uint64_t frames);
   bool is_in_file(const PageOutcome& page) const;
   void close_load();
   std::vector<ElfLoad> all_loads() const;

@@ -45,7 +45,7 @@ Result<DiskFacts> read_disk_facts(const std::string& device, const std::string& 
     else if (parts)
       parts = fail(std::move(number));
   });
-  // A partition has none.
+  // Without the directory it lies on nothing else.
   if (!seen && seen.error().code() != ErrorCode::kNotFound) parts = std::move(seen);
   if (!parts) return fail(std::move(parts), "what the block device " + device + " lies on");
   return facts;

@@ -46,8 +46,8 @@ std::optional<SaveFailure> why_not(const Error& error) {
 }
 
 SaveFailure no_lock(const Error& of_file, const Error& of_interface) {
-  // By its errno a want that may pass: it says nothing of the dump, which a boot script may be told
-  // to give up after a failure.
+  // ENOLCK is a shortage (shortage.h): after other failures a boot script may be told to give the
+  // dump up, and nothing is wrong with it.
   return {Error::os(ENOLCK, fmt::format("memory is released only under a lock that keeps other "
                                         "savers out, and none can be had: {}; {}. Nothing was "
                                         "changed; --no-release saves without one",

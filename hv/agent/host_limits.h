@@ -22,8 +22,7 @@ struct SaveRoom {
   bool may_add = true;      ///< false: there are as many save areas as there may be
   std::uint64_t bytes = 0;  ///< the largest that it may add
 };
-/// @param records     of domains with an added save area, and others; that of `uuid` does not
-/// count.
+/// @param records     of all domains; only added save areas count, and not that of `uuid`.
 /// @param kept_bytes  memory of domains that are kept with their dump: bytes, but no save areas.
 SaveRoom room_for_save_area(std::span<const DomainRecord> records, const std::string& uuid,
                             const HostLimits& limits, std::uint64_t kept_bytes = 0);

@@ -78,7 +78,7 @@ Result<> CaptureRun::find_facts(const FrameSet& ram) {
                      looked_at_one_by_one(*world_.config.kind, ram), world_.config.kind->others());
   if (!facts) return fail(std::move(facts));
   findings_.facts = std::move(*facts);
-  // One that an admin asks for may be of a domain that crashed long ago.
+  // A domain that an admin has captured may have crashed long before.
   std::vector<std::byte>& note = findings_.facts.vmcoreinfo_note;
   if (record_.unattended) note = with_crash_time(std::move(note), record_.begun_ms / 1000);
   return {};

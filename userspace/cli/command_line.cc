@@ -76,7 +76,8 @@ Result<unsigned> threads_option(const po::variables_map& values) {
 namespace {
 
 /// run_program() gives it, whatever the command.
-constexpr ExitMeaning kShort{kExitShort, "as 1, for want of memory, threads or file descriptors"};
+constexpr ExitMeaning kShort{kExitShort,
+                             "as 1, for want of memory, threads, file descriptors or locks"};
 
 }  // namespace
 

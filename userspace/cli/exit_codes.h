@@ -21,8 +21,8 @@ enum ExitCode : int {
   kExitHeld = 7,        ///< The dump is safe, but some memory could not be given back.
   kExitEarlier = 8,     ///< What was released before is in no save that can be found.
   kExitLocked = 9,      ///< Another process saves this dump. Nothing was touched.
-  kExitShort = 10,   ///< As kExitFailed, for want of memory, threads or descriptors: it may pass.
-  kExitFormat = 11,  ///< A dump of this format cannot have this memory. Nothing was touched.
+  kExitShort = 10,      ///< As kExitFailed, for what is_shortage() names: it may pass.
+  kExitFormat = 11,     ///< A dump of this format cannot have this memory. Nothing was touched.
 };
 
 /// The exit status for an error that ends a command.
