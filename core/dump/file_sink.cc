@@ -34,6 +34,7 @@ Result<OpenedTemporary> create_temporary(const HeldFile& wanted) {
                                                : fmt::format("{}-incomplete.{}", wanted.name(), n));
     auto fd = file.open(O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd) {
+      // Whoever has it already goes on with it: it is not removed.
       if (auto locked = lock_for_writing(fd->get(), file.path()); !locked)
         return fail(std::move(locked));
       return OpenedTemporary{std::move(*fd), file};
@@ -138,7 +139,10 @@ Result<std::unique_ptr<DumpSink>> open_file_sink(const HeldFile& file,
   auto opened = create_temporary(file);
   if (!opened) return fail(std::move(opened));
   // The name must survive a power cut as surely as the portions that it holds.
-  if (auto synced = file.sync_directory(); !synced) return fail(std::move(synced));
+  if (auto synced = file.sync_directory(); !synced) {
+    static_cast<void>(opened->file.remove());  // The first error is the one to tell.
+    return fail(std::move(synced));
+  }
   return make_sink(std::move(*opened), file, options);
 }
 

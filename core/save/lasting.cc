@@ -82,10 +82,6 @@ std::vector<Mount> parse_mounts(const std::string& mountinfo) {
   return mounts;
 }
 
-bool is_below(const std::string& path, const std::string& directory) {
-  return directory == "/" || path == directory || path.starts_with(directory + "/");
-}
-
 /// What `path` is called when `from`, which it is below, is called `to`.
 std::string moved(const std::string& path, const std::string& from, const std::string& to) {
   const std::string rest = path.substr(from == "/" ? 0 : from.size());
@@ -245,6 +241,10 @@ Result<> Question::look_at_file(const std::string& file, int layer) {
 }
 
 }  // namespace
+
+bool is_below(const std::string& path, const std::string& directory) {
+  return directory == "/" || path == directory || path.starts_with(directory + "/");
+}
 
 std::string unescape_mount(std::string_view text) {
   std::string plain;

@@ -37,6 +37,10 @@ const FileSystems& system_file_systems();
 /// mountinfo and overlayfs write blanks and the like as "\040".
 std::string unescape_mount(std::string_view text);
 
+/// Whether a path is that of a directory, or of something in it, by their text. @param directory
+/// without a slash at its end, unless it is "/".
+bool is_below(const std::string& path, const std::string& directory);
+
 /// Whether files in a directory are still there after the next boot. In memory they are not, nor in
 /// /tmp, which systems empty at boot, by whatever name that is mounted, nor in a service's private
 /// /tmp, which goes with the service; and whatever is on such a place is not: an overlay by its

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <initializer_list>
 #include <string_view>
 #include <system_error>
 
@@ -17,12 +16,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kSeparators = " \t\n\"'`=<>|;&(){},";
 constexpr std::string_view kEndOfName = "{}";  // Stands for the dump's name.
 
-bool is_below_any(const fs::path& path, std::initializer_list<const char*> directories) {
-  for (const char* directory : directories)
-    if (path == directory || path.string().starts_with(std::string(directory) + "/")) return true;
-  return false;
-}
-
 bool is_device(const fs::path& path) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
@@ -31,8 +24,9 @@ bool is_device(const fs::path& path) {
 
 void add_place(std::string_view text, std::vector<std::string>& places) {
   if (!text.starts_with('/')) return;
-  const fs::path path = fs::path(text).lexically_normal();
-  if (!is_below_any(path, {"/proc", "/sys"}) && !is_device(path)) places.push_back(path.string());
+  const std::string path = fs::path(text).lexically_normal();
+  if (!is_below(path, "/proc") && !is_below(path, "/sys") && !is_device(path))
+    places.push_back(path);
 }
 
 }  // namespace

@@ -173,9 +173,15 @@ class NoteReader {
 /// Several pieces of memory that are all at the physical address 0. A machine's memory may be one
 /// piece that begins there.
 bool is_core_of_a_process(const VmcoreLayout& layout) {
-  return layout.segments.size() > 1 &&
-         std::all_of(layout.segments.begin(), layout.segments.end(),
-                     [](const LoadSegment& segment) { return segment.phys.value == 0; });
+  const bool at_zero =
+      std::all_of(layout.segments.begin(), layout.segments.end(),
+                  [](const LoadSegment& segment) { return segment.phys.value == 0; });
+  // A machine's memory may be one segment from 0 on, but has no auxiliary vector.
+  const auto is_auxv = [](const ElfNote& note) {
+    return note.name == "CORE" && note.type == NT_AUXV;
+  };
+  return at_zero && (layout.segments.size() > 1 ||
+                     std::any_of(layout.notes.begin(), layout.notes.end(), is_auxv));
 }
 
 }  // namespace

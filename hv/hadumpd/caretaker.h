@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hv/agent/care_rules.h"
+#include "hv/agent/even_clock.h"
 #include "hv/domain/host.h"
 #include "hv/hadumpd/capture_book.h"
 #include "hv/hadumpd/capturer.h"
@@ -214,6 +215,7 @@ class Caretaker {
   PolicyTable policies_;
   bool wards_are_new_ = false;
   GuestsHeard heard_;
+  EvenClock clock_;
   std::map<unsigned, Ward> wards_;           ///< by domid
   std::map<std::string, Attempts> asides_;   ///< by capture: at going on, or discarding it
   std::map<std::string, unsigned> writers_;  ///< jobs' keys by live capture: they have no domain

@@ -24,7 +24,8 @@ Result<> CrashRun::run(DomainRecord& record) {
         ErrorCode::kUnsupported,
         fmt::format("a guest of type \"{}\" cannot be booted in place", config_.kind->name));
   record.error.clear();
-  record.noticed_ms = world_.wall_ms();
+  // Who has counted the crash has noticed it, perhaps many attempts ago.
+  if (!record.crash_counted) record.noticed_ms = world_.wall_ms();
   Result<> done = run_steps(record, *ram);
   if (!done) {
     if (!record.committed) undo(record);

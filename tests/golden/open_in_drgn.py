@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Opens a dump of a sample in drgn: frames by their physical address must be the sample's, and the
-kernel's name must be found through its page tables.
+kernel's and the machine's names, as the guest has told them, must be found through the page tables.
 
     open_in_drgn.py SAMPLE DUMP [VMLINUX]
 
-A frame that the dump has left out must not read as anything but zeros. With the debug kernel, the
-backtrace of the crash must be there as well. Exit status 0 when all of it holds.
+A frame that the dump has left out must not read as anything but zeros. With the debug kernel, all that
+facts.py knows of the guest must be there as well. Exit status 0 when all of it holds.
 """
 
 import re
@@ -14,6 +14,9 @@ import struct
 import sys
 
 import drgn
+from drgn.helpers.linux import cpumask, pid, printk
+
+from facts import PANIC, Facts, check_stack, expect
 
 PAGE = 4096
 STEP = 97  # Frames from one that is compared to the next.
@@ -70,27 +73,38 @@ def compare(prog: drgn.Program, sample: Sample) -> tuple[int, int]:
     return equal, absent
 
 
+def check_structures(prog: drgn.Program, facts: Facts) -> None:
+    """What the kernel knows of itself is what the guest has said."""
+    tasks = list(pid.for_each_task(prog))
+    facts.check_tasks({task.pid.value_(): task.comm.string_().decode() for task in tasks})
+    crashed = prog.crashed_thread()
+    expect(crashed.tid == 1, f"drgn: task {crashed.tid} has crashed")
+    check_stack([frame.name for frame in crashed.stack_trace()])
+    facts.check_log(printk.get_dmesg(prog).decode("utf-8", "replace"))
+    cpus = len(list(cpumask.for_each_present_cpu(prog)))
+    expect(cpus == facts.cpus, f"drgn: {cpus} CPUs")
+    total = prog["_totalram_pages"].counter.value_() * PAGE // 1024
+    expect(total == facts.mem_total_kib, f"drgn: {total} KiB of RAM")
+
+
 def main() -> None:
     """Ends with status 1 and a line that says why when something is wrong."""
-    sample, dump = Sample(sys.argv[1]), sys.argv[2]
-    release = re.search(rb"OSRELEASE=(\S+)", sample.notes)[1]
+    sample, dump, facts = Sample(sys.argv[1]), sys.argv[2], Facts(f"{sys.argv[1]}.console")
     prog = drgn.Program()
     prog.set_core_dump(dump)
     equal, absent = compare(prog, sample)
     # A split dump's first or second file has no page tables: then there is nothing to find.
     if "part" not in dump:
         uts = prog.read(sample.symbol("init_uts_ns"), 512)
-        if release not in uts:
-            raise SystemExit(f"{release!r} is not where VMCOREINFO says")
+        for name in facts.release, facts.node:
+            expect(b"\0" + name.encode() + b"\0" in uts, f"{name} is not where VMCOREINFO says")
     if equal == 0 or ("31" not in dump and "part" not in dump and absent > 0):
         raise SystemExit(f"only {equal} frames are there, {absent} are not")
     print(f"ok: drgn: {dump}: {equal} frames are the sample's, {absent} left out")
     if len(sys.argv) > 3:
         prog.load_debug_info([sys.argv[3]])
-        trace = str(prog.crashed_thread().stack_trace())
-        if "sysrq_handle_crash" not in trace:
-            raise SystemExit(f"no backtrace of the crash:\n{trace}")
-        print(f"ok: drgn: {dump}: the crash's backtrace")
+        check_structures(prog, facts)
+        print(f"ok: drgn: {dump}: all {len(facts.tasks)} tasks of the guest, PID 1 in {PANIC!r}, its log")
 
 
 main()

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Opens what we make of a real sample in makedumpfile, libkdumpfile, crash and drgn, and compares what
-# they find with what they find in the sample. Where Debian's debug kernel of the sample is installed
-# (linux-image-RELEASE-dbg), crash and drgn go through its structures too.
+# Opens what we make of a real sample in makedumpfile, libkdumpfile, crash and drgn. They must find what
+# they find in the sample, and what the guest has said on its console about itself (facts.py): a
+# comparison alone holds, too, when a reader understands neither.
+# Where Debian's debug kernel of the sample is installed (linux-image-RELEASE-dbg, or unpacked in the
+# directory HADUMP_DEBUG instead of /usr/lib/debug), crash and drgn go through its structures too.
 # Usage: readers.sh RELEASE-REGION SAME-PAGES KERNEL MEMORY; the sample is the one of filter.sh.
 set -eu
 tool=$1 same_pages=$2
@@ -19,6 +21,7 @@ cd "$work"
 fail() { echo "FAIL: $*"; exit 1; }
 say() { echo "ok: $*"; }
 quietly() { "$@" >log 2>&1 || { cat log; fail "$*"; }; }
+facts() { /usr/bin/python3 "$golden/facts.py" "$1" "$sample.console" "$2"; }
 same() { # A B WHAT [--short-gaps]
   "$same_pages" "$1" "$2" "${@:4}" >found || { cat found; fail "$3"; }
   say "$3: $(cat found)"
@@ -39,12 +42,12 @@ same lzo31 joined "a split dump, put together by makedumpfile"
 quietly "$makedumpfile" -R joined -f <flat
 same lzo31 joined "a flattened dump, put together by makedumpfile"
 quietly "$makedumpfile" --dump-dmesg "$sample" dmesg
-[ -s dmesg ] || fail "makedumpfile finds no log in the sample"
+facts log dmesg || fail "makedumpfile and the sample's log"
 for dump in lzo elf lzo31 elf31; do
   quietly "$makedumpfile" -f --dump-dmesg "$dump" "dmesg.$dump"
   cmp dmesg "dmesg.$dump" || fail "makedumpfile finds another log in $dump"
 done
-say "makedumpfile finds the sample's log in kdump and ELF files"
+say "makedumpfile finds the guest's log in kdump and ELF files"
 for dump in lzo elf; do
   quietly "$makedumpfile" -f -l -d 31 "$dump" filtered
   same lzo31 filtered "makedumpfile -d 31 of $dump"
@@ -71,20 +74,28 @@ for dump in lzo zstd elf lzo31 elf31 part2; do
   timeout 300 /usr/bin/python3 "$golden/open_in_drgn.py" "$sample" "$dump" || fail "drgn: $dump"
 done
 
-vmlinux=/usr/lib/debug/boot/vmlinux-$release
+vmlinux=${HADUMP_DEBUG:-/usr/lib/debug}/boot/vmlinux-$release
 if [ ! -e "$vmlinux" ]; then
   say "no $vmlinux: crash and drgn have not looked at the kernel's structures"
   exit 0
 fi
-printf '%s\n' 'bt -a' log ps 'kmem -i' quit >commands
-crash_finds() { timeout 600 crash -s -i commands "$vmlinux" "$@" </dev/null 2>&1; }
-crash_finds "$sample" >crash.sample || { cat crash.sample; fail "crash and the sample"; }
-grep -q sysrq_handle_crash crash.sample || { cat crash.sample; fail "crash: the sample's backtrace"; }
+crash_finds() { # DIRECTORY DUMP…
+  mkdir "$1"
+  for command in sys bt log ps 'kmem -i'; do echo "$command > $1/${command% *}"; done >commands
+  printf '%s\n' "bt -a > $1/bt-a" quit >>commands
+  timeout 600 crash -s -i commands "$vmlinux" "${@:2}" </dev/null >"$1/said" 2>&1 || { cat "$1/said"; return 1; }
+  # What it says of the file itself.
+  sed -i '/^ *DUMPFILES\?:/,/^ *CPUS:/{/CPUS:/!d}' "$1/sys"
+}
+crash_finds crash.sample "$sample" || fail "crash and the sample"
+facts crash crash.sample || fail "crash and the sample's facts"
 for dump in lzo zstd elf flat "part1 part2 part3"; do
+  rm -rf crash.dump
   # shellcheck disable=SC2086 # a split dump is several words
-  crash_finds $dump >crash.dump || { cat crash.dump; fail "crash: $dump"; }
-  diff crash.sample crash.dump || fail "crash shows something else of $dump"
-  say "crash: bt, log, ps and kmem -i of $dump are the sample's"
+  crash_finds crash.dump $dump || fail "crash: $dump"
+  facts crash crash.dump || fail "crash: the guest's facts in $dump"
+  diff -r crash.sample crash.dump || fail "crash shows something else of $dump"
+  say "crash: sys, bt, log, ps and kmem -i of $dump are the sample's and the guest's"
 done
 for dump in lzo zstd elf elf31; do
   timeout 600 /usr/bin/python3 "$golden/open_in_drgn.py" "$sample" "$dump" "$vmlinux" ||

@@ -74,6 +74,17 @@ Result<> read_writing(const po::variables_map& values, SaveCommandLine& command)
   return {};
 }
 
+Result<> refuse_remote(const std::vector<std::string>& to, std::string_view to_a_pipe) {
+  for (const std::string& path : to)
+    if (path.substr(0, path.find('/')).find(':') != std::string::npos)
+      return fail(ErrorCode::kBadData,
+                  fmt::format("'{0}' names another system; mount its file system and name a "
+                              "directory there, or send the dump: {1} | ssh HOST 'cat >FILE'. A "
+                              "file of this name is ./{0}",
+                              path, to_a_pipe));
+  return {};
+}
+
 Result<> check_save(const SaveOptions& options) {
   if (options.to.empty()) return fail(ErrorCode::kBadData, "--to PATH is needed");
   if (options.portion_bytes < kMinPortion || options.portion_bytes > kMaxPortion)

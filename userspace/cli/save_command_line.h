@@ -3,6 +3,8 @@
 
 #include <boost/program_options.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/save/save.h"
 #include "userspace/cli/progress_reporter.h"
@@ -30,6 +32,11 @@ void describe_writing(boost::program_options::options_description& options,
 /// Takes those into `command`. @pre command.save.to is set. @return kBadData with the reason.
 Result<> read_writing(const boost::program_options::variables_map& values,
                       SaveCommandLine& command);
+
+/// A dump is written on this system; "host:path" and "scheme://…" are on others.
+/// @param to_a_pipe  the words with which the command writes to standard output.
+/// @return kBadData with what to do instead.
+Result<> refuse_remote(const std::vector<std::string>& to, std::string_view to_a_pipe);
 
 /// What the words of a save say together. @return kBadData with the reason.
 Result<> check_save(const SaveOptions& options);

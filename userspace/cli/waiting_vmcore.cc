@@ -66,13 +66,16 @@ std::optional<std::string> find_waiting_vmcore(const std::vector<std::string>& f
   return std::nullopt;
 }
 
-std::string advice_to_save(const std::string& file) {
-  return fmt::format(
-      "{} is the memory of the dump that waits here, and what is released of it reads as zeros; "
-      "use "
-      "`release-region save --to PATH`, which keeps account of that (--no-release keeps the "
-      "memory)",
-      file);
+bool refuses_waiting(const CommandCall& call, const char* name,
+                     const std::vector<std::string>& files) {
+  const auto file = find_waiting_vmcore(files);
+  if (file)
+    complain(call, name,
+             fmt::format("{} is the memory of the dump that waits here, and what is released of it "
+                         "reads as zeros; use `release-region save --to PATH`, which keeps account "
+                         "of that (--no-release keeps the memory)",
+                         *file));
+  return file.has_value();
 }
 
 Result<std::unique_ptr<VmcoreSource>> without_released(std::unique_ptr<VmcoreSource> source,

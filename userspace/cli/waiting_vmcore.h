@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/vmcore/source.h"
+#include "userspace/cli/command_table.h"
 
 namespace hadump {
 
@@ -23,8 +24,10 @@ struct WaitingPlaces {
 std::optional<std::string> find_waiting_vmcore(const std::vector<std::string>& files,
                                                const WaitingPlaces& places = {});
 
-/// What to say to somebody who wants to copy such a file.
-std::string advice_to_save(const std::string& file);
+/// For those who copy. @return whether one of the files is such; then it was said what to do
+/// instead.
+bool refuses_waiting(const CommandCall& call, const char* name,
+                     const std::vector<std::string>& files);
 
 /// For those who only look: with what is released by now as lost memory instead of zeros, and the
 /// dump as incomplete then. Any other file's source stays as it is.

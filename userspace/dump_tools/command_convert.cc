@@ -26,10 +26,7 @@ po::options_description convert_options() {
 }
 
 int call_convert(const SaveCommandLine& command, const CommandCall& call) {
-  if (const auto waiting = find_waiting_vmcore(command.save.vmcore)) {
-    complain(call, "convert", advice_to_save(*waiting));
-    return kExitUsage;
-  }
+  if (refuses_waiting(call, "convert", command.save.vmcore)) return kExitUsage;
   const SaveProgram program(call.program + " convert", command, call.io);
   return run_save(command, program.file_seams(), program.console());
 }
@@ -73,6 +70,8 @@ Result<SaveCommandLine> parse_convert(const std::vector<std::string>& args) {
     for (const std::string& part : (*values)["vmcore"].as<Words>())
       command.save.vmcore.push_back(part);
   if (auto read = read_writing(*values, command); !read) return fail(std::move(read));
+  if (auto local = refuse_remote(command.save.to, "convert IN -"); !local)
+    return fail(std::move(local));
   if (auto checked = check_save(command.save); !checked) return fail(std::move(checked));
   return command;
 }

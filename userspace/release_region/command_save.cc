@@ -65,18 +65,6 @@ int check_only(const SaveOptions& options, const CommandCall& call) {
   return kExitOk;
 }
 
-// "host:path" and "scheme://…". A file of such a name is meant by "./host:path".
-Result<> refuse_remote(const std::vector<std::string>& to) {
-  for (const std::string& path : to)
-    if (path.substr(0, path.find('/')).find(':') != std::string::npos)
-      return fail(
-          ErrorCode::kBadData,
-          "'" + path +
-              "' names another system; mount its file system and name a directory there, or "
-              "send the dump: save --to - --no-release | ssh HOST 'cat >FILE'");
-  return {};
-}
-
 /// Set up before the save, and asked after it: what the sink knew is gone with it.
 std::shared_ptr<HostCopy> send_to_host(const std::string& name, SaveSeams& seams) {
   auto copy = std::make_shared<HostCopy>();
@@ -102,11 +90,8 @@ void tell_of_part(const HostCopy& copy, const SaveConsole& console) {
 }
 
 int call_save(const SaveCommandLine& command, const CommandCall& call) {
-  if (command.save.vmcore_given)
-    if (const auto waiting = find_waiting_vmcore(command.save.vmcore)) {
-      complain(call, "save", advice_to_save(*waiting));
-      return kExitUsage;
-    }
+  if (command.save.vmcore_given && refuses_waiting(call, "save", command.save.vmcore))
+    return kExitUsage;
   if (command.check) return check_only(command.save, call);
   const SaveProgram program(call.program, command, call.io);
   // A save of a file has nothing to do with the dump that waits.
@@ -194,7 +179,8 @@ Result<SaveCommandLine> parse_save(const std::vector<std::string>& args) {
                 "name belongs to no other file");
   if (values->count("ack-fd") > 0) options.ack_fd = (*values)["ack-fd"].as<int>();
   if (values->count("location-fd") > 0) command.location_fd = (*values)["location-fd"].as<int>();
-  if (auto local = refuse_remote(options.to); !local) return fail(std::move(local));
+  if (auto local = refuse_remote(options.to, "save --to - --no-release"); !local)
+    return fail(std::move(local));
   if (auto checked = check_save(options); !checked) return fail(std::move(checked));
   return command;
 }

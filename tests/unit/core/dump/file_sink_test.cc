@@ -75,6 +75,18 @@ TEST_P(FileSink, OverwritesNothing) {
   EXPECT_EQ(third.error().os_errno(), EEXIST);
 }
 
+// A directory that cannot be made durable: an empty file in it would be taken for a dump's rest.
+TEST_P(FileSink, LeavesNothingBehindWhenItCannotBegin) {
+  UniqueFd only_a_path(::open(directory_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(only_a_path);
+  FileSinkOptions options;
+  options.direct = GetParam();
+  const auto sink = open_file_sink(HeldFile(std::move(only_a_path), path_), options);
+  ASSERT_FALSE(sink);
+  EXPECT_EQ(sink.error().os_errno(), EBADF);
+  EXPECT_TRUE(fs::is_empty(directory_));
+}
+
 // Appends of any size, holes, and going back after a failure must give what was written last.
 TEST_P(FileSink, HoldsWhatWasWrittenLast) {
   auto sink = open();

@@ -220,6 +220,9 @@ TEST(ElfVmcoreSource, RefusesTheCoreOfAProcess) {
   ElfBuilder machine;
   machine.add_load(0, 4, 1);
   EXPECT_EQ(refusal(machine), "opened");
+  // A process with one piece of memory looks like a machine, but for what its kernel had told it.
+  machine.add_notes(encode_note("CORE", NT_AUXV, std::string(16, '\0')));
+  EXPECT_THAT(refusal(machine), testing::HasSubstr("the core of a process"));
 }
 
 TEST(ElfVmcoreSource, NamesTheMachineThatItCannotRead) {

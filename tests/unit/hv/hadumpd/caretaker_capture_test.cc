@@ -326,6 +326,38 @@ TEST_F(CaretakerCaptureTest, OldOnesAreDiscardedByTheLimits) {
   EXPECT_THAT(names, testing::UnorderedElementsAre("old-0", "old-2", "old-3"));
 }
 
+// A clock that is ahead, at the start or later, is set right before captures go by it.
+TEST_F(CaretakerCaptureTest, AWrongClockMakesNoCaptureOld) {
+  CaptureRecord record = captures->begin("web", "uuid-of-web", 7, 1700000000000);
+  record.order = order();
+  record.domain_kept = false;
+  record.state = CaptureState::kWritten;
+  for (const char* name : {"older", "newer"}) {
+    record.name = name;
+    record.ended_ms = 1700000000000 + (record.name == "newer" ? 1 : 0);
+    ASSERT_TRUE(captures->save(record));
+  }
+  EXPECT_TRUE(policies.add("captures", "max-age", "3"));
+  caretaker->set_policies(policies);
+  clock_ahead = 24h * 365 * 20;
+  settle();
+  pass(59min);
+  settle();
+  EXPECT_THAT(caretaker->captures(), SizeIs(2)) << "at the start";
+  clock_ahead = 0h;
+  settle();
+  pass(2h);
+  settle();
+  clock_ahead = 24h * 365 * 20;
+  settle();
+  EXPECT_THAT(caretaker->captures(), SizeIs(2)) << "later";
+  clock_ahead = 0h;
+  settle();
+  pass(24h * 4);
+  settle();
+  EXPECT_THAT(caretaker->captures(), SizeIs(1)) << "four days are more than three";
+}
+
 // An unreadable record may be mended, and one of a newer hadumpd may be read again after an
 // upgrade.
 TEST_F(CaretakerCaptureTest, OnlyFactsThatNobodyCanUseAreForgotten) {

@@ -39,12 +39,12 @@ class CaretakerTest : public testing::Test {
     jobs = ManualJobs();
     book.emplace(states, writes, boot_id);
     captures.emplace(states, writes, boot_id);
-    caretaker.emplace(
-        Caretaker::World{host, jobs, *book, states, cores, preparer,
-                         [this](const RescueOrder& order) { return rescue(order); }, *captures,
-                         [this](const CaptureTask& task) { return capture(task); },
-                         [this] { return 1700000000000 + static_cast<std::uint64_t>(now.count()); },
-                         [this] { return now; }, [this] { return ++asked; }});
+    caretaker.emplace(Caretaker::World{
+        host, jobs, *book, states, cores, preparer,
+        [this](const RescueOrder& order) { return rescue(order); }, *captures,
+        [this](const CaptureTask& task) { return capture(task); },
+        [this] { return 1700000000000 + static_cast<std::uint64_t>((now + clock_ahead).count()); },
+        [this] { return now; }, [this] { return ++asked; }});
     caretaker->set_policies(policies);
     EXPECT_TRUE(caretaker->load());
   }
@@ -118,8 +118,9 @@ class CaretakerTest : public testing::Test {
 
   std::string directory = new_directory();
   std::chrono::milliseconds now{1000000};
-  std::uint64_t asked = 0;     ///< how often xenstore was to be read
-  std::uint64_t answered = 0;  ///< and was
+  std::chrono::milliseconds clock_ahead{0};  ///< the wall clock's fault
+  std::uint64_t asked = 0;                   ///< how often xenstore was to be read
+  std::uint64_t answered = 0;                ///< and was
   PolicyTable policies;
   InMemoryHost host;
   ManualJobs jobs;

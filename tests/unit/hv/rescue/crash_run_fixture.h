@@ -64,7 +64,7 @@ class CrashRunTest : public testing::Test {
                      files,
                      records,
                      [this] { return std::chrono::nanoseconds(++clock); },
-                     [] { return std::uint64_t{1700000000000}; },
+                     [this] { return wall_ms; },
                      [this] {
                        return DumpId{next_dump_id, 2, 3};
                      },
@@ -121,6 +121,7 @@ class CrashRunTest : public testing::Test {
   std::function<void(const std::string&)> reached;  ///< CrashWorld::reached
   std::uint8_t next_dump_id = 1;
   int clock = 0;
+  std::uint64_t wall_ms = 1700000000000;
 };
 
 }  // namespace hadump

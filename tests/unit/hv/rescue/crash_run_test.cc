@@ -38,6 +38,22 @@ TEST_F(CrashRunTest, NotesInVmcoreinfoWhenTheCrashWas) {
             "OSRELEASE=6.1.0-x\nCRASHTIME=1700000000\n");
 }
 
+// The memory is the host's to wait for; the crash is when it was.
+TEST_F(CrashRunTest, ALaterAttemptIsOfTheSameCrash) {
+  put_vmcoreinfo();
+  record.crash_counted = true;
+  record.noticed_ms = wall_ms;
+  wall_ms += 600'000;
+  guest.set_free_frames(1000);
+  ASSERT_FALSE(run());
+  EXPECT_EQ(record.noticed_ms, 1700000000000U);
+  guest.set_free_frames(1_GiB >> kFrameShift);
+  ASSERT_TRUE(run());
+  EXPECT_EQ(record.noticed_ms, 1700000000000U);
+  EXPECT_EQ(record.crash_time, 1700000000U) << "which VMCOREINFO gets as CRASHTIME";
+  EXPECT_EQ(record.started_ms, wall_ms);
+}
+
 // By `hadumpd --once`, say, whatever the policy is.
 TEST_F(CrashRunTest, LeavesAGuestAloneThatCannotBeBootedInPlace) {
   config.kind = &kHvmGuest;

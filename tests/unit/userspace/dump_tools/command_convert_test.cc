@@ -28,6 +28,17 @@ TEST(ParseConvert, IsASaveFromAFile) {
   EXPECT_EQ(piped->save.format, find_output_format("flattened"));
 }
 
+TEST(ParseConvert, WritesFilesOfThisSystem) {
+  for (const char* target : {"root@host:/x", "nfs:server:/x", "ssh://host/x", "host:x"}) {
+    const auto refused = parse_convert({"in", target});
+    ASSERT_FALSE(refused) << target;
+    EXPECT_THAT(refused.error().what(), testing::HasSubstr("names another system")) << target;
+    EXPECT_THAT(refused.error().what(), testing::HasSubstr("convert IN - | ssh HOST")) << target;
+  }
+  EXPECT_TRUE(parse_convert({"in", "./host:x"}));
+  EXPECT_TRUE(parse_convert({"host:x", "out"}));
+}
+
 TEST(ParseConvert, RefusesACodecForAFormatWithoutCompression) {
   const auto refused = parse_convert({"in", "out", "--format", "elf", "--compress", "zstd"});
   ASSERT_FALSE(refused);
