@@ -1,27 +1,28 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The module in a guest on real Xen, with a made-up dump: released memory and the balloon.
 
 A PVH guest lists its own memory as type 6, a test module fills in the save area and gives some frames
-back to Xen. Then blocks are released, and the balloon driver's accounts are looked at.
+back to Xen. Then blocks are released, and the balloon driver's accounts are looked at. Two guests, one
+after the other: for both ways to keep holes out of the balloon.
+
+Parameters: kernel (release, a regular expression), way=kprobe|populate (only this one).
 """
 
-import argparse
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from plain_guest import Dump, newest_module
-
-from hadump_lab.errors import LabError
 from hadump_lab.guest import Guest, GuestConfig
 from hadump_lab.host import Host, HostConfig
 from hadump_lab.overlay import Overlay, stripped
+from hadump_lab.scenario import Lab
 
-LAB_BROKEN = 99
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "guest"))
+
+from plain_guest import Dump, newest_module  # noqa: E402
+
 BLOCK_KIB = 128 << 10
 HOLES = 257  # 1 MiB at the start of a block, and a single frame in its middle.
 HOLES_KIB = HOLES * 4
@@ -42,14 +43,13 @@ class Accounts:
 
 
 class Check:
-    """Facts, each with a line; failures are counted."""
+    """Facts, each with a line."""
 
-    def __init__(self) -> None:
-        self.failed = 0
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
 
     def __call__(self, good: bool, text: str) -> None:
-        print(f"{'ok' if good else 'FAIL'} {text}", flush=True)
-        self.failed += not good
+        self._lab.check(good, text)
 
     def same(self, wanted: object, got: object, text: str) -> None:
         """One exact value."""
@@ -194,7 +194,6 @@ def check_end(host: Host, guest: Guest, check: Check) -> None:
 
 def check_way(host: Host, release_name: str, overlay: Overlay, check: Check, populate: bool) -> None:
     """One guest, from its claims to the end of its dump."""
-    print(f"== {'without' if populate else 'with'} a kprobe", flush=True)
     guest = host.create_guest(
         GuestConfig("populate" if populate else "kprobe", 1024, kernel=f"linux-image-{release_name}",
                     disk_gib=0, network=False, overlay=overlay,
@@ -211,42 +210,25 @@ def check_way(host: Host, release_name: str, overlay: Overlay, check: Check, pop
     guest.exec("insmod /root/poke.ko watch=0x10000000 watch_bytes=0x20000000")
     check_blocks(host, guest, check, populate)
     check_end(host, guest, check)
-    if check.failed:
-        print(guest.exec("dmesg | tail -30", check=False)[1])
     guest.forget()
 
 
-def run(arguments: argparse.Namespace) -> int:
-    module = newest_module(arguments.modules, arguments.kernel)
+def run(lab: Lab) -> None:
+    module = newest_module(
+        lab.build / "guest" / "module", lab.parameters.get("kernel", r"6\.1\.0-\d+-amd64")
+    )
     release_name = module.parent.name
-    check = Check()
-    with tempfile.TemporaryDirectory() as name:
-        subprocess.run([arguments.tool, *DUMP.arguments(), "--output", name], check=True)
-        overlay = Overlay()
-        overlay.file("root/save.bin", (Path(name) / "save.bin").read_bytes())
-        overlay.file("root/hadump.ko", stripped(module))
-        overlay.file("root/poke.ko", stripped(arguments.poke / release_name / "poke.ko"))
-        with Host.start(HostConfig(guests_mib=1100)) as host:
-            for way in arguments.way or ("kprobe", "populate"):
-                check_way(host, release_name, overlay, check, way == "populate")
-    return 1 if check.failed else 0
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tool", type=Path, required=True, help="make_dump_node")
-    parser.add_argument("--modules", type=Path, required=True, help="directory of RELEASE/hadump.ko")
-    parser.add_argument("--poke", type=Path, required=True, help="directory of RELEASE/poke.ko")
-    parser.add_argument("--kernel", default=r"6\.1\.0-\d+-amd64", help="release, a regular expression")
-    parser.add_argument("--way", action="append", choices=("kprobe", "populate"),
-                        help="how holes are kept out of the balloon (default: both)")  # fmt: skip
-    arguments = parser.parse_args()
-    try:
-        return run(arguments)
-    except LabError as error:
-        print(f"the lab is broken: {error}", file=sys.stderr)
-        return LAB_BROKEN
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    dump = lab.directory / "dump"
+    dump.mkdir()
+    command = [lab.program("make_dump_node"), *DUMP.arguments(), "--output", str(dump)]
+    subprocess.run(command, check=True)
+    overlay = Overlay()
+    overlay.file("root/save.bin", (dump / "save.bin").read_bytes())
+    overlay.file("root/hadump.ko", stripped(module))
+    poke = lab.build / "tests" / "guest" / "poke" / release_name / "poke.ko"
+    overlay.file("root/poke.ko", stripped(poke))
+    host = lab.host(HostConfig(guests_mib=1100))
+    ways = (lab.parameters["way"],) if "way" in lab.parameters else ("kprobe", "populate")
+    for way in ways:
+        lab.note("with a kprobe" if way == "kprobe" else "without a kprobe")
+        check_way(host, release_name, overlay, Check(lab), way == "populate")
