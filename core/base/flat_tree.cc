@@ -70,13 +70,16 @@ class FlatTreeNode::Reader {
     return {};
   }
 
-  /// @param next  where libfdt goes on: its sum of offset and length may have wrapped around.
+  /// @param next  where libfdt goes on: its sum of offset and length may have wrapped around, so
+  /// that
+  ///              it has not even seen whether the whole head is there.
   Result<> property(int offset, int next) {
     if (++count_ > HADUMP_MAX_NODE_PROPERTIES)
       return bad(fmt::format("more than {} properties", HADUMP_MAX_NODE_PROPERTIES));
     if (depth_ == 0) return bad("a property stands outside every node");
     const auto* at = static_cast<const struct fdt_property*>(
         fdt_offset_ptr(tree_, offset, static_cast<unsigned>(sizeof(struct fdt_property))));
+    if (at == nullptr) return bad("it ends inside a property");
     const std::uint32_t bytes = fdt32_to_cpu(at->len);
     if (bytes > static_cast<std::uint32_t>(std::max(next - offset - int{sizeof(*at)}, 0)))
       return bad("a property is longer than the tree");

@@ -74,9 +74,10 @@ Result<> StreamReplies::take_message(std::uint64_t sent) {
     std::memcpy(&code, body_.data(), sizeof(code));
     return tl::unexpected(error_of_refusal(code, text.substr(sizeof(code))));
   }
-  done_ = header_.type == StreamMessage::kDone;
-  if (done_ && durable_ != sent)
+  if (header_.type != StreamMessage::kDone) return {};
+  if (durable_ != sent)
     return broken(fmt::format("{} bytes are said to be all, with {} sent", durable_, sent));
+  done_ = true;
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include "hv/hadumpd/capture_book.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <random>
@@ -106,14 +107,35 @@ std::vector<CaptureView> CaptureBook::all() const {
   return all;
 }
 
+void CaptureBook::keep(const CaptureRecord& record) {
+  const std::lock_guard lock(mutex_);
+  captures_[record.name].record = record;
+}
+
 Result<> CaptureBook::save(const CaptureRecord& record) {
-  {
-    const std::lock_guard lock(mutex_);
-    captures_[record.name].record = record;
-  }
-  auto done = states_.save_capture(record);
+  keep(record);
+  auto done = write_down(record.name);
   forget_oldest();
   return done;
+}
+
+void CaptureBook::note(const CaptureRecord& record) {
+  keep(record);
+  write_late(record.name);
+  forget_oldest();
+}
+
+void CaptureBook::write_late(const std::string& name) {
+  writes_.soon("capture " + name, [this, name] {
+    if (auto done = write_down(name); !done) spdlog::error("{}", done.error().what());
+  });
+}
+
+Result<> CaptureBook::write_down(const std::string& name) {
+  const std::lock_guard one_at_a_time(disk_);
+  if (const auto record = find(name)) return states_.save_capture(*record);
+  states_.forget_capture(name);
+  return {};
 }
 
 void CaptureBook::show(const std::string& name, const DumpProgress& progress) {
@@ -143,7 +165,7 @@ void CaptureBook::forget(const std::string& name) {
     const std::lock_guard lock(mutex_);
     captures_.erase(name);
   }
-  states_.forget_capture(name);
+  write_late(name);
 }
 
 void CaptureBook::forget_oldest() {
@@ -161,7 +183,7 @@ void CaptureBook::forget_oldest() {
       captures_.erase(view.record.name);
     }
   }
-  for (const std::string& name : forgotten) states_.forget_capture(name);
+  for (const std::string& name : forgotten) write_late(name);
 }
 
 }  // namespace hadump

@@ -12,6 +12,7 @@
 #include "core/save/save.h"
 #include "hv/capture/capture_record.h"
 #include "hv/capture/live_plan.h"
+#include "hv/hadumpd/late_writes.h"
 #include "hv/hadumpd/state_directory.h"
 
 namespace hadump {
@@ -32,9 +33,13 @@ struct CaptureView {
 /// one, else the event loop.
 class CaptureBook {
  public:
-  /// @param states  borrowed. @param boot_id  of the host.
-  CaptureBook(StateDirectory& states, std::string boot_id)
-      : states_(states), boot_id_(std::move(boot_id)) {}
+  /// @param states  borrowed, as `writes`. @param boot_id  of the host.
+  CaptureBook(StateDirectory& states, LateWrites& writes, std::string boot_id)
+      : states_(states), writes_(writes), boot_id_(std::move(boot_id)) {}
+  /// Waits for the late writes.
+  ~CaptureBook() { writes_.settle(); }
+  CaptureBook(const CaptureBook&) = delete;
+  CaptureBook& operator=(const CaptureBook&) = delete;
 
   /// Reads what an agent before us wrote down. Captures of another boot of the host lose their
   /// domain. Broken files are named in `complaints`.
@@ -51,9 +56,16 @@ class CaptureBook {
   /// Oldest first.
   std::vector<CaptureView> all() const;
 
-  /// In memory it is changed in any case. Of those that have ended, the oldest are forgotten.
+  /// In memory it is changed in any case. Of those that have ended, the oldest are forgotten. Waits
+  /// for the disk.
   Result<> save(const CaptureRecord& record);
-  /// Of one that has ended, whose domain and files are gone. No error when there is none.
+  /// The same, but the disk follows late: for the event loop. A job that relies on it begins with
+  /// write_down().
+  void note(const CaptureRecord& record);
+  /// Waits until what is known of a capture is on disk; also that nothing is.
+  Result<> write_down(const std::string& name);
+  /// Of one that has ended, whose domain and files are gone. No error when there is none. The file
+  /// goes late.
   void forget(const std::string& name);
   /// How far it is, in memory only.
   void show(const std::string& name, const DumpProgress& progress);
@@ -63,10 +75,14 @@ class CaptureBook {
   void show_given_back(const std::string& name, std::uint64_t bytes);
 
  private:
+  void keep(const CaptureRecord& record);
+  void write_late(const std::string& name);
   void forget_oldest();
 
   StateDirectory& states_;
+  LateWrites& writes_;
   std::string boot_id_;
+  std::mutex disk_;  ///< taken before mutex_; one file at a time is written
   mutable std::mutex mutex_;
   std::map<std::string, CaptureView> captures_;  ///< by name; guarded by mutex_
 };

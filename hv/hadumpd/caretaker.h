@@ -131,7 +131,6 @@ class Caretaker {
                                             ShutdownAction action) const;
   void give_up(unsigned domid, Ward& ward, const std::string& why);
   void attempt_failed(unsigned domid, Ward& ward, const Error& error);
-  void save(const DomainRecord& record);
 
   bool has_last_words(unsigned domid, Ward& ward);
 
@@ -171,7 +170,7 @@ class Caretaker {
                                        CaptureCause cause, const DomainRecord* waiting = nullptr);
   void let_go_of_captures(const std::vector<DomainStatus>& present);
   void forget_captures_of(unsigned domid, const std::string& uuid);
-  void save(const CaptureRecord& record);
+  std::function<Result<>()> capture_work(CaptureTask task) const;
 
   // caretaker_aside.cc: captures whose domain was put aside, and replaced at once
   std::set<unsigned> see_to_asides(const std::vector<DomainStatus>& present);

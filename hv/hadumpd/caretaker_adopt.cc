@@ -140,7 +140,7 @@ void Caretaker::take_over_successors(const std::vector<DomainStatus>& present) {
     if (!record || (there && !half_made)) {
       if (record && there && !status->shutdown && record->domid == 0) {
         record->domid = status->domid;
-        save(*record);
+        world_.book.note(*record);
       }
       world_.states.forget_successor(uuid);
       continue;

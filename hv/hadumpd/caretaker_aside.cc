@@ -45,7 +45,7 @@ JobNumber Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
   auto started = world_.jobs.start<void>(
       record.domid,
       fmt::format("domain {} ({}): capture {}", record.domid, record.domain, record.name),
-      [capture = world_.capture, task = std::move(task)] { return capture(task); },
+      capture_work(std::move(task)),
       [this, domid = record.domid, uuid = record.uuid, name = record.name](const Result<>& done) {
         capture_done(domid, uuid, name, done);
       });
@@ -57,7 +57,7 @@ JobNumber Caretaker::see_to_aside(const CaptureRecord& record, bool there) {
 void Caretaker::aside_failed(const CaptureRecord& record, const Error& error) {
   CaptureRecord now = record;
   now.error = error.what();
-  save(now);
+  world_.captures.note(now);
   Attempts& attempts = asides_[record.name];
   const auto pause = pause_after(attempts.failures() + 1);
   if (attempts.fail(error.what(), world_.monotonic() + pause))

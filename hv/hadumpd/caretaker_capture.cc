@@ -24,10 +24,6 @@ std::string kept_text(const CaptureRecord& record) {
 
 }  // namespace
 
-void Caretaker::save(const CaptureRecord& record) {
-  if (auto done = world_.captures.save(record); !done) spdlog::error("{}", done.error().what());
-}
-
 Result<Caretaker::StartedCapture> Caretaker::capture(unsigned domid, const CaptureOrder& order) {
   if (auto checked = check_order(order); !checked) return fail(std::move(checked));
   if (const auto kept = kept_aside(domid)) return write_kept(*kept, order);
@@ -75,7 +71,7 @@ Result<Caretaker::StartedCapture> Caretaker::write_kept(CaptureRecord record,
   record.order = order;
   record.state = CaptureState::kWriting;
   record.error.clear();
-  if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
+  world_.captures.note(record);
   asides_.erase(record.name);
   spdlog::info("capture {}: written to {} at an admin's request", record.name, order.to);
   return StartedCapture{see_to_aside(record, true), record.name};
@@ -100,7 +96,7 @@ Result<Caretaker::StartedCapture> Caretaker::begin_capture(unsigned domid, Ward&
   if (again && earlier && earlier->state == CaptureState::kFailed &&
       earlier->parks == record.parks && earlier->waiting_dump == record.waiting_dump)
     record.name = earlier->name;
-  if (auto done = world_.captures.save(record); !done) return fail(std::move(done));
+  world_.captures.note(record);
   auto started = start_capture(domid, ward, record);
   if (!started) {
     capture_failed(record.name, started.error());
@@ -156,14 +152,19 @@ std::uint64_t Caretaker::kept_free(const CaptureRecord& record) const {
   return policies_.host().keep_free_bytes + (record.parks ? kLeastWindow : 0);
 }
 
+// The next hadumpd must know what this one is about to do to a domain.
+std::function<Result<>()> Caretaker::capture_work(CaptureTask task) const {
+  return [world = world_, task = std::move(task)]() -> Result<> {
+    if (auto done = world.captures.write_down(task.record.name); !done) return done;
+    return world.capture(task);
+  };
+}
+
 Result<JobNumber> Caretaker::start_capture(unsigned domid, Ward& ward,
                                            const CaptureRecord& record) {
   auto started = world_.jobs.start<void>(
       domid, fmt::format("domain {} ({}): capture {}", domid, ward.config.name, record.name),
-      [capture = world_.capture,
-       task = CaptureTask{ward.config, record, kept_free(record), ward.policy.backend_timeout}] {
-        return capture(task);
-      },
+      capture_work({ward.config, record, kept_free(record), ward.policy.backend_timeout}),
       [this, domid, uuid = ward.config.uuid, name = record.name](const Result<>& done) {
         capture_done(domid, uuid, name, done);
       });
@@ -196,12 +197,12 @@ bool Caretaker::see_to_capture(const DomainStatus& status, Ward& ward) {
     return true;
   }
   if (!ward.departure) {
-    // What take_over_successors() needs if this hadumpd is killed in the middle.
+    // What take_over_successors() needs; make_room() writes it down.
     DomainRecord domain = world_.book.find(ward.config.uuid).value_or(DomainRecord{});
     domain.uuid = ward.config.uuid;
     domain.name = ward.config.name;
     domain.domid = status.domid;
-    save(domain);
+    world_.book.note(domain);
     ward.departure = plan_departure(status.domid, ward, ShutdownAction::kRestart);
     ward.departure->backend_deadline = ward.policy.backend_timeout;
   }
@@ -227,7 +228,7 @@ void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std:
   record = world_.captures.find(name);
   if (done && record && !record->error.empty()) {
     record->error.clear();  // of an earlier attempt
-    save(*record);
+    world_.captures.note(*record);
   }
   if (done && record && record->state == CaptureState::kKept)
     spdlog::warn("capture {}: {}", name, kept_text(*record));
@@ -251,7 +252,7 @@ void Caretaker::capture_done(unsigned domid, const std::string& uuid, const std:
 void Caretaker::capture_paused(unsigned domid, const std::string& uuid, CaptureRecord record,
                                const Error& error) {
   record.error = error.what();
-  save(record);
+  world_.captures.note(record);
   Ward* ward = ward_of(domid, uuid);
   if (ward == nullptr) return;  // the domain is gone
   ward->capturing = false;
@@ -264,7 +265,7 @@ void Caretaker::capture_failed(const std::string& name, const Error& error) {
   record->state = CaptureState::kFailed;
   record->error = error.what();
   record->ended_ms = world_.wall_ms();
-  save(*record);
+  world_.captures.note(*record);
   spdlog::error("capture {}: {}", name, error.what());
 }
 
@@ -292,7 +293,7 @@ void Caretaker::forget_captures_of(unsigned domid, const std::string& uuid) {
       continue;
     CaptureRecord record = view.record;
     record.domain_kept = false;
-    save(record);
+    world_.captures.note(record);
     if (record.is_open())
       capture_failed(record.name, Error(ErrorCode::kCancelled, "the domain was booted again"));
   }

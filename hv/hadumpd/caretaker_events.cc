@@ -12,10 +12,6 @@
 
 namespace hadump {
 
-void Caretaker::save(const DomainRecord& record) {
-  if (auto done = world_.book.save(record); !done) spdlog::error("{}", done.error().what());
-}
-
 void Caretaker::give_up(unsigned domid, Ward& ward, const std::string& why) {
   ward.given_up = true;
   ward.why = why;
@@ -27,7 +23,7 @@ void Caretaker::attempt_failed(unsigned domid, Ward& ward, const Error& error) {
   auto record = world_.book.find(ward.config.uuid);
   if (record && record->error != error.what()) {
     record->error = error.what();
-    save(*record);
+    world_.book.note(*record);
   }
   const auto pause =
       pause_before_retry(error, record ? &*record : nullptr, ward.attempts.failures() + 1);
@@ -44,7 +40,7 @@ void Caretaker::look_at(const DomainStatus& status, Ward& ward) {
   const bool lives = !status.shutdown && !status.paused;
   if (ward.given_up && !lives) return;
   auto record = world_.book.find(status.uuid);
-  if (record && notice_start(*record, status, world_.wall_ms())) save(*record);
+  if (record && notice_start(*record, status, world_.wall_ms())) world_.book.note(*record);
   const bool mid_boot = record && record->has_snapshot() && record->step != Step::kStarted;
   if (lives && !mid_boot) return see_to_living(status, ward);
   if (!ward.attempts.due(world_.monotonic())) return;
@@ -68,7 +64,7 @@ void Caretaker::see_to_living(const DomainStatus& status, Ward& ward) {
   auto record = world_.book.find(status.uuid);
   if (record && record->crash_counted) {
     record->crash_counted = false;  // the next crash is another one
-    save(*record);
+    world_.book.note(*record);
   }
   if (was_renamed(status, ward)) {
     spdlog::info("domain {} ({}): it has another name now", status.domid, ward.config.name);
@@ -139,7 +135,7 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
     if (!see_to_window_end(status, ward, record, counted)) return;
   } else if (!counted) {
     record.error = counted.error().what();
-    save(record);
+    world_.book.note(record);
     return give_up(status.domid, ward,
                    record.error +
                        "; its memory is kept. Examine it and then `xl destroy` it, or boot it "
@@ -147,7 +143,7 @@ void Caretaker::see_to_crash(const DomainStatus& status, Ward& ward) {
   }
   if (!seen) record.noticed_ms = now_ms;
   if (is_captured(ward.config, ward.policy, record, progress(status.domid, ward).state)) {
-    save(record);
+    world_.book.note(record);
     return capture_crash(status.domid, ward);
   }
   if (!seen) {

@@ -141,7 +141,7 @@ void Caretaker::departed(unsigned domid, const std::string& uuid, const Result<>
   auto record = world_.book.find(uuid);
   if (!departure->replaces() || !record) return;
   record->started_ms = world_.wall_ms();
-  save(*record);
+  world_.book.note(*record);
 }
 
 void Caretaker::start_publishing(unsigned domid, Ward& ward) {

@@ -37,7 +37,7 @@ void Caretaker::live_taken(unsigned domid, const std::string& uuid, const std::s
     // Something could not be taken back. After kCancelled hadumpd ends, and it is the next one's;
     // else it is see_to_live()'s, and so is the end of this capture.
     record->error = done.error().what();
-    save(*record);
+    world_.captures.note(*record);
   } else if (!done && done.error().code() != ErrorCode::kCancelled) {
     capture_failed(name, done.error());
   }
@@ -51,7 +51,7 @@ void Caretaker::start_live_writer(const CaptureRecord& record) {
   const auto started = world_.jobs.start<void>(
       key,
       fmt::format("domain {} ({}): writing capture {}", record.domid, record.domain, record.name),
-      [capture = world_.capture, task = CaptureTask{{}, record}] { return capture(task); },
+      capture_work({{}, record}),
       [this, name = record.name](const Result<>& done) { live_written(name, done); });
   if (started) writers_[record.name] = key;  // else in the next round
 }
@@ -75,8 +75,7 @@ void Caretaker::repair_live(const CaptureRecord& record) {
     return capture_failed(record.name, Error(ErrorCode::kCancelled, "hadumpd ended meanwhile"));
   if (!asides_[record.name].due(world_.monotonic())) return;
   static_cast<void>(world_.jobs.start<void>(
-      record.domid, fmt::format("capture {}: ending it", record.name),
-      [capture = world_.capture, task = CaptureTask{{}, record}] { return capture(task); },
+      record.domid, fmt::format("capture {}: ending it", record.name), capture_work({{}, record}),
       [this, name = record.name, why = record.error](const Result<>& done) {
         Attempts& attempts = asides_[name];
         if (!done && done.error().code() != ErrorCode::kCancelled) {

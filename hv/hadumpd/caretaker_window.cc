@@ -44,7 +44,7 @@ bool Caretaker::see_to_window_end(const DomainStatus& status, Ward& ward, Domain
   const WindowStep step =
       next_window_step(record.window, record.boots, !counted, policy, window_choices(ward, record));
   if (!counted) record.error = counted.error().what();
-  save(record);
+  world_.book.note(record);
   ward.larger_window = step == WindowStep::kLargerWindow ? larger_window_for(ward, record) : 0;
   if (ward.larger_window != 0) {
     spdlog::warn("domain {} ({}): {}; booting it in a larger window, of {} instead of {}",
@@ -133,11 +133,11 @@ void Caretaker::window_step_failed(unsigned domid, Ward& ward, WindowStep step,
                                         window_choices(ward, *record)) == WindowStep::kKeep;
   record->error = fmt::format("{}: {}", to_string(step), error.what());
   if (is_last && is_transient(error)) {
-    save(*record);
+    world_.book.note(*record);
     return attempt_failed(domid, ward, error);  // what may pass is waited for
   }
   record->window = std::move(then);
-  save(*record);
+  world_.book.note(*record);
   spdlog::error("domain {} ({}): {}: {}", domid, ward.config.name, to_string(step), error.what());
 }
 
@@ -159,7 +159,7 @@ void Caretaker::forget_window_steps() {
     auto record = world_.book.find(ward.config.uuid);
     if (!record || record->window.tried.empty()) continue;
     record->window.tried.clear();
-    save(*record);
+    world_.book.note(*record);
   }
 }
 
@@ -175,18 +175,18 @@ void Caretaker::watch_boot(const DomainStatus& status, Ward& ward) {
   const GuestProgress words = last_words(status.domid, ward, *record);
   if (saver_has_begun(words) && record->window.saving != record->boots) {
     record->window.saving = record->boots;
-    save(*record);
+    world_.book.note(*record);
   }
   if (words.state != GuestState::kNone && record->window.stopped == record->boots) {
     record->window.stopped = 0;  // it came up at the last moment
-    save(*record);
+    world_.book.note(*record);
   }
   const auto limit = ward.policy.window_boot_timeout;
   if (limit.count() == 0 || ward.boot.lived < limit || !may_hang(*record, words) ||
       !heard_.news.contains(status.domid))
     return;
   record->window.stopped = record->boots;
-  save(*record);
+  world_.book.note(*record);
   ward.boot.lived = {};  // should it fail
   spdlog::warn("domain {} ({}): boot {} in the window has made no progress in {} s; stopping it",
                status.domid, ward.config.name, record->boots, limit.count());

@@ -26,6 +26,7 @@
 #include "hv/hadumpd/caretaker.h"
 #include "hv/hadumpd/clocks.h"
 #include "hv/hadumpd/event_loop.h"
+#include "hv/hadumpd/late_writer.h"
 #include "hv/hadumpd/startup.h"
 #include "hv/hadumpd/stream_side.h"
 #include "hv/hadumpd/thread_jobs.h"
@@ -176,8 +177,9 @@ Result<> watch_over(Xen& xen, const DaemonOptions& options, const PolicyTable& p
 
   StateDirectory states(options.state_directory, environment("HADUMP_KILL_AT"));
   const std::string boot_id = host_boot_id();
-  RecordBook book(states, boot_id);
-  CaptureBook captures(states, boot_id);
+  LateWriter writer(reports.stalls);
+  RecordBook book(states, writer, boot_id);
+  CaptureBook captures(states, writer, boot_id);
   CoreDirectory cores;
   Preparer preparer(
       {options.state_directory + "/cache", options.run_directory},

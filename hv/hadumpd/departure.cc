@@ -49,12 +49,16 @@ Result<> check_gone(const Departure& departure, Host& host) {
 }
 
 // Ends with a blueprint and without the domain.
-Result<> make_room(Departure& departure, Host& host, StateDirectory& states) {
+Result<> make_room(Departure& departure, const DepartureWorld& world) {
+  Host& host = world.host;
   auto config = host.config(departure.domid);
   if (!config) return fail(std::move(config));
   if (config->blueprint.empty()) return fail(ErrorCode::kOs, "libxl does not describe the domain");
   if (auto done = disconnect(departure, host); !done) return done;
-  if (auto done = states.save_successor(departure.uuid, config->blueprint); !done) return done;
+  // The next hadumpd needs both if this one is killed in the middle.
+  if (auto done = world.book.write_down(departure.uuid); !done) return done;
+  if (auto done = world.states.save_successor(departure.uuid, config->blueprint); !done)
+    return done;
   const bool keep = departure.action == ShutdownAction::kRenameRestart;
   auto done = keep ? host.set_aside(departure.domid, "") : host.destroy(departure.domid);
   if (done) departure.blueprint = std::move(config->blueprint);
@@ -73,7 +77,7 @@ Result<> carry_out(Departure& departure, const DepartureWorld& world) {
     departure.half_made.reset();
   }
   if (!departure.blueprint)
-    if (auto done = make_room(departure, world.host, world.states); !done) return done;
+    if (auto done = make_room(departure, world); !done) return done;
   if (auto done = check_gone(departure, world.host); !done) return done;
   // A dump that waited in the old domain is gone with it.
   if (const auto old = world.book.find(departure.uuid)) {

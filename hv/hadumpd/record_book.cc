@@ -2,6 +2,7 @@
 #include "hv/hadumpd/record_book.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <utility>
 
@@ -46,7 +47,7 @@ void RecordBook::forget(const std::string& uuid) {
     const std::lock_guard lock(mutex_);
     records_.erase(uuid);
   }
-  states_.forget(uuid);
+  write_late(uuid);
 }
 
 void RecordBook::keep(const DomainRecord& record) {
@@ -54,9 +55,27 @@ void RecordBook::keep(const DomainRecord& record) {
   records_.insert_or_assign(record.uuid, of_this_boot(record));
 }
 
+void RecordBook::note(const DomainRecord& record) {
+  keep(record);
+  write_late(record.uuid);
+}
+
+void RecordBook::write_late(const std::string& uuid) {
+  writes_.soon("domain " + uuid, [this, uuid] {
+    if (auto done = write_down(uuid); !done) spdlog::error("{}", done.error().what());
+  });
+}
+
+Result<> RecordBook::write_down(const std::string& uuid) {
+  const std::lock_guard one_at_a_time(disk_);
+  if (const auto record = find(uuid)) return states_.save(*record);
+  states_.forget(uuid);
+  return {};
+}
+
 Result<> RecordBook::save(const DomainRecord& record) {
   keep(record);
-  return states_.save(of_this_boot(record));
+  return write_down(record.uuid);
 }
 
 }  // namespace hadump

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <mutex>
 
 #include "hv/xen/handle_list.h"
 
@@ -50,10 +49,11 @@ void enter_host_namespaces() {
 }  // namespace
 
 pid_t fork_clean_child() {
-  std::unique_lock<std::mutex> handles(handle_list_mutex());
-  const pid_t child = fork();
+  const pid_t child = [] {
+    const XenLibrariesHeld none_is_inside;
+    return fork();
+  }();
   if (child != 0) return child;
-  handles.unlock();
   const int error = errno;
   sigset_t none;
   sigemptyset(&none);

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <mutex>
-
 namespace hadump {
 
-/// Held by whoever opens or closes a handle of any Xen library, for as long as that changes
-/// xentoolcore's list of the process's handles.
+/// Held by whoever is inside the parts of the Xen libraries that have a lock for the whole process:
+/// xentoolcore's list of handles, and xencall's cache of buffers, from which every hypercall takes
+/// some.
 ///
-/// The list has a lock of its own, which fork() copies as it is (handlereg.c; Xen 4.17 to 4.20): a
-/// child that is made while another thread opens or closes a handle waits forever as soon as it
-/// opens one itself. libxl's child that destroys a domain does that (libxl__destroy_domid()): the
-/// domain stays, and whoever destroys it waits. So this program has functions of the names of
-/// xentoolcore's own, which every Xen library calls then: they take this lock, and call those.
+/// fork() copies such a lock as it is (handlereg.c, call/buffer.c; Xen 4.17 to 4.20): a child that
+/// is made while another thread holds it waits forever as soon as it opens a handle, or makes a
+/// hypercall. libxl's child that destroys a domain does both (libxl__destroy_domid()): the domain
+/// stays, and whoever destroys it waits. So this program has functions of the names of the
+/// libraries' own, which every Xen library calls then: they hold this, and call those.
 ///
-/// Lock it around fork(), and unlock it in the parent and in the child.
-std::mutex& handle_list_mutex();
+/// Hold it around fork(), and end it in the parent and in the child. A thread may hold it twice:
+/// the libraries' functions call each other.
+class XenLibrariesHeld {
+ public:
+  XenLibrariesHeld();
+  ~XenLibrariesHeld();
+  XenLibrariesHeld(const XenLibrariesHeld&) = delete;
+  XenLibrariesHeld& operator=(const XenLibrariesHeld&) = delete;
+};
 
 }  // namespace hadump

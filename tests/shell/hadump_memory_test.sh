@@ -137,6 +137,7 @@ expect_pages "$two" 2
 
 begin "settings for the full memory are kept away while a dump waits"
 cmdline quiet
+mkdir -p "$scratch/run/systemd/system"
 echo 0 >"$scratch/proc/sys/vm/nr_hugepages"
 echo 2345 >"$scratch/proc/sys/vm/min_free_kbytes"
 expect_code 0 "$memory" early
@@ -151,6 +152,53 @@ expect_called "systemd-sysctl --prefix=/vm/nr_hugepages --prefix=/vm/nr_hugepage
 : >"$scratch/calls"
 expect_code 0 "$memory" restore
 expect_not_called systemd-sysctl
+
+begin "without systemd, whatever sets them meanwhile sets nothing"
+rm -r "$scratch/run/systemd"
+# In place of the mount: what is written goes to the hidden file.
+# shellcheck disable=SC2016 # The stub's own words.
+stub mount 'ln -sf "$2" "$3"'
+# shellcheck disable=SC2016 # likewise
+stub umount 'rm "$1" && cp -a "$1.real" "$1"'
+vm=$scratch/proc/sys/vm
+hide() {
+	echo 0 >"$vm/nr_hugepages.real"
+	echo 2345 >"$vm/min_free_kbytes.real"
+	for name in nr_hugepages min_free_kbytes; do
+		rm -f "$vm/$name"
+		cp "$vm/$name.real" "$vm/$name"
+	done
+	expect_code 0 "$memory" early
+}
+hide
+[ ! -e "$override" ] || fail "overrides what procps does not read"
+echo 64 >"$vm/nr_hugepages"
+expect_code 0 "$memory" early
+expect_code 0 "$memory" restore
+[ "$(cat "$vm/nr_hugepages")" = 64 ] || fail "is not set afterwards"
+[ "$(cat "$vm/min_free_kbytes")" = 2345 ] || fail "sets what nobody wanted"
+[ ! -e "$scratch/run/hadump/sysctl" ] || fail "leaves files"
+: >"$scratch/calls"
+expect_code 0 "$memory" restore
+expect_not_called umount
+
+begin "and what could not be set is named"
+hide
+# shellcheck disable=SC2016 # likewise
+stub umount 'rm "$1" && ln -s /proc/sys/kernel/ngroups_max "$1"'
+echo 99999999 >"$vm/nr_hugepages"
+expect_code 0 "$memory" restore
+expect_said "vm.nr_hugepages = 99999999 was wanted, and is 65536"
+expect_noted "vm.nr_hugepages = 99999999 was wanted"
+: >"$scratch/calls"
+stub mount 'exit 32'
+rm -f "$vm"/*.real "$vm"/*
+echo 0 >"$vm/nr_hugepages"
+expect_code 0 "$memory" early
+expect_said "vm.nr_hugepages cannot be kept away"
+stub umount 'exit 32'
+expect_code 0 "$memory" restore
+expect_not_called umount
 
 begin "refuses an unknown command"
 expect_code 2 "$memory"

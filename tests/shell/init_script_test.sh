@@ -100,7 +100,19 @@ for word in Start Stop; do
 	grep -qx "# Required-$word: .* \$remote_fs" "$script" || fail "Required-$word has no \$remote_fs"
 done
 
+begin "settings for the full memory are kept away before procps sets them"
+window=$here/../../guest/boot/init.d/hadump-window
+: >"$scratch/calls"
+expect_code 0 "$window" start
+expect_called "memory early"
+: >"$scratch/calls"
+for word in stop restart force-reload status; do expect_code 0 "$window" "$word"; done
+expect_not_called memory
+grep -qx "# X-Start-Before: *procps" "$window" || fail "may come after procps"
+grep -qx "# Default-Start: *S" "$window" || fail "is not a part of the early boot"
+
 begin "refuses an unknown command"
 expect_code 2 "$script" dance
+expect_code 2 "$window" dance
 
 echo "all passed"

@@ -14,12 +14,14 @@ DESTDIR=$root expect_code 0 cmake --install "$build" --component guest
 cat >"$scratch/expected" <<'FILES'
 644 /etc/hadump/release-region.conf
 755 /etc/init.d/hadump-save
+755 /etc/init.d/hadump-window
 755 /usr/lib/dracut/modules.d/90hadump/hadump-load.sh
 755 /usr/lib/dracut/modules.d/90hadump/module-setup.sh
 755 /usr/lib/hadump/hadump-boot-memory
 755 /usr/lib/hadump/hadump-memory
 755 /usr/lib/hadump/hadump-save
 644 /usr/lib/hadump/held-pages.sh
+644 /usr/lib/hadump/held-sysctls.sh
 755 /usr/lib/hadump/kdump-savecore
 644 /usr/lib/hadump/other-saver.sh
 644 /usr/lib/hadump/save-conf.sh

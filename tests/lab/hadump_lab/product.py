@@ -84,6 +84,7 @@ def guest_overlay(kernel_spec: str, settings: str = "") -> Overlay:
         .file("usr/lib/hadump/hadump-boot-memory", _BOOT / "hadump-boot-memory", 0o755)
         .file("usr/lib/hadump/hadump-memory", _BOOT / "hadump-memory", 0o755)
         .file("usr/lib/hadump/held-pages.sh", _BOOT / "held-pages.sh")
+        .file("usr/lib/hadump/held-sysctls.sh", _BOOT / "held-sysctls.sh")
         .file("usr/lib/hadump/other-saver.sh", _BOOT / "other-saver.sh")
         .file("usr/lib/hadump/save-conf.sh", _BOOT / "save-conf.sh")
         .file("usr/lib/hadump/save-files.sh", _BOOT / "save-files.sh")

@@ -48,9 +48,15 @@ class RawTree {
     strings_ += '\0';
     return at;
   }
+  /// The structure block ends so many bytes earlier, and has no end.
+  RawTree& cut(std::size_t bytes) {
+    structs_.resize(structs_.size() - bytes);
+    cut_ = true;
+    return *this;
+  }
   /// @param gap  bytes before the structure block.
   std::vector<std::byte> finish(std::uint32_t gap = 0) {
-    token(9);
+    if (!cut_) token(9);
     constexpr std::uint32_t kHeader = 40;
     const std::uint32_t reserved = 16 + gap;
     const auto structs = static_cast<std::uint32_t>(structs_.size());
@@ -81,6 +87,7 @@ class RawTree {
   }
   std::string structs_;
   std::string strings_;
+  bool cut_ = false;
 };
 
 Result<FlatTreeNode> read(RawTree& tree) {
@@ -145,6 +152,17 @@ TEST(FlatTreeNode, RefusesAPropertyLongerThanTheTree) {
     tree.begin("").begin("x").claim("a", bytes).end().end();
     EXPECT_THAT(complaint(tree), HasSubstr("no device tree: ")) << std::hex << bytes;
   }
+}
+
+// Found by the fuzzer, likewise: a step back also hides that the block ends inside a property's
+// head.
+TEST(FlatTreeNode, RefusesAPropertyWhoseHeadIsNotWhole) {
+  for (std::uint32_t bytes = 0xffff'ffff; bytes >= 0xffff'ffd0; --bytes)
+    for (const std::size_t missing : {4U, 8U}) {
+      RawTree tree;
+      tree.begin("").begin("x").claim("a", bytes).cut(missing);
+      EXPECT_THAT(complaint(tree), HasSubstr("no device tree: ")) << std::hex << bytes;
+    }
 }
 
 TEST(FlatTreeNode, CountsProperties) {

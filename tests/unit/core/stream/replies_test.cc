@@ -55,6 +55,7 @@ TEST(StreamReplies, BelieveNoAcknowledgmentThatIsTakenBack) {
 TEST(StreamReplies, BelieveNoEndOfAPart) {
   StreamReplies replies;
   EXPECT_FALSE(replies.feed(with(accepted(), StreamMessage::kDone, 9), 10));
+  EXPECT_FALSE(replies.is_done());
 }
 
 TEST(StreamReplies, WantToBeAcceptedFirstAndOnce) {

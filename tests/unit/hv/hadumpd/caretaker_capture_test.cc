@@ -56,6 +56,36 @@ TEST_F(CaretakerCaptureTest, ACaptureIsAJob) {
   EXPECT_TRUE(host.with_uuid("uuid-of-web") == std::vector{domid}) << "it stays";
 }
 
+// The event loop does not wait for the disk, and a capture does not begin without its record.
+TEST_F(CaretakerCaptureTest, IsWrittenDownBeforeItBegins) {
+  const unsigned domid = kept("web");
+  writes.hang();
+  const auto started = caretaker->capture(domid, order());
+  ASSERT_TRUE(started) << started.error().what();
+  look();
+  EXPECT_EQ(state("web"), "capturing");
+  std::vector<std::string> complaints;
+  EXPECT_FALSE(states.captures(complaints)->contains(started->name));
+  capture_hook = [&](const CaptureRecord& record) -> Result<> {
+    EXPECT_TRUE(states.captures(complaints)->contains(record.name));
+    return fail(ErrorCode::kBadData, "enough");
+  };
+  jobs.finish();
+  EXPECT_THAT(captured, ElementsAre(started->name));
+  EXPECT_EQ(newest().state, CaptureState::kFailed);
+  EXPECT_NE(writes.waiting(), 0U) << "the disk still hangs";
+}
+
+TEST_F(CaretakerCaptureTest, DoesNotBeginWhereItCannotBeWrittenDown) {
+  const unsigned domid = kept("web");
+  std::filesystem::rename(directory + "/domains", directory + "/gone");
+  ASSERT_TRUE(caretaker->capture(domid, order()));
+  settle();
+  EXPECT_THAT(captured, IsEmpty());
+  EXPECT_EQ(newest().state, CaptureState::kFailed);
+  EXPECT_EQ(state("web"), "failed");
+}
+
 TEST_F(CaretakerCaptureTest, ACapturedDomainIsLeftAloneByTheNextHadumpd) {
   kept("web");
   ASSERT_TRUE(caretaker->capture(1, order()));
@@ -74,7 +104,7 @@ TEST_F(CaretakerCaptureTest, ARecordWithAnOrderThatMakesNoSenseIsLeftOut) {
   record.order = order();
   record.order.mode = "magic";
   ASSERT_TRUE(captures->save(record));
-  CaptureBook next(states, boot_id);
+  CaptureBook next(states, writes, boot_id);
   std::vector<std::string> complaints;
   ASSERT_TRUE(next.load(complaints));
   EXPECT_THAT(next.all(), IsEmpty());

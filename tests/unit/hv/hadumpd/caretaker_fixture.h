@@ -16,6 +16,7 @@
 #include "hv/hadumpd/caretaker.h"
 #include "tests/fakes/in_memory_host.h"
 #include "tests/fakes/manual_jobs.h"
+#include "tests/fakes/manual_writes.h"
 
 namespace hadump {
 
@@ -36,8 +37,8 @@ class CaretakerTest : public testing::Test {
   /// A hadumpd that finds what the one before it has left.
   void restart() {
     jobs = ManualJobs();
-    book.emplace(states, boot_id);
-    captures.emplace(states, boot_id);
+    book.emplace(states, writes, boot_id);
+    captures.emplace(states, writes, boot_id);
     caretaker.emplace(Caretaker::World{
         host, jobs, *book, states, cores, preparer,
         [this](const RescueOrder& order) { return rescue(order); }, *captures,
@@ -128,6 +129,7 @@ class CaretakerTest : public testing::Test {
   Preparer preparer{{directory + "/cache", directory},
                     [](unsigned) { return Result<AcpiTables>(fail(ErrorCode::kBusy, "no Xen")); },
                     [](const std::string&) {}};
+  ManualWrites writes;
   std::optional<RecordBook> book;
   std::string boot_id = "this-boot";
   std::optional<CaptureBook> captures;
