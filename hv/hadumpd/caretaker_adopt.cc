@@ -89,9 +89,13 @@ void Caretaker::forget_gone(const std::vector<DomainStatus>& present) {
       return !status.dying && status.uuid == uuid;
     });
   };
-  // Until its job is over or its successor is there, a domain is not forgotten.
+  // Until its job is over or its successor is there, a domain is not forgotten. Another one of its
+  // UUID is not it: xl makes such ones when it restarts or receives a domain.
   std::erase_if(wards_, [&](const auto& ward) {
-    return !is_present(ward.second.config.uuid) && !world_.jobs.busy(ward.first) &&
+    const auto is_it = [&](const DomainStatus& status) {
+      return !status.dying && status.domid == ward.first && status.uuid == ward.second.config.uuid;
+    };
+    return std::none_of(present.begin(), present.end(), is_it) && !world_.jobs.busy(ward.first) &&
            !awaits_successor(ward.first);
   });
   std::erase_if(adoptions_, [&](const auto& one) {

@@ -26,6 +26,33 @@ TEST_F(CaretakerAdoptTest, WatchesADomainAndTellsItsGuest) {
   EXPECT_EQ(host.at(domid).store.published.at(HADUMP_XS_AGENT_WINDOW), std::to_string(256_MiB));
 }
 
+// A migration to the same host, or xl's own restart that was faster than our look.
+TEST_F(CaretakerAdoptTest, ForgetsADomainAlsoWhenAnotherOneHasItsUuid) {
+  const unsigned old = known(config("web"));
+  const unsigned young = known(config("web"));
+  EXPECT_THAT(caretaker->views(), testing::SizeIs(2));
+  ASSERT_TRUE(host.destroy(old));
+  settle();
+  ASSERT_THAT(caretaker->views(), testing::SizeIs(1));
+  EXPECT_EQ(caretaker->views().front().domid, young);
+  EXPECT_EQ(state("web"), "watching");
+}
+
+TEST_F(CaretakerAdoptTest, AnUnfinishedDepartureEndsWithItsDomain) {
+  const unsigned old = owned(config("web"));
+  host.fail_next("config", Error(ErrorCode::kOs, "libxl error -3"));
+  host.at(old).domain.shut_down(ShutdownReason::kReboot);
+  settle();
+  ASSERT_EQ(host.with_uuid("uuid-of-web"), std::vector{old}) << "it waits for another attempt";
+  ASSERT_TRUE(host.destroy(old));  // by an admin, who creates it again
+  const unsigned young = known(config("web"));
+  pass(1h);
+  settle();
+  ASSERT_THAT(caretaker->views(), testing::SizeIs(1));
+  EXPECT_EQ(caretaker->views().front().domid, young);
+  EXPECT_EQ(state("web"), "watching");
+}
+
 TEST_F(CaretakerAdoptTest, SaysWhyADomainIsNotWatched) {
   DomainConfig other = config("other");
   other.on_crash = ShutdownAction::kDestroy;
