@@ -121,6 +121,8 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
 
 Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, const Boot& boot,
                                   const Files& files) {
+  if (auto done = keep_limit(record); !done)
+    return fail(std::move(done), "raising its memory limit for the reset");
   if (auto done = world_.domain.reset(boot.map); !done) return fail(std::move(done), "resetting");
   if (auto done = withdraw_grants(record, ram, boot); !done) return done;
   if (auto done = reached(record, Step::kReset, "reset"); !done) return done;
@@ -132,6 +134,24 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, con
   if (auto done = load_boot_image(world_.memory, boot.image, files.kernel, files.ramdisk); !done)
     return done;
   return reached(record, Step::kLoaded, "load");
+}
+
+// An admin may have lowered the limit, before the crash or since it was raised: hypervisor and
+// toolstack accept one below what the domain has. That is what the limit is to be in the end.
+Result<> CrashRun::keep_limit(DomainRecord& record) {
+  auto status = world_.domain.status();
+  if (!status) return fail(std::move(status));
+  auto total = world_.memory.total_frames();
+  if (!total) return fail(std::move(total));
+  constexpr std::uint64_t kForReset = 1;  // frame
+  const std::uint64_t wanted_kib =
+      std::max(record.raised_limit_kib, (*total + kForReset) << (kFrameShift - 10));
+  if (wanted_kib <= status->max_memory_kib) return {};
+  if (record.raised_limit_kib == 0 || status->max_memory_kib < record.raised_limit_kib)
+    record.old_limit_kib = status->max_memory_kib;
+  record.raised_limit_kib = wanted_kib;
+  if (auto done = world_.records.save(record); !done) return done;
+  return world_.memory.set_limit_kib(wanted_kib);
 }
 
 // What an agent before us was killed over: the content of these frames is in spare ones only.
@@ -309,7 +329,7 @@ Result<> CrashRun::keep_balloon_still(DomainRecord& record) {
   auto target = world_.store.balloon_target_kib();
   if (!target) return fail(std::move(target), "reading the balloon target");
   if (*target >= full_kib) return {};
-  if (record.raised_target_kib == 0) record.old_target_kib = *target;
+  record.old_target_kib = *target;
   record.raised_target_kib = full_kib;
   if (auto done = world_.records.save(record); !done) return done;
   return world_.store.set_balloon_target_kib(full_kib);

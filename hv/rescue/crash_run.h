@@ -160,6 +160,7 @@ class CrashRun {
   Result<> fill_memory(DomainRecord& record, const SavedSnapshot& saved);
   Result<> for_each_missing(const SavedSnapshot& saved,
                             const std::function<Result<>(const FrameSet&)>& work) const;
+  Result<> keep_limit(DomainRecord& record);
   Result<> make_room(DomainRecord& record, std::uint64_t frames);
   Result<> keep_balloon_still(DomainRecord& record);
   Result<> reached(DomainRecord& record, Step step, const char* timing);

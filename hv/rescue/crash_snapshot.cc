@@ -199,8 +199,12 @@ Result<> CrashRun::raise_limit(DomainRecord& record, std::uint64_t bytes) {
   if (bytes == 0) return {};
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
+  auto total = world_.memory.total_frames();
+  if (!total) return fail(std::move(total));
   record.old_limit_kib = status->max_memory_kib;
-  record.raised_limit_kib = record.old_limit_kib + (bytes >> 10);
+  // A guest that had not given away yet what "xl mem-set" asked for has more than its limit.
+  record.raised_limit_kib =
+      std::max(record.old_limit_kib, *total << (kFrameShift - 10)) + (bytes >> 10);
   if (auto done = world_.records.save(record); !done) return done;
   return world_.memory.set_limit_kib(record.raised_limit_kib);
 }

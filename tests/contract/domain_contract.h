@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "hv/domain/domain.h"
+#include "hv/domain/guest_memory.h"
 
 namespace hadump {
 
 /// What every Domain must do, as far as a domain that is not to boot can show it.
 /// @param domain  crashed, and not paused. Behind this it is reset and paused.
-inline void check_domain_contract(Domain& domain) {
+/// @param memory  its memory, whose limit is changed.
+inline void check_domain_contract(Domain& domain, GuestMemory& memory) {
   auto status = domain.status();
   ASSERT_TRUE(status) << status.error().what();
   EXPECT_TRUE(status->shutdown);
@@ -29,6 +31,12 @@ inline void check_domain_contract(Domain& domain) {
   EXPECT_FALSE(cpus->context.empty());
 
   const std::vector<MapEntry> map{{0, 1_MiB, MapType::kRam}};
+  const std::uint64_t frames = memory.total_frames().value();
+  ASSERT_TRUE(memory.set_limit_kib(frames * 4));
+  EXPECT_FALSE(domain.reset(map)) << "it needs a page more for a moment";
+  ASSERT_TRUE(memory.set_limit_kib((frames - 1) * 4)) << "less than it has is no error";
+  EXPECT_EQ(domain.status().value().max_memory_kib, (frames - 1) * 4);
+  ASSERT_TRUE(memory.set_limit_kib((frames + 1) * 4));
   const auto reset = domain.reset(map);
   ASSERT_TRUE(reset) << reset.error().what();
   status = domain.status();

@@ -147,7 +147,8 @@ TEST_F(OnXen, ALibxlContextLeavesTheChildrenOfOthersAlone) {
 // It resets the domain.
 TEST_F(OnXen, YDomainKeepsTheContract) {
   XenDomain domain(handles_, g_subject.domid);
-  check_domain_contract(domain);
+  XenGuestMemory memory(handles_, g_subject.domid);
+  check_domain_contract(domain, memory);
 }
 
 // Last: the domain is gone after it.

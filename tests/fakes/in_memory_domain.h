@@ -10,6 +10,7 @@
 #include "core/abi/hadump_abi.h"
 #include "hv/rescue/crash_run.h"
 #include "tests/fakes/call_hook.h"
+#include "tests/fakes/in_memory_guest.h"
 
 namespace hadump {
 
@@ -42,13 +43,14 @@ class InMemoryDomain : public Domain {
   void on_call(CallHook hook) { hook_ = std::move(hook); }
   int pauses() const { return pauses_; }
   GuestPhys entry() const { return entry_; }
-  void set_limit_source(std::function<std::uint64_t()> limit) { limit_ = std::move(limit); }
+  /// Where its limit is, and what counts against it.
+  void set_memory(const InMemoryGuest& memory) { memory_ = &memory; }
 
   Result<DomainStatus> status() const override {
     if (auto failed = hook_("status"); !failed) return fail(std::move(failed));
     DomainStatus status = status_;
     status.paused = pauses_ > 0;
-    if (limit_) status.max_memory_kib = limit_();
+    if (memory_ != nullptr) status.max_memory_kib = memory_->limit_kib();
     return status;
   }
   Result<> pause() override {
@@ -83,6 +85,9 @@ class InMemoryDomain : public Domain {
   Result<> reset(std::span<const MapEntry> map) override {
     if (pauses_ == 0) return fail(ErrorCode::kBusy, "reset while it runs");
     if (auto failed = hook_("reset"); !failed) return failed;
+    // The page that takes the place of the shared information.
+    if (memory_ != nullptr && (memory_->total_frames().value() + 1) << 2 > memory_->limit_kib())
+      return fail_os(ENOMEM, "reset");
     map_.assign(map.begin(), map.end());
     status_.shutdown = false;
     return note("reset");
@@ -126,7 +131,7 @@ class InMemoryDomain : public Domain {
   std::string failing_;
   std::vector<MapEntry> map_;
   GuestPhys entry_;
-  std::function<std::uint64_t()> limit_;
+  const InMemoryGuest* memory_ = nullptr;
 };
 
 class InMemoryGuestLinks : public GuestLinks {

@@ -35,8 +35,10 @@ TEST(InMemoryGuest, KeepsTheContract) {
 
 TEST(InMemoryDomain, KeepsTheContract) {
   History history;
+  InMemoryGuest guest{{Gfn{0}, Gfn{64}}};
   InMemoryDomain domain(history);
-  check_domain_contract(domain);
+  domain.set_memory(guest);
+  check_domain_contract(domain, guest);
 }
 
 TEST(InMemoryDirtyLog, KeepsTheContract) {

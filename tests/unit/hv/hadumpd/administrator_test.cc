@@ -24,9 +24,7 @@ class AdministratorTest : public CaretakerTest {
     record.raised_limit_kib = kRaised;
     EXPECT_TRUE(book->save(record));
     set(kRaised, kFull);
-    // Not by resident(): the host asks for it with its lock held.
-    resident().domain.set_limit_source(
-        [&memory = resident().memory] { return memory.limit_kib(); });
+    resident().domain.set_memory(resident().memory);
     settle();
   }
   InMemoryHost::Resident& resident() { return host.at(domid_); }

@@ -30,7 +30,7 @@ class CrashRunTest : public testing::Test {
       guest.fill(Gfn{gfn}, mark(gfn));
     guest.make_special(Gfn{1});
     ASSERT_TRUE_OR_DIE(guest.set_limit_kib(limit_before));
-    domain.set_limit_source([this] { return guest.limit_kib(); });
+    domain.set_memory(guest);
     files.kernel_bytes = sample_kernel();
     files.ramdisk_bytes.assign(100000, std::byte{0x44});
     files.tables = sample_acpi_tables();

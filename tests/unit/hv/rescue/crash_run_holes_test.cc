@@ -203,12 +203,12 @@ TEST_F(BalloonedCrashRunTest, FillsTheLastHoles) {
 
 // What a guest has taken beyond its memory while it ran, it cannot have twice.
 TEST_F(BalloonedCrashRunTest, DoesNotFillHolesBeyondWhatTheDomainMayHave) {
+  ASSERT_TRUE(guest.set_limit_kib(*guest.total_frames() * 4));
   ASSERT_TRUE(run());
   mark_third_block_released();
   const FrameRange hole = frames_of_bytes(256_MiB, 1_MiB);
   ASSERT_TRUE(guest.remove(hole));
   ASSERT_TRUE(guest.populate({frames_of_bytes(kRam + 64_MiB, 1_MiB)}));
-  ASSERT_TRUE(guest.set_limit_kib(*guest.total_frames() * 4));
   domain.crash_again();
 
   const auto done = run();
