@@ -187,7 +187,9 @@ def _save_and_restore(lab: Lab, rescue: Rescue) -> None:
 def _migrate(lab: Lab, rescue: Rescue) -> None:
     """The same of a migration: for a moment there are two domains of one UUID."""
     domid = rescue.guest.domid()
-    rescue.guest.host.exec(MIGRATE, timeout=300)
+    # The console's log is named when it is opened, and the new domain has another name then.
+    log = "/share/console/guest-" + NAME
+    rescue.guest.host.exec(f"ln -s {log}.log {log}--incoming.log && {MIGRATE}", timeout=300)
     lab.check(rescue.guest.domid() != domid, "without a dump xl migrate works")
     _wait_state(rescue.agent, "registered")
     rescue.guest.exec("true")
