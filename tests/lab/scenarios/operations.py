@@ -260,7 +260,7 @@ def _during_a_crash_run(lab: Lab, rescue: Rescue) -> None:
 
     since = agent.log.mark()
     rescue.guest.crash()
-    agent.log.wait_for(rf"\({NAME}\): crashed", 30, since)
+    agent.log.wait_for(rf"\({NAME}\): boot 1 in the window crashed", 30, since)
     host.exec(f"xl destroy {NAME}", timeout=60)
     wait_until(lambda: NAME not in host.exec("hadump list").output, 60, "it is forgotten")
     lab.check(True, "xl destroy during a crash run ends it")
