@@ -171,31 +171,35 @@ void print_text(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream
     out << "kernel log: " << facts.log_error << '\n';
 }
 
-Json processors_json(const DumpFacts& facts) {
-  Json list = Json::array();
-  for (const ElfNote* note : facts.processors) {
-    Json registers;
-    // As text: JSON's readers take numbers as floating point.
-    for (std::size_t i = 0; i < kRegisterNames.size(); ++i)
-      registers[kRegisterNames[i]] = fmt::format("{:#x}", register_at(*note, i));
-    list.push_back({{"pid", pid_of(*note)}, {"registers", std::move(registers)}});
-  }
-  return list;
+Json processor_json(const ElfNote& note) {
+  Json registers;
+  // As text: JSON's readers take numbers as floating point.
+  for (std::size_t i = 0; i < kRegisterNames.size(); ++i)
+    registers[kRegisterNames[i]] = fmt::format("{:#x}", register_at(note, i));
+  return {{"pid", pid_of(note)}, {"registers", std::move(registers)}};
 }
 
 void print_json(const VmcoreLayout& layout, const DumpFacts& facts, std::ostream& out) {
   const std::uint64_t crash_time = crash_time_of(layout, facts);
-  Json json;
-  json["complete"] = !layout.incomplete;
-  json["memory_bytes"] = layout.frames.bytes();
-  json["ranges"] = layout.frames.ranges().size();
-  json["kernel"] = facts.crash ? Json(facts.crash->release) : Json();
-  json["crash_time"] = crash_time != 0 ? Json(crash_time) : Json();
-  json["processors"] = processors_json(facts);
-  json["pages_by_class"] = facts.filter ? classes_json(facts.frames) : Json();
-  json["pages_unknown"] = facts.kept_unknown;
-  json["log_end"] = facts.log_error.empty() ? Json(facts.log_end) : Json();
-  out << json_text(json) << '\n';
+  Json before;
+  before["complete"] = !layout.incomplete;
+  before["memory_bytes"] = layout.frames.bytes();
+  before["ranges"] = layout.frames.ranges().size();
+  before["kernel"] = facts.crash ? Json(facts.crash->release) : Json();
+  before["crash_time"] = crash_time != 0 ? Json(crash_time) : Json();
+  Json after;
+  after["pages_by_class"] = facts.filter ? classes_json(facts.frames) : Json();
+  after["pages_unknown"] = facts.kept_unknown;
+  after["log_end"] = facts.log_error.empty() ? Json(facts.log_end) : Json();
+  // One object, but never all of it in memory: a file of 16 MiB can have thousands of processors.
+  std::string text = json_text(before);
+  text.back() = ',';
+  out << text << "\"processors\":[";
+  for (std::size_t i = 0; i < facts.processors.size(); ++i)
+    out << (i == 0 ? "" : ",") << json_text(processor_json(*facts.processors[i]));
+  text = json_text(after);
+  text.front() = ',';
+  out << ']' << text << '\n';
 }
 
 int call_info(const InfoOptions& options, const CommandCall& call) {
