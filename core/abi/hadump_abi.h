@@ -49,6 +49,8 @@ typedef uint8_t u8;
 /* ---- "hadump.held=...": what the agent has taken off the command line; docs/abi/cmdline.md ---- */
 #define HADUMP_PARAM_HELD "hadump.held"
 #define HADUMP_MAX_HELD 512U	/* characters of its value */
+/* ---- "hadump.rescue=1": the initramfs saves the dump; docs/abi/cmdline.md ---- */
+#define HADUMP_PARAM_RESCUE "hadump.rescue"
 
 /* ---- save area ---- */
 #define HADUMP_SAVE_MAGIC 0x4148504d55444148ULL /* "HADUMPHA" in memory order */
@@ -164,10 +166,13 @@ struct hadump_hpte {
 #define HADUMP_XS_MEM_HELD "mem-held"		/* decimal bytes still held */
 #define HADUMP_XS_PROGRESS "progress"		/* one line from the saver, printable, at most 200 bytes */
 #define HADUMP_XS_BOOT_MEMORY "boot-memory"	/* decimal KiB that the boot has taken */
+#define HADUMP_XS_ABILITIES "abilities"		/* words with a blank between them, HADUMP_ABILITY_* */
 #define HADUMP_XS_MAX_VALUE 256
 #define HADUMP_XS_STREAMS "stream"		/* "stream/SLOT/…": docs/spec/stream.md */
 #define HADUMP_XS_STREAM_ID "id"		/* 16 hex digits: the slot is ready */
 #define HADUMP_XS_STREAM_SLOTS 4
+
+#define HADUMP_ABILITY_RESCUE "rescue"		/* its initramfs heeds HADUMP_PARAM_RESCUE */
 
 #define HADUMP_STATE_REGISTERED "registered"	/* no dump waits; ready for a crash */
 #define HADUMP_STATE_WAITING "waiting"		/* a dump waits, nothing released yet */

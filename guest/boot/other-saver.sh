@@ -8,7 +8,7 @@ kdump_config=${HADUMP_KDUMP_CONFIG:-/usr/sbin/kdump-config}
 
 # Under systemd a drop-in keeps kdump-tools away; an init script can only be told by its admin.
 find_conflict() {
-	[ ! -d "${HADUMP_RUN_DIR:-/run}/systemd/system" ] || return 0
+	[ ! -d "${HADUMP_RUN_DIR:-/run}/systemd/system" ] && [ -z "${HADUMP_RESCUE:-}" ] || return 0
 	find "$etc"/rc[2-5].d -name 'S??kdump-tools' 2>/dev/null | grep -q . || return 0
 	! grep -qs '^[^#]*hadump.*node=' "$kdump_defaults" || return 0
 	fault "/etc/init.d/kdump-tools would save the same dump and reboot; add to $kdump_defaults:" \

@@ -19,18 +19,23 @@ module_param_named(node, node_address, ullong, 0444);
 MODULE_PARM_DESC(node, "guest-physical address of the dump node; no dump waits without it");
 
 /*
- * What the agent has held back of the command line is for the boot scripts, which read it there. It is
- * known here because modprobe passes on all that begins with the module's name. Whatever it is, the
- * module must load.
+ * What the agent has held back of the command line is for the boot scripts, which read it there, and so
+ * is its wish for a rescue boot. Both are known here because modprobe passes on all that begins with the
+ * module's name. Whatever they are, the module must load.
  */
-static int ignore_held(const char *val, const struct kernel_param *kp)
+static int ignore(const char *val, const struct kernel_param *kp)
 {
 	return 0;
 }
 
-static const struct kernel_param_ops held_ops = { .set = ignore_held };
-module_param_cb(held, &held_ops, NULL, 0);
+static const struct kernel_param_ops ignored_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = ignore,
+};
+module_param_cb(held, &ignored_ops, NULL, 0);
 MODULE_PARM_DESC(held, "what the agent has held back of the command line; for the boot scripts");
+module_param_cb(rescue, &ignored_ops, NULL, 0);
+MODULE_PARM_DESC(rescue, "the initramfs is to save the dump; for its scripts");
 
 /*
  * Everything up to the claim can fail and leaves no trace. What has been claimed stays so, because

@@ -54,6 +54,11 @@ static char *mode;
 module_param(mode, charp, 0444);
 MODULE_PARM_DESC(mode, "added or registered: the save area; default: what the agent asks for");
 
+/* Set by the initramfs' own script: whoever loads the module later knows nothing of the initramfs. */
+static bool can_rescue;
+module_param(can_rescue, bool, 0444);
+MODULE_PARM_DESC(can_rescue, "the initramfs saves a dump when it is told to (hadump.rescue)");
+
 static void publish(struct work_struct *work);
 static void agent_wrote(struct xenbus_watch *watch, const char *path, const char *token);
 static int xenstore_up(struct notifier_block *nb, unsigned long event, void *data);
@@ -147,6 +152,7 @@ static void make_report(struct hadump_report *r)
 	}
 	mutex_unlock(&hadump_lock);
 	r->boot_kib = hadump_boot_memory();
+	r->can_rescue = can_rescue;
 	hadump_get_progress(r->progress);
 }
 

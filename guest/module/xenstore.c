@@ -83,6 +83,7 @@ static int write_keys(struct xenbus_transaction t, const struct hadump_report *r
 	put_key(t, &rc, HADUMP_XS_MEM_HELD, text);
 	snprintf(text, sizeof(text), "%llu", r->boot_kib);
 	put_key(t, &rc, HADUMP_XS_BOOT_MEMORY, text);
+	put_key(t, &rc, HADUMP_XS_ABILITIES, r->can_rescue ? HADUMP_ABILITY_RESCUE : "");
 	put_key(t, &rc, HADUMP_XS_PROGRESS, r->progress);
 	put_key(t, &rc, HADUMP_XS_STATE, r->state);
 	return rc;

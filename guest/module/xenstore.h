@@ -15,6 +15,7 @@ struct hadump_report {
 	struct hadump_range save_area;	/* only in registered mode */
 	u64 held;
 	u64 boot_kib;		/* 0: not known */
+	bool can_rescue;	/* HADUMP_ABILITY_RESCUE */
 	char progress[HADUMP_PROGRESS_MAX + 1];
 };
 

@@ -31,6 +31,8 @@ bool is_left(WindowStep step, const WindowHistory& history, const WindowChoices&
   switch (step) {
     case WindowStep::kLargerWindow:
       return choices.larger_window;
+    case WindowStep::kRescueBoot:  // of the same window, if that can be booted at all
+      return choices.rescue_boot && !history.has_tried(WindowStep::kSameWindow);
     case WindowStep::kRestart:
       return choices.restart;
     case WindowStep::kCapture:
@@ -59,12 +61,20 @@ WindowStep next_window_step(const WindowHistory& history, std::uint32_t boot, bo
     return WindowStep::kSameWindow;
   if (!limit_reached && !saving && is_left(WindowStep::kLargerWindow, history, choices))
     return WindowStep::kLargerWindow;
+  if (!limit_reached && is_left(WindowStep::kRescueBoot, history, choices))
+    return WindowStep::kRescueBoot;
   if (policy == OnWindowFailure::kKeep) return WindowStep::kKeep;
   if (policy == OnWindowFailure::kRestart && is_left(WindowStep::kRestart, history, choices))
     return WindowStep::kRestart;
   // The guest is down otherwise, and its dump is as safe in a file.
   if (is_left(WindowStep::kCapture, history, choices)) return WindowStep::kCapture;
   return WindowStep::kKeep;
+}
+
+bool is_rescue_boot(WindowStep step, const WindowHistory& history, const WindowChoices& choices) {
+  if (step == WindowStep::kRescueBoot) return true;
+  return (step == WindowStep::kSameWindow || step == WindowStep::kLargerWindow) &&
+         choices.last_boot && is_left(WindowStep::kRescueBoot, history, choices);
 }
 
 OnWindowFailure resolved(OnWindowFailure policy, const DomainConfig& config) {
@@ -86,6 +96,7 @@ bool note_boot_end(WindowHistory& history, std::uint32_t boot, ShutdownReason re
   const bool saving = history.saving == boot;
   if (!saving) ++history.failed;
   if (!saving && history.grown_from != 0) history.note_tried(WindowStep::kLargerWindow);
+  if (!saving && history.is_rescue_boot(boot)) history.note_tried(WindowStep::kRescueBoot);
   history.why =
       fmt::format("{} {}", end_of(reason, history.stopped == boot),
                   saving ? "while the dump was being saved" : "before the dump was being saved");
@@ -99,14 +110,20 @@ bool may_hang(const DomainRecord& record, const GuestProgress& progress) {
 }
 
 std::string what_happened(const WindowHistory& history, std::uint32_t boot) {
-  return fmt::format("boot {} in the window {}", boot,
+  return fmt::format("boot {} in the window{} {}", boot,
+                     history.is_rescue_boot(boot) ? ", a rescue boot," : "",
                      history.why.empty() ? "failed" : history.why);
 }
 
-std::string how_it_grew(const DomainRecord& record) {
-  if (record.window.grown_from == 0) return "";
-  return fmt::format("a window of {} instead of {} was booted then",
-                     format_size(record.window_bytes), format_size(record.window.grown_from));
+std::string what_followed(const DomainRecord& record) {
+  const WindowHistory& window = record.window;
+  std::string text;
+  if (window.grown_from != 0)
+    text = fmt::format("a window of {} instead of {} was booted then",
+                       format_size(record.window_bytes), format_size(window.grown_from));
+  if (window.is_rescue_boot(record.boots) && window.judged < record.boots)
+    text += fmt::format("{}a rescue boot was begun then", text.empty() ? "" : "; ");
+  return text;
 }
 
 }  // namespace hadump

@@ -30,11 +30,14 @@ struct WindowChoices {
   bool larger_window = false;
   bool restart = false;
   bool capture = false;
+  bool rescue_boot = false;
+  bool last_boot = false;  ///< the crash-loop limit allows one boot more, and no other
 };
 
-/// The next step. Each step but kSameWindow is chosen at most once, since the caller notes what it
-/// has tried in vain, and note_boot_end() that a larger window was; kSameWindow once for a dump
-/// whose saver never begins, and else as often as the crash-loop limit lets it. kKeep is the end.
+/// The next step. Each step but kSameWindow and kRescueBoot is chosen at most once, since the
+/// caller notes what it has tried in vain, and note_boot_end() that a larger window or a rescue
+/// boot was; these two once for a dump whose saver never begins, and else as often as the
+/// crash-loop limit lets them. kKeep is the end.
 /// The dump is never given up: kRestart keeps it with its domain, kCapture ends that domain when a
 /// file has it, and the others leave it where it is.
 ///
@@ -44,6 +47,10 @@ struct WindowChoices {
 /// @param policy         not kByConfiguration, see resolved().
 WindowStep next_window_step(const WindowHistory& history, std::uint32_t boot, bool limit_reached,
                             OnWindowFailure policy, const WindowChoices& choices);
+
+/// Whether the boot that such a step brings is to be a rescue boot: kRescueBoot's is, and so is any
+/// other that is the last one, which is the last chance of the guest to save its dump itself.
+bool is_rescue_boot(WindowStep step, const WindowHistory& history, const WindowChoices& choices);
 
 /// The policy, where it depends on the domain's configuration. A domain that hadumpd watches has
 /// on_crash="preserve"; what its admin wants of a kernel that cannot go on is what on_reboot says.
@@ -63,11 +70,13 @@ bool note_boot_end(WindowHistory& history, std::uint32_t boot, ShutdownReason re
 /// an admin, or have no saver by choice.
 bool may_hang(const DomainRecord& record, const GuestProgress& progress);
 
-/// "boot 2 in the window rebooted before the dump was saved", for logs and `hadump list`.
+/// "boot 2 in the window rebooted before the dump was saved", for logs and `hadump list`. Says so
+/// when it was a rescue boot.
 std::string what_happened(const WindowHistory& history, std::uint32_t boot);
 
-/// "a window of 512 MiB instead of 256 MiB was booted then", for `hadump list`; empty when none
-/// was.
-std::string how_it_grew(const DomainRecord& record);
+/// What has been done since about boots that failed, for `hadump list`: "a window of 512 MiB
+/// instead of 256 MiB was booted then", "a rescue boot was begun then"; empty when only the same
+/// window was booted.
+std::string what_followed(const DomainRecord& record);
 
 }  // namespace hadump

@@ -235,8 +235,11 @@ std::string window_text(const Json& dump) {
   if (const std::uint64_t from = number_at(window, "grown_from"); from != 0)
     grown = fmt::format(", then {} instead of {}", format_size(number_at(dump, "window_bytes")),
                         format_size(from));
-  return fmt::format("  window    {} failed; boot {} {}{}{}\n", number_at(window, "failed"),
-                     number_at(window, "judged"), text_at(window, "why"), grown, tried);
+  std::string rescue;
+  if (const std::uint64_t since = number_at(window, "rescue_since"); since != 0)
+    rescue = fmt::format(", rescue boot from boot {} on", since);
+  return fmt::format("  window    {} failed; boot {} {}{}{}{}\n", number_at(window, "failed"),
+                     number_at(window, "judged"), text_at(window, "why"), grown, rescue, tried);
 }
 
 std::string captures_text(const Json& domain) {

@@ -138,12 +138,14 @@ class Caretaker {
   GuestProgress last_words(unsigned domid, const Ward& ward, const DomainRecord& record) const;
   bool see_to_window_end(const DomainStatus& status, Ward& ward, DomainRecord& record,
                          const Result<>& counted);
+  void log_next_boot(const DomainStatus& status, const Ward& ward, const DomainRecord& record,
+                     WindowStep step) const;
   WindowChoices window_choices(const Ward& ward, const DomainRecord& record) const;
   std::uint64_t larger_window_for(const Ward& ward, const DomainRecord& record) const;
   void leave_window(unsigned domid, Ward& ward, const DomainRecord& record, WindowStep step,
                     const std::string& why);
   void window_step_failed(unsigned domid, Ward& ward, WindowStep step, const Error& error);
-  void rescue_failed(unsigned domid, Ward& ward, const Error& error, bool was_larger);
+  void rescue_failed(unsigned domid, Ward& ward, const Error& error, WindowStep step);
   void forget_window_steps();
   void watch_boot(const DomainStatus& status, Ward& ward);
   void review_window(unsigned domid, Ward& ward);

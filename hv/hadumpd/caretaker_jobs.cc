@@ -62,6 +62,7 @@ CrashPolicy Caretaker::policy_of(const Ward& ward) const {
   return {.window_bytes = ward.policy.window_bytes,
           .least_window_bytes = ward.policy.window_auto ? kLeastWindow : 0,
           .larger_window_bytes = ward.larger_window,
+          .rescue_boot = ward.rescue_boot,
           .mode = ward.policy.save_area,
           .backend_deadline = ward.policy.backend_timeout,
           .keep_free_bytes = limits.keep_free_bytes,
@@ -97,7 +98,11 @@ void Caretaker::rescued(unsigned domid, const std::string& uuid, const Result<>&
   if (ward == nullptr) return;  // the domain is gone
   ward->rescuing = false;
   const bool was_larger = std::exchange(ward->larger_window, 0) != 0;
-  if (!done) return rescue_failed(domid, *ward, done.error(), was_larger);
+  const bool was_rescue = std::exchange(ward->rescue_boot, false);
+  const WindowStep step = was_larger   ? WindowStep::kLargerWindow
+                          : was_rescue ? WindowStep::kRescueBoot
+                                       : WindowStep::kSameWindow;
+  if (!done) return rescue_failed(domid, *ward, done.error(), step);
   ward->attempts.reset();
   if (const auto record = world_.book.find(uuid)) log_times(*record);
 }

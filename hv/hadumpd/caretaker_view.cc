@@ -47,9 +47,9 @@ std::string Caretaker::note_of(unsigned domid, const Ward& ward) const {
   if (ward.departure && !ward.attempts.due(now))
     return fmt::format("re-created in {} s, since it ran only briefly", seconds(ward.attempts));
   const auto record = world_.book.find(ward.config.uuid);
-  const std::string grew = record ? how_it_grew(*record) : "";
+  const std::string then = record ? what_followed(*record) : "";
   if (record && record->step == Step::kStarted && !record->window.why.empty())
-    return what_happened(record->window, record->window.judged) + (grew.empty() ? "" : "; " + grew);
+    return what_happened(record->window, record->window.judged) + (then.empty() ? "" : "; " + then);
   return world_.preparer.trouble(domid);
 }
 

@@ -41,19 +41,15 @@ bool Caretaker::see_to_window_end(const DomainStatus& status, Ward& ward, Domain
                  what_happened(record.window, record.boots));
   }
   const OnWindowFailure policy = resolved(ward.policy.on_window_failure, ward.config);
-  const WindowStep step =
-      next_window_step(record.window, record.boots, !counted, policy, window_choices(ward, record));
+  const WindowChoices choices = window_choices(ward, record);
+  const WindowStep step = next_window_step(record.window, record.boots, !counted, policy, choices);
   if (!counted) record.error = counted.error().what();
   world_.book.note(record);
   ward.larger_window = step == WindowStep::kLargerWindow ? larger_window_for(ward, record) : 0;
-  if (ward.larger_window != 0) {
-    spdlog::warn("domain {} ({}): {}; booting it in a larger window, of {} instead of {}",
-                 status.domid, ward.config.name, what_happened(record.window, record.boots),
-                 format_size(ward.larger_window), format_size(record.window_bytes));
-    return true;
-  }
-  if (step == WindowStep::kSameWindow) {
-    spdlog::info("domain {} ({}): booting it again in its window", status.domid, ward.config.name);
+  ward.rescue_boot = is_rescue_boot(step, record.window, choices);
+  if (step == WindowStep::kSameWindow || step == WindowStep::kRescueBoot ||
+      ward.larger_window != 0) {
+    log_next_boot(status, ward, record, step);
     return true;
   }
   const std::string why =
@@ -70,6 +66,23 @@ bool Caretaker::see_to_window_end(const DomainStatus& status, Ward& ward, Domain
   }
   leave_window(status.domid, ward, record, step, why);
   return false;
+}
+
+void Caretaker::log_next_boot(const DomainStatus& status, const Ward& ward,
+                              const DomainRecord& record, WindowStep step) const {
+  const std::string who = fmt::format("domain {} ({})", status.domid, ward.config.name);
+  const std::string what = what_happened(record.window, record.boots);
+  const char* rescue = "a rescue boot: its initramfs saves the dump before the system starts";
+  if (step == WindowStep::kLargerWindow)
+    spdlog::warn("{}: {}; booting it in a larger window, of {} instead of {}{}{}", who, what,
+                 format_size(ward.larger_window), format_size(record.window_bytes),
+                 ward.rescue_boot ? ", and for the last time: " : "",
+                 ward.rescue_boot ? rescue : "");
+  else if (ward.rescue_boot)
+    spdlog::warn("{}: {}; {}{}", who, what,
+                 step == WindowStep::kSameWindow ? "for the last time, " : "", rescue);
+  else
+    spdlog::info("{}: booting it again in its window", who);
 }
 
 // A saver that has begun proves that the window is large enough, and may have given memory back.
@@ -91,6 +104,9 @@ WindowChoices Caretaker::window_choices(const Ward& ward, const DomainRecord& re
   WindowChoices choices;
   choices.larger_window = larger_window_for(ward, record) != 0;
   choices.capture = true;
+  choices.rescue_boot = record.window.can_rescue;
+  // This crash is counted.
+  choices.last_boot = crashes_too_often(record.crashes, seconds_since_boot(), ward.policy);
   // What is put aside holds memory until an admin has seen to it: one of each domain.
   const auto all = world_.captures.all();
   choices.restart =
@@ -142,14 +158,13 @@ void Caretaker::window_step_failed(unsigned domid, Ward& ward, WindowStep step,
 }
 
 // A dump that waits and cannot be booted any more is no reason to leave the guest down.
-void Caretaker::rescue_failed(unsigned domid, Ward& ward, const Error& error, bool was_larger) {
+void Caretaker::rescue_failed(unsigned domid, Ward& ward, const Error& error, WindowStep step) {
   const auto record = world_.book.find(ward.config.uuid);
   const bool waits = record && record->step == Step::kStarted && !record->dump_over &&
                      !record->window.has_tried(WindowStep::kSameWindow);
   // The guest is down, and there are other ways than to wait for memory.
-  if (waits && was_larger) return window_step_failed(domid, ward, WindowStep::kLargerWindow, error);
-  if (waits && !pause_before_retry(error, &*record, 1))
-    return window_step_failed(domid, ward, WindowStep::kSameWindow, error);
+  if (waits && (step == WindowStep::kLargerWindow || !pause_before_retry(error, &*record, 1)))
+    return window_step_failed(domid, ward, step, error);
   attempt_failed(domid, ward, error);
 }
 

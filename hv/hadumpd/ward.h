@@ -47,12 +47,13 @@ struct Ward {
   bool rescuing = false;   ///< that is a crash run
   /// The window that this crash run boots the waiting dump in, if a larger one; 0: the same.
   std::uint64_t larger_window = 0;
-  bool capturing = false;  ///< that is a capture
-  bool captured = false;   ///< it was left as it is because its memory has been captured
-  Attempts attempts;       ///< at its present crash or shutdown
-  Attempts endings;        ///< at ending the dump that waits in it
-  Attempts keepings;       ///< at keeping its memory as that dump needs it
-  Attempts publishings;    ///< at telling the guest what the policy asks for
+  bool rescue_boot = false;  ///< this crash run boots the waiting dump for the initramfs to save
+  bool capturing = false;    ///< that is a capture
+  bool captured = false;     ///< it was left as it is because its memory has been captured
+  Attempts attempts;         ///< at its present crash or shutdown
+  Attempts endings;          ///< at ending the dump that waits in it
+  Attempts keepings;         ///< at keeping its memory as that dump needs it
+  Attempts publishings;      ///< at telling the guest what the policy asks for
   WatchedBoot boot;
   std::optional<GuestEnd> end;  ///< of the boot that has just ended
   /// Shared with the job that carries it out, and read here only when that job is over.

@@ -111,7 +111,8 @@ Result<CrashRun::Boot> CrashRun::plan(const DomainRecord& record, const FrameSet
                  .kernel = files.kernel.extent(),
                  .initrd_bytes = files.ramdisk.size(),
                  .cmdline = window_cmdline(config_.cmdline, share, policy_.cmdline,
-                                           saved->node.elf_header.address, GuestPhys{node_at}),
+                                           saved->node.elf_header.address, GuestPhys{node_at},
+                                           record.window.rescue_since != 0),
                  .memory_map = *map,
                  .rsdp = files.rsdp});
   if (!image) return fail(std::move(image), "planning the boot");

@@ -103,6 +103,14 @@ Result<> CrashRun::plan_second_boot(const DomainRecord& record, const FrameSet& 
   return world_.records.save_rewrite(record, *rewrite);
 }
 
+// What is booted is written down with the number of its boot, so that the next agent boots the
+// same.
+void CrashRun::count_boot(DomainRecord& record) const {
+  ++record.boots;
+  if (policy_.rescue_boot && record.window.rescue_since == 0)
+    record.window.rescue_since = record.boots;
+}
+
 // Brings a snapshot that is already there up to date: finishes an interrupted rewrite, or plans the
 // next boot of the same dump after a second crash, in a larger window where that is wanted.
 Result<> CrashRun::continue_snapshot(DomainRecord& record, const FrameSet& ram,
@@ -125,7 +133,7 @@ Result<> CrashRun::continue_snapshot(DomainRecord& record, const FrameSet& ram,
     }
     if (grows) return {};
     record.rewrite_pending = true;
-    ++record.boots;
+    count_boot(record);
     if (auto done = reached(record, Step::kSnapshotComplete, "rewrite"); !done) return done;
   }
   if (record.rewrite_pending) {

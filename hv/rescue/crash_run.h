@@ -60,6 +60,8 @@ struct CrashPolicy {
   /// A dump that waits moves to a save area for such a window before its guest is booted again; 0:
   /// it stays where it is.
   std::uint64_t larger_window_bytes = 0;
+  /// The next boot of a dump that waits is a rescue boot, and so are those after it.
+  bool rescue_boot = false;
   SaveMode mode = SaveMode::kAdded;
   std::chrono::milliseconds backend_deadline{10000};
   std::uint64_t keep_free_bytes = 0;  ///< of the host's memory, whatever is added to the domain
@@ -131,6 +133,7 @@ class CrashRun {
 
   // A dump that is there already.
   Result<> continue_snapshot(DomainRecord& record, const FrameSet& ram, const AcpiTables& acpi);
+  void count_boot(DomainRecord& record) const;
   Result<> plan_second_boot(const DomainRecord& record, const FrameSet& ram,
                             const AcpiTables& acpi);
   Result<SavedSnapshot> read_saved(const DomainRecord& record, const FrameSet& ram,

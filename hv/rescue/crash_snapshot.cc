@@ -94,6 +94,7 @@ Result<CrashRun::Fresh> CrashRun::take_snapshot(DomainRecord& record, const Fram
   auto findings = inspect(ram);
   if (!findings) return fail(std::move(findings));
   record.window.had_module = findings->registered;
+  record.window.can_rescue = findings->registration.can_rescue;
   SnapshotInput& input = findings->input;
   input.cpus = std::move(*cpus);
   input.dump_id = world_.new_dump_id();

@@ -141,7 +141,7 @@ Result<> CrashRun::enlarge(DomainRecord& record, const FrameSet& ram, const Acpi
   moved.window_bytes = policy_.larger_window_bytes;
   moved.boot_bytes = input->plan.boot_bytes();
   moved.held_bytes = input->plan.held.bytes();
-  moved.boots = input->boots;
+  count_boot(moved);
   if (auto good = check_moved(moved, ram, acpi); !good)
     return fail(std::move(good), "the larger save area");
   if (auto done = reached(moved, Step::kSnapshotComplete, "check"); !done) return done;

@@ -82,10 +82,15 @@ nlohmann::ordered_json json_of(FrameRange area) {
 }
 
 nlohmann::ordered_json json_of(const WindowHistory& window) {
-  nlohmann::ordered_json json = {{"had_module", window.had_module}, {"failed", window.failed},
-                                 {"judged", window.judged},         {"saving", window.saving},
-                                 {"stopped", window.stopped},       {"why", window.why},
-                                 {"grown_from", window.grown_from}};
+  nlohmann::ordered_json json = {{"had_module", window.had_module},
+                                 {"failed", window.failed},
+                                 {"judged", window.judged},
+                                 {"saving", window.saving},
+                                 {"stopped", window.stopped},
+                                 {"why", window.why},
+                                 {"grown_from", window.grown_from},
+                                 {"can_rescue", window.can_rescue},
+                                 {"rescue_since", window.rescue_since}};
   json["tried"] = nlohmann::ordered_json::array();
   for (WindowStep step : window.tried) json["tried"].push_back(to_string(step));
   return json;
@@ -100,6 +105,8 @@ Result<WindowHistory> parse_window(const nlohmann::ordered_json& json) {
   take_number(json, "stopped", window.stopped);
   json.at("why").get_to(window.why);
   take_number_if_any(json, "grown_from", window.grown_from);  // older records have none
+  window.can_rescue = json.value("can_rescue", false);        // the same
+  take_number_if_any(json, "rescue_since", window.rescue_since);
   for (const auto& word : json.at("tried")) {
     auto step = parse_window_step(word.get<std::string>());
     if (!step) return fail(std::move(step));

@@ -19,6 +19,16 @@ const std::string* find(const GuestKeys& keys, const char* key) {
   return found == keys.end() || found->second.empty() ? nullptr : &found->second;
 }
 
+// In a list with a blank between its words. Those that are not known say nothing.
+bool has_word(std::string_view list, std::string_view word) {
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(' '), list.size());
+    if (list.substr(0, end) == word) return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
+}
+
 bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
@@ -99,6 +109,8 @@ Result<Registration> check_registration(const GuestKeys& keys, const FrameSet& r
     if (!mode) return fail(ErrorCode::kBadData, "mode: unknown");
     out.mode = *mode;
   }
+  if (const std::string* text = find(keys, HADUMP_XS_ABILITIES))
+    out.can_rescue = has_word(*text, HADUMP_ABILITY_RESCUE);
   if (out.mode == SaveMode::kRegistered) {
     const std::string* text = find(keys, HADUMP_XS_SAVE_AREA);
     if (text == nullptr) return fail(ErrorCode::kBadData, "save-area: missing");

@@ -17,7 +17,8 @@ struct Registration {
   std::optional<PhysRange> vmcoreinfo;
   std::optional<GuestVirt> page_offset;
   SaveMode mode = SaveMode::kAdded;
-  FrameRange save_area;  ///< empty unless mode is kRegistered
+  FrameRange save_area;     ///< empty unless mode is kRegistered
+  bool can_rescue = false;  ///< its initramfs heeds HADUMP_PARAM_RESCUE
 };
 
 /// Checks a registration (docs/abi/xenstore.md, the "checked" column). The guest is hostile.

@@ -130,16 +130,19 @@ FittedCmdline fit_cmdline(std::string_view configured, WindowShare share,
 }
 
 std::string window_cmdline(std::string_view configured, WindowShare share,
-                           const CmdlinePolicy& policy, GuestPhys elf_header, GuestPhys node) {
+                           const CmdlinePolicy& policy, GuestPhys elf_header, GuestPhys node,
+                           bool rescue_boot) {
   const FittedCmdline fitted = fit_cmdline(configured, share, policy);
   // A block of memory that comes back holds its own struct pages, as after a normal boot: without
   // this they would have to fit into the window, and MemTotal would count them
   // (mm/memory_hotplug.c; kernels without the parameter ignore it).
   std::string ours = fmt::format("elfcorehdr={:#x} {}={:#x} memory_hotplug.memmap_on_memory=1",
                                  elf_header.value, HADUMP_PARAM_NODE, node.value);
-  const std::string held =
-      fitted.held.empty() ? "" : fmt::format(" {}={}", HADUMP_PARAM_HELD, fitted.held);
-  if (fitted.text.size() + ours.size() + held.size() + 2 <= kMaxCmdline) ours += held;
+  const auto add = [&](const std::string& word) {
+    if (fitted.text.size() + ours.size() + word.size() + 3 <= kMaxCmdline) ours += ' ' + word;
+  };
+  if (rescue_boot) add(HADUMP_PARAM_RESCUE "=1");
+  if (!fitted.held.empty()) add(fmt::format("{}={}", HADUMP_PARAM_HELD, fitted.held));
 
   const std::string_view rest = split_cmdline(fitted.text).rest;
   std::string text = fitted.text.substr(0, fitted.text.size() - rest.size());

@@ -49,8 +49,11 @@ FittedCmdline fit_cmdline(std::string_view configured, WindowShare share,
 
 /// The fitted command line, and what the kernel in the window needs: at the end, but before a "--",
 /// after which Linux leaves everything to init. If the whole is too long for Linux, it does not
-/// tell what was held back: a rescue is worth more.
+/// tell what was held back: a rescue is worth more. For the same reason it does not ask for a
+/// rescue boot then.
+/// @param rescue_boot  the initramfs is asked to save the dump.
 std::string window_cmdline(std::string_view configured, WindowShare share,
-                           const CmdlinePolicy& policy, GuestPhys elf_header, GuestPhys node);
+                           const CmdlinePolicy& policy, GuestPhys elf_header, GuestPhys node,
+                           bool rescue_boot = false);
 
 }  // namespace hadump

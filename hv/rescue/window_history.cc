@@ -9,8 +9,8 @@
 namespace hadump {
 namespace {
 
-constexpr std::array<std::string_view, 5> kWindowStepNames = {"same-window", "larger-window",
-                                                              "restart", "capture", "keep"};
+constexpr std::array<std::string_view, 6> kWindowStepNames = {
+    "same-window", "larger-window", "rescue-boot", "restart", "capture", "keep"};
 static_assert(kWindowStepNames.size() == static_cast<std::size_t>(WindowStep::kKeep) + 1);
 
 }  // namespace

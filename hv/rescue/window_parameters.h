@@ -92,6 +92,7 @@ inline constexpr std::array kWindowParameters = std::to_array<WindowParameter>({
     {"elfcorehdr", "", WindowTreatment::kReserved, WindowUnit::kNone, false, "hadumpd's own"},
     {"hadump.node", "", WindowTreatment::kReserved, WindowUnit::kNone, false, "hadumpd's own"},
     {"hadump.held", "", WindowTreatment::kReserved, WindowUnit::kNone, false, "hadumpd's own"},
+    {"hadump.rescue", "", WindowTreatment::kReserved, WindowUnit::kNone, false, "hadumpd's own"},
     {"memory_hotplug.memmap_on_memory", "", WindowTreatment::kReserved, WindowUnit::kNone, false,
      "hadumpd's own"},
 });

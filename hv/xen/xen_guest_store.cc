@@ -15,9 +15,10 @@ XenGuestStore::XenGuestStore(xs_handle* handle, unsigned domid)
 
 Result<GuestKeys> XenGuestStore::guest_keys() const {
   GuestKeys keys;
-  for (const char* key : {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET,
-                          HADUMP_XS_MODE, HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID,
-                          HADUMP_XS_MEM_HELD, HADUMP_XS_PROGRESS, HADUMP_XS_BOOT_MEMORY}) {
+  for (const char* key :
+       {HADUMP_XS_VERSION, HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET, HADUMP_XS_MODE,
+        HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE, HADUMP_XS_DUMP_ID, HADUMP_XS_MEM_HELD,
+        HADUMP_XS_PROGRESS, HADUMP_XS_BOOT_MEMORY, HADUMP_XS_ABILITIES}) {
     if (auto value = guest_key(key)) keys.emplace(key, std::move(*value));
   }
   return keys;

@@ -41,6 +41,7 @@ class RescueLife : public CrashRunTest {
       for (std::uint64_t crashes = 1 + below(3); crashes > 0; --crashes) {
         if (!rescue()) return expect_left_as_found();
         expect_dump_has_it_all();
+        expect_rescue_as_recorded();
         if (testing::Test::HasFailure()) return;
         the_guest_boots();
         if (crashes > 1) domain.crash_again();
@@ -156,6 +157,7 @@ class RescueLife : public CrashRunTest {
     // Refused where it cannot be; then the guest is booted in the window that it has.
     const std::uint64_t larger = below(2) == 0 ? (2 + below(3)) * HADUMP_BLOCK_SIZE : 0;
     if (larger != 0) note("a window of " + std::to_string(larger >> 20) + " MiB is wanted");
+    policy.rescue_boot = below(3) == 0;
     for (int i = 0; i < kAttempts; ++i) {
       policy.larger_window_bytes = i < kTroubles - 1 ? larger : 0;
       i < kTroubles&& below(4) != 0 ? disturb() : leave_alone();
@@ -209,6 +211,16 @@ class RescueLife : public CrashRunTest {
     for (const Gfn gfn : old_)
       if (content_in(*saved, gfn) != std::to_integer<int>(mark(gfn.value))) ++wrong;
     EXPECT_EQ(wrong, 0U) << "of " << old_.size() << " frames";
+  }
+
+  /// Whoever has booted it at last; the dump's first boot is never a rescue.
+  void expect_rescue_as_recorded() {
+    const std::uint32_t since = record.window.rescue_since;
+    EXPECT_EQ(cmdline().find(" hadump.rescue=1") != std::string::npos, since != 0) << cmdline();
+    EXPECT_TRUE(since == 0 || (since > 1 && since <= record.boots)) << since;
+    if (policy.rescue_boot && record.boots > 1) {
+      EXPECT_NE(since, 0U);
+    }
   }
 
   // As /proc/vmcore finds it; -1 when the dump has none.

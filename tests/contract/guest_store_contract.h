@@ -13,9 +13,9 @@ namespace hadump {
 
 /// All that a guest says; fake_contract_test.cc compares with the ABI.
 inline constexpr const char* kGuestsWords[] = {
-    HADUMP_XS_VERSION,   HADUMP_XS_VMCOREINFO, HADUMP_XS_PAGE_OFFSET, HADUMP_XS_MODE,
-    HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE,      HADUMP_XS_DUMP_ID,     HADUMP_XS_MEM_HELD,
-    HADUMP_XS_PROGRESS,  HADUMP_XS_BOOT_MEMORY};
+    HADUMP_XS_VERSION,   HADUMP_XS_VMCOREINFO,  HADUMP_XS_PAGE_OFFSET, HADUMP_XS_MODE,
+    HADUMP_XS_SAVE_AREA, HADUMP_XS_STATE,       HADUMP_XS_DUMP_ID,     HADUMP_XS_MEM_HELD,
+    HADUMP_XS_PROGRESS,  HADUMP_XS_BOOT_MEMORY, HADUMP_XS_ABILITIES};
 
 /// Writes a key below HADUMP_XS_GUEST as the guest does.
 using GuestWrites = std::function<void(const std::string& key, const std::string& value)>;

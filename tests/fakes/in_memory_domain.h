@@ -99,11 +99,13 @@ class InMemoryDomain : public Domain {
     if (auto failed = hook_("withdraw_grants"); !failed) return fail(std::move(failed));
     return held_grants_;
   }
-  Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry, GuestPhys) override {
+  Result<> reset_cpus(std::span<const std::byte> context, GuestPhys entry,
+                      GuestPhys start_info) override {
     if (context.size() != 100 || context.front() != std::byte{0x33})
       return fail(ErrorCode::kBadData, "a wrong context");
     if (auto failed = hook_("reset_cpus"); !failed) return failed;
     entry_ = entry;
+    start_info_ = start_info;
     return note("reset_cpus");
   }
   Result<> start() override {
@@ -112,6 +114,7 @@ class InMemoryDomain : public Domain {
     return note("start");
   }
   const std::vector<MapEntry>& map() const { return map_; }
+  GuestPhys start_info() const { return start_info_; }
 
  private:
   Result<> note(const std::string& what) {
@@ -131,6 +134,7 @@ class InMemoryDomain : public Domain {
   std::string failing_;
   std::vector<MapEntry> map_;
   GuestPhys entry_;
+  GuestPhys start_info_{};
   const InMemoryGuest* memory_ = nullptr;
 };
 

@@ -18,7 +18,7 @@ expect_code 0 "$boot/initramfs-tools/hooks/hadump" prereqs
 begin "the init-top script loads it"
 stub modprobe 'exit 0'
 expect_code 0 "$boot/initramfs-tools/scripts/init-top/hadump"
-expect_called "modprobe -q hadump"
+expect_called "modprobe -q hadump can_rescue=1"
 expect_code 0 "$boot/initramfs-tools/scripts/init-top/hadump" prereqs
 
 begin "and the boot goes on without it"
@@ -44,11 +44,22 @@ expect_code 0 sh "$scratch/order"
 order=$(grep -oE 'init-top/(hadump|udev)' "$scratch/initramfs/scripts/init-top/ORDER" | uniq | tr '\n' ' ')
 [ "$order" = "init-top/hadump init-top/udev " ] || fail "the order is $order"
 
+begin "so does the rescue, whose disks may still appear"
+[ -e "$tools/scripts/init-bottom/udev" ] || fail "udev is not installed"
+mkdir -p "$scratch/initramfs/scripts/init-bottom"
+cp "$tools"/scripts/init-bottom/* "$boot/initramfs-tools/scripts/init-bottom/hadump" \
+	"$scratch/initramfs/scripts/init-bottom/"
+sed -i s/init-top/init-bottom/g "$scratch/order"
+expect_code 0 sh "$scratch/order"
+order=$(grep -oE 'init-bottom/(hadump|udev)' "$scratch/initramfs/scripts/init-bottom/ORDER" | uniq | tr '\n' ' ')
+[ "$order" = "init-bottom/hadump init-bottom/udev " ] || fail "the order is $order"
+
 begin "the dracut module installs module and hook"
 cat >"$scratch/dracut" <<DRACUT
 kernel=x moddir=$boot/dracut/90hadump
 modinfo() { return 0; }
 instmods() { echo "instmods \$*"; }
+inst_multiple() { :; }
 inst_hook() { echo "inst_hook \$*"; [ -x "\$3" ]; }
 . "$boot/dracut/90hadump/module-setup.sh"
 check && depends && installkernel && install
@@ -56,6 +67,7 @@ DRACUT
 expect_code 0 bash "$scratch/dracut"
 expect_said "instmods hadump"
 expect_said "inst_hook pre-udev"
+expect_said "inst_hook pre-pivot"
 
 begin "the unit comes after every file system that the target can be on, and needs none of its own choice"
 grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-save.service" ||

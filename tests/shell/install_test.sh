@@ -16,9 +16,11 @@ cat >"$scratch/expected" <<'FILES'
 755 /etc/init.d/hadump-save
 755 /etc/init.d/hadump-window
 755 /usr/lib/dracut/modules.d/90hadump/hadump-load.sh
+755 /usr/lib/dracut/modules.d/90hadump/hadump-rescue.sh
 755 /usr/lib/dracut/modules.d/90hadump/module-setup.sh
 755 /usr/lib/hadump/hadump-boot-memory
 755 /usr/lib/hadump/hadump-memory
+755 /usr/lib/hadump/hadump-rescue
 755 /usr/lib/hadump/hadump-save
 644 /usr/lib/hadump/held-pages.sh
 644 /usr/lib/hadump/held-sysctls.sh
@@ -41,6 +43,7 @@ cat >"$scratch/expected" <<'FILES'
 644 /usr/lib/udev/rules.d/60-hadump.rules
 755 /usr/sbin/release-region
 755 /usr/share/initramfs-tools/hooks/hadump
+755 /usr/share/initramfs-tools/scripts/init-bottom/hadump
 755 /usr/share/initramfs-tools/scripts/init-top/hadump
 644 /usr/share/man/man8/release-region.8
 FILES

@@ -21,8 +21,8 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr const char* kNotRestored = "/run/hadump/not-restored";
-constexpr std::uint64_t kMaxNotRestored = 64_KiB;
+constexpr const char* kRunDir = "/run/hadump";
+constexpr std::uint64_t kMaxTold = 64_KiB;
 
 struct Status {
   bool enabled = false;
@@ -37,6 +37,8 @@ struct Status {
   std::string progress;
   /// What the system does not have again although all memory is back.
   std::vector<std::string> not_restored;
+  /// Why a rescue boot has not saved the dump that waits.
+  std::vector<std::string> rescue;
 };
 
 po::options_description status_options() {
@@ -59,12 +61,12 @@ std::string read_line(const std::string& path) {
 // A file of the boot scripts: at most a few lines. What is not there has not failed.
 std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
-  std::istringstream text(read_text_file(path, kMaxNotRestored).value_or(""));
+  std::istringstream text(read_text_file(path, kMaxTold).value_or(""));
   for (std::string line; std::getline(text, line);) lines.push_back(printable(line));
   return lines;
 }
 
-Result<Status> read_status(const std::string& kernel_dir, const std::string& not_restored) {
+Result<Status> read_status(const std::string& kernel_dir, const std::string& run_dir) {
   const std::string directory = kernel_dir + "/hadump/";
   if (auto enabled = read_text_file(directory + "enabled", 64); !enabled)
     return fail(std::move(enabled), "is hadump.ko loaded?");
@@ -74,11 +76,12 @@ Result<Status> read_status(const std::string& kernel_dir, const std::string& not
   status.registered = read_line(directory + "registered") == "1";
   status.kdump_loaded = read_line(kernel_dir + "/kexec_crash_loaded") == "1";
   status.progress = read_line(directory + "progress");
-  status.not_restored = lines_of(not_restored);
+  status.not_restored = lines_of(run_dir + "/not-restored");
   auto dump = read_waiting_dump(kernel_dir);
   if (!dump && dump.error().code() == ErrorCode::kNotFound) return status;
   if (!dump) return fail(std::move(dump));
   status.dump = *dump;
+  status.rescue = lines_of(run_dir + "/rescue");
   auto table = SysfsReleaser(kernel_dir).regions();
   if (!table) return fail(std::move(table));
   status.held =
@@ -105,6 +108,7 @@ void print_text(const Status& status, std::ostream& out) {
                      time_text(status.dump->crash_time), status.dump->boots);
   out << fmt::format("held {}, released {}, save area {}\n", format_size(status.held),
                      format_size(status.released), format_size(status.save_area));
+  for (const std::string& what : status.rescue) out << "rescue boot: " << what << '\n';
   if (!status.progress.empty()) out << "last report: " << status.progress << '\n';
 }
 
@@ -125,11 +129,12 @@ void print_json(const Status& status, std::ostream& out) {
   json["bytes_save_area"] = status.save_area;
   json["progress"] = status.progress;
   json["not_restored"] = status.not_restored;
+  json["rescue"] = status.rescue;
   out << json_text(json) << '\n';
 }
 
 int call_status(const StatusOptions& options, const CommandCall& call) {
-  return run_status(options, kKernelDir, kNotRestored, call.io);
+  return run_status(options, kKernelDir, kRunDir, call.io);
 }
 
 }  // namespace
@@ -152,8 +157,8 @@ Result<StatusOptions> parse_status(const std::vector<std::string>& args) {
 }
 
 int run_status(const StatusOptions& options, const std::string& kernel_dir,
-               const std::string& not_restored, Streams io) {
-  const auto status = read_status(kernel_dir, not_restored);
+               const std::string& run_dir, Streams io) {
+  const auto status = read_status(kernel_dir, run_dir);
   if (!status) {
     io.err << "release-region status: " << status.error().what() << '\n';
     return kExitFailed;

@@ -120,17 +120,18 @@ def start(
     prepare: str = "true",
     packages: Iterable[str] = (),
     programs: Iterable[Path] = (),
+    policy: str = "max-crashes = 100",
 ) -> DebianRescue:
     """The guest with the scenario's parameters on a new host; see installed_root() for the others.
 
-    `prepare`: a command in dom0, before the guest is there.
+    `prepare`: a command in dom0, before the guest is there. `policy`: hadumpd's, for all domains.
     """
     memory = lab.number("memory", 1024)
     kernel = lab.parameters.get("kernel", CLOUD_KERNEL)
     installed = installed_root(Archive(), lab.program("lab-load"), kernel, packages, programs)
     host = lab.host(HostConfig(guests_mib=memory + SAVE_AREA_MIB))
     host.exec(prepare)
-    agent = Agent(host, config="[default]\nmax-crashes = 100\n")
+    agent = Agent(host, config=f"[default]\n{policy}\n")
     agent.install()
     agent.start()
     config = GuestConfig(

@@ -2,15 +2,17 @@
 """A guest whose kernel dies again in its window, before its dump is saved: it serves in the end, and the
 first crash's memory is not lost.
 
-Parameters: memory, load (MiB), dies=once|always|small (in the window; the last: for want of memory, while it
-is small), end=panic|hang (how; a guest that hangs has not loaded the module), policy=restart|capture (what
-hadumpd does when it always dies), free (MiB that the host has besides the guest and its save area).
+Parameters: memory, load (MiB), dies=once|always|small|services (in the window; small: for want of memory,
+while it is small; services: a Debian guest, when its system starts, as long as a dump waits), end=panic|hang
+(how; a guest that hangs has not loaded the module), policy=restart|capture (what hadumpd does when it always
+dies), free (MiB that the host has besides the guest and its save area), initramfs=initramfs-tools|dracut (the
+Debian guest's).
 """
 
 import json
 from typing import Any
 
-from hadump_lab import truth
+from hadump_lab import debian_rescue, truth
 from hadump_lab.guest import GuestConfig
 from hadump_lab.host import HostConfig
 from hadump_lab.overlay import Overlay
@@ -48,6 +50,21 @@ echo "HADUMP-LAB hog of $(du -m /run/hog/file | cut -f1) MiB"
 umount /run/hog
 echo 0 >/proc/sys/vm/panic_on_oom
 """
+# Of a system that is not able to start while a dump waits.
+POLICY = "max-crashes = 9\nwindow = 256M\nwindow-max = 256M"  # No larger one is tried.
+DOOM = """cat >/etc/systemd/system/doom.service <<'EOF'
+[Unit]
+ConditionPathExists=/sys/kernel/release_region
+DefaultDependencies=no
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger'
+[Install]
+WantedBy=sysinit.target
+EOF
+systemctl -q enable doom && sync
+"""
 # Before the module, and for ever.
 HANG = "while [ -e /proc/vmcore ]; do sleep 1; done\n"
 
@@ -66,6 +83,8 @@ class _Doomed(Rescue):
 
 
 def run(lab: Lab) -> None:
+    if lab.parameters.get("dies") == "services":
+        return _dies_in_services(lab)
     small = lab.parameters.get("dies") == "small"
     memory = lab.number("memory", 768 if small else 512)
     policy = lab.parameters.get("policy", "restart")
@@ -125,6 +144,49 @@ def _is_small(lab: Lab, agent: Agent, rescue: Rescue, crash: Crash, domid: int) 
     rescue.wait_saved(up.index)
     rescue.compare(crash, rescue.dumps()[-1])
     lab.check(rescue.guest.domid() == domid, "it is the same domain")
+
+
+def _dies_in_services(lab: Lab) -> None:
+    """Two boots die when the system starts; the third saves before it does, in the initramfs."""
+    rescue = debian_rescue.start(lab, policy=POLICY)
+    guest, agent, name = rescue.guest, rescue.agent, rescue.guest.config.name
+    rescue.boot(rescue.before.index)
+    guest.exec(f"{debian_rescue.ZERO_PAGES_TOO}; {DOOM}", timeout=60)
+    rescue.fill(lab.number("load", 32))
+    domid = guest.domid()
+    crash = rescue.crash()
+    mark = crash.mark
+    for _ in (1, 2):
+        mark = guest.wait_for("Kernel panic - not syncing: sysrq", 300, mark).index
+    begun = guest.wait_for("hadump-rescue: saving the crashed kernel's memory before", 300, mark)
+    said = (
+        "boot 2 in the window crashed before the dump was being saved; a rescue boot: its initramfs "
+        "saves the dump before the system starts"
+    )
+    agent.log.wait_for(said, 10, crash.agent_mark)
+    listing = agent.host.exec("hadump list; hadump status").output
+    lab.note(listing)
+    lab.check("; a rescue boot was begun then" in listing, "hadump list shows it")
+    saved = guest.wait_for(
+        r"hadump-rescue: the dump is (not )?saved; the system starts", 600, begun.index
+    )
+    lab.check(not saved.match.group(1), "it is saved in the initramfs")
+    up = rescue.wait_back(saved.index)
+    had, has = int(rescue.before.match.group(2)), int(up.match.group(2))
+    lab.check(abs(has - had) * 100 <= had, f"the system starts with all memory: {had} KiB, {has} KiB")
+    boot = rescue.boot(up.index)
+    lab.check(boot.state == "running", f"systemd's state is {boot.state}; {boot.failed}")
+    rescue.check_whole()
+    window = agent.status(name)["dump"]["window"]
+    lab.check((window["failed"], window["rescue_since"]) == (2, 3), f"as the record says: {window}")
+    (path,) = rescue.dumps()
+    lab.check("/debian-" in path, f"under the machine's name: {path}")
+    told = guest.exec("journalctl -b -o cat -t hadump-rescue -t release-region")[1]
+    lab.note(told)
+    lab.check("the dump is saved; the system starts" in told, "the journal says so")
+    rescue.verify(path)
+    rescue.compare(crash, path)
+    lab.check(guest.domid() == domid, "it is the same domain")
 
 
 def _dies_always(lab: Lab, agent: Agent, rescue: Rescue, crash: Crash, domid: int) -> None:

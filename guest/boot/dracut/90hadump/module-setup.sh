@@ -20,4 +20,6 @@ installkernel() {
 install() {
 	# shellcheck disable=SC2154 # dracut sets $moddir.
 	inst_hook pre-udev 05 "$moddir/hadump-load.sh"
+	inst_hook pre-pivot 50 "$moddir/hadump-rescue.sh"
+	inst_multiple chroot mount umount
 }

@@ -104,12 +104,82 @@ TEST(WindowFailure, ALargerWindowIsTriedInVainWhenItsBootFails) {
             WindowStep::kSameWindow);
 }
 
+constexpr WindowChoices kRescue{.capture = true, .rescue_boot = true};
+
+TEST(WindowFailure, ARescueBootFollowsTheLargerWindow) {
+  const WindowChoices all{
+      .larger_window = true, .restart = true, .capture = true, .rescue_boot = true};
+  EXPECT_EQ(next_window_step(after(2), 2, false, OnWindowFailure::kRestart, all),
+            WindowStep::kLargerWindow);
+  EXPECT_EQ(next_window_step(after(2), 2, false, OnWindowFailure::kKeep, kRescue),
+            WindowStep::kRescueBoot);
+  EXPECT_EQ(next_window_step(after(2), 2, true, OnWindowFailure::kCapture, kRescue),
+            WindowStep::kCapture)
+      << "within the limit";
+  WindowHistory grown = after(2);
+  grown.grown_from = 256_MiB;
+  note_boot_end(grown, 3, ShutdownReason::kCrash, {});
+  EXPECT_EQ(next_window_step(grown, 3, false, OnWindowFailure::kRestart, all),
+            WindowStep::kRescueBoot);
+  grown.note_tried(WindowStep::kSameWindow);
+  EXPECT_EQ(next_window_step(grown, 3, false, OnWindowFailure::kRestart, all), WindowStep::kRestart)
+      << "it cannot be booted any more";
+}
+
+TEST(WindowFailure, ARescueBootThatDoesNotSaveIsTheOnlyOne) {
+  WindowHistory history = after(2);
+  history.rescue_since = 3;
+  WindowHistory saves = history;
+  EXPECT_TRUE(history.tried.empty());
+  note_boot_end(history, 3, ShutdownReason::kCrash, progress(GuestState::kWaiting));
+  EXPECT_TRUE(history.has_tried(WindowStep::kRescueBoot));
+  EXPECT_EQ(what_happened(history, 3),
+            "boot 3 in the window, a rescue boot, crashed before the dump was being saved");
+  EXPECT_EQ(what_happened(history, 2),
+            "boot 2 in the window crashed before the dump was being saved");
+  EXPECT_EQ(next_window_step(history, 3, false, OnWindowFailure::kCapture, kRescue),
+            WindowStep::kCapture);
+  // One that has begun to save goes on with that, in the window that failed before.
+  saves.note_tried(WindowStep::kLargerWindow);
+  note_boot_end(saves, 3, ShutdownReason::kCrash, progress(GuestState::kSaving));
+  EXPECT_EQ(next_window_step(saves, 3, false, OnWindowFailure::kCapture, kRescue),
+            WindowStep::kRescueBoot);
+  EXPECT_EQ(next_window_step(saves, 3, true, OnWindowFailure::kCapture, kRescue),
+            WindowStep::kCapture);
+}
+
+// With the default limit there is no other after the larger window.
+TEST(WindowFailure, TheLastBootIsARescueBoot) {
+  WindowChoices last = kRescue;
+  last.last_boot = true;
+  const WindowHistory once = after(1);
+  for (WindowStep step : {WindowStep::kSameWindow, WindowStep::kLargerWindow}) {
+    EXPECT_TRUE(is_rescue_boot(step, once, last));
+    EXPECT_FALSE(is_rescue_boot(step, once, kRescue));
+    EXPECT_FALSE(is_rescue_boot(step, once, {.last_boot = true}));
+  }
+  EXPECT_TRUE(is_rescue_boot(WindowStep::kRescueBoot, once, kRescue));
+  EXPECT_FALSE(is_rescue_boot(WindowStep::kCapture, once, last));
+  WindowHistory tried = once;
+  tried.note_tried(WindowStep::kRescueBoot);
+  EXPECT_FALSE(is_rescue_boot(WindowStep::kSameWindow, tried, last));
+}
+
 TEST(WindowFailure, WhatALargerWindowIsIsSaid) {
   DomainRecord record;
-  EXPECT_EQ(how_it_grew(record), "");
+  EXPECT_EQ(what_followed(record), "");
   record.window_bytes = 512_MiB;
   record.window.grown_from = 256_MiB;
-  EXPECT_EQ(how_it_grew(record), "a window of 512 MiB instead of 256 MiB was booted then");
+  EXPECT_EQ(what_followed(record), "a window of 512 MiB instead of 256 MiB was booted then");
+  record.boots = 3;
+  record.window.judged = 2;
+  record.window.rescue_since = 3;
+  EXPECT_EQ(what_followed(record),
+            "a window of 512 MiB instead of 256 MiB was booted then; a rescue boot was begun then");
+  record.window.grown_from = 0;
+  EXPECT_EQ(what_followed(record), "a rescue boot was begun then");
+  record.window.judged = 3;
+  EXPECT_EQ(what_followed(record), "") << "it has failed";
 }
 
 // What comes of the guest, and of what is possible, is anything; every step but one fails.
@@ -125,17 +195,24 @@ TEST(WindowFailure, AlwaysEndsAndTriesNothingForEver) {
     std::uint32_t boot = 0;
     unsigned steps = 0;
     while (step != WindowStep::kKeep && ++steps < 100) {
-      if (step == WindowStep::kSameWindow || step == WindowStep::kLargerWindow) ++boot;
+      if (step == WindowStep::kSameWindow || step == WindowStep::kLargerWindow ||
+          step == WindowStep::kRescueBoot)
+        ++boot;
       const bool saves = random() % 4 == 0;
       note_boot_end(history, boot, ShutdownReason::kCrash,
                     progress(saves ? GuestState::kSaving : GuestState::kNone));
-      const WindowChoices choices{flip(), flip(), flip()};
+      const WindowChoices choices{flip(), flip(), flip(), flip(), boot == limit};
       step = next_window_step(history, boot, boot > limit, policy, choices);
       ++taken[step];
       if (step == WindowStep::kLargerWindow) {
         EXPECT_TRUE(choices.larger_window);
         // Where it can be booted at all, its boot is judged.
         if (flip()) history.grown_from = 256_MiB;
+      }
+      const bool rescues = is_rescue_boot(step, history, choices);
+      if (rescues) {
+        EXPECT_TRUE(choices.rescue_boot);
+        if (flip() && history.rescue_since == 0) history.rescue_since = boot + 1;
       }
       if (step == WindowStep::kRestart) {
         EXPECT_TRUE(choices.restart);
@@ -150,10 +227,11 @@ TEST(WindowFailure, AlwaysEndsAndTriesNothingForEver) {
         EXPECT_NE(step, WindowStep::kRestart);
       }
       const bool grew = step == WindowStep::kLargerWindow && history.grown_from != 0;
-      if (step != WindowStep::kSameWindow && !grew) history.note_tried(step);
+      const bool saves_first = step == WindowStep::kRescueBoot && history.rescue_since != 0;
+      if (step != WindowStep::kSameWindow && !grew && !saves_first) history.note_tried(step);
     }
     EXPECT_EQ(step, WindowStep::kKeep);
-    EXPECT_LE(taken[WindowStep::kSameWindow], limit + 1);
+    EXPECT_LE(taken[WindowStep::kSameWindow] + taken[WindowStep::kRescueBoot], limit + 1);
     for (WindowStep once : {WindowStep::kLargerWindow, WindowStep::kRestart, WindowStep::kCapture})
       EXPECT_LE(taken[once], 1U);
   }
@@ -213,6 +291,8 @@ TEST(WindowFailure, IsPartOfTheRecord) {
   record.window.had_module = true;
   record.window.stopped = 2;
   record.window.grown_from = 256_MiB;
+  record.window.can_rescue = true;
+  record.window.rescue_since = 2;
   record.window.note_tried(WindowStep::kRestart);
   record.window.note_tried(WindowStep::kRestart);
   std::string text = to_json(record);

@@ -116,6 +116,18 @@ TEST(Report, ShowsHowBootsInTheWindowHaveFailed) {
                         "MiB\n"));
 }
 
+TEST(Report, ShowsRescueBoots) {
+  const auto domain = ordered_json::parse(R"(
+    {"name": "g1", "uuid": "u", "domid": 7, "state": "waiting", "since_ms": 1000,
+     "memory_bytes": 1073741824, "note": "",
+     "dump": {"step": "started", "window_bytes": 268435456, "boots": 4,
+              "window": {"failed": 3, "judged": 3, "why": "crashed early", "grown_from": 0,
+                         "rescue_since": 3, "tried": ["rescue-boot"]}}})");
+  EXPECT_THAT(status_text(domain, 62000),
+              HasSubstr("  window    3 failed; boot 3 crashed early, rescue boot from boot 3 on, "
+                        "rescue-boot failed\n"));
+}
+
 // A domain may be called what another has as its number; the wrong one must not be made to crash.
 TEST(Trigger, RefusesANameThatFitsTwoDomains) {
   const auto domains = ordered_json::parse(R"([

@@ -141,8 +141,10 @@ class CaretakerTest : public testing::Test {
   std::vector<unsigned> rescued;                         ///< in order, by domid
   std::vector<std::uint64_t> windows;                    ///< of those
   std::vector<std::uint64_t> larger_windows;             ///< likewise; 0: the same
+  std::vector<bool> rescue_boots;                        ///< likewise
   std::vector<std::uint64_t> room_for_save_area;         ///< likewise
-  std::vector<Error> rescue_failures;                    ///< of the next crash runs
+  bool can_rescue = false;             ///< what the next guests say at their crash
+  std::vector<Error> rescue_failures;  ///< of the next crash runs
   bool commits_before_it_fails = false;
   std::function<void()> rescue_hook;          ///< after a crash run that has failed
   std::map<unsigned, std::string> new_names;  ///< names in xenstore, by domid, where they matter
@@ -170,6 +172,7 @@ class CaretakerTest : public testing::Test {
     rescued.push_back(order.domid);
     windows.push_back(order.policy.window_bytes);
     larger_windows.push_back(order.policy.larger_window_bytes);
+    rescue_boots.push_back(order.policy.rescue_boot);
     room_for_save_area.push_back(order.policy.most_added_bytes);
     if (!order.policy.may_add_save_area)
       return fail(ErrorCode::kBusy, "the host has as many save areas as it may have");
@@ -190,6 +193,8 @@ class CaretakerTest : public testing::Test {
     EXPECT_TRUE(domain.start());
     if (record.step == Step::kStarted) {
       ++record.boots;
+      if (order.policy.rescue_boot && record.window.rescue_since == 0)
+        record.window.rescue_since = record.boots;
       if (order.policy.larger_window_bytes != 0)
         record.window.grown_from =
             std::exchange(record.window_bytes, order.policy.larger_window_bytes);
@@ -197,6 +202,7 @@ class CaretakerTest : public testing::Test {
       record.boots = 1;
       record.dump_id = {1, 2, 3};
       record.window = {.had_module = true};
+      record.window.can_rescue = can_rescue;
     }
     record.step = Step::kStarted;
     record.committed = true;

@@ -74,6 +74,17 @@ class CrashRunTest : public testing::Test {
   }
   Result<> run() { return run(record); }
 
+  // What the guest was booted with: struct hvm_start_info has its address at 24.
+  std::string cmdline() {
+    std::uint64_t at = 0;
+    std::string text(2048, '\0');
+    const GuestPhys pointer{domain.start_info().value + 24};
+    if (!read_guest(guest, pointer, std::as_writable_bytes(std::span(&at, 1))) ||
+        !read_guest(guest, GuestPhys{at}, std::as_writable_bytes(std::span(text))))
+      return "unreadable";
+    return text.c_str();
+  }
+
   // The byte that the dump has for a frame, found as /proc/vmcore would; -1 when it has none.
   int dumped(Gfn gfn) {
     const auto saved = read_snapshot(guest, record.save_area, /*check_low=*/false);

@@ -39,6 +39,14 @@ TEST_F(RegistrationTest, TakesAGoodOne) {
   EXPECT_EQ(got->save_area, frames_of_bytes(0x20000000, 200_MiB));
 }
 
+TEST_F(RegistrationTest, KnowsItsAbilities) {
+  for (const char* list : {"rescue", "fly rescue", "rescue fly", "  rescue  "})
+    EXPECT_TRUE(check({{"abilities", list}})->can_rescue) << list;
+  for (const char* list : {"", " ", "rescued", "a-rescue", "res cue", "rescue\n"})
+    EXPECT_FALSE(check({{"abilities", list}})->can_rescue) << list;
+  EXPECT_FALSE(check({})->can_rescue);
+}
+
 TEST_F(RegistrationTest, RefusesEveryAbsurdity) {
   const GuestKeys absurd[] = {
       {{"vmcoreinfo", ""}, {"mode", "both"}},

@@ -200,6 +200,20 @@ TEST(WindowCmdline, RatherBootsThanTells) {
   }
 }
 
+TEST(WindowCmdline, AsksForARescueBoot) {
+  EXPECT_EQ(window_cmdline("a hadump.rescue=0 hugepages=64 -- b", kShare, {}, GuestPhys{0x1000},
+                           GuestPhys{0x2000}, /*rescue_boot=*/true),
+            "a elfcorehdr=0x1000 hadump.node=0x2000 memory_hotplug.memmap_on_memory=1 "
+            "hadump.rescue=1 hadump.held=hugepages=64 -- b");
+  for (std::size_t room = kMaxCmdline - 120; room < kMaxCmdline; ++room) {
+    const std::string text =
+        window_cmdline("hugepages=64 " + std::string(room, 'x'), kShare, {}, GuestPhys{0x1000},
+                       GuestPhys{0x2000}, /*rescue_boot=*/true);
+    if (text.find("hadump.rescue=1") == std::string::npos) continue;
+    ASSERT_LE(text.size(), kMaxCmdline) << room;
+  }
+}
+
 TEST(WindowCmdline, TellsNoMoreThanTheGuestReads) {
   std::string configured = "hugepages=0:1";
   for (int node = 1; node < 300; ++node) configured += fmt::format(",{}:1", node);

@@ -14,9 +14,7 @@ using testing::Not;
 
 class StatusCommand : public WithSysfs {
  protected:
-  int status(const StatusOptions& options) {
-    return run_status(options, root(), dir_ / "not-restored", io_);
-  }
+  int status(const StatusOptions& options) { return run_status(options, root(), dir_, io_); }
 };
 
 TEST_F(StatusCommand, SaysThatADumpWaits) {
@@ -70,6 +68,19 @@ TEST_F(StatusCommand, SaysWhatIsNotAsBefore) {
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
   EXPECT_EQ(status({false, true}), kExitNothing);
   EXPECT_THAT(out_.str(), HasSubstr("\"not_restored\":[\"huge pages of 2048 kB: 9"));
+}
+
+TEST_F(StatusCommand, SaysWhyARescueBootHasFailed) {
+  write("rescue", "cannot mount /var\nnot saved\x1b[2J\n");
+  EXPECT_EQ(status({}), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("rescue boot: cannot mount /var\nrescue boot: not saved"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+  EXPECT_EQ(status({false, true}), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("\"rescue\":[\"cannot mount /var\""));
+  std::filesystem::remove(dir_ / "release_region");
+  out_.str("");
+  EXPECT_EQ(status({}), kExitNothing);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("rescue boot"))) << "it was saved since";
 }
 
 }  // namespace
