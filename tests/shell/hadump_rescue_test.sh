@@ -76,10 +76,20 @@ cat >"$scratch/fstab" <<-FSTAB
 	LABEL=a $scratch/mnt ext4 defaults 0 2
 	LABEL=d /elsewhere ext4 defaults 0 2
 FSTAB
+stub fsck 'cat'
 expect_code 0 "$rescue"
 printf '%s\n' "fsck -a -T $scratch/mnt" "mount $scratch/mnt" "mount $scratch/mnt/crash" >"$scratch/expected"
 grep -E '^(fsck|mount)' "$scratch/calls" >"$scratch/found"
 diff -u "$scratch/expected" "$scratch/found" >&2 || fail "other mounts"
+
+begin "whatever its name is"
+dump
+mkdir -p "$scratch/mnt/a dump"
+printf 'LABEL=e %s\\040dump ext4 defaults 0 0\n' "$scratch/mnt/a" >"$scratch/fstab"
+printf 'TARGET="%s"\n' "$scratch/mnt/a dump/crash" >"$HADUMP_CONF"
+expect_code 0 "$rescue"
+expect_called "mount $scratch/mnt/a dump"
+conf
 
 begin "and saves nowhere else when that fails"
 not_saved() {

@@ -67,7 +67,6 @@ TEST_F(RescueBootTest, IsOneForTheNextAgentToo) {
 TEST_F(RescueBootTest, AnotherCrashIsNotConcerned) {
   ASSERT_TRUE(run());
   next_boot(true);
-  store.keys = {{"version", "1"}};
   ASSERT_TRUE(finish_dump(domain, guest, store, records, record, 5));
   store.keys = {{"version", "1"}};  // without the script in its initramfs
   next_boot(true);
