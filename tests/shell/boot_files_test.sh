@@ -56,7 +56,7 @@ order=$(grep -oE 'init-bottom/(hadump|udev)' "$scratch/initramfs/scripts/init-bo
 
 begin "the dracut module installs module and hook"
 cat >"$scratch/dracut" <<DRACUT
-kernel=x moddir=$boot/dracut/90hadump
+kernel=x initdir=$scratch/dracut-initramfs moddir=$boot/dracut/90hadump
 modinfo() { return 0; }
 instmods() { echo "instmods \$*"; }
 inst_multiple() { :; }
@@ -68,6 +68,11 @@ expect_code 0 bash "$scratch/dracut"
 expect_said "instmods hadump"
 expect_said "inst_hook pre-udev"
 expect_said "inst_hook pre-pivot"
+
+begin "and says to whoever loads the module there that it can save"
+rm "$scratch/bin/modprobe"
+expect_code 0 modprobe -C "$scratch/dracut-initramfs/etc/modprobe.d" -c
+expect_said "options hadump can_rescue=1"
 
 begin "the unit comes after every file system that the target can be on, and needs none of its own choice"
 grep -qE '^After=.*\blocal-fs.target remote-fs.target\b' "$boot/systemd/hadump-save.service" ||

@@ -2,5 +2,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # dracut hook, sourced: see the initramfs-tools script of the same purpose.
 
-modprobe -q hadump can_rescue=1 ||
+modprobe -q hadump ||
 	echo "hadump: cannot load hadump.ko; a waiting dump stays untouched" >/dev/kmsg || :

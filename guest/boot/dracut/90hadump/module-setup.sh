@@ -22,4 +22,8 @@ install() {
 	inst_hook pre-udev 05 "$moddir/hadump-load.sh"
 	inst_hook pre-pivot 50 "$moddir/hadump-rescue.sh"
 	inst_multiple chroot mount umount
+	# For whoever loads the module in the initramfs: systemd-modules-load is earlier than our hook.
+	# shellcheck disable=SC2154 # dracut sets $initdir.
+	mkdir -p "$initdir/etc/modprobe.d"
+	echo "options hadump can_rescue=1" >"$initdir/etc/modprobe.d/hadump-rescue.conf"
 }
