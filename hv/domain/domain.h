@@ -50,8 +50,9 @@ class Domain {
   virtual Result<CpuState> cpu_state() const = 0;
   /// Makes event channels and the shut-down state as in a new domain; RAM and grants stay. Can be
   /// repeated. @param map  what the hypervisor tells a guest that asks it for its memory map.
-  /// Xen gives it another page for its shared information meanwhile, so the domain's limit must have
-  /// room for one (arch_domain_soft_reset() in xen/arch/x86/domain.c). @return kOs (ENOMEM) without.
+  /// Xen gives it another page for its shared information meanwhile, so the domain's limit must
+  /// have room for one (arch_domain_soft_reset() in xen/arch/x86/domain.c). @return kOs (ENOMEM)
+  /// without.
   /// @pre paused, or the vCPUs would run on.
   virtual Result<> reset(std::span<const MapEntry> map) = 0;
   /// Withdraws what the domain has granted to others, so that nobody can map its memory anew. What
