@@ -14,7 +14,7 @@ using testing::Not;
 
 class StatusCommand : public WithSysfs {
  protected:
-  int status(const StatusOptions& options) { return run_status(options, root(), dir_, io_); }
+  int status(const StatusOptions& options) { return run_status(options, root(), root(), io_); }
 };
 
 TEST_F(StatusCommand, SaysThatADumpWaits) {
