@@ -137,8 +137,7 @@ Result<> CrashRun::reset_and_load(DomainRecord& record, const FrameSet& ram, con
   return reached(record, Step::kLoaded, "load");
 }
 
-// An admin may have lowered the limit, before the crash or since it was raised: hypervisor and
-// toolstack accept one below what the domain has. That is what the limit is to be in the end.
+// Hypervisor and toolstack accept a limit below what the domain has.
 Result<> CrashRun::keep_limit(DomainRecord& record) {
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
@@ -148,11 +147,7 @@ Result<> CrashRun::keep_limit(DomainRecord& record) {
   const std::uint64_t wanted_kib =
       std::max(record.raised_limit_kib, (*total + kForReset) << (kFrameShift - 10));
   if (wanted_kib <= status->max_memory_kib) return {};
-  if (record.raised_limit_kib == 0 || status->max_memory_kib < record.raised_limit_kib)
-    record.old_limit_kib = status->max_memory_kib;
-  record.raised_limit_kib = wanted_kib;
-  if (auto done = world_.records.save(record); !done) return done;
-  return world_.memory.set_limit_kib(wanted_kib);
+  return raise_limit(record, status->max_memory_kib, wanted_kib);
 }
 
 // What an agent before us was killed over: the content of these frames is in spare ones only.
@@ -214,12 +209,8 @@ Result<> CrashRun::replace_held(DomainRecord& record, const FrameSet& first, con
   if (!total) return fail(std::move(total));
   replaced_frames_ = frames;
   const std::uint64_t wanted_kib = (*total + frames) << (kFrameShift - 10);
-  if (wanted_kib > status->max_memory_kib) {
-    if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
-    record.raised_limit_kib = wanted_kib;
-    if (auto done = world_.records.save(record); !done) return done;
-    if (auto done = world_.memory.set_limit_kib(wanted_kib); !done) return done;
-  }
+  if (wanted_kib > status->max_memory_kib)
+    if (auto done = raise_limit(record, status->max_memory_kib, wanted_kib); !done) return done;
   const auto note = [&](const FrameSet& replaced) {
     record.replaced = replaced;
     return world_.records.save(record);
@@ -317,10 +308,7 @@ Result<> CrashRun::make_room(DomainRecord& record, std::uint64_t frames) {
     return fail(ErrorCode::kBadData,
                 fmt::format("with its holes filled it would have {}, more than {}",
                             format_size(wanted_kib << 10), format_size(most_kib << 10)));
-  if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
-  record.raised_limit_kib = wanted_kib;
-  if (auto done = world_.records.save(record); !done) return done;
-  return world_.memory.set_limit_kib(wanted_kib);
+  return raise_limit(record, status->max_memory_kib, wanted_kib);
 }
 
 // The balloon driver of the small guest takes static-max minus what it booted with as given, so any

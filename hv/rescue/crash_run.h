@@ -128,7 +128,8 @@ class CrashRun {
                                                const Registration& registration);
   Result<> place_save_area(DomainRecord& record, const FrameSet& ram, Findings& findings,
                            const SaveLayout& layout);
-  Result<> raise_limit(DomainRecord& record, std::uint64_t bytes);
+  Result<> make_room_to_save(DomainRecord& record, std::uint64_t bytes);
+  Result<> raise_limit(DomainRecord& record, std::uint64_t now_kib, std::uint64_t wanted_kib);
   void undo(DomainRecord& record);
 
   // A dump that is there already.

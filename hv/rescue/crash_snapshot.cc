@@ -168,7 +168,7 @@ Result<> CrashRun::place_save_area(DomainRecord& record, const FrameSet& ram, Fi
   if (registers && layout.length <= registered.bytes()) {
     record.mode = input.mode = SaveMode::kRegistered;
     record.save_area = input.save_area = registered;
-    return raise_limit(record, window_holes);
+    return make_room_to_save(record, window_holes);
   }
   if (registers)
     world_.warn("the registered save area is too small for this crash; adding memory instead");
@@ -185,7 +185,7 @@ Result<> CrashRun::place_save_area(DomainRecord& record, const FrameSet& ram, Fi
   const Gfn start = added_save_area_start(ram);
   record.save_area = {start, Gfn{start.value + (layout.length >> kFrameShift)}};
   input.save_area = record.save_area;
-  auto done = raise_limit(record, record.save_area.bytes() + window_holes);
+  auto done = make_room_to_save(record, record.save_area.bytes() + window_holes);
   if (done) done = world_.memory.populate({record.save_area}, policy_.keep_free_bytes);
   if (!done)
     return fail(std::move(done),
@@ -194,20 +194,27 @@ Result<> CrashRun::place_save_area(DomainRecord& record, const FrameSet& ram, Fi
 }
 
 // Once for a dump, by all that is added for it: a guest that runs with its dump can give such
-// memory away and take other memory for it, but never more than this. Written down before it is
-// done, so that whoever finds half of it knows what to undo.
-Result<> CrashRun::raise_limit(DomainRecord& record, std::uint64_t bytes) {
+// memory away and take other memory for it, but never more than this.
+Result<> CrashRun::make_room_to_save(DomainRecord& record, std::uint64_t bytes) {
   if (bytes == 0) return {};
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
   auto total = world_.memory.total_frames();
   if (!total) return fail(std::move(total));
-  record.old_limit_kib = status->max_memory_kib;
   // A guest that had not given away yet what "xl mem-set" asked for has more than its limit.
-  record.raised_limit_kib =
-      std::max(record.old_limit_kib, *total << (kFrameShift - 10)) + (bytes >> 10);
+  const std::uint64_t has_kib = std::max(status->max_memory_kib, *total << (kFrameShift - 10));
+  return raise_limit(record, status->max_memory_kib, has_kib + (bytes >> 10));
+}
+
+// Written down before it is done, so that whoever finds half of it knows what to undo. Whatever the
+// limit was that we did not set, by an admin before the crash or since, is what it is to be again.
+Result<> CrashRun::raise_limit(DomainRecord& record, std::uint64_t now_kib,
+                               std::uint64_t wanted_kib) {
+  if (record.raised_limit_kib == 0 || now_kib < record.raised_limit_kib)
+    record.old_limit_kib = now_kib;
+  record.raised_limit_kib = wanted_kib;
   if (auto done = world_.records.save(record); !done) return done;
-  return world_.memory.set_limit_kib(record.raised_limit_kib);
+  return world_.memory.set_limit_kib(wanted_kib);
 }
 
 }  // namespace hadump

@@ -95,12 +95,10 @@ Result<> CrashRun::add_larger_area(DomainRecord& record, FrameRange area, std::u
                             format_size(both), format_size(policy_.most_added_bytes)));
   auto status = world_.domain.status();
   if (!status) return fail(std::move(status));
-  if (record.raised_limit_kib == 0) record.old_limit_kib = status->max_memory_kib;
-  record.raised_limit_kib =
-      std::max(record.raised_limit_kib, status->max_memory_kib) + (bytes >> 10);
+  const std::uint64_t limit_kib = status->max_memory_kib;
+  const std::uint64_t wanted_kib = std::max(record.raised_limit_kib, limit_kib) + (bytes >> 10);
   record.other_area = area;
-  if (auto done = world_.records.save(record); !done) return done;
-  if (auto done = world_.memory.set_limit_kib(record.raised_limit_kib); !done) return done;
+  if (auto done = raise_limit(record, limit_kib, wanted_kib); !done) return done;
   return world_.memory.populate({area}, policy_.keep_free_bytes);
 }
 

@@ -97,6 +97,10 @@ class CaretakerTest : public testing::Test {
       jobs.finish();
     }
   }
+  void crash(unsigned domid) {
+    host.at(domid).domain.crash_again();
+    settle();
+  }
   void pass(std::chrono::milliseconds time) { now += time; }
   std::map<unsigned, GuestNews> said() {
     std::map<unsigned, GuestNews> all;

@@ -45,10 +45,6 @@ class CaretakerLargerWindowTest : public CaretakerTest {
     how(changed);
     ASSERT_TRUE(book->save(changed));
   }
-  void crash(unsigned domid) {
-    host.at(domid).domain.crash_again();
-    settle();
-  }
 };
 
 TEST_F(CaretakerLargerWindowTest, IsWhatFollowsTheSecondFailure) {

@@ -34,10 +34,6 @@ class CaretakerRescueBootTest : public CaretakerTest {
     EXPECT_TRUE(book->save(changed));
     return domid;
   }
-  void crash(unsigned domid) {
-    host.at(domid).domain.crash_again();
-    settle();
-  }
   void begin_to_save(unsigned domid) {
     pass(8s);
     settle();

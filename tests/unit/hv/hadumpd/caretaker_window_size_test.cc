@@ -13,10 +13,6 @@ using testing::HasSubstr;
 
 class CaretakerWindowSizeTest : public CaretakerTest {
  protected:
-  void crash(unsigned domid) {
-    host.at(domid).domain.crash_again();
-    settle();
-  }
   void says(unsigned domid, const std::string& state) {
     host.at(domid).store.keys[HADUMP_XS_STATE] = state;
   }

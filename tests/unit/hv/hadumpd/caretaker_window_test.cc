@@ -45,10 +45,6 @@ class CaretakerWindowTest : public CaretakerTest {
     EXPECT_EQ(state(name), "waiting");
     return domid;
   }
-  void crash(unsigned domid) {
-    host.at(domid).domain.crash_again();
-    settle();
-  }
   void live(std::chrono::seconds time) {
     for (auto left = time; left > 0s; left -= 4s) {
       pass(4s);
